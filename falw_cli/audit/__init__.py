@@ -1,0 +1,1 @@
+"""Audit: the report and its gates."""

@@ -1,0 +1,210 @@
+"""Checkpoints: safetensors in and out, with metadata, digests and whole files or none."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from falw_cli import __version__
+from falw_cli.config import Preprocessing, Recipe
+from falw_cli.errors import RequestError, RunError
+
+PREFIXES = ("module.", "_orig_mod.", "model.")
+"""What DataParallel, torch.compile and Lightning put before every tensor's name."""
+KEY = "falw"
+
+
+class Metadata(BaseModel):
+    """What a checkpoint says of itself, as JSON under the safetensors metadata key `falw`."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    arch: str
+    classes: tuple[str, ...]
+    preprocessing: Preprocessing
+    recipe: Recipe | None = None
+    tool: str = f"falw {__version__}"
+    parent: str | None = None
+    """SHA-256 of the checkpoint that this one was made from."""
+    unlearned: dict[str, Any] | None = None
+    """Method, weighting and settings of the unlearning."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint in memory: tensors by the architecture's names, on the CPU."""
+
+    path: Path
+    sha256: str
+    tensors: dict[str, Tensor]
+    prefix: str
+    metadata: Metadata | None
+    foreign: dict[str, str]
+    """Metadata that others wrote."""
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shape of each tensor."""
+        return {name: tuple(tensor.shape) for name, tensor in self.tensors.items()}
+
+
+def read(path: str | Path) -> Checkpoint:
+    """Read a safetensors checkpoint.
+
+    Raises:
+        RequestError: no such file, not safetensors, truncated, or a tensor that is not finite.
+    """
+    file = Path(path)
+    hint = "give a .safetensors checkpoint"
+    if not file.is_file():
+        raise RequestError(f"no checkpoint {file}", hint)
+    try:
+        digest = sha256(file)
+        with safe_open(file, framework="pt") as archive:
+            tensors = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
+            notes = archive.metadata() or {}
+    except SafetensorError as error:
+        raise RequestError(f"{file} is not a whole safetensors file: {error}", hint) from error
+    except OSError as error:
+        raise RequestError(f"{file} cannot be read: {error.strerror or error}", hint) from error
+    if not tensors:
+        raise RequestError(f"{file} holds no tensors", hint)
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not tensor.isfinite().all():
+            raise RequestError(
+                f"{file}: tensor {name} holds NaN or infinite values", "the training diverged"
+            )
+    prefix = _common_prefix(tensors)
+    bare = {name[len(prefix) :]: tensor for name, tensor in tensors.items()}
+    return Checkpoint(file, digest, bare, prefix, _metadata(file, notes), notes)
+
+
+def _metadata(file: Path, notes: Mapping[str, str]) -> Metadata | None:
+    if KEY not in notes:
+        return None
+    try:
+        return Metadata.model_validate_json(notes[KEY])
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "JSON"
+        raise RequestError(
+            f"{file}: its falw metadata is malformed at {where}: {first['msg']}",
+            "write it again with falw, or strip the metadata and give --arch",
+        ) from error
+
+
+def _common_prefix(tensors: Mapping[str, Tensor]) -> str:
+    prefix = ""
+    while True:
+        longer = next(
+            (prefix + p for p in PREFIXES if all(n.startswith(prefix + p) for n in tensors)), None
+        )
+        if longer is None:
+            return prefix
+        prefix = longer
+
+
+def fill(model: nn.Module, checkpoint: Checkpoint, arch: str) -> None:
+    """Load a checkpoint into a module, in float32.
+
+    Raises:
+        RequestError: names or shapes differ; says which tensors, and how.
+    """
+    expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    found = checkpoint.shapes
+    differing = [
+        f"{name} is {_shape(found[name])}, expected {_shape(expected[name])}"
+        for name in expected
+        if name in found and found[name] != expected[name]
+    ]
+    differing += [f"{name} is missing" for name in expected if name not in found]
+    differing += [f"{name} is unknown to it" for name in found if name not in expected]
+    if differing:
+        more = f" (and {len(differing) - 3} more)" if len(differing) > 3 else ""
+        raise RequestError(
+            f"{checkpoint.path} is not a {arch}: {'; '.join(differing[:3])}{more}",
+            "give the architecture that it was trained with: --arch NAME",
+        )
+    model.load_state_dict(checkpoint.tensors)
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return "x".join(str(n) for n in shape) or "a scalar"
+
+
+def like(model: nn.Module, checkpoint: Checkpoint) -> dict[str, Tensor]:
+    """A module's tensors on the CPU, in the dtypes that the checkpoint had."""
+    return {
+        name: tensor.detach().to("cpu", checkpoint.tensors[name].dtype).contiguous()
+        for name, tensor in model.state_dict().items()
+    }
+
+
+def to_bytes(
+    tensors: Mapping[str, Tensor], metadata: Metadata, prefix: str = ""
+) -> bytes:
+    """A checkpoint as a safetensors file's bytes: the same for the same content."""
+    # One key alone: safetensors does not keep the order of several, and bytes must repeat.
+    notes = {KEY: metadata.model_dump_json(exclude_none=True)}
+    whole = {prefix + name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    result: bytes = save(whole, metadata=notes)
+    return result
+
+
+def sha256(file: Path) -> str:
+    """SHA-256 of a file's bytes, in hex."""
+    whole = hashlib.sha256()
+    with file.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            whole.update(block)
+    return whole.hexdigest()
+
+
+def check_writable(path: Path, *, force: bool) -> None:
+    """Refuse an output before the work begins, rather than after it.
+
+    Raises:
+        RequestError: the folder is missing or read-only, or the file exists without `force`.
+    """
+    folder = path.parent
+    if not folder.is_dir():
+        raise RequestError(f"there is no folder {folder} for {path.name}", "make it first")
+    if path.is_dir():
+        raise RequestError(f"{path} is a folder", "name a file")
+    if path.exists() and not force:
+        raise RequestError(f"{path} exists", "choose another name, or replace it with --force")
+    if not os.access(folder, os.W_OK):
+        raise RequestError(f"{folder} cannot be written", "choose another folder")
+
+
+def write_all(files: Mapping[Path, bytes]) -> None:
+    """Write files whole or not at all, in their order: the last one stands for success.
+
+    Raises:
+        RunError: the disk is full or the folder is gone; nothing was replaced.
+    """
+    drafts = {path: path.parent / f".{path.name}.{os.getpid()}.draft" for path in files}
+    try:
+        for path, content in files.items():
+            with drafts[path].open("xb") as stream:
+                stream.write(content)
+                stream.flush()
+                os.fsync(stream.fileno())
+        for path, draft in drafts.items():
+            draft.replace(path)
+    except OSError as error:
+        raise RunError(
+            f"{path} cannot be written: {error.strerror}", "make room there and run again"
+        ) from error
+    finally:
+        for draft in drafts.values():
+            draft.unlink(missing_ok=True)

@@ -1,0 +1,88 @@
+"""What each command does: settle the config, call the room that does the work, show the result."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from falw_cli import inputs
+from falw_cli.config import Config, resolve
+from falw_cli.console import Console
+from falw_cli.data import forget_list
+from falw_cli.errors import RequestError, unknown_name
+from falw_cli.training.interrupt import Interrupt
+
+Flags = Mapping[str, Any]
+
+
+def _interrupt() -> Interrupt:
+    interrupt = Interrupt()
+    interrupt.install()
+    return interrupt
+
+
+def train(flags: Flags, file: Path | None, console: Console, *, as_json: bool) -> None:
+    """`falw train`."""
+    from falw_cli.training.run import train as run
+
+    done = run(resolve("train", flags, file), console, _interrupt())
+    if as_json:
+        console.result(json.dumps(asdict(done), indent=2))
+        return
+    unseen = f", held-out {done.heldout_accuracy:.2f} %" if done.heldout_accuracy else ""
+    console.note(f"accuracy: retain {done.retain_accuracy:.2f} %{unseen}")
+    console.result(done.path)
+
+
+def draw_list(flags: Flags, file: Path | None, console: Console, *, as_json: bool) -> None:
+    """`falw forget-list`."""
+    mine = {"ratio", "count", "gamma", "class_name"}
+    config = resolve("forget-list", {k: v for k, v in flags.items() if k not in mine}, file)
+    listing = inputs.open_source(config, "data")
+    available = np.bincount(listing.labels, minlength=len(listing.classes))
+    if (name := flags.get("class_name")) is not None:
+        if name not in listing.classes:
+            raise unknown_name("class", name, listing.classes)
+        available = np.where(np.array(listing.classes) == name, available, 0)
+    total = _total(flags, int(available.sum()))
+    gamma = float(flags.get("gamma", 1.0))
+    if not 0 <= gamma <= 100:
+        raise RequestError(f"--gamma is {gamma}", "take a number from 0 (balanced) to 100")
+    sizes = forget_list.tail_sizes(available, total, gamma, config.seed)
+    ids = [listing.ids[row] for row in forget_list.draw(listing.labels, sizes, config.seed)]
+    if as_json:
+        per_class = {c: int(n) for c, n in zip(listing.classes, sizes, strict=True) if n}
+        console.result(json.dumps({"ids": ids, "per_class": per_class}, indent=2))
+        return
+    console.result("\n".join(ids))
+
+
+def _total(flags: Flags, available: int) -> int:
+    ratio, count = flags.get("ratio"), flags.get("count")
+    if (ratio is None) == (count is None):
+        raise RequestError("give either --ratio or --count", "such as --ratio 0.1")
+    if ratio is not None and not 0 < ratio < 1:
+        raise RequestError(f"--ratio is {ratio}", "take a share between 0 and 1, such as 0.1")
+    total = count if count is not None else max(1, round(ratio * available))
+    if not 1 <= total <= available:
+        raise RequestError(
+            f"{total} samples are asked for, there are {available}", "ask for fewer, at least one"
+        )
+    return int(total)
+
+
+def working_model(config: Config) -> str:
+    """The checkpoint that goes without saying: the config's, else the one in the working folder."""
+    if config.model:
+        return config.model
+    if Path("model.safetensors").is_file():
+        return "model.safetensors"
+    here = sorted(str(path) for path in Path().glob("*.safetensors"))
+    if len(here) == 1:
+        return here[0]
+    raise RequestError("no checkpoint is given", "name it: falw evaluate model.safetensors")

@@ -1,0 +1,107 @@
+"""All that a person sees: progress, notes, tables and errors. The result alone is on stdout."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from rich.console import Console as Rich
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+
+class Console:
+    """A `falw_cli.progress.Progress` on stderr, and the results on stdout.
+
+    Bars are drawn on a terminal alone; elsewhere each stage leaves one line. rich honours
+    NO_COLOR.
+    """
+
+    def __init__(self, *, quiet: bool = False, verbose: int = 0) -> None:
+        """Args: quiet, errors and results alone; verbose, more notes."""
+        self.warnings: list[str] = []
+        self.quiet = quiet
+        self.verbose = verbose
+        self.err = Rich(stderr=True, highlight=False, soft_wrap=True)
+        self.out = Rich(highlight=False)
+        self._bar: Progress | None = None
+        self._label, self._total, self._done, self._began = "", 0, 0, 0.0
+
+    def start(self, label: str, total: int) -> None:
+        """See `Progress`."""
+        self.stop()
+        self._label, self._total, self._done = label, total, 0
+        self._began = time.perf_counter()
+        if self.quiet or not total:
+            return
+        if self.err.is_terminal:
+            self._bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
+                TextColumn("ETA"),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[detail]}"),
+                console=self.err,
+                transient=True,
+            )
+            self._bar.add_task(escape(label), total=total, detail="")
+            self._bar.start()
+
+    def advance(self, steps: int = 1, detail: str = "") -> None:
+        """See `Progress`."""
+        self._done += steps
+        if self._bar:
+            task = self._bar.task_ids[0]
+            self._bar.update(task, advance=steps, **({"detail": detail} if detail else {}))
+        if self._total and self._done >= self._total:
+            self.stop()
+            if not self.quiet:
+                seconds = time.perf_counter() - self._began
+                self.err.print(f"[dim]{escape(self._label)}: {seconds:.1f} s {escape(detail)}[/]")
+            self._total = 0
+
+    def stop(self) -> None:
+        """Take the bar away."""
+        if self._bar:
+            self._bar.stop()
+            self._bar = None
+
+    def note(self, text: str) -> None:
+        """See `Progress`."""
+        if not self.quiet:
+            self.err.print(escape(text))
+
+    def warn(self, text: str) -> None:
+        """See `Progress`; a warning is shown even where notes are not."""
+        self.warnings.append(text)
+        self.err.print(f"[yellow]warning:[/] {escape(text)}")
+
+    def result(self, text: str) -> None:
+        """A line of the result, on stdout, as it is."""
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+
+    def table(self, table: Table) -> None:
+        """A table of the result, on stdout."""
+        self.out.print(table)
+
+    def error(self, message: str, hint: str) -> None:
+        """Two lines on stderr: what is wrong, and what to do."""
+        self.stop()
+        self.err.print(f"[red]error:[/] {escape(printable(message))}")
+        self.err.print(f"[cyan]hint:[/] {escape(printable(hint))}")
+
+
+def printable(text: str) -> str:
+    """One line without control characters: names and messages may come from anyone."""
+    return "".join(c if c.isprintable() else " " for c in text)

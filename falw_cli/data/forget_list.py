@@ -1,0 +1,171 @@
+"""The forget list: read from a file or stdin, or drawn with a long tail."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from falw_cli.errors import RequestError, nearest
+
+LIMIT = 1 << 30
+"""Bytes that a list may have."""
+
+
+@dataclass(frozen=True)
+class ForgetList:
+    """IDs in the order of the list, each once; `duplicates` were there more than once."""
+
+    ids: tuple[str, ...]
+    sha256: str
+    """Of the bytes as they were read: ties a report to the list."""
+    duplicates: int
+
+
+def read(path: str) -> ForgetList:
+    """Read a forget list; `-` is stdin, `.csv` needs a column `id`.
+
+    Raises:
+        RequestError: the file cannot be read, is not UTF-8, or names no ID.
+    """
+    raw = _bytes(path)
+    where = "the forget list on stdin" if path == "-" else f"forget list {path}"
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        raise RequestError(
+            f"{where} line {line} is not UTF-8 text", "one sample ID a line, in UTF-8"
+        ) from error
+    names = _column(text, where) if path.lower().endswith(".csv") else _lines(text)
+    if not names:
+        raise RequestError(f"{where} names no ID", "one sample ID a line; lines with # are notes")
+    ids = tuple(dict.fromkeys(names))
+    return ForgetList(ids, hashlib.sha256(raw).hexdigest(), len(names) - len(ids))
+
+
+def _bytes(path: str) -> bytes:
+    try:
+        if path == "-":
+            return sys.stdin.buffer.read(LIMIT)
+        file = Path(path)
+        if file.stat().st_size > LIMIT:
+            raise RequestError(f"forget list {path} is larger than 1 GiB", "is it a list of IDs?")
+        return file.read_bytes()
+    except OSError as error:
+        raise RequestError(
+            f"forget list {path} cannot be read: {error.strerror}", "check the path after --forget"
+        ) from error
+
+
+def _lines(text: str) -> list[str]:
+    lines = (line.strip() for line in text.split("\n"))
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def _column(text: str, where: str) -> list[str]:
+    try:
+        rows = csv.DictReader(io.StringIO(text), strict=True)
+        if "id" not in (rows.fieldnames or []):
+            raise RequestError(f"{where} line 1: there is no column id", "name the ID column id")
+        return [row["id"].strip() for row in rows if row["id"] and row["id"].strip()]
+    except csv.Error as error:
+        raise RequestError(f"{where} is not a CSV: {error}", "save it again as CSV") from error
+
+
+def find(ids: Sequence[str], known: Sequence[str]) -> npt.NDArray[np.int64]:
+    """Rows of the training data that the IDs name, sorted: the order of a list means nothing.
+
+    Raises:
+        RequestError: IDs that the training data does not have; names five of them and the count.
+    """
+    place = {name: row for row, name in enumerate(known)}
+    unknown = [name for name in ids if name not in place]
+    if unknown:
+        first = ", ".join(repr(name) for name in unknown[:5])
+        match = nearest(unknown[0], known[:20_000])
+        advice = f"did you mean {match!r}? " if match else ""
+        raise RequestError(
+            f"{len(unknown)} of {len(ids)} forget IDs are not in the training data: {first}",
+            f"{advice}`falw inspect` shows the IDs of a data source",
+        )
+    return np.sort(np.array([place[name] for name in ids], dtype=np.int64))
+
+
+def tail_sizes(
+    available: npt.NDArray[np.int64], total: int, gamma: float, seed: int
+) -> npt.NDArray[np.int64]:
+    """How many samples each class gives: a power law of exponent gamma, as FALW.md lays down.
+
+    Shares are proportional to rank ** -gamma over a seeded order of the classes; a class never
+    gives more than it has, the excess is shared out again in proportion, and every class gives at
+    least one where the total allows. gamma = 0 is balanced.
+
+    Args:
+        available: samples of each class, [C].
+        total: samples to draw, at most the sum of `available`.
+        gamma: exponent, >= 0.
+        seed: of the class order.
+
+    Returns:
+        int64 [C] that sums to `total`.
+    """
+    order = np.random.default_rng(seed).permutation(len(available))
+    rank = np.empty(len(available))
+    rank[order] = np.arange(1, len(available) + 1)
+    share = np.where(available > 0, rank**-gamma, 0.0)
+    floor = np.minimum(available, 1) if total >= np.count_nonzero(available) else 0 * available
+    sizes = _waterfill(share, floor, available, total)
+    return _round_to_sum(sizes, floor, available, total, rank)
+
+
+def _waterfill(
+    share: npt.NDArray[np.float64],
+    floor: npt.NDArray[np.int64],
+    cap: npt.NDArray[np.int64],
+    total: int,
+) -> npt.NDArray[np.float64]:
+    """The scale s at which clip(s * share, floor, cap) sums to the total, by bisection."""
+    low, high = 0.0, (total + 1) / share[share > 0].min()
+    for _ in range(200):
+        middle = (low + high) / 2
+        if np.clip(middle * share, floor, cap).sum() < total:
+            low = middle
+        else:
+            high = middle
+    sizes: npt.NDArray[np.float64] = np.clip(high * share, floor, cap)
+    return sizes
+
+
+def _round_to_sum(
+    sizes: npt.NDArray[np.float64],
+    floor: npt.NDArray[np.int64],
+    cap: npt.NDArray[np.int64],
+    total: int,
+    rank: npt.NDArray[np.float64],
+) -> npt.NDArray[np.int64]:
+    """Largest remainders first, the lower rank where they tie."""
+    whole = np.clip(np.floor(sizes + 1e-9).astype(np.int64), floor, cap)
+    by_remainder = np.lexsort((rank, whole - sizes))
+    while (missing := total - int(whole.sum())) > 0:
+        room = [c for c in by_remainder if whole[c] < cap[c]]
+        whole[room[:missing]] += 1
+    return whole
+
+
+def draw(
+    labels: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64], seed: int
+) -> npt.NDArray[np.int64]:
+    """Rows of `sizes[c]` samples of each class c, drawn without replacement, sorted."""
+    rng = np.random.default_rng([seed, 1])
+    rows = [
+        rng.permutation(np.flatnonzero(labels == c))[:size] for c, size in enumerate(sizes.tolist())
+    ]
+    return np.sort(np.concatenate(rows)) if rows else np.empty(0, dtype=np.int64)

@@ -1,0 +1,1 @@
+"""Evaluation: accuracy, membership inference, deviation, gap."""

@@ -1,0 +1,278 @@
+"""The Typer app: a command is its options and one call; no logic."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+
+from falw_cli import __version__
+from falw_cli import options as o
+from falw_cli.console import Console
+from falw_cli.errors import FalwError, nearest
+
+app = typer.Typer(
+    name="falw",
+    help="Make a trained image classifier forget a list of samples, and audit what it forgot.",
+    epilog="Begin with `falw demo`: the whole story on small data, in under two minutes.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+)
+UsageError = typer.BadParameter.__mro__[1]  # click's or typer's own, by typer's version
+COMMON = {"config_file", "json", "quiet", "verbose"}
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"falw {__version__}\n")
+        raise typer.Exit()
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")
+    ] = False,
+) -> None:
+    pass
+
+
+def _flags(context: typer.Context) -> dict[str, Any]:
+    """What was given on the command line or in the environment, by flag name."""
+    given = {k: v for k, v in context.params.items() if k not in COMMON}
+    return {k: v for k, v in given.items() if v is not None and v not in ([], ())}
+
+
+@app.command(epilog="Example: falw unlearn model.safetensors --forget ids.txt")
+def unlearn(
+    context: typer.Context,
+    model: Annotated[str, typer.Argument(help="The checkpoint, .safetensors.")],
+    forget: o.Forget = None,
+    data: o.Data = None,
+    heldout: o.Heldout = None,
+    test: o.Test = None,
+    skip_unreadable: o.SkipUnreadable = None,
+    cache: o.Cache = None,
+    allow_outside: o.AllowOutside = None,
+    arch: o.Arch = None,
+    trust_code: o.TrustCode = None,
+    method: o.Method = None,
+    weighting: o.Weighting = None,
+    tau: o.Tau = None,
+    target_every: o.TargetEvery = None,
+    epochs: o.Epochs = None,
+    lr: o.Lr = None,
+    batch_size: o.BatchSize = None,
+    seed: o.Seed = None,
+    device: o.Device = None,
+    precision: o.Precision = None,
+    resume: o.Resume = None,
+    dry_run: o.DryRun = None,
+    out: o.Out = None,
+    report: o.ReportFile = None,
+    reference: o.Reference = None,
+    gate: o.Gate = None,
+    force: o.Force = None,
+    config_file: o.ConfigFile = None,
+    json: o.Json = False,
+    quiet: o.Quiet = False,
+    verbose: o.Verbose = 0,
+) -> None:
+    """Remove the influence of a list of samples: the checkpoint, and an audit report beside it."""
+    with session(quiet, verbose) as console:
+        from falw_cli import commands
+
+        commands.unlearn(_flags(context), config_file, console, as_json=json)
+
+
+@app.command(epilog="Example: falw evaluate model.safetensors --forget ids.txt --gate 'avg_gap<=2'")
+def evaluate(
+    context: typer.Context,
+    model: Annotated[
+        Optional[str], typer.Argument(help="The checkpoint; default: the one here.")
+    ] = None,
+    forget: o.Forget = None,
+    data: o.Data = None,
+    heldout: o.Heldout = None,
+    test: o.Test = None,
+    skip_unreadable: o.SkipUnreadable = None,
+    cache: o.Cache = None,
+    allow_outside: o.AllowOutside = None,
+    arch: o.Arch = None,
+    trust_code: o.TrustCode = None,
+    seed: o.Seed = None,
+    device: o.Device = None,
+    precision: o.Precision = None,
+    reference: o.Reference = None,
+    gate: o.Gate = None,
+    report: o.ReportFile = None,
+    force: o.Force = None,
+    config_file: o.ConfigFile = None,
+    json: o.Json = False,
+    quiet: o.Quiet = False,
+    verbose: o.Verbose = 0,
+) -> None:
+    """Metrics of a checkpoint on forget, retain and test data; with --gate, a verdict for CI."""
+    with session(quiet, verbose) as console:
+        from falw_cli import commands
+
+        commands.evaluate(_flags(context), config_file, console, as_json=json)
+
+
+@app.command(epilog="Example: falw train --data imagefolder:photos --arch tiny-cnn")
+def train(
+    context: typer.Context,
+    data: o.Data = None,
+    heldout: o.Heldout = None,
+    without: Annotated[
+        Optional[str],
+        typer.Option("--without", help="IDs to leave out: makes the Retrain reference."),
+    ] = None,
+    skip_unreadable: o.SkipUnreadable = None,
+    cache: o.Cache = None,
+    allow_outside: o.AllowOutside = None,
+    arch: o.Arch = None,
+    trust_code: o.TrustCode = None,
+    epochs: o.Epochs = None,
+    lr: o.Lr = None,
+    batch_size: o.BatchSize = None,
+    seed: o.Seed = None,
+    device: o.Device = None,
+    precision: o.Precision = None,
+    resume: o.Resume = None,
+    out: o.Out = None,
+    force: o.Force = None,
+    config_file: o.ConfigFile = None,
+    json: o.Json = False,
+    quiet: o.Quiet = False,
+    verbose: o.Verbose = 0,
+) -> None:
+    """Train a checkpoint by the config's recipe; --without IDS makes the Retrain reference."""
+    with session(quiet, verbose) as console:
+        from falw_cli import commands
+
+        commands.train(_flags(context), config_file, console, as_json=json)
+
+
+@app.command(
+    "forget-list", epilog="Example: falw forget-list --data digits --ratio 0.1 --gamma 1 > ids.txt"
+)
+def forget_list(
+    context: typer.Context,
+    data: o.Data = None,
+    allow_outside: o.AllowOutside = None,
+    ratio: Annotated[
+        Optional[float], typer.Option("--ratio", help="Share of the data, such as 0.1.")
+    ] = None,
+    count: Annotated[Optional[int], typer.Option("--count", help="Samples to draw.")] = None,
+    gamma: Annotated[
+        float, typer.Option("--gamma", help="Exponent of the tail; 0 is balanced.")
+    ] = 1.0,
+    class_name: Annotated[
+        Optional[str], typer.Option("--class", help="Draw from this class alone.")
+    ] = None,
+    seed: o.Seed = None,
+    config_file: o.ConfigFile = None,
+    json: o.Json = False,
+    quiet: o.Quiet = False,
+    verbose: o.Verbose = 0,
+) -> None:
+    """Draw a long-tailed list of sample IDs onto stdout."""
+    with session(quiet, verbose) as console:
+        from falw_cli import commands
+
+        commands.draw_list(_flags(context), config_file, console, as_json=json)
+
+
+@app.command(epilog="Example: falw inspect ids.txt --data imagefolder:photos")
+def inspect(
+    context: typer.Context,
+    path: Annotated[
+        str, typer.Argument(help="A checkpoint, a data SPEC, a forget list or a report.")
+    ],
+    data: o.Data = None,
+    allow_outside: o.AllowOutside = None,
+    config_file: o.ConfigFile = None,
+    json: o.Json = False,
+    quiet: o.Quiet = False,
+    verbose: o.Verbose = 0,
+) -> None:
+    """Show what a checkpoint, a data source, a forget list or a report holds; changes nothing."""
+    with session(quiet, verbose) as console:
+        from falw_cli import commands
+
+        commands.inspect(path, _flags(context), config_file, console, as_json=json)
+
+
+@app.command(epilog="Example: falw demo")
+def demo(
+    force: o.Force = None,
+    config_file: o.ConfigFile = None,
+    json: o.Json = False,
+    quiet: o.Quiet = False,
+    verbose: o.Verbose = 0,
+) -> None:
+    """The whole story on scikit-learn's digits, into ./falw-demo, in under two minutes."""
+    with session(quiet, verbose) as console:
+        from falw_cli import demo as story
+
+        story.tell(Path("falw-demo"), bool(force), config_file, console, as_json=json)
+
+
+@contextmanager
+def session(quiet: bool, verbose: int) -> Iterator[Console]:
+    """A command's console; whatever goes wrong inside becomes two lines and an exit code."""
+    console = Console(quiet=quiet, verbose=verbose)
+    try:
+        yield console
+    except FalwError as error:
+        if verbose > 1:
+            raise
+        console.error(str(error), error.hint)
+        raise typer.Exit(error.exit_code) from error
+    except BrokenPipeError as error:
+        # The reader of stdout has gone (`| head`): nobody is left to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(0) from error
+    except (typer.Exit, typer.Abort):
+        raise
+    except Exception as error:
+        if verbose > 1:
+            raise
+        console.error(
+            f"{type(error).__name__}: {error}", "this is a fault of falw; -v -v shows where"
+        )
+        raise typer.Exit(3) from error
+    finally:
+        console.stop()
+
+
+def run(arguments: list[str]) -> int:
+    """Run the app on some arguments and return the exit code."""
+    try:
+        code = app(arguments, prog_name="falw", standalone_mode=False)
+    except UsageError as error:
+        context = getattr(error, "ctx", None)
+        where = context.command_path if context else "falw"
+        Console().error(_message(error), f"`{where} --help` shows what it takes")
+        return 2
+    return int(code or 0)
+
+
+def _message(error: BaseException) -> str:
+    """A usage error in one line, with the nearest option or command."""
+    text = str(getattr(error, "format_message", lambda: error)())
+    text = " ".join(text.split())
+    context = getattr(error, "ctx", None)
+    wrong = getattr(error, "option_name", None)
+    if wrong and context:
+        known = [name for parameter in context.command.params for name in parameter.opts]
+        match = nearest(wrong, known)
+        return f"no such option: {wrong}" + (f" (did you mean {match}?)" if match else "")
+    return text[:1].lower() + text[1:]

@@ -1,0 +1,173 @@
+"""The options that several commands share: each is said once, with its help and environment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from falw_cli.unlearning.registry import METHODS, WEIGHTINGS
+
+DATA, TRAINING, RUN, OUTPUT = "Data", "Training", "Run", "Output"
+SPEC_HELP = "KIND:LOCATION; kinds: imagefolder, csv, npz, cifar10, cifar100, digits"
+COMMON_ARCHS = [
+    "tiny-cnn", "resnet18", "resnet18-cifar", "resnet34", "resnet34-cifar", "resnet50",
+    "vgg16_bn", "vgg16_bn-cifar", "mobilenet_v3_small", "mobilenet_v3_large", "efficientnet_b0",
+    "convnext_tiny", "vit_b_16", "swin_t",
+]  # fmt: skip
+
+
+def complete_arch(incomplete: str) -> list[str]:
+    """Architectures that begin so, for the shell."""
+    return [name for name in COMMON_ARCHS if name.startswith(incomplete)]
+
+
+def complete_method(incomplete: str) -> list[str]:
+    """Base methods that begin so, for the shell."""
+    return [name for name in METHODS if name.startswith(incomplete)]
+
+
+def complete_weighting(incomplete: str) -> list[str]:
+    """Weightings that begin so, for the shell."""
+    return [name for name in WEIGHTINGS if name.startswith(incomplete)]
+
+
+def _option(*names: str, help: str, panel: str, **more: object) -> object:  # noqa: A002
+    variable = "FALW_" + names[0].lstrip("-").upper().replace("-", "_")
+    return typer.Option(*names, help=help, envvar=variable, rich_help_panel=panel, **more)  # type: ignore[call-overload]
+
+
+ConfigFile = Annotated[
+    Optional[Path],
+    typer.Option("--config", help="A falw.yaml; default: beside the model, else here."),
+]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Errors and warnings alone.")]
+Verbose = Annotated[
+    int, typer.Option("--verbose", "-v", count=True, help="More notes; twice: tracebacks.")
+]
+
+Data = Annotated[
+    Optional[str], _option("--data", help=f"Training data, {SPEC_HELP}.", panel=DATA)
+]
+Heldout = Annotated[
+    Optional[str],
+    _option("--heldout", help="Data that the model never saw: it guides.", panel=DATA),
+]
+Test = Annotated[
+    Optional[str],
+    _option("--test", help="Data that judges; default: half of --heldout.", panel=DATA),
+]
+Forget = Annotated[
+    Optional[str],
+    _option("--forget", help="The forget list: IDs, one a line; - is stdin.", panel=DATA),
+]
+SkipUnreadable = Annotated[
+    Optional[bool],
+    typer.Option(
+        "--skip-unreadable", help="Leave out images that cannot be read.", rich_help_panel=DATA
+    ),
+]
+Cache = Annotated[
+    Optional[bool],
+    typer.Option(
+        "--cache/--no-cache",
+        help="Keep decoded images in the user's cache folder.",
+        show_default=False,
+        rich_help_panel=DATA,
+    ),
+]
+AllowOutside = Annotated[
+    Optional[bool],
+    typer.Option(
+        "--allow-outside",
+        help="A CSV may name files outside its folder.",
+        rich_help_panel=DATA,
+    ),
+]
+
+Arch = Annotated[
+    Optional[str],
+    _option(
+        "--arch",
+        help="Architecture: tiny-cnn, torchvision's names, NAME-cifar, package.module:function.",
+        panel=TRAINING,
+        autocompletion=complete_arch,
+    ),
+]
+TrustCode = Annotated[
+    Optional[bool],
+    typer.Option(
+        "--trust-code",
+        help="Import the code that a found falw.yaml or a checkpoint names.",
+        rich_help_panel=TRAINING,
+    ),
+]
+Epochs = Annotated[
+    Optional[int], _option("--epochs", help="Passes over the data.", panel=TRAINING)
+]
+Lr = Annotated[
+    Optional[float], _option("--lr", help="Highest learning rate.", panel=TRAINING)
+]
+BatchSize = Annotated[
+    Optional[int], _option("--batch-size", help="Samples a step.", panel=TRAINING)
+]
+Seed = Annotated[Optional[int], _option("--seed", help="Of everything random.", panel=RUN)]
+Device = Annotated[
+    Optional[str], _option("--device", help="auto, cpu, cuda or cuda:N.", panel=RUN)
+]
+Precision = Annotated[
+    Optional[str], _option("--precision", help="auto, fp32 or bf16.", panel=RUN)
+]
+Resume = Annotated[
+    Optional[bool],
+    typer.Option("--resume", help="Go on with an interrupted run.", rich_help_panel=RUN),
+]
+DryRun = Annotated[
+    Optional[bool],
+    typer.Option("--dry-run", help="Check and show; write nothing.", rich_help_panel=RUN),
+]
+
+Method = Annotated[
+    Optional[str],
+    _option(
+        "--method",
+        help=f"Base method: {', '.join(METHODS)}.",
+        panel=TRAINING,
+        autocompletion=complete_method,
+    ),
+]
+Weighting = Annotated[
+    Optional[str],
+    _option(
+        "--weighting",
+        help=f"Weighting of forget samples: {', '.join(WEIGHTINGS)}.",
+        panel=TRAINING,
+        autocompletion=complete_weighting,
+    ),
+]
+Tau = Annotated[
+    Optional[float], _option("--tau", help="Strength of the balance factor.", panel=TRAINING)
+]
+TargetEvery = Annotated[
+    Optional[int],
+    _option("--target-every", help="Re-estimate mu and sigma every N steps.", panel=TRAINING),
+]
+
+Reference = Annotated[
+    Optional[list[str]],
+    _option("--reference", help="A Retrain checkpoint; may be repeated.", panel=OUTPUT),
+]
+Gate = Annotated[
+    Optional[list[str]],
+    _option("--gate", help="Such as 'avg_gap<=1'; exit 1 if it fails; repeatable.", panel=OUTPUT),
+]
+Out = Annotated[Optional[str], typer.Option("--out", help="Checkpoint.", rich_help_panel=OUTPUT)]
+ReportFile = Annotated[
+    Optional[str], typer.Option("--report", help="Audit report.", rich_help_panel=OUTPUT)
+]
+Force = Annotated[
+    Optional[bool],
+    typer.Option("--force", help="Replace outputs that exist.", rich_help_panel=OUTPUT),
+]

@@ -1,0 +1,1 @@
+"""Training: one recipe and one step loop for train, Retrain and unlearn."""

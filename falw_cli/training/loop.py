@@ -1,0 +1,162 @@
+"""The one step loop of train, Retrain and unlearn: device, progress, interrupts, state."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from falw_cli.config import Recipe
+from falw_cli.data.batches import (
+    Batch,
+    Resident,
+    augment,
+    batches_per_epoch,
+    epoch,
+    generator,
+)
+from falw_cli.errors import Interrupted, RunError
+from falw_cli.network import Network
+from falw_cli.progress import Progress
+from falw_cli.training.interrupt import Interrupt
+from falw_cli.training.recipe import augmentation, optimizer, schedule
+from falw_cli.training.state import State, StateFile
+
+LOOK_EVERY = 20
+"""Steps between two looks at the loss: reading it waits for the device."""
+
+
+class Objective(Protocol):
+    """What the loop minimises."""
+
+    def loss(self, network: Network, batch: Batch, images: Tensor, step: int) -> Tensor:
+        """The batch's loss, a scalar; `images` is the augmented input [n, channels, S, S]."""
+
+    def end_epoch(self) -> None:
+        """An epoch is over."""
+
+    def state(self) -> dict[str, Tensor]:
+        """What must be kept to go on after an interruption."""
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Take back what `state` gave."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What the loop runs over: the joined set, of which the first `forget` are forget samples."""
+
+    data: Resident
+    forget: int
+    recipe: Recipe
+    seed: int
+    label: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run went."""
+
+    steps: int
+    epochs: int
+    seconds: float
+    stopped_because: str
+
+
+def fit(
+    network: Network,
+    work: Work,
+    objective: Objective,
+    progress: Progress,
+    interrupt: Interrupt,
+    states: StateFile,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Outcome:
+    """Train the network's module in place for the recipe's epochs.
+
+    Args:
+        network: the network; its module changes.
+        work: samples, recipe and seed.
+        objective: the loss.
+        progress: where the bar goes.
+        interrupt: tells whether a person wants the run to end.
+        states: where the state lies, for an interrupted run to go on from.
+        clock: seconds, for the report.
+
+    Raises:
+        RunError: the loss is not finite, or memory ran out.
+        Interrupted: a signal came; the state is saved.
+    """
+    recipe, module = work.recipe, network.module
+    per_epoch = batches_per_epoch(len(work.data), recipe.batch_size)
+    total = per_epoch * recipe.epochs
+    chosen = optimizer(module, recipe)
+    plan = schedule(chosen, recipe, total)
+    wrapped, fabric_optimizer = network.fabric.setup(module, chosen, move_to_device=False)
+    started, done, before = clock(), 0, 0.0
+    if (saved := states.load()) is not None:
+        saved.restore(module, chosen, objective.restore)
+        done, before = saved.step, saved.seconds
+        for _ in range(done):
+            plan.step()
+    running = Network(wrapped, network.arch, network.classes, network.preprocessing, network.fabric)
+    progress.start(work.label, total)
+    progress.advance(done)
+    module.train()
+    with torch.random.fork_rng(), interrupt.soft():
+        for number in range(done // per_epoch, recipe.epochs):
+            skip = done - number * per_epoch
+            for batch in epoch(
+                work.data, work.forget, recipe.batch_size, work.seed, number, skip
+            ):
+                loss = _step(running, batch, objective, work, done)
+                network.fabric.backward(loss)
+                fabric_optimizer.step()
+                fabric_optimizer.zero_grad(set_to_none=True)
+                plan.step()
+                done += 1
+                detail = _look(loss, done) if done % LOOK_EVERY == 0 or done == total else ""
+                progress.advance(1, detail)
+                if done % per_epoch == 0:
+                    objective.end_epoch()
+                if interrupt.signal_number and done < total:
+                    seconds = before + clock() - started
+                    states.save(State.of(module, chosen, objective.state(), done, seconds))
+                    raise Interrupted(
+                        f"stopped after step {done} of {total}; nothing was written but the state",
+                        f"the same command with --resume goes on from {states.path}",
+                        interrupt.signal_number,
+                    )
+    module.eval()
+    reason = f"the configured {recipe.epochs} epochs are over"
+    return Outcome(total, recipe.epochs, before + clock() - started, reason)
+
+
+def _step(
+    network: Network, batch: Batch, objective: Objective, work: Work, done: int
+) -> Tensor:
+    # Dropout and its like draw from torch's own generator: seed it by the step.
+    draws = generator(work.seed, 2, done)
+    torch.manual_seed(draws.initial_seed() % 2**63)
+    pixels = augment(batch.pixels, augmentation(work.recipe), draws)
+    try:
+        return objective.loss(network, batch, network.inputs(pixels), done)
+    except torch.cuda.OutOfMemoryError as error:
+        raise RunError(
+            f"the GPU ran out of memory at step {done + 1}", "take a smaller --batch-size"
+        ) from error
+
+
+def _look(loss: Tensor, done: int) -> str:
+    value = loss.item()
+    if not math.isfinite(value):
+        raise RunError(
+            f"the loss is {value} after step {done}: the run diverged, nothing was written",
+            "take a smaller --lr",
+        )
+    return f"loss {value:.3f}"

@@ -1,0 +1,43 @@
+"""A recipe -> optimizer and learning-rate schedule, both torch's own."""
+
+from __future__ import annotations
+
+from torch import nn, optim
+from torch.optim import lr_scheduler
+
+from falw_cli.config import Recipe
+from falw_cli.data.batches import Augmentation
+
+
+def optimizer(module: nn.Module, recipe: Recipe) -> optim.Optimizer:
+    """SGD with momentum, or AdamW, over all parameters."""
+    if recipe.optimizer == "adamw":
+        return optim.AdamW(module.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay)
+    return optim.SGD(
+        module.parameters(),
+        lr=recipe.lr,
+        momentum=recipe.momentum,
+        weight_decay=recipe.weight_decay,
+    )
+
+
+def schedule(
+    chosen: optim.Optimizer, recipe: Recipe, total_steps: int
+) -> lr_scheduler.LRScheduler:
+    """The learning rate over `total_steps`, stepped after each of them."""
+    if recipe.schedule == "step":
+        milestones = [total_steps // 2, total_steps * 3 // 4]
+        return lr_scheduler.MultiStepLR(chosen, milestones, gamma=0.1)
+    if recipe.schedule == "cosine":
+        return lr_scheduler.CosineAnnealingLR(chosen, total_steps)
+    if recipe.schedule == "one-cycle":
+        # One more step than is taken: the scheduler steps once after the last.
+        return lr_scheduler.OneCycleLR(
+            chosen, recipe.lr, total_steps + 1, pct_start=0.2, cycle_momentum=False
+        )
+    return lr_scheduler.ConstantLR(chosen, factor=1.0)
+
+
+def augmentation(recipe: Recipe) -> Augmentation:
+    """The recipe's crop and flip."""
+    return Augmentation(recipe.crop, recipe.flip)

@@ -1,0 +1,187 @@
+"""`falw train`: data and recipe -> a checkpoint; without some samples, the Retrain reference."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from falw_cli import architectures, checkpoint, inputs
+from falw_cli.config import Config, Preprocessing
+from falw_cli.data import forget_list, images, splits
+from falw_cli.data.batches import Batch, Resident, generator, resident
+from falw_cli.data.splits import Rows
+from falw_cli.errors import RequestError
+from falw_cli.evaluation.accuracy import accuracy
+from falw_cli.network import IMAGENET, Network, complete, make_fabric, metadata, to_device
+from falw_cli.progress import Progress
+from falw_cli.training.interrupt import Interrupt
+from falw_cli.training.loop import Outcome, Work, fit
+from falw_cli.training.state import StateFile
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What `falw train` made."""
+
+    path: str
+    sha256: str
+    arch: str
+    samples: int
+    left_out: int
+    seconds: float
+    retain_accuracy: float
+    """Percent, on the samples trained on, in eval mode without augmentation."""
+    heldout_accuracy: float | None
+    """Percent, on all held-out samples, which training never looks at."""
+    warnings: tuple[str, ...]
+
+
+class CrossEntropy:
+    """Mean cross-entropy against the true labels, as an `Objective`."""
+
+    def __init__(self, label_smoothing: float) -> None:
+        """Args: share of the target spread over all classes."""
+        self.label_smoothing = label_smoothing
+
+    def loss(self, network: Network, batch: Batch, images: Tensor, step: int) -> Tensor:
+        """See `Objective`."""
+        logits = architectures.logits(network.module(images))
+        return F.cross_entropy(logits, batch.labels, label_smoothing=self.label_smoothing)
+
+    def end_epoch(self) -> None:
+        """Nothing is gathered."""
+
+    def state(self) -> dict[str, Tensor]:
+        """Nothing to keep."""
+        return {}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Nothing to take back."""
+
+
+def train(config: Config, progress: Progress, interrupt: Interrupt) -> Trained:
+    """Train a checkpoint by the config's recipe, and write it.
+
+    Raises:
+        RequestError: the request does not fit together.
+        RunError: the loss diverged, or the file cannot be written.
+        Interrupted: a signal came; `--resume` goes on.
+    """
+    out = Path(config.out or ("retrain.safetensors" if config.without else "model.safetensors"))
+    checkpoint.check_writable(out, force=config.force)
+    if config.arch is None:
+        raise RequestError("--arch is missing", "give --arch NAME, such as tiny-cnn or resnet18")
+    arch = architectures.canonical(config.arch)
+    build = architectures.builder(arch)
+    fabric = make_fabric(config.device, config.precision)
+    listing = inputs.open_source(config, "data")
+    classes = config.classes or listing.classes
+    labels = splits.align(listing, classes)
+    if len(np.unique(labels)) < 2:
+        raise RequestError(f"{listing.spec!r} has fewer than two classes", "add another class")
+    left_out = _rows_without(config, listing.ids)
+    shown = _shown(config, arch)
+    wanted = images.geometry(listing, shown.image_size, shown.resize, None)
+    strict = shown.image_size is None
+    data = inputs.load(listing, config, wanted, progress, strict=strict)
+    kept = np.setdiff1d(np.arange(len(data.listing.ids)), left_out)
+    retain = resident(
+        splits.part(data, splits.align(data.listing, classes), kept), fabric.device
+    )
+    shown = complete(shown, wanted, retain)
+    with torch.random.fork_rng():
+        torch.manual_seed(generator(config.seed, 0).initial_seed() % 2**63)
+        module = build(len(classes), wanted.channels)
+    network = Network(to_device(module, fabric), arch, classes, shown, fabric)
+    heldout = _heldout(config, network, data, wanted, progress)
+    states = StateFile(
+        out.with_name(out.name + ".state"),
+        _fingerprint(config, data, left_out),
+        config.resume,
+    )
+    work = Work(retain, 0, config.train, config.seed, f"train {arch}")
+    objective = CrossEntropy(config.train.label_smoothing)
+    outcome = fit(network, work, objective, progress, interrupt, states, time.perf_counter)
+    trained = _write(network, config, out, states)
+    return _summary(network, trained, out, outcome, retain, len(left_out), heldout, progress)
+
+
+def _rows_without(config: Config, ids: tuple[str, ...]) -> Rows:
+    if config.without is None:
+        return np.empty(0, dtype=np.int64)
+    rows = forget_list.find(forget_list.read(config.without).ids, ids)
+    if len(rows) == len(ids):
+        raise RequestError("--without leaves out all samples", "there is nothing to train on")
+    return rows
+
+
+def _shown(config: Config, arch: str) -> Preprocessing:
+    """torchvision's classifiers were made for ImageNet's sizes; the others take images as they are.
+
+    Mean and std are measured on the samples trained on, unless given.
+    """
+    if arch in architectures.OWN or architectures.is_code(arch):
+        return config.preprocessing
+    sizes = IMAGENET.model_dump(include={"image_size", "resize"})
+    given = config.preprocessing.model_dump(exclude_none=True)
+    if "image_size" in given:
+        sizes["resize"] = None
+    return Preprocessing.model_validate(sizes | given)
+
+
+def _heldout(
+    config: Config, network: Network, data: images.Images, wanted: images.Geometry, progress: Progress
+) -> Resident | None:
+    if config.heldout is None:
+        return None
+    unseen = inputs.load(inputs.open_source(config, "heldout"), config, wanted, progress)
+    splits.check_disjoint(data, unseen, (inputs.CALLED["data"], inputs.CALLED["heldout"]))
+    aligned = splits.align(unseen.listing, network.classes)
+    return resident(splits.part(unseen, aligned), network.fabric.device)
+
+
+def _fingerprint(config: Config, data: images.Images, left_out: Rows) -> str:
+    asked = config.model_dump_json(exclude={"out", "report", "force", "resume", "cache"})
+    rows = hashlib.sha256(left_out.tobytes()).hexdigest()
+    return hashlib.sha256(f"{asked} {data.content_digest()} {rows}".encode()).hexdigest()
+
+
+def _write(network: Network, config: Config, out: Path, states: StateFile) -> bytes:
+    content = checkpoint.to_bytes(
+        network.module.state_dict(), metadata(network, recipe=config.train)
+    )
+    checkpoint.write_all({out: content})
+    states.remove()
+    return content
+
+
+def _summary(
+    network: Network,
+    written: bytes,
+    out: Path,
+    outcome: Outcome,
+    retain: Resident,
+    left_out: int,
+    heldout: Resident | None,
+    progress: Progress,
+) -> Trained:
+    return Trained(
+        path=str(out),
+        sha256=hashlib.sha256(written).hexdigest(),
+        arch=network.arch,
+        samples=len(retain),
+        left_out=left_out,
+        seconds=outcome.seconds,
+        retain_accuracy=accuracy(network.logits(retain.pixels), retain.labels) or 0.0,
+        heldout_accuracy=accuracy(network.logits(heldout.pixels), heldout.labels)
+        if heldout
+        else None,
+        warnings=tuple(progress.warnings),
+    )

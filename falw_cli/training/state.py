@@ -1,0 +1,113 @@
+"""The state of an interrupted run: everything that going on to the same bits needs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn, optim
+
+from falw_cli.checkpoint import write_all
+from falw_cli.errors import RequestError
+
+
+@dataclass(frozen=True)
+class State:
+    """Model, optimizer and objective after `step` steps and `seconds` of running.
+
+    No generator: randomness follows from seed and step.
+    """
+
+    tensors: dict[str, Tensor]
+    step: int
+    seconds: float
+
+    @classmethod
+    def of(
+        cls,
+        module: nn.Module,
+        optimizer: optim.Optimizer,
+        objective: dict[str, Tensor],
+        step: int,
+        seconds: float,
+    ) -> State:
+        """Gather the state."""
+        tensors = {f"model/{k}": v for k, v in module.state_dict().items()}
+        for index, slots in optimizer.state_dict()["state"].items():
+            tensors |= {
+                f"optimizer/{index}/{slot}": value
+                for slot, value in slots.items()
+                if isinstance(value, Tensor)
+            }
+        tensors |= {f"objective/{k}": v for k, v in objective.items()}
+        return cls(tensors, step, seconds)
+
+    def restore(
+        self,
+        module: nn.Module,
+        optimizer: optim.Optimizer,
+        objective: Callable[[dict[str, Tensor]], None],
+    ) -> None:
+        """Put the state back."""
+        module.load_state_dict(self._under("model/"))
+        slots: dict[int, dict[str, Tensor]] = {}
+        for name, value in self._under("optimizer/").items():
+            index, _, slot = name.partition("/")
+            slots.setdefault(int(index), {})[slot] = value
+        optimizer.load_state_dict({**optimizer.state_dict(), "state": slots})
+        objective(self._under("objective/"))
+
+    def _under(self, prefix: str) -> dict[str, Tensor]:
+        return {k[len(prefix) :]: v for k, v in self.tensors.items() if k.startswith(prefix)}
+
+
+@dataclass(frozen=True)
+class StateFile:
+    """Where a run's state lies, and what it must belong to.
+
+    Attributes:
+        path: the file beside the output.
+        belongs_to: digest of model, list, data and config: another run's state is refused.
+        resume: was `--resume` given?
+    """
+
+    path: Path
+    belongs_to: str
+    resume: bool
+
+    def load(self) -> State | None:
+        """The saved state, or None for a run from the start.
+
+        Raises:
+            RequestError: there is none, it is broken, or it belongs to another run.
+        """
+        if not self.resume:
+            return None
+        if not self.path.is_file():
+            raise RequestError(f"there is no state {self.path} to resume", "run without --resume")
+        try:
+            with safe_open(self.path, framework="pt") as archive:
+                notes = json.loads((archive.metadata() or {}).get("falw_state", "{}"))
+                tensors = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
+        except (SafetensorError, ValueError) as error:
+            raise RequestError(f"{self.path} is not a whole state: {error}", "start anew") from error
+        if notes.get("belongs_to") != self.belongs_to:
+            raise RequestError(
+                f"{self.path} belongs to another model, list, data or config",
+                "repeat the interrupted command's flags, or run without --resume",
+            )
+        return State(tensors, notes["step"], notes["seconds"])
+
+    def save(self, state: State) -> None:
+        """Write the state, whole or not at all."""
+        notes = {"belongs_to": self.belongs_to, "step": state.step, "seconds": state.seconds}
+        tensors = {k: v.detach().cpu().contiguous() for k, v in state.tensors.items()}
+        write_all({self.path: save(tensors, metadata={"falw_state": json.dumps(notes)})})
+
+    def remove(self) -> None:
+        """The run is over: its state is no longer needed."""
+        self.path.unlink(missing_ok=True)

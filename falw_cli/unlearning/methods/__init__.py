@@ -1,0 +1,1 @@
+"""Base methods, one small file each; `falw_cli.unlearning.registry` names them."""

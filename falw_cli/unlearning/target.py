@@ -1,0 +1,55 @@
+"""The target distribution: what a sample of a class looks like when the model never saw it.
+
+Equation 1 of FaLW (ICLR 2026, arXiv 2601.18650): per class, over held-out samples, mean and
+population standard deviation of the true-class probability under the model as it is now.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Target:
+    """mu and sigma of each class's true-class probability over `count` unseen samples, [C] each."""
+
+    mu: Tensor
+    sigma: Tensor
+    count: Tensor
+
+
+def true_class_probability(logits: Tensor, label: Tensor) -> Tensor:
+    """Softmax probability of the true class: logits [N, C], label int64 [N] -> [N] in [0, 1]."""
+    return logits.float().softmax(dim=1).gather(1, label[:, None]).squeeze(1)
+
+
+def class_statistics(
+    prob: Tensor, label: Tensor, num_classes: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean, population standard deviation and count of `prob` in each class, FaLW equation 1.
+
+    Args:
+        prob: true-class probability of held-out samples, [N], in [0, 1].
+        label: their true class, int64 [N].
+        num_classes: C.
+
+    Returns:
+        (mu, sigma, count), each [C]; mu and sigma are 0 where count is 0. Summed in float64, so
+        that a class with equal probabilities has a sigma of exactly 0.
+    """
+    wide = prob.double()
+    zeros = torch.zeros(num_classes, dtype=torch.float64, device=prob.device)
+    count = torch.bincount(label, minlength=num_classes)
+    at_least_one = count.clamp(min=1)
+    mu = zeros.index_add(0, label, wide) / at_least_one
+    variance = zeros.index_add(0, label, (wide - mu[label]).square()) / at_least_one
+    return mu.to(prob.dtype), variance.sqrt().to(prob.dtype), count
+
+
+def measure(logits: Tensor, label: Tensor) -> Target:
+    """The target distribution from a model's logits [N, C] on held-out samples of class `label`."""
+    prob = true_class_probability(logits, label)
+    return Target(*class_statistics(prob, label, logits.shape[1]))

@@ -1,0 +1,24 @@
+"""No weighting: every forget sample counts the same, which is the plain base method."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from falw_cli.unlearning.target import Target
+
+
+class NoWeighting:
+    """The weighting `none`: 1 for every sample."""
+
+    needs_target = False
+
+    def __init__(self, counts: Tensor, num_classes: int, tau: float) -> None:
+        """Nothing to prepare."""
+
+    def weight(self, prob: Tensor, label: Tensor, target: Target) -> Tensor:
+        """Ones, [n]."""
+        return torch.ones_like(prob)
+
+
+weighting = NoWeighting
