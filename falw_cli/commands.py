@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import typer
 
-from falw_cli import inputs
-from falw_cli.config import Config, resolve
+from falw_cli import inputs, tables
+from falw_cli.api import occasion, with_model
+from falw_cli.audit.report import Report
+from falw_cli.config import resolve
 from falw_cli.console import Console
 from falw_cli.data import forget_list
 from falw_cli.errors import RequestError, unknown_name
@@ -76,13 +79,37 @@ def _total(flags: Flags, available: int) -> int:
     return int(total)
 
 
-def working_model(config: Config) -> str:
-    """The checkpoint that goes without saying: the config's, else the one in the working folder."""
-    if config.model:
-        return config.model
-    if Path("model.safetensors").is_file():
-        return "model.safetensors"
-    here = sorted(str(path) for path in Path().glob("*.safetensors"))
-    if len(here) == 1:
-        return here[0]
-    raise RequestError("no checkpoint is given", "name it: falw evaluate model.safetensors")
+def unlearn(flags: Flags, file: Path | None, console: Console, *, as_json: bool) -> None:
+    """`falw unlearn`."""
+    from falw_cli.unlearning.run import unlearn as run
+
+    report = run(resolve("unlearn", flags, file), console, _interrupt(), occasion())
+    if as_json:
+        console.result(report.model_dump_json(indent=2))
+    elif report.output is None:
+        console.table(tables.plan(report))
+    else:
+        console.show(tables.metrics(report.metrics))
+        console.result(report.output.path)
+    _verdict(report, console)
+
+
+def evaluate(flags: Flags, file: Path | None, console: Console, *, as_json: bool) -> None:
+    """`falw evaluate`."""
+    from falw_cli.audit.evaluate import evaluate as run
+
+    _interrupt()
+    report = run(with_model(resolve("evaluate", flags, file)), console, occasion())
+    if as_json:
+        console.result(report.model_dump_json(indent=2))
+    else:
+        console.table(tables.metrics(report.metrics))
+    _verdict(report, console)
+
+
+def _verdict(report: Report, console: Console) -> None:
+    for gate in report.gates:
+        value = "no value" if gate.value is None else f"{gate.value:.4g}"
+        console.note(f"gate {gate.expression}: {value}: {'passed' if gate.passed else 'FAILED'}")
+    if not report.passed:
+        raise typer.Exit(1)

@@ -95,6 +95,11 @@ class Console:
         """A table of the result, on stdout."""
         self.out.print(table)
 
+    def show(self, table: Table) -> None:
+        """A table beside the result, on stderr."""
+        if not self.quiet:
+            self.err.print(table)
+
     def error(self, message: str, hint: str) -> None:
         """Two lines on stderr: what is wrong, and what to do."""
         self.stop()

@@ -1,0 +1,87 @@
+"""The commands as functions: `from falw_cli import unlearn, evaluate`."""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime, timezone
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any
+
+from falw_cli.audit.build import Occasion
+from falw_cli.audit.evaluate import evaluate as run_evaluate
+from falw_cli.audit.report import Report
+from falw_cli.config import Config, resolve
+from falw_cli.progress import Progress, Silent
+from falw_cli.training.interrupt import Interrupt
+from falw_cli.unlearning.run import unlearn as run_unlearn
+
+
+def unlearn(
+    model: str | PathLike[str],
+    *,
+    config: str | PathLike[str] | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Report:
+    """Do what `falw unlearn` does: write the checkpoint and the audit report.
+
+    Args:
+        model: the checkpoint.
+        config: a falw.yaml; default: beside the model, else in the working folder.
+        progress: where progress and warnings go; default: nowhere, warnings are in the report.
+        options: the command's flags by name with underscores: `forget="ids.txt"`,
+            `data="imagefolder:train"`, `reference=["retrain.safetensors"]`, `batch_size=64` …
+
+    Returns:
+        The report; `report.passed` says whether all gates passed.
+
+    Raises:
+        FalwError: what the command says in two lines: `str(error)` and `error.hint`.
+    """
+    settled = _resolve("unlearn", {"model": model, **options}, config)
+    return run_unlearn(settled, progress or Silent(), Interrupt(), occasion())
+
+
+def evaluate(
+    model: str | PathLike[str] | None = None,
+    *,
+    config: str | PathLike[str] | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Report:
+    """Do what `falw evaluate` does: measure a checkpoint.
+
+    Args, Returns, Raises: as for `unlearn`; the model's metrics are `report.metrics.after`.
+    """
+    settled = _resolve("evaluate", {"model": model, **options}, config)
+    return run_evaluate(with_model(settled), progress or Silent(), occasion())
+
+
+def with_model(config: Config) -> Config:
+    """The config with the checkpoint that goes without saying: the one in the working folder."""
+    if config.model is not None:
+        return config
+    here = sorted(str(path) for path in Path().glob("*.safetensors"))
+    if "model.safetensors" in here or len(here) == 1:
+        return config.over({"model": "model.safetensors" if len(here) > 1 else here[0]})
+    return config
+
+
+def occasion() -> Occasion:
+    """Now, and this process's command line."""
+    return Occasion(tuple(sys.argv), datetime.now(timezone.utc))
+
+
+def _resolve(command: str, options: dict[str, Any], file: str | PathLike[str] | None) -> Config:
+    plain = {
+        key: fspath(value) if isinstance(value, PathLike) else value
+        for key, value in options.items()
+    }
+    for key in ("reference", "gate"):
+        value = plain.get(key)
+        if isinstance(value, str):
+            plain[key] = [value]
+        elif value is not None:
+            plain[key] = [fspath(one) for one in value]
+    return resolve(command, plain, Path(fspath(file)) if file is not None else None)

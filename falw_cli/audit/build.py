@@ -1,0 +1,132 @@
+"""What came of a run -> the audit report."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import torch
+
+from falw_cli.audit import gates, report
+from falw_cli.audit.gates import Gate
+from falw_cli.audit.report import (
+    AllMetrics,
+    ClassTarget,
+    Environment,
+    EpochWeights,
+    Forget,
+    Output,
+    Report,
+    Run,
+)
+from falw_cli.config import Config
+from falw_cli.data.batches import Resident
+from falw_cli.evaluation.gap import noise_floor
+from falw_cli.evaluation.metrics import Metrics
+from falw_cli.evaluation.run import compare, mean_metrics
+from falw_cli.inputs import Inputs
+from falw_cli.network import Network
+from falw_cli.progress import Progress
+from falw_cli.unlearning.target import measure
+
+
+@dataclass(frozen=True)
+class Occasion:
+    """What only the outermost layer knows: the command as given, and the time, in UTC."""
+
+    command: tuple[str, ...]
+    created: datetime
+
+
+def all_metrics(
+    before: Metrics | None, after: Metrics, references: Sequence[Metrics]
+) -> AllMetrics:
+    """Metrics before and after against the mean of the references, with their noise floor."""
+    reference = mean_metrics(references)
+    return AllMetrics(
+        before=compare(before, reference) if before else None,
+        after=compare(after, reference),
+        reference=reference,
+        noise_floor=noise_floor(references),
+    )
+
+
+def class_targets(network: Network, guide: Resident) -> dict[str, ClassTarget]:
+    """mu and sigma of each class over the held-out samples that guide, FaLW equation 1."""
+    if not len(guide):
+        return {}
+    found = measure(network.logits(guide.pixels), guide.labels)
+    result = {}
+    for c, name in enumerate(network.classes):
+        count, sigma = int(found.count[c]), float(found.sigma[c])
+        why = "no held-out sample" if not count else "sigma is 0" if not sigma else None
+        result[name] = ClassTarget(
+            heldout_count=count,
+            mu=float(found.mu[c]) if count else None,
+            sigma=sigma if count else None,
+            fallback=f"{why}: weight 1" if why else None,
+        )
+    return result
+
+
+def build_report(
+    config: Config,
+    given: Inputs,
+    occasion: Occasion,
+    progress: Progress,
+    *,
+    metrics: AllMetrics,
+    run: Run | None = None,
+    output: Output | None = None,
+    target: dict[str, ClassTarget] | None = None,
+    weights: Sequence[EpochWeights] = (),
+    asked: Sequence[Gate] = (),
+) -> Report:
+    """Put the report together and judge its gates."""
+    network, forget = given.network, given.splits.forget
+    counts = np.bincount(forget.labels, minlength=len(network.classes)).tolist()
+    made = Report(
+        created=occasion.created,
+        command=list(occasion.command),
+        config=_settled(config, network),
+        environment=_environment(network),
+        inputs=report.Inputs.model_validate(given.described),
+        output=output,
+        forget=Forget(
+            count=len(forget), per_class=dict(zip(network.classes, counts, strict=True)), unknown=0
+        ),
+        run=run,
+        metrics=metrics,
+        target=target or {},
+        weights=list(weights),
+        gates=[],
+        warnings=list(progress.warnings),
+    )
+    return made.model_copy(update={"gates": [gates.judge(gate, made) for gate in asked]})
+
+
+def _settled(config: Config, network: Network) -> dict[str, Any]:
+    """The config as it was in the end, with the network's own preprocessing."""
+    known = {
+        "arch": network.arch,
+        "classes": network.classes,
+        "preprocessing": network.preprocessing.model_dump(),
+    }
+    return config.over({}).model_copy(update=known).model_dump(mode="json", exclude={"train"})
+
+
+def _environment(network: Network) -> Environment:
+    device = network.fabric.device
+    kind = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
+    bf16 = "bf16" in str(network.fabric._precision.precision)
+    return Environment(
+        python=platform.python_version(),
+        torch=torch.__version__,
+        device=f"{device} ({kind})",
+        precision="bf16" if bf16 else "fp32",
+        threads=torch.get_num_threads(),
+    )

@@ -1,0 +1,124 @@
+"""Gates: "avg_gap<=1.0" -> a verdict that a CI job can act on."""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
+
+from pydantic import BaseModel
+
+from falw_cli.audit.report import GateResult, Report
+from falw_cli.errors import RequestError, nearest
+from falw_cli.evaluation.metrics import Metrics
+
+OPERATORS: dict[str, Callable[[float, float], bool]] = {
+    "<=": operator.le,
+    ">=": operator.ge,
+    "==": operator.eq,
+    "<": operator.lt,
+    ">": operator.gt,
+}
+PATTERN = re.compile(r"^\s*(?P<name>.+?)\s*(?P<op><=|>=|==|<|>)\s*(?P<number>[^<>=]+?)\s*$")
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A gate taken apart: NAME OP NUMBER, NAME as a path from the report's root."""
+
+    expression: str
+    path: tuple[str, ...]
+    op: str
+    number: float
+
+
+def parse(expression: str, classes: Sequence[str]) -> Gate:
+    """Take a gate apart, and make sure that its name can have a value.
+
+    Args:
+        expression: `NAME OP NUMBER`; NAME is a key of `metrics.after` or a dotted path.
+        classes: class names, which are keys in the report.
+
+    Raises:
+        RequestError: not a gate, or a name that no report has.
+    """
+    found = PATTERN.match(expression)
+    try:
+        number = float(found["number"]) if found else None
+    except ValueError:
+        number = None
+    if found is None or number is None or number != number:
+        raise RequestError(
+            f"{expression!r} is not a gate", "write NAME OP NUMBER, such as 'avg_gap<=1.0'"
+        )
+    name = found["name"]
+    path = _find(Report, name, classes)
+    if path is None and (inner := _find(Metrics, name, classes)) is not None:
+        path = ("metrics", "after", *inner)
+    if path is None:
+        known = [*_numbers(Metrics, ""), *_numbers(Report, "")]
+        match = nearest(name, known)
+        raise RequestError(
+            f"gate {expression!r}: the report has no number {name!r}",
+            f"did you mean {match!r}?" if match else f"such as {', '.join(known[:5])}",
+        )
+    return Gate(expression, path, found["op"], number)
+
+
+def judge(gate: Gate, report: Report) -> GateResult:
+    """The verdict; a figure without a value fails."""
+    value: Any = report
+    for part in gate.path:
+        if value is None:
+            break
+        value = value.get(part) if isinstance(value, dict) else getattr(value, part)
+    passed = value is not None and OPERATORS[gate.op](float(value), gate.number)
+    return GateResult(
+        expression=gate.expression, value=None if value is None else float(value), passed=passed
+    )
+
+
+def _plain(annotation: Any) -> Any:
+    """A type without its `| None`."""
+    if get_origin(annotation) in (Union, UnionType):
+        return next(a for a in get_args(annotation) if a is not type(None))
+    return annotation
+
+
+def _find(annotation: Any, name: str, classes: Sequence[str]) -> tuple[str, ...] | None:
+    """The path to a number that a dotted name stands for in a type, or None.
+
+    Class names may hold dots themselves, so keys are matched from the left, whole.
+    """
+    annotation = _plain(annotation)
+    if annotation in (float, int):
+        return () if not name else None
+    if get_origin(annotation) is dict:
+        keys, inner = {c: get_args(annotation)[1] for c in classes}, None
+    elif isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        keys = {key: field.annotation for key, field in annotation.model_fields.items()}
+    else:
+        return None
+    for key, inner in keys.items():
+        if name == key or name.startswith(f"{key}."):
+            rest = _find(inner, name[len(key) + 1 :], classes)
+            if rest is not None:
+                return (key, *rest)
+    return None
+
+
+def _numbers(annotation: Any, prefix: str) -> list[str]:
+    """Dotted names of the numbers in a model, but those below class names."""
+    annotation = _plain(annotation)
+    if annotation in (float, int):
+        return [prefix]
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [
+            name
+            for key, field in annotation.model_fields.items()
+            for name in _numbers(field.annotation, f"{prefix}.{key}" if prefix else key)
+        ]
+    return []

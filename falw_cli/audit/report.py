@@ -1,0 +1,153 @@
+"""The audit report: what was asked, what was done, what came out. It names no forgotten sample."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from falw_cli import __version__
+from falw_cli.evaluation.metrics import Figures, Metrics
+
+
+class Tool(Figures):
+    """What wrote the report."""
+
+    name: str = "falw"
+    version: str = __version__
+
+
+class Environment(Figures):
+    """Where it ran."""
+
+    python: str
+    torch: str
+    device: str
+    precision: str
+    threads: int
+
+
+class FileInput(Figures):
+    """A checkpoint that was read."""
+
+    path: str
+    sha256: str
+
+
+class ListInput(Figures):
+    """The forget list: its digest ties this report to it, and says nothing of its content."""
+
+    sha256: str
+    count: int
+
+
+class DataInput(Figures):
+    """A data source: digest over IDs, classes and decoded pixels."""
+
+    spec: str
+    sha256: str
+    count: int
+    used: int
+    """Samples of it that took this part in the run."""
+
+
+class Inputs(Figures):
+    """Everything that was read."""
+
+    model: FileInput
+    forget_list: ListInput | None
+    data: DataInput
+    heldout: DataInput | None
+    test: DataInput | None
+    references: list[FileInput]
+
+
+class Output(Figures):
+    """The checkpoint that was written."""
+
+    path: str
+    sha256: str
+
+
+class Forget(Figures):
+    """The forget set, in numbers."""
+
+    count: int
+    per_class: dict[str, int]
+    unknown: int
+    """IDs that the training data does not have; always 0, since such a list is refused."""
+
+
+class Run(Figures):
+    """How the unlearning went."""
+
+    steps: int
+    epochs: int
+    seconds: float
+    peak_memory_bytes: int
+    """Largest resident memory of the process; on a GPU, largest memory that torch held there."""
+    stopped_because: str
+
+
+class AllMetrics(Figures):
+    """Metrics before and after, and of the mean Retrain reference."""
+
+    before: Metrics | None
+    after: Metrics | None
+    reference: Metrics | None
+    noise_floor: float | None
+    """Mean Avg. Gap between two references, percentage points; None with fewer than two."""
+
+
+class ClassTarget(Figures):
+    """The target distribution of a class at the end: true-class probability of held-out samples."""
+
+    heldout_count: int
+    mu: float | None
+    sigma: float | None
+    fallback: str | None
+    """Why the class's forget samples weigh 1, where they do."""
+
+
+class EpochWeights(Figures):
+    """Weights of the forget samples over one epoch."""
+
+    min: float
+    mean: float
+    max: float
+
+
+class GateResult(Figures):
+    """A gate and what came of it."""
+
+    expression: str
+    value: float | None
+    passed: bool
+
+
+class Report(BaseModel):
+    """The audit report, `schema_version` 1. Percent, seconds and bytes, as the fields say."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    schema_version: Literal["1"] = "1"
+    tool: Tool = Tool()
+    created: datetime
+    command: list[str]
+    config: dict[str, Any]
+    environment: Environment
+    inputs: Inputs
+    output: Output | None
+    forget: Forget
+    run: Run | None
+    metrics: AllMetrics
+    target: dict[str, ClassTarget]
+    weights: list[EpochWeights]
+    gates: list[GateResult]
+    warnings: list[str]
+
+    @property
+    def passed(self) -> bool:
+        """Did every gate pass?"""
+        return all(gate.passed for gate in self.gates)

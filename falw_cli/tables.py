@@ -1,0 +1,101 @@
+"""Reports as tables that read at a glance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rich.markup import escape
+from rich.table import Table
+
+from falw_cli.audit.report import AllMetrics, Report
+from falw_cli.evaluation.metrics import GroupMetrics, Metrics
+
+ROWS = {
+    "forget accuracy": "forget_accuracy",
+    "retain accuracy": "retain_accuracy",
+    "test accuracy": "test_accuracy",
+    "MIA efficacy": "mia_efficacy",
+}
+
+
+def metrics(found: AllMetrics, title: str = "") -> Table:
+    """Before, after, Retrain and what is left between them; percent."""
+    columns = {"before": found.before, "after" if found.before else "model": found.after}
+    return side_by_side({k: v for k, v in columns.items() if v}, found, title)
+
+
+def side_by_side(models: Mapping[str, Metrics], found: AllMetrics, title: str = "") -> Table:
+    """Several models' metrics, and those of the Retrain reference where there is one."""
+    table = Table(title=title or None, title_justify="left")
+    table.add_column("percent")
+    for name in models:
+        table.add_column(name, justify="right")
+    last = list(models.values())[-1]
+    if found.reference:
+        table.add_column("Retrain", justify="right")
+        table.add_column("gap", justify="right")
+    for label, key in ROWS.items():
+        values = [getattr(model, key) for model in models.values()]
+        row = [_number(value) for value in values]
+        if found.reference:
+            truth = getattr(found.reference, key)
+            row += [_number(truth), _difference(values[-1], truth)]
+        table.add_row(label, *row)
+    if found.reference:
+        table.add_section()
+        gaps = [f"[bold]{_number(model.avg_gap)}[/]" for model in models.values()]
+        floor = found.noise_floor
+        side = f"floor {floor:.2f}" if floor is not None else ""
+        table.add_row("Avg. Gap to Retrain", *gaps, side, "")
+    if last.groups:
+        table.add_section()
+        for name in ("head", "mid", "tail"):
+            _group_row(table, name, models, found)
+    return table
+
+
+def _group_row(table: Table, name: str, models: Mapping[str, Metrics], found: AllMetrics) -> None:
+    """Forget accuracy of a third of the classes."""
+    groups = [_group(model, name) for model in models.values()]
+    row = [_number(group.forget_accuracy if group else None) for group in groups]
+    if found.reference:
+        truth = _group(found.reference, name)
+        row += [_number(truth.forget_accuracy if truth else None)]
+        row += [_signed(groups[-1].deviation if groups[-1] else None)]
+    size = groups[-1].forget_count if groups[-1] else 0
+    table.add_row(f"{name} ({size} forgotten)", *row)
+
+
+def _group(model: Metrics, name: str) -> GroupMetrics | None:
+    group: GroupMetrics | None = getattr(model.groups, name) if model.groups else None
+    return group
+
+
+def plan(report: Report) -> Table:
+    """What a dry run would do."""
+    table = Table(title="dry run: nothing was written", title_justify="left", show_header=False)
+    inputs, run = report.inputs, report.run
+    settings = report.config["unlearn"]
+    table.add_row("forget", f"{report.forget.count} samples")
+    table.add_row("retain", f"{inputs.data.count - report.forget.count} samples")
+    for name, source in (("held-out (guides)", inputs.heldout), ("test (judges)", inputs.test)):
+        if source:
+            table.add_row(name, f"{source.used} of {source.count} in {escape(source.spec)}")
+    table.add_row("method", f"{settings['method']} x {settings['weighting']}")
+    table.add_row("lr, batch size", f"{settings['lr']}, {settings['batch_size']}")
+    if run:
+        table.add_row("steps", f"{run.steps} in {run.epochs} epochs")
+    table.add_row("device", escape(report.environment.device))
+    return table
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"
+
+
+def _difference(one: float | None, other: float | None) -> str:
+    return "–" if one is None or other is None else f"{abs(one - other):.2f}"
+
+
+def _signed(value: float | None) -> str:
+    return "–" if value is None else f"{value:+.2f}"
