@@ -113,3 +113,26 @@ def _verdict(report: Report, console: Console) -> None:
         console.note(f"gate {gate.expression}: {value}: {'passed' if gate.passed else 'FAILED'}")
     if not report.passed:
         raise typer.Exit(1)
+
+
+def inspect(
+    path: str, flags: Flags, file: Path | None, console: Console, *, as_json: bool
+) -> None:
+    """`falw inspect`."""
+    from falw_cli.inspection import look
+
+    others = {key: value for key, value in flags.items() if key != "path"}
+    facts = look(path, resolve("inspect", others, file))
+    report = facts.pop("report", None)
+    if as_json:
+        whole = report.model_dump(mode="json") if report else facts
+        console.result(json.dumps(whole, indent=2))
+        return
+    if report:
+        facts |= tables.report_facts(report)
+    per_class = facts.pop("per_class", None)
+    console.table(tables.facts(facts))
+    if report and report.metrics.after:
+        console.table(tables.metrics(report.metrics))
+    if per_class:
+        console.table(tables.bars(per_class))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import re
 import sys
 import time
+from pathlib import Path
 
 from rich.console import Console as Rich
 from rich.markup import escape
@@ -94,6 +97,14 @@ class Console:
     def table(self, table: Table) -> None:
         """A table of the result, on stdout."""
         self.out.print(table)
+
+    def picture(self, table: Table, path: Path, title: str) -> None:
+        """The table as an SVG file that needs nothing from anywhere."""
+        canvas = Rich(record=True, file=io.StringIO(), width=100, force_terminal=True)
+        canvas.print(table)
+        # Without rich's web fonts: a monospace font is there already.
+        svg = re.sub(r"@font-face \{.*?\}", "", canvas.export_svg(title=title), flags=re.DOTALL)
+        path.write_text(svg, encoding="utf-8")
 
     def show(self, table: Table) -> None:
         """A table beside the result, on stderr."""

@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from falw_cli.audit.report import AllMetrics, Report
+from falw_cli.console import printable
 from falw_cli.evaluation.metrics import GroupMetrics, Metrics
 
 ROWS = {
@@ -99,3 +100,46 @@ def _difference(one: float | None, other: float | None) -> str:
 
 def _signed(value: float | None) -> str:
     return "–" if value is None else f"{value:+.2f}"
+
+
+def facts(found: Mapping[str, object]) -> Table:
+    """Names and values, one a line; text from files is shown harmlessly."""
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    for name, value in found.items():
+        shown = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+        table.add_row(f"[bold]{escape(name)}[/]", escape(printable(shown)))
+    return table
+
+
+def report_facts(report: Report) -> dict[str, object]:
+    """What a report says in a few lines, besides its metrics."""
+    run, settings = report.run, report.config["unlearn"]
+    found: dict[str, object] = {
+        "written by": f"{report.tool.name} {report.tool.version}",
+        "created": report.created.isoformat(timespec="seconds"),
+        "model": report.inputs.model.path,
+        "forgotten": f"{report.forget.count} samples",
+    }
+    if run:
+        found |= {
+            "method": f"{settings['method']} x {settings['weighting']}",
+            "run": f"{run.steps} steps in {run.seconds:.1f} s; {run.stopped_because}",
+        }
+    if report.output:
+        found |= {"output": report.output.path, "sha256": report.output.sha256}
+    for gate in report.gates:
+        found[f"gate {gate.expression}"] = "passed" if gate.passed else "FAILED"
+    for number, warning in enumerate(report.warnings, 1):
+        found[f"warning {number}"] = warning
+    return found
+
+
+def bars(per_class: Mapping[str, int]) -> Table:
+    """Counts of each class as bars: how long the tail is."""
+    largest = max(per_class.values(), default=0) or 1
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    for name, count in per_class.items():
+        length = round(40 * count / largest)
+        bar = "█" * length or ("▏" if count else "")
+        table.add_row(escape(printable(name)), str(count), f"[cyan]{bar}[/]")
+    return table

@@ -114,9 +114,9 @@ def _settled(config: Config, network: Network) -> dict[str, Any]:
     known = {
         "arch": network.arch,
         "classes": network.classes,
-        "preprocessing": network.preprocessing.model_dump(),
+        "preprocessing": network.preprocessing,
     }
-    return config.over({}).model_copy(update=known).model_dump(mode="json", exclude={"train"})
+    return config.model_copy(update=known).model_dump(mode="json", exclude={"train"})
 
 
 def _environment(network: Network) -> Environment:

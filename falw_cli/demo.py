@@ -1,0 +1,116 @@
+"""`falw demo`: the whole story on the digits that ship with scikit-learn, by the public commands."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from falw_cli import checkpoint, tables
+from falw_cli.api import occasion
+from falw_cli.audit.report import AllMetrics, Report
+from falw_cli.config import resolve
+from falw_cli.console import Console
+from falw_cli.data import forget_list, sources
+from falw_cli.errors import RequestError
+from falw_cli.training.interrupt import Interrupt
+from falw_cli.training.run import train
+from falw_cli.unlearning.run import unlearn
+
+SETTINGS: dict[str, Any] = {
+    "arch": "tiny-cnn",
+    "data": "digits",
+    "heldout": "digits",
+    "train": {"epochs": 15, "lr": 0.1},
+}
+SHARE, GAMMA, SEED = 0.25, 1.0, 1
+WEIGHTINGS = ("none", "falw")
+NEXT = (
+    "falw inspect forget.txt",
+    "falw evaluate model.none.safetensors --forget forget.txt --gate 'forget_accuracy<=97'",
+    "falw unlearn model.safetensors --forget forget.txt --epochs 2",
+)
+
+
+def tell(
+    folder: Path, force: bool, file: Path | None, console: Console, *, as_json: bool
+) -> None:
+    """Train, draw a list, retrain without it, unlearn with and without FaLW, and compare.
+
+    Everything lies in `folder` afterwards; the table is on stdout, and in `table.svg`.
+    """
+    if folder.exists() and not force:
+        raise RequestError(f"{folder} exists", "remove it, or replace what is in it with --force")
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise RequestError(
+            f"{folder} cannot be made: {error.strerror}", "run it in a folder of yours"
+        ) from error
+    reports = _act(folder, file, console)
+    if as_json:
+        everything = {name: report.model_dump(mode="json") for name, report in reports.items()}
+        console.result(json.dumps(everything, indent=2))
+        return
+    _show(folder, reports, console)
+
+
+def _act(folder: Path, file: Path | None, console: Console) -> dict[str, Report]:
+    """Make every file of the demo; the report of each weighting."""
+    interrupt = Interrupt()
+    interrupt.install()
+    config = folder / "falw.yaml"
+    settings = yaml.safe_dump(SETTINGS, sort_keys=False)
+    ids = folder / "forget.txt"
+    checkpoint.write_all({config: settings.encode(), ids: _draw().encode()})
+    chosen = file or config
+    model, retrain = folder / "model.safetensors", folder / "retrain.safetensors"
+    common: dict[str, Any] = {"force": True, "seed": SEED}
+    train(resolve("train", {**common, "out": str(model)}, chosen), console, interrupt)
+    without = {**common, "out": str(retrain), "without": str(ids), "seed": SEED + 1}
+    train(resolve("train", without, chosen), console, interrupt)
+    reports = {}
+    for weighting in WEIGHTINGS:
+        flags = {
+            **common,
+            "model": str(model),
+            "forget": str(ids),
+            "weighting": weighting,
+            "reference": [str(retrain)],
+            "out": str(folder / f"model.{weighting}.safetensors"),
+        }
+        console.warnings.clear()
+        reports[weighting] = unlearn(
+            resolve("unlearn", flags, chosen), console, interrupt, occasion()
+        )
+    return reports
+
+
+def _draw() -> str:
+    """The forget list's text."""
+    listing = sources.open_listing("digits")
+    available = np.bincount(listing.labels)
+    total = round(SHARE * len(listing.ids))
+    sizes = forget_list.tail_sizes(available, total, GAMMA, SEED)
+    rows = forget_list.draw(listing.labels, sizes, SEED)
+    return "".join(f"{listing.ids[row]}\n" for row in rows)
+
+
+def _show(folder: Path, reports: dict[str, Report], console: Console) -> None:
+    first = reports[WEIGHTINGS[0]].metrics
+    models = {"before": first.before, **{name: r.metrics.after for name, r in reports.items()}}
+    present = {name: metrics for name, metrics in models.items() if metrics}
+    found = AllMetrics(
+        before=first.before, after=None, reference=first.reference, noise_floor=first.noise_floor
+    )
+    count = reports[WEIGHTINGS[0]].forget.count
+    title = f"random-label unlearning of {count} digits: plain (none) and weighted (falw)"
+    table = tables.side_by_side(present, found, title)
+    console.table(table)
+    console.picture(table, folder / "table.svg", "falw demo")
+    console.note(f"\nEverything is in {folder}. Three commands to try there (cd {folder}):")
+    for command in NEXT:
+        console.note(f"  {command}")

@@ -1,0 +1,71 @@
+"""What the tests share: a folder with a trained digits net, made once by the installed command."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Falw = Callable[..., "subprocess.CompletedProcess[str]"]
+COMMAND = Path(sys.executable).with_name("falw")
+CONFIG = """\
+arch: tiny-cnn
+data: digits
+heldout: digits
+train: {epochs: 8}
+unlearn: {epochs: 1}
+"""
+
+
+def run_falw(
+    *arguments: str | Path, cwd: Path, stdin: str | None = None, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run the installed command as a user does."""
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("FALW_")}
+    return subprocess.run(
+        [str(COMMAND), *map(str, arguments)],
+        cwd=cwd,
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        env={**clean, **environment},
+    )
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads or writes the user's cache."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with falw.yaml, model.safetensors, ids.txt and retrain.safetensors: do not write."""
+    folder = tmp_path_factory.mktemp("trained")
+    (folder / "falw.yaml").write_text(CONFIG)
+    for arguments in (
+        ("train", "--seed", "1"),
+        ("forget-list", "--ratio", "0.2", "--gamma", "1", "--seed", "1"),
+        ("train", "--seed", "2", "--without", "ids.txt"),
+    ):
+        done = run_falw(*arguments, cwd=folder)
+        assert done.returncode == 0, done.stderr
+        if arguments[0] == "forget-list":
+            (folder / "ids.txt").write_text(done.stdout)
+    return folder
+
+
+@pytest.fixture
+def project(trained: Path, tmp_path: Path) -> Path:
+    """A copy of the trained folder for a test to write into."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    for file in trained.iterdir():
+        (folder / file.name).write_bytes(file.read_bytes())
+    return folder

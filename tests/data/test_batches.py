@@ -1,0 +1,86 @@
+"""Batches: every sample once an epoch, augmentation a sample at a time, no hidden state."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from falw_cli.data.batches import (
+    Augmentation,
+    Resident,
+    augment,
+    batches_per_epoch,
+    epoch,
+    generator,
+    normalise,
+)
+
+
+def data(count: int, size: int = 8) -> Resident:
+    pixels = torch.arange(count * size * size, dtype=torch.int64) % 251
+    return Resident(pixels.to(torch.uint8).reshape(count, size, size, 1), torch.arange(count))
+
+
+@given(st.integers(1, 80), st.integers(1, 20), st.integers(0, 80))
+def test_an_epoch_visits_every_sample_once(count: int, batch_size: int, forget: int) -> None:
+    forget = min(forget, count)
+    batches = list(epoch(data(count), forget, batch_size, seed=3, number=0))
+    assert len(batches) == batches_per_epoch(count, batch_size)
+    visited = torch.cat([batch.sample for batch in batches])
+    assert sorted(visited.tolist()) == list(range(count))
+    for batch in batches:
+        assert (batch.sample[: batch.forget] < forget).all()
+        assert (batch.sample[batch.forget :] >= forget).all()
+        assert torch.equal(batch.labels, batch.sample)
+        if count > 1 and batch_size > 1:
+            assert len(batch.sample) > 1  # BatchNorm cannot train on one sample
+
+
+def test_a_resumed_epoch_goes_on_where_it_stopped() -> None:
+    whole = [b.sample for b in epoch(data(50), 5, 8, seed=1, number=2)]
+    rest = [b.sample for b in epoch(data(50), 5, 8, seed=1, number=2, skip=3)]
+    assert all(torch.equal(a, b) for a, b in zip(whole[3:], rest, strict=True))
+
+
+def test_crop_and_flip_are_drawn_for_each_sample() -> None:
+    images = data(64).pixels[:1].expand(64, 8, 8, 1)
+    shown = augment(images, Augmentation(crop=2, flip=True), generator(0, 0))
+    assert shown.shape == images.shape
+    assert len({image.numpy().tobytes() for image in shown}) > 20
+
+
+def test_flip_alone_mirrors_or_leaves() -> None:
+    images = data(32).pixels
+    shown = augment(images, Augmentation(crop=0, flip=True), generator(0, 0))
+    mirrored = [torch.equal(a, b.flip(1)) for a, b in zip(shown, images, strict=True)]
+    left = [torch.equal(a, b) for a, b in zip(shown, images, strict=True)]
+    assert all(m != k for m, k in zip(mirrored, left, strict=True))
+    assert 5 < sum(mirrored) < 27
+
+
+def test_crop_is_a_shift_with_black_edges() -> None:
+    image = torch.full((1, 4, 4, 1), 9, dtype=torch.uint8)
+    sums = {
+        int(augment(image, Augmentation(crop=1, flip=False), generator(0, i)).sum())
+        for i in range(40)
+    }
+    assert sums == {9 * 16, 9 * 12, 9 * 9}
+
+
+def test_without_augmentation_nothing_changes() -> None:
+    images = data(3).pixels
+    assert augment(images, Augmentation(0, False), generator(0)) is images
+
+
+def test_normalise_by_hand() -> None:
+    pixels = torch.tensor([[[[0, 255]]]], dtype=torch.uint8)
+    shown = normalise(pixels, torch.tensor([0.5, 0.0]), torch.tensor([0.25, 0.5]))
+    assert shown.flatten().tolist() == pytest.approx([-2.0, 2.0])
+    assert shown.shape == (1, 2, 1, 1)
+
+
+def test_generators_depend_on_seed_and_place_alone() -> None:
+    draw = [torch.rand(1, generator=generator(1, 2, place)).item() for place in (0, 0, 1)]
+    assert draw[0] == draw[1] != draw[2]

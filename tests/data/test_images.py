@@ -1,0 +1,100 @@
+"""Decoding, fitting and the cache."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import platformdirs
+import pytest
+
+from falw_cli.data import images
+from falw_cli.data.images import Geometry, geometry, load
+from falw_cli.data.sources import Listing, open_listing
+from falw_cli.errors import RequestError
+from falw_cli.progress import Silent
+from tests.data.pictures import make_folder, save_png
+
+WANTED = Geometry(12, 12, 3)
+
+
+@pytest.fixture
+def listing(tmp_path: Path) -> Listing:
+    make_folder(tmp_path / "pictures", {"a": 3, "b": 2})
+    return open_listing(f"imagefolder:{tmp_path / 'pictures'}")
+
+
+def _refuse(*args: object) -> None:
+    raise AssertionError("it was decoded again")
+
+
+def test_a_second_run_decodes_nothing(listing: Listing, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = load(listing, WANTED, Silent())
+    monkeypatch.setattr(images, "decode_image", _refuse)
+    again = load(listing, WANTED, Silent())
+    np.testing.assert_array_equal(first.pixels, again.pixels)
+    assert first.content_digest() == again.content_digest()
+
+
+def test_no_cache_writes_nothing(listing: Listing, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "_to_cache", _refuse)
+    assert len(load(listing, WANTED, Silent(), cache=False).pixels) == 5
+
+
+def test_a_changed_file_is_seen(listing: Listing) -> None:
+    before = load(listing, WANTED, Silent())
+    save_png(listing.files[0], seed=999)
+    os.utime(listing.files[0], ns=(1, 1))
+    after = load(listing, WANTED, Silent())
+    assert (before.pixels[0] != after.pixels[0]).any()
+    assert before.content_digest() != after.content_digest()
+
+
+def test_two_runs_at_once_make_one_entry(listing: Listing) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        runs = list(pool.map(lambda _: load(listing, WANTED, Silent()), range(4)))
+    assert len({run.content_digest() for run in runs}) == 1
+    entries = list((platformdirs.user_cache_path("falw") / "images").iterdir())
+    assert not [entry for entry in entries if entry.name.startswith("draft-")]
+
+
+def test_the_cache_is_the_users_alone(listing: Listing) -> None:
+    load(listing, WANTED, Silent())
+    folder = platformdirs.user_cache_path("falw") / "images"
+    assert all(entry.stat().st_mode & 0o077 == 0 for entry in folder.iterdir())
+
+
+@pytest.mark.parametrize("content", [b"", b"no image", None], ids=["empty", "text", "truncated"])
+def test_an_unreadable_image_is_named_or_left_out(listing: Listing, content: bytes | None) -> None:
+    bad = listing.files[1]
+    bad.write_bytes(bad.read_bytes()[:60] if content is None else content)
+    with pytest.raises(RequestError, match=r"'a/1\.png' cannot be read"):
+        load(listing, WANTED, Silent())
+    progress = Silent()
+    kept = load(listing, WANTED, progress, skip_unreadable=True)
+    assert kept.listing.ids == ("a/0.png", "a/2.png", "b/0.png", "b/1.png")
+    assert progress.warnings == [f"1 unreadable images of {listing.spec!r} were left out"]
+
+
+def test_sizes_are_fitted_or_refused(listing: Listing) -> None:
+    save_png(listing.files[0], size=30)
+    assert load(listing, WANTED, Silent()).pixels.shape == (5, 12, 12, 3)
+    with pytest.raises(RequestError, match="30x30"):
+        load(listing, WANTED, Silent(), strict_size=True, cache=False)
+
+
+def test_geometry_follows_the_first_image(listing: Listing) -> None:
+    assert geometry(listing, None, None, None) == Geometry(12, 12, 3)
+    assert geometry(listing, 10, 11, 1) == Geometry(10, 11, 1)
+    assert geometry(open_listing("digits"), None, None, None) == Geometry(8, 8, 1)
+
+
+def test_grey_arrays_become_colour_and_not_the_other_way() -> None:
+    digits = open_listing("digits")
+    assert load(digits, Geometry(8, 8, 3), Silent()).pixels.shape == (1198, 8, 8, 3)
+    colour = Listing("npz:x", "x", ("0",), np.array([0]), ("a",),
+                     array=np.zeros((1, 8, 8, 3), dtype=np.uint8))
+    with pytest.raises(RequestError, match="3 channels"):
+        load(colour, Geometry(8, 8, 1), Silent())
