@@ -1,0 +1,84 @@
+"""Gates: names are checked before the run, missing values fail."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+
+import pytest
+
+from falw_cli.audit.gates import judge, parse
+from falw_cli.audit.report import Report
+from falw_cli.errors import RequestError
+
+CLASSES = ("cat", "St. Bernard")
+
+
+@pytest.fixture
+def report() -> Report:
+    figures = {
+        "forget_count": 3, "forget_accuracy": 50.0, "retain_accuracy": None, "test_accuracy": 70.0,
+        "forget_probability": 0.4, "unseen_probability": 0.5,
+    }  # fmt: skip
+    after = {
+        "forget_accuracy": 50.0, "retain_accuracy": 99.0, "test_accuracy": 70.0,
+        "mia_efficacy": 40.0, "mia_attack_samples": 10, "avg_gap": None,
+        "per_class": {"cat": figures, "St. Bernard": figures}, "groups": None,
+    }  # fmt: skip
+    data = {"spec": "digits", "sha256": "0", "count": 10, "used": 10}
+    return Report.model_validate(
+        {
+            "created": datetime(2026, 1, 1, tzinfo=timezone.utc), "command": [], "config": {},
+            "environment": {
+                "python": "3", "torch": "2", "device": "cpu", "precision": "fp32", "threads": 1,
+            },
+            "inputs": {
+                "model": {"path": "m", "sha256": "0"}, "forget_list": None, "data": data,
+                "heldout": None, "test": None, "references": [],
+            },
+            "output": None, "forget": {"count": 3, "per_class": {"cat": 3}, "unknown": 0},
+            "run": None,
+            "metrics": {"before": None, "after": after, "reference": None, "noise_floor": None},
+            "target": {}, "weights": [], "gates": [], "warnings": [],
+        }
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("expression", "value", "passed"),
+    [
+        ("forget_accuracy<=50", 50, True),
+        ("forget_accuracy < 50", 50, False),
+        ("forget_accuracy>49.9", 50, True),
+        ("test_accuracy>=70.5", 70, False),
+        ("metrics.after.mia_efficacy == 4e1", 40, True),
+        ("per_class.cat.test_accuracy>60", 70, True),
+        ("metrics.after.per_class.St. Bernard.test_accuracy>60", 70, True),
+        ("forget.count>=3", 3, True),
+        ("forget.per_class.cat>=3", 3, True),
+        ("avg_gap<=100", None, False),
+        ("groups.tail.deviation<=100", None, False),
+        ("metrics.noise_floor>=0", None, False),
+        ("per_class.cat.retain_accuracy>=0", None, False),
+        ("run.seconds<9", None, False),
+    ],
+)
+def test_verdicts(report: Report, expression: str, value: float | None, passed: bool) -> None:
+    result = judge(parse(expression, CLASSES), report)
+    assert (result.value, result.passed) == (value, passed)
+
+
+@pytest.mark.parametrize(
+    "expression",
+    ["", "avg_gap", "avg_gap<=", "avg_gap<=x", "avg_gap<=nan", "<=3", "avg_gap=>3", "gap<=1",
+     "metrics.after<=1", "per_class.dog.test_accuracy>1", "tool.name==1", "avg_gap.x<1"],
+)  # fmt: skip
+def test_wrong_gates_are_refused_before_the_run(expression: str) -> None:
+    with pytest.raises(RequestError) as caught:
+        parse(expression, CLASSES)
+    assert caught.value.hint
+
+
+def test_nearest_name_is_the_hint() -> None:
+    with pytest.raises(RequestError) as caught:
+        parse("forget_acuracy<=1", CLASSES)
+    assert "forget_accuracy" in caught.value.hint

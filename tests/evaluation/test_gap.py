@@ -1,0 +1,34 @@
+"""Avg. Gap and the noise floor, by hand."""
+
+from __future__ import annotations
+
+import pytest
+
+from falw_cli.evaluation.gap import avg_gap, noise_floor
+from falw_cli.evaluation.metrics import Metrics
+
+
+def metrics(fa: float | None, ra: float, ta: float, mia: float) -> Metrics:
+    return Metrics(
+        forget_accuracy=fa, retain_accuracy=ra, test_accuracy=ta, mia_efficacy=mia,
+        mia_attack_samples=0, per_class={}, groups=None,
+    )  # fmt: skip
+
+
+A, B, C = metrics(80, 99, 75, 40), metrics(82, 98, 75, 43), metrics(80, 99, 75, 44)
+
+
+def test_mean_of_four_differences() -> None:
+    assert avg_gap(A, B) == pytest.approx((2 + 1 + 0 + 3) / 4)
+    assert avg_gap(A, B) == avg_gap(B, A)
+    assert avg_gap(A, A) == 0
+
+
+def test_a_missing_figure_leaves_no_gap() -> None:
+    assert avg_gap(A, metrics(None, 99, 75, 40)) is None
+
+
+def test_noise_floor_is_the_mean_over_pairs() -> None:
+    pairs = [avg_gap(A, B), avg_gap(A, C), avg_gap(B, C)]
+    assert noise_floor([A, B, C]) == pytest.approx(sum(p for p in pairs if p is not None) / 3)
+    assert noise_floor([A]) is None

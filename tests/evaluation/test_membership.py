@@ -1,0 +1,43 @@
+"""The field's attack: it tells members from strangers, and only by the probability."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.svm import SVC
+
+from falw_cli.evaluation.membership import ATTACK_SAMPLES, attack_size, mia_efficacy
+
+RNG = np.random.default_rng(0)
+SURE = RNG.uniform(0.97, 1.0, 400)
+UNSURE = RNG.uniform(0.0, 0.8, 300)
+
+
+def test_forgotten_samples_look_like_strangers() -> None:
+    assert mia_efficacy(UNSURE[:50], SURE, UNSURE, seed=0) == 100
+    assert mia_efficacy(SURE[:50], SURE, UNSURE, seed=0) == 0
+
+
+def test_it_is_the_svc_of_the_papers() -> None:
+    """With equal numbers nothing is drawn away: the figure is scikit-learn's own."""
+    forget = RNG.uniform(0, 1, 80)
+    members = SURE[:300]
+    attack = SVC(C=3, gamma="auto", kernel="rbf")
+    attack.fit(np.concatenate([members, UNSURE])[:, None], [1] * 300 + [0] * 300)
+    expected = (attack.predict(forget[:, None]) == 0).mean() * 100
+    assert mia_efficacy(forget, members, UNSURE, seed=5) == pytest.approx(expected)
+
+
+def test_it_repeats() -> None:
+    forget = RNG.uniform(0.5, 1, 80)
+    assert mia_efficacy(forget, SURE, UNSURE, 1) == mia_efficacy(forget, SURE, UNSURE, 1)
+
+
+def test_members_and_strangers_are_equal_in_number_and_bounded() -> None:
+    assert attack_size(400, 300) == 300
+    assert 2 * attack_size(10**6, 10**6) == ATTACK_SAMPLES
+
+
+def test_nothing_to_attack_has_no_figure() -> None:
+    assert mia_efficacy(SURE[:0], SURE, UNSURE, 0) is None
+    assert mia_efficacy(SURE, SURE, UNSURE[:0], 0) is None

@@ -1,0 +1,84 @@
+"""Architectures by name: shapes, class counts, and code that nobody asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from falw_cli import architectures
+from falw_cli.errors import RequestError
+
+QUICK = ["tiny-cnn", "resnet18-cifar", "vgg16_bn-cifar", "resnet18", "mobilenet_v3_small"]
+
+
+@pytest.mark.parametrize("size", [8, 9, 15, 28, 32, 64])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_tiny_cnn_takes_any_size(size: int, channels: int) -> None:
+    model = architectures.tiny_cnn(7, channels).eval()
+    assert model(torch.zeros(2, channels, size, size)).shape == (2, 7)
+
+
+@pytest.mark.parametrize("name", ["resnet18-cifar", "resnet34-cifar", "vgg16_bn-cifar"])
+def test_cifar_stems_keep_32_pixels_large(name: str) -> None:
+    model = architectures.builder(name)(10, 3).eval()
+    assert model(torch.zeros(1, 3, 32, 32)).shape == (1, 10)
+    convolution = next(m for m in model.modules() if isinstance(m, torch.nn.Conv2d))
+    assert convolution.stride == (1, 1)
+
+
+def check_counts(name: str) -> None:
+    build = architectures.builder(name)
+    shapes = architectures._shapes(build, 13, 3)
+    assert architectures.class_count(build, shapes, 3) == 13
+    assert architectures.channel_count(build, shapes) == 3
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_class_count_comes_from_the_checkpoint(name: str) -> None:
+    check_counts(name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [n for n in architectures.names() if n not in QUICK])
+def test_every_classifier_of_torchvision(name: str) -> None:
+    check_counts(name)
+
+
+def test_grey_nets_are_recognised() -> None:
+    shapes = architectures._shapes(architectures.tiny_cnn, 10, 1)
+    assert architectures.channel_count(architectures.tiny_cnn, shapes) == 1
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"), [("ResNet-18", "resnet18"), ("VGG16-BN", "vgg16_bn"), ("vit-b-16", "vit_b_16")]
+)
+def test_spelling_is_forgiven(written: str, meant: str) -> None:
+    assert architectures.canonical(written) == meant
+
+
+def test_unknown_names_get_a_hint() -> None:
+    with pytest.raises(RequestError) as caught:
+        architectures.builder("resnet19")
+    assert "resnet18" in caught.value.hint or "resnet1" in caught.value.hint
+
+
+def test_own_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "my_nets.py").write_text(
+        "import torch\n"
+        "def linear(n):\n"
+        "    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, n))\n"
+        "def wrong(n):\n"
+        "    return 5\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    assert architectures.builder("my_nets:linear")(4, 1)(torch.zeros(2, 1, 8, 8)).shape == (2, 4)
+    with pytest.raises(RequestError, match=r"not a torch\.nn\.Module"):
+        architectures.builder("my_nets:wrong")(4, 1)
+    with pytest.raises(RequestError, match="cannot be imported"):
+        architectures.builder("my_nets:missing")
+
+
+def test_auxiliary_logits_are_passed_over() -> None:
+    assert torch.equal(architectures.logits((torch.ones(1), torch.zeros(1))), torch.ones(1))

@@ -1,0 +1,117 @@
+"""Checkpoints: what is written is what was read, whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from falw_cli import checkpoint
+from falw_cli.architectures import tiny_cnn
+from falw_cli.checkpoint import Metadata
+from falw_cli.config import Preprocessing, Recipe
+from falw_cli.errors import RequestError, RunError
+
+METADATA = Metadata(
+    arch="tiny-cnn",
+    classes=("a", "b"),
+    preprocessing=Preprocessing(image_size=8, resize=8, mean=(0.5,), std=(0.2,)),
+    recipe=Recipe(),
+    parent="0" * 64,
+)
+
+
+def write(path: Path, prefix: str = "", dtype: torch.dtype = torch.float32) -> torch.nn.Module:
+    model = tiny_cnn(2, 1)
+    tensors = {
+        prefix + name: tensor.to(dtype) if tensor.is_floating_point() else tensor
+        for name, tensor in model.state_dict().items()
+    }
+    save_file(tensors, path)
+    return model
+
+
+@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.", "model.", "module._orig_mod."])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_prefixes_and_dtypes_are_restored(tmp_path: Path, prefix: str, dtype: torch.dtype) -> None:
+    file = tmp_path / "a.safetensors"
+    write(file, prefix, dtype)
+    found = checkpoint.read(file)
+    assert found.prefix == prefix
+    model = tiny_cnn(2, 1)
+    checkpoint.fill(model, found, "tiny-cnn")
+    assert next(model.parameters()).dtype == torch.float32
+    again = tmp_path / "b.safetensors"
+    again.write_bytes(
+        checkpoint.to_bytes(checkpoint.like(model, found), METADATA, found.prefix)
+    )
+    with safe_open(file, "pt") as one, safe_open(again, "pt") as other:
+        assert set(one.keys()) == set(other.keys())
+        for name in one.keys():  # noqa: SIM118
+            assert one.get_tensor(name).dtype == other.get_tensor(name).dtype
+            assert torch.equal(one.get_tensor(name), other.get_tensor(name))
+
+
+def test_metadata_comes_back_and_bytes_repeat(tmp_path: Path) -> None:
+    tensors = tiny_cnn(2, 1).state_dict()
+    content = checkpoint.to_bytes(tensors, METADATA)
+    assert content == checkpoint.to_bytes(tensors, METADATA)
+    file = tmp_path / "a.safetensors"
+    file.write_bytes(content)
+    found = checkpoint.read(file)
+    assert found.metadata == METADATA
+    assert found.sha256 == hashlib.sha256(content).hexdigest()
+
+
+def test_the_first_tensors_that_differ_are_named(tmp_path: Path) -> None:
+    file = tmp_path / "a.safetensors"
+    write(file)
+    with pytest.raises(RequestError, match=r"0\.weight is 32x1x3x3, expected 32x3x3x3"):
+        checkpoint.fill(tiny_cnn(2, 3), checkpoint.read(file), "tiny-cnn")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_tensors_that_are_not_finite_are_refused(tmp_path: Path, value: float) -> None:
+    save_file({"w": torch.tensor([1.0, value])}, tmp_path / "a.safetensors")
+    with pytest.raises(RequestError, match="tensor w holds NaN"):
+        checkpoint.read(tmp_path / "a.safetensors")
+
+
+@pytest.mark.parametrize("keep", [0, 5, 100, -1])
+def test_broken_files_are_refused(tmp_path: Path, keep: int) -> None:
+    file = tmp_path / "a.safetensors"
+    write(file)
+    file.write_bytes(file.read_bytes()[:keep])
+    with pytest.raises(RequestError, match="not a whole safetensors"):
+        checkpoint.read(file)
+
+
+def test_malformed_metadata_is_refused(tmp_path: Path) -> None:
+    save_file({"w": torch.ones(1)}, tmp_path / "a.safetensors", metadata={"falw": '{"arch": 3}'})
+    with pytest.raises(RequestError, match="metadata is malformed at arch"):
+        checkpoint.read(tmp_path / "a.safetensors")
+
+
+def test_all_files_or_none(tmp_path: Path) -> None:
+    """The second file's folder is gone: the first is not written either."""
+    old = tmp_path / "one"
+    old.write_bytes(b"old")
+    with pytest.raises(RunError):
+        checkpoint.write_all({old: b"new", tmp_path / "gone" / "two": b"new"})
+    assert old.read_bytes() == b"old"
+    assert [file.name for file in tmp_path.iterdir()] == ["one"]
+
+
+def test_existing_outputs_need_force(tmp_path: Path) -> None:
+    file = tmp_path / "a"
+    checkpoint.check_writable(file, force=False)
+    file.write_bytes(b"")
+    with pytest.raises(RequestError, match="exists"):
+        checkpoint.check_writable(file, force=False)
+    checkpoint.check_writable(file, force=True)
+    with pytest.raises(RequestError, match="no folder"):
+        checkpoint.check_writable(tmp_path / "gone" / "a", force=True)

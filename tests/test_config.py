@@ -1,0 +1,94 @@
+"""The config: precedence, and errors that name file, line and nearest key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from falw_cli.config import Config, find_file, resolve
+from falw_cli.errors import RequestError
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_flag_over_file_over_metadata_over_default(folder: Path) -> None:
+    (folder / "falw.yaml").write_text("seed: 5\nunlearn: {lr: 0.5, tau: 0.2}\n")
+    config = resolve("unlearn", {"lr": 0.25})
+    assert (config.seed, config.unlearn.lr, config.unlearn.tau) == (5, 0.25, 0.2)
+    settled = config.over({"seed": 9, "arch": "resnet18", "unlearn": {"tau": 1.0, "flip": True}})
+    assert (settled.seed, settled.arch) == (5, "resnet18")
+    assert (settled.unlearn.tau, settled.unlearn.flip, settled.unlearn.momentum) == (0.2, True, 0.9)
+
+
+def test_flags_belong_to_their_commands_section(folder: Path) -> None:
+    assert resolve("train", {"epochs": 3}).train.epochs == 3
+    assert resolve("unlearn", {"epochs": 3}).unlearn.epochs == 3
+    assert resolve("unlearn", {"epochs": 3}).train.epochs == Config().train.epochs
+
+
+def test_beside_the_model_wins_over_the_working_folder(folder: Path) -> None:
+    (folder / "there").mkdir()
+    (folder / "falw.yaml").write_text("seed: 1\n")
+    assert find_file("there/model.safetensors") == Path("falw.yaml")
+    (folder / "there" / "falw.yaml").write_text("seed: 2\n")
+    assert resolve("unlearn", {"model": "there/model.safetensors"}).seed == 2
+
+
+def test_paths_are_meant_from_where_the_file_lies(folder: Path) -> None:
+    (folder / "there").mkdir()
+    file = folder / "there" / "a.yaml"
+    file.write_text(
+        "data: imagefolder:train\nheldout: digits\nforget: ids.txt\nreference: [r.safetensors]\n"
+    )
+    config = resolve("evaluate", {}, file)
+    assert config.data == f"imagefolder:{folder}/there/train"
+    assert config.heldout == "digits"
+    assert config.forget == f"{folder}/there/ids.txt"
+    assert config.reference == (f"{folder}/there/r.safetensors",)
+
+
+@pytest.mark.parametrize(
+    ("content", "message", "hint"),
+    [
+        ("arch: tiny-cnn\nsede: 1\n", r"falw\.yaml line 2: unknown key 'sede'", "'seed'"),
+        ("unlearn:\n  lr: 0.1\n  epoch: 3\n", r"line 3: unknown key 'epoch'", "'epochs'"),
+        ("unlearn:\n  lr: -1\n", r"line 2: .*greater than 0", "lr"),
+        ("train:\n  schedule: stairs\n", r"line 2: .*'step'", "schedule"),
+        ("unlearn:\n  method: random-lable\n", "unknown method", "random-label"),
+        ("seed: [\n", "line 2", "YAML"),
+        ("- a\n", "no settings", "arch"),
+        ("force: true\n", "line 1: force cannot be set in a file", "--force"),
+        ("arch: evil:payload\n", "asks to import code", "--trust-code"),
+    ],
+)
+def test_errors(folder: Path, content: str, message: str, hint: str) -> None:
+    (folder / "falw.yaml").write_text(content)
+    with pytest.raises(RequestError, match=message) as caught:
+        resolve("unlearn", {})
+    assert hint in caught.value.hint
+
+
+def test_code_is_honoured_where_a_person_named_it(folder: Path) -> None:
+    file = folder / "falw.yaml"
+    file.write_text("arch: my.nets:net\n")
+    assert resolve("unlearn", {}, file).arch == "my.nets:net"
+    assert resolve("unlearn", {"trust_code": True}).arch == "my.nets:net"
+    assert resolve("unlearn", {"arch": "other:net", "config": None}, file).arch == "other:net"
+
+
+@pytest.mark.parametrize("flags", [{"lr": float("nan")}, {"epochs": 0}, {"device": "tpu"}])
+def test_flags_out_of_range(folder: Path, flags: dict[str, object]) -> None:
+    with pytest.raises(RequestError, match=f"--{next(iter(flags))}"):
+        resolve("unlearn", flags)
+
+
+def test_sample_configs_load() -> None:
+    files = sorted((Path(__file__).parents[1] / "sample_configs").glob("*.yaml"))
+    assert files
+    for file in files:
+        assert resolve("unlearn", {}, file).arch

@@ -1,0 +1,121 @@
+"""The step loop: learns, repeats, resumes to the same bits, and stops where it must."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from falw_cli.architectures import tiny_cnn
+from falw_cli.config import Preprocessing, Recipe
+from falw_cli.data.batches import Batch, Resident
+from falw_cli.errors import Interrupted, RequestError, RunError
+from falw_cli.network import Network, make_fabric
+from falw_cli.progress import Silent
+from falw_cli.training.interrupt import Interrupt
+from falw_cli.training.loop import Work, fit
+from falw_cli.training.run import CrossEntropy
+from falw_cli.training.state import StateFile
+
+RECIPE = Recipe(epochs=3, batch_size=16, crop=1, flip=True, lr=0.05)
+
+
+def network(seed: int = 0) -> Network:
+    torch.manual_seed(seed)
+    module = torch.nn.Sequential(tiny_cnn(3, 1), torch.nn.Dropout(0.1))
+    shown = Preprocessing(image_size=8, resize=8, mean=(0.5,), std=(0.25,))
+    return Network(module, "x", ("a", "b", "c"), shown, make_fabric("cpu", "fp32"))
+
+
+def work(recipe: Recipe = RECIPE) -> Work:
+    """Three classes, told apart by their brightness."""
+    labels = torch.arange(60) % 3
+    noise = torch.randint(0, 60, (60, 8, 8, 1), generator=torch.Generator().manual_seed(0))
+    return Work(Resident((noise + 80 * labels[:, None, None, None]).byte(), labels), 0, recipe, 7, "")
+
+
+def run(net: Network, states: StateFile, interrupt: Interrupt | None = None) -> None:
+    fit(net, work(), CrossEntropy(0.0), Silent(), interrupt or Interrupt(), states)
+
+
+def no_state(tmp_path: Path) -> StateFile:
+    return StateFile(tmp_path / "state", "mine", resume=False)
+
+
+def test_it_learns_and_says_why_it_stopped(tmp_path: Path) -> None:
+    net = network()
+    recipe = RECIPE.model_copy(update={"epochs": 8})
+    outcome = fit(net, work(recipe), CrossEntropy(0.0), Silent(), Interrupt(), no_state(tmp_path))
+    data = work().data
+    assert (net.logits(data.pixels).argmax(1) == data.labels).float().mean() > 0.9
+    assert outcome.stopped_because == "the configured 8 epochs are over"
+    assert outcome.steps == 32
+    assert not net.module.training
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_resumed_is_identical_to_the_bit(tmp_path: Path, optimizer: str) -> None:
+    """Interrupted in the middle of the second epoch, with dropout and augmentation."""
+    recipe = RECIPE.model_copy(update={"optimizer": optimizer})
+
+    class StopsAt(CrossEntropy):
+        def loss(self, network: Network, batch: Batch, images: Tensor, step: int) -> Tensor:
+            if step == 5:
+                interrupt.signal_number = signal.SIGTERM
+            return super().loss(network, batch, images, step)
+
+    whole, parts = network(), network()
+    fit(whole, work(recipe), CrossEntropy(0.0), Silent(), Interrupt(), no_state(tmp_path))
+    interrupt = Interrupt()
+    states = StateFile(tmp_path / "state", "mine", resume=False)
+    with pytest.raises(Interrupted) as caught:
+        fit(parts, work(recipe), StopsAt(0.0), Silent(), interrupt, states)
+    assert caught.value.exit_code == 143
+    again = StateFile(tmp_path / "state", "mine", resume=True)
+    fresh = network(seed=99)
+    fit(fresh, work(recipe), CrossEntropy(0.0), Silent(), Interrupt(), again)
+    for name, tensor in whole.module.state_dict().items():
+        assert torch.equal(tensor, fresh.module.state_dict()[name]), name
+
+
+def test_a_state_of_another_run_is_refused(tmp_path: Path) -> None:
+    interrupt = Interrupt()
+    interrupt.signal_number = signal.SIGINT
+    with pytest.raises(Interrupted):
+        run(network(), no_state(tmp_path), interrupt)
+    with pytest.raises(RequestError, match="another model"):
+        run(network(), StateFile(tmp_path / "state", "other", resume=True))
+    (tmp_path / "state").write_bytes(b"broken")
+    with pytest.raises(RequestError, match="not a whole state"):
+        run(network(), StateFile(tmp_path / "state", "mine", resume=True))
+    with pytest.raises(RequestError, match="no state"):
+        run(network(), StateFile(tmp_path / "none", "mine", resume=True))
+
+
+def test_a_diverged_run_ends_with_exit_code_3(tmp_path: Path) -> None:
+    class Diverges(CrossEntropy):
+        def loss(self, network: Network, batch: Batch, images: Tensor, step: int) -> Tensor:
+            return super().loss(network, batch, images, step) * float("inf")
+
+    with pytest.raises(RunError, match="diverged") as caught:
+        fit(network(), work(), Diverges(0.0), Silent(), Interrupt(), no_state(tmp_path))
+    assert caught.value.exit_code == 3
+
+
+def test_the_callers_random_state_is_left_alone(tmp_path: Path) -> None:
+    net = network()
+    before = torch.get_rng_state()
+    run(net, no_state(tmp_path))
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_eval_passes_leave_batch_statistics_and_train_mode_alone() -> None:
+    net = network()
+    net.module.train()
+    before = {k: v.clone() for k, v in net.module.state_dict().items()}
+    net.logits(work().data.pixels)
+    assert net.module.training
+    assert all(torch.equal(before[k], v) for k, v in net.module.state_dict().items())

@@ -1,0 +1,141 @@
+"""The loss of a batch: plain where nothing is weighted, FaLW equation 4 where it is."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from falw_cli.architectures import tiny_cnn
+from falw_cli.config import Preprocessing
+from falw_cli.data.batches import Batch, Resident
+from falw_cli.network import Network, make_fabric
+from falw_cli.unlearning.methods.gradient_ascent import GradientAscent
+from falw_cli.unlearning.methods.random_label import RandomLabel
+from falw_cli.unlearning.objective import Unlearning
+from falw_cli.unlearning.target import measure, true_class_probability
+from falw_cli.unlearning.weighting.falw import FalwWeighting
+from falw_cli.unlearning.weighting.none import NoWeighting
+
+CLASSES = 3
+COUNTS = torch.tensor([4, 2, 1])
+LABEL = torch.tensor([0, 0, 0, 0, 1, 1, 2])
+
+
+def pixels(count: int, seed: int) -> torch.Tensor:
+    draws = torch.Generator().manual_seed(seed)
+    return torch.randint(0, 256, (count, 8, 8, 1), dtype=torch.uint8, generator=draws)
+
+
+@pytest.fixture
+def network() -> Network:
+    torch.manual_seed(0)
+    shown = Preprocessing(image_size=8, resize=8, mean=(0.5,), std=(0.25,))
+    fabric = make_fabric("cpu", "fp32")
+    return Network(tiny_cnn(CLASSES, 1).train(), "x", ("a", "b", "c"), shown, fabric)
+
+
+def batch() -> Batch:
+    """Forget samples 5, 0, 6, then five retain samples."""
+    sample = torch.tensor([5, 0, 6, 7, 8, 9, 10, 11])
+    labels = torch.cat([LABEL[sample[:3]], torch.tensor([0, 1, 2, 0, 1])])
+    return Batch(sample, pixels(8, 1), labels, 3)
+
+
+GUIDE = Resident(pixels(30, 2), torch.arange(30) % 3)
+METHODS = [RandomLabel, GradientAscent]
+
+
+@pytest.mark.parametrize("kind", METHODS)
+def test_none_equals_the_plain_method_to_the_bit(
+    network: Network, kind: type[RandomLabel | GradientAscent]
+) -> None:
+    method = kind(LABEL, CLASSES, torch.Generator().manual_seed(3))
+    objective = Unlearning(method, NoWeighting(COUNTS, CLASSES, 0.15), GUIDE, 1)
+    given = batch()
+    images = network.inputs(given.pixels)
+    logits = network.module(images)
+    forget = method.forget_loss(logits[:3], given.sample[:3])
+    retain = F.cross_entropy(logits[3:], given.labels[3:], reduction="none")
+    assert torch.equal(objective.loss(network, given, images, 0), torch.cat([forget, retain]).mean())
+
+
+def test_random_label_x_none_is_cross_entropy_against_mixed_targets(network: Network) -> None:
+    """The textbook form: replace the labels of the forget samples, and take the mean."""
+    method = RandomLabel(LABEL, CLASSES, torch.Generator().manual_seed(3))
+    objective = Unlearning(method, NoWeighting(COUNTS, CLASSES, 0.15), GUIDE, 1)
+    given = batch()
+    images = network.inputs(given.pixels)
+    targets = torch.cat([method.drawn[given.sample[:3]], given.labels[3:]])
+    plain = F.cross_entropy(network.module(images), targets)
+    torch.testing.assert_close(objective.loss(network, given, images, 0), plain)
+
+
+def test_falw_is_equation_4(network: Network) -> None:
+    """Weights by hand from an eval pass over guides and forget samples before the step."""
+    method = RandomLabel(LABEL, CLASSES, torch.Generator().manual_seed(3))
+    weighting = FalwWeighting(COUNTS, CLASSES, 0.15)
+    objective = Unlearning(method, weighting, GUIDE, 1)
+    given = batch()
+    target = measure(network.logits(GUIDE.pixels), GUIDE.labels)
+    prob = true_class_probability(network.logits(given.pixels[:3]), given.labels[:3])
+    weight = weighting.weight(prob, given.labels[:3], target)
+    assert weight.unique().numel() == 3
+    images = network.inputs(given.pixels)
+    logits = network.module(images)
+    forget = weight * method.forget_loss(logits[:3], given.sample[:3])
+    retain = F.cross_entropy(logits[3:], given.labels[3:], reduction="none")
+    expected = torch.cat([forget, retain]).mean()
+    torch.testing.assert_close(objective.loss(network, given, images, 0), expected)
+    objective.end_epoch()
+    torch.testing.assert_close(
+        objective.epochs[0], torch.stack([weight.min(), weight.mean(), weight.max()])
+    )
+
+
+@pytest.mark.parametrize(("every", "estimates"), [(1, 6), (2, 3), (4, 2)])
+def test_target_every(
+    network: Network, monkeypatch: pytest.MonkeyPatch, every: int, estimates: int
+) -> None:
+    """mu and sigma are re-estimated at every N-th step, on all guides."""
+    seen: list[int] = []
+
+    def count(logits: torch.Tensor, label: torch.Tensor) -> object:
+        seen.append(len(label))
+        return measure(logits, label)
+
+    monkeypatch.setattr("falw_cli.unlearning.objective.measure", count)
+    method = RandomLabel(LABEL, CLASSES, torch.Generator().manual_seed(3))
+    objective = Unlearning(method, FalwWeighting(COUNTS, CLASSES, 0.15), GUIDE, every)
+    for step in range(6):
+        objective.loss(network, batch(), network.inputs(batch().pixels), step)
+    assert seen == [30] * estimates
+
+
+def test_a_batch_without_forget_samples_has_the_plain_loss(network: Network) -> None:
+    method = RandomLabel(LABEL, CLASSES, torch.Generator().manual_seed(3))
+    objective = Unlearning(method, FalwWeighting(COUNTS, CLASSES, 0.15), GUIDE, 1)
+    whole = batch()
+    given = Batch(whole.sample[3:], whole.pixels[3:], whole.labels[3:], 0)
+    images = network.inputs(given.pixels)
+    plain = F.cross_entropy(network.module(images), given.labels)
+    torch.testing.assert_close(objective.loss(network, given, images, 0), plain)
+
+
+def test_the_weight_carries_no_gradient(network: Network) -> None:
+    """The gradient is that of the loss with the weights taken as constants."""
+    method = RandomLabel(LABEL, CLASSES, torch.Generator().manual_seed(3))
+    objective = Unlearning(method, FalwWeighting(COUNTS, CLASSES, 0.15), GUIDE, 1)
+    given, images = batch(), network.inputs(batch().pixels)
+    constants = objective._weigh(network, given, 0)
+    assert constants is not None
+    assert not constants.requires_grad
+    logits = network.module(images)
+    forget = constants * method.forget_loss(logits[:3], given.sample[:3])
+    retain = F.cross_entropy(logits[3:], given.labels[3:], reduction="none")
+    torch.cat([forget, retain]).mean().backward()
+    expected = [p.grad.clone() for p in network.module.parameters() if p.grad is not None]
+    network.module.zero_grad()
+    objective.loss(network, given, images, 1).backward()
+    for mine, theirs in zip(network.module.parameters(), expected, strict=True):
+        torch.testing.assert_close(mine.grad, theirs)
