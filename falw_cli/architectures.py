@@ -61,7 +61,7 @@ def _resnet_cifar(name: str, num_classes: int, channels: int) -> nn.Module:
 def _vgg_cifar(num_classes: int, channels: int) -> nn.Module:
     """VGG-16 with BatchNorm for 32 pixels: one linear layer on the last 1x1 feature map."""
     model = _torchvision("vgg16_bn", num_classes)
-    model.features[0] = nn.Conv2d(channels, 64, 3, padding=1)
+    model.get_submodule("features").register_module("0", nn.Conv2d(channels, 64, 3, padding=1))
     model.avgpool = nn.AdaptiveAvgPool2d(1)
     model.classifier = nn.Linear(512, num_classes)
     return model

@@ -149,9 +149,7 @@ def like(model: nn.Module, checkpoint: Checkpoint) -> dict[str, Tensor]:
     }
 
 
-def to_bytes(
-    tensors: Mapping[str, Tensor], metadata: Metadata, prefix: str = ""
-) -> bytes:
+def to_bytes(tensors: Mapping[str, Tensor], metadata: Metadata, prefix: str = "") -> bytes:
     """A checkpoint as a safetensors file's bytes: the same for the same content."""
     # One key alone: safetensors does not keep the order of several, and bytes must repeat.
     notes = {KEY: metadata.model_dump_json(exclude_none=True)}

@@ -66,17 +66,20 @@ def draw_list(flags: Flags, file: Path | None, console: Console, *, as_json: boo
 
 
 def _total(flags: Flags, available: int) -> int:
-    ratio, count = flags.get("ratio"), flags.get("count")
-    if (ratio is None) == (count is None):
+    ratio: float | None = flags.get("ratio")
+    total: int | None = flags.get("count")
+    if (ratio is None) == (total is None):
         raise RequestError("give either --ratio or --count", "such as --ratio 0.1")
-    if ratio is not None and not 0 < ratio < 1:
-        raise RequestError(f"--ratio is {ratio}", "take a share between 0 and 1, such as 0.1")
-    total = count if count is not None else max(1, round(ratio * available))
+    if ratio is not None:
+        if not 0 < ratio < 1:
+            raise RequestError(f"--ratio is {ratio}", "take a share between 0 and 1, such as 0.1")
+        total = max(1, round(ratio * available))
+    assert total is not None
     if not 1 <= total <= available:
         raise RequestError(
             f"{total} samples are asked for, there are {available}", "ask for fewer, at least one"
         )
-    return int(total)
+    return total
 
 
 def unlearn(flags: Flags, file: Path | None, console: Console, *, as_json: bool) -> None:
@@ -115,9 +118,7 @@ def _verdict(report: Report, console: Console) -> None:
         raise typer.Exit(1)
 
 
-def inspect(
-    path: str, flags: Flags, file: Path | None, console: Console, *, as_json: bool
-) -> None:
+def inspect(path: str, flags: Flags, file: Path | None, console: Console, *, as_json: bool) -> None:
     """`falw inspect`."""
     from falw_cli.inspection import look
 

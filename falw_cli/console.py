@@ -64,8 +64,9 @@ class Console:
         """See `Progress`."""
         self._done += steps
         if self._bar:
-            task = self._bar.task_ids[0]
-            self._bar.update(task, advance=steps, **({"detail": detail} if detail else {}))
+            task = self._bar.tasks[0]
+            shown = detail or task.fields["detail"]
+            self._bar.update(task.id, advance=steps, detail=shown)
         if self._total and self._done >= self._total:
             self.stop()
             if not self.quiet:

@@ -1,4 +1,4 @@
-"""`falw demo`: the whole story on the digits that ship with scikit-learn, by the public commands."""
+"""`falw demo`: the whole story on the digits that ship with scikit-learn."""
 
 from __future__ import annotations
 
@@ -35,9 +35,7 @@ NEXT = (
 )
 
 
-def tell(
-    folder: Path, force: bool, file: Path | None, console: Console, *, as_json: bool
-) -> None:
+def tell(folder: Path, force: bool, file: Path | None, console: Console, *, as_json: bool) -> None:
     """Train, draw a list, retrain without it, unlearn with and without FaLW, and compare.
 
     Everything lies in `folder` afterwards; the table is on stdout, and in `table.svg`.

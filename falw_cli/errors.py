@@ -29,7 +29,7 @@ class RunError(FalwError):
     exit_code = 3
 
 
-class Interrupted(FalwError):
+class Interrupted(FalwError):  # noqa: N818 (nothing went wrong)
     """A signal ended the run; its state lies where `--resume` finds it (exit code 128 + signal)."""
 
     def __init__(self, message: str, hint: str, signal_number: int) -> None:

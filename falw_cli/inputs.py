@@ -131,9 +131,7 @@ def _class_names(config: Config, listing: Listing, made: Plan) -> tuple[str, ...
     return listing.classes
 
 
-def _check_rows(
-    rows: Rows, labels: Rows, classes: Sequence[str], progress: Progress
-) -> None:
+def _check_rows(rows: Rows, labels: Rows, classes: Sequence[str], progress: Progress) -> None:
     if len(rows) == len(labels):
         raise RequestError(
             f"the forget list covers all {len(labels)} training samples",
@@ -141,7 +139,7 @@ def _check_rows(
         )
     left = np.bincount(np.delete(labels, rows), minlength=len(classes))
     gone = np.bincount(labels[rows], minlength=len(classes))
-    for index in np.flatnonzero((gone > 0) & (left == 0)):
+    for index in np.flatnonzero((gone > 0) & (left == 0)).tolist():
         progress.warn(f"the forget list covers class {classes[index]!r} as a whole")
 
 
@@ -179,7 +177,9 @@ def _unseen(config: Config, data: Images, wanted: Geometry, progress: Progress) 
         opened[flag] = load(open_source(config, flag), config, wanted, progress)
         splits.check_disjoint(data, opened[flag], (CALLED["data"], CALLED[flag]))
     if len(opened) == 2:
-        splits.check_disjoint(opened["heldout"], opened["test"], (CALLED["heldout"], CALLED["test"]))
+        splits.check_disjoint(
+            opened["heldout"], opened["test"], (CALLED["heldout"], CALLED["test"])
+        )
     heldout, test = opened.get("heldout"), opened.get("test")
     if heldout is None:
         return Unseen(None, test, *_all_judge(test))
@@ -216,7 +216,7 @@ def _warn_of_unguided(parts: Splits, classes: Sequence[str], progress: Progress)
         return
     missing = np.setdiff1d(parts.forget.labels, parts.heldout.labels)
     if len(missing):
-        shown = ", ".join(repr(classes[index]) for index in missing[:10])
+        shown = ", ".join(repr(classes[index]) for index in missing[:10].tolist())
         progress.warn(f"no held-out sample of class {shown}: its forget samples weigh 1")
 
 

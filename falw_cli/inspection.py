@@ -13,6 +13,7 @@ from falw_cli import checkpoint, inputs
 from falw_cli.audit.report import Report
 from falw_cli.config import Config
 from falw_cli.data import forget_list, sources
+from falw_cli.data.splits import Rows
 from falw_cli.errors import RequestError
 
 
@@ -114,6 +115,6 @@ def read_report(path: Path) -> Report:
         raise RequestError(f"{path} is not JSON: {error}", "falw unlearn writes one") from error
 
 
-def _per_class(classes: tuple[str, ...], labels: inputs.Rows) -> dict[str, int]:
+def _per_class(classes: tuple[str, ...], labels: Rows) -> dict[str, int]:
     counts = np.bincount(labels, minlength=len(classes))
     return {name: int(count) for name, count in zip(classes, counts, strict=True)}

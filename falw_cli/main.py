@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any
 
 import typer
 
@@ -24,7 +24,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
-UsageError = typer.BadParameter.__mro__[1]  # click's or typer's own, by typer's version
+UsageError: Any = typer.BadParameter.__mro__[1]  # click's or typer's own, by typer's version
 COMMON = {"config_file", "json", "quiet", "verbose"}
 
 
@@ -95,7 +95,7 @@ def unlearn(
 def evaluate(
     context: typer.Context,
     model: Annotated[
-        Optional[str], typer.Argument(help="The checkpoint; default: the one here.")
+        str | None, typer.Argument(help="The checkpoint; default: the one here.")
     ] = None,
     forget: o.Forget = None,
     data: o.Data = None,
@@ -131,7 +131,7 @@ def train(
     data: o.Data = None,
     heldout: o.Heldout = None,
     without: Annotated[
-        Optional[str],
+        str | None,
         typer.Option("--without", help="IDs to leave out: makes the Retrain reference."),
     ] = None,
     skip_unreadable: o.SkipUnreadable = None,
@@ -168,14 +168,14 @@ def forget_list(
     data: o.Data = None,
     allow_outside: o.AllowOutside = None,
     ratio: Annotated[
-        Optional[float], typer.Option("--ratio", help="Share of the data, such as 0.1.")
+        float | None, typer.Option("--ratio", help="Share of the data, such as 0.1.")
     ] = None,
-    count: Annotated[Optional[int], typer.Option("--count", help="Samples to draw.")] = None,
+    count: Annotated[int | None, typer.Option("--count", help="Samples to draw.")] = None,
     gamma: Annotated[
         float, typer.Option("--gamma", help="Exponent of the tail; 0 is balanced.")
     ] = 1.0,
     class_name: Annotated[
-        Optional[str], typer.Option("--class", help="Draw from this class alone.")
+        str | None, typer.Option("--class", help="Draw from this class alone.")
     ] = None,
     seed: o.Seed = None,
     config_file: o.ConfigFile = None,

@@ -36,9 +36,13 @@ class Network:
     def inputs(self, pixels: Tensor) -> Tensor:
         """uint8 [n, S, S, channels] -> what the module takes, float [n, channels, S, S]."""
         mean, std = self.preprocessing.mean, self.preprocessing.std
-        assert mean is not None and std is not None  # settled when the network was made
+        # Settled when the network was made.
+        assert mean is not None
+        assert std is not None
         device = pixels.device
-        return normalise(pixels, torch.tensor(mean, device=device), torch.tensor(std, device=device))
+        return normalise(
+            pixels, torch.tensor(mean, device=device), torch.tensor(std, device=device)
+        )
 
     @torch.no_grad()
     def logits(self, pixels: Tensor) -> Tensor:
@@ -49,7 +53,7 @@ class Network:
             with self.fabric.autocast():
                 parts = [
                     architectures.logits(self.module(self.inputs(chunk)))
-                    for chunk in pixels.split(INFERENCE_BATCH)
+                    for chunk in torch.split(pixels, INFERENCE_BATCH)
                 ]
         finally:
             self.module.train(training)

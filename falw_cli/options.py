@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated, Any
 
 import typer
 
@@ -11,6 +12,7 @@ from falw_cli.unlearning.registry import METHODS, WEIGHTINGS
 
 DATA, TRAINING, RUN, OUTPUT = "Data", "Training", "Run", "Output"
 SPEC_HELP = "KIND:LOCATION; kinds: imagefolder, csv, npz, cifar10, cifar100, digits"
+Complete = Callable[[str], list[str]]
 COMMON_ARCHS = [
     "tiny-cnn", "resnet18", "resnet18-cifar", "resnet34", "resnet34-cifar", "resnet50",
     "vgg16_bn", "vgg16_bn-cifar", "mobilenet_v3_small", "mobilenet_v3_large", "efficientnet_b0",
@@ -33,13 +35,16 @@ def complete_weighting(incomplete: str) -> list[str]:
     return [name for name in WEIGHTINGS if name.startswith(incomplete)]
 
 
-def _option(*names: str, help: str, panel: str, **more: object) -> object:  # noqa: A002
-    variable = "FALW_" + names[0].lstrip("-").upper().replace("-", "_")
-    return typer.Option(*names, help=help, envvar=variable, rich_help_panel=panel, **more)  # type: ignore[call-overload]
+def _option(name: str, help: str, panel: str, complete: Complete | None = None) -> Any:
+    """An option with a value, which the environment may give as well."""
+    variable = "FALW_" + name.lstrip("-").upper().replace("-", "_")
+    return typer.Option(
+        name, help=help, envvar=variable, rich_help_panel=panel, autocompletion=complete
+    )
 
 
 ConfigFile = Annotated[
-    Optional[Path],
+    Path | None,
     typer.Option("--config", help="A falw.yaml; default: beside the model, else here."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
@@ -48,29 +53,27 @@ Verbose = Annotated[
     int, typer.Option("--verbose", "-v", count=True, help="More notes; twice: tracebacks.")
 ]
 
-Data = Annotated[
-    Optional[str], _option("--data", help=f"Training data, {SPEC_HELP}.", panel=DATA)
-]
+Data = Annotated[str | None, _option("--data", help=f"Training data, {SPEC_HELP}.", panel=DATA)]
 Heldout = Annotated[
-    Optional[str],
+    str | None,
     _option("--heldout", help="Data that the model never saw: it guides.", panel=DATA),
 ]
 Test = Annotated[
-    Optional[str],
+    str | None,
     _option("--test", help="Data that judges; default: half of --heldout.", panel=DATA),
 ]
 Forget = Annotated[
-    Optional[str],
+    str | None,
     _option("--forget", help="The forget list: IDs, one a line; - is stdin.", panel=DATA),
 ]
 SkipUnreadable = Annotated[
-    Optional[bool],
+    bool | None,
     typer.Option(
         "--skip-unreadable", help="Leave out images that cannot be read.", rich_help_panel=DATA
     ),
 ]
 Cache = Annotated[
-    Optional[bool],
+    bool | None,
     typer.Option(
         "--cache/--no-cache",
         help="Keep decoded images in the user's cache folder.",
@@ -79,7 +82,7 @@ Cache = Annotated[
     ),
 ]
 AllowOutside = Annotated[
-    Optional[bool],
+    bool | None,
     typer.Option(
         "--allow-outside",
         help="A CSV may name files outside its folder.",
@@ -88,86 +91,74 @@ AllowOutside = Annotated[
 ]
 
 Arch = Annotated[
-    Optional[str],
+    str | None,
     _option(
         "--arch",
         help="Architecture: tiny-cnn, torchvision's names, NAME-cifar, package.module:function.",
         panel=TRAINING,
-        autocompletion=complete_arch,
+        complete=complete_arch,
     ),
 ]
 TrustCode = Annotated[
-    Optional[bool],
+    bool | None,
     typer.Option(
         "--trust-code",
         help="Import the code that a found falw.yaml or a checkpoint names.",
         rich_help_panel=TRAINING,
     ),
 ]
-Epochs = Annotated[
-    Optional[int], _option("--epochs", help="Passes over the data.", panel=TRAINING)
-]
-Lr = Annotated[
-    Optional[float], _option("--lr", help="Highest learning rate.", panel=TRAINING)
-]
-BatchSize = Annotated[
-    Optional[int], _option("--batch-size", help="Samples a step.", panel=TRAINING)
-]
-Seed = Annotated[Optional[int], _option("--seed", help="Of everything random.", panel=RUN)]
-Device = Annotated[
-    Optional[str], _option("--device", help="auto, cpu, cuda or cuda:N.", panel=RUN)
-]
-Precision = Annotated[
-    Optional[str], _option("--precision", help="auto, fp32 or bf16.", panel=RUN)
-]
+Epochs = Annotated[int | None, _option("--epochs", help="Passes over the data.", panel=TRAINING)]
+Lr = Annotated[float | None, _option("--lr", help="Highest learning rate.", panel=TRAINING)]
+BatchSize = Annotated[int | None, _option("--batch-size", help="Samples a step.", panel=TRAINING)]
+Seed = Annotated[int | None, _option("--seed", help="Of everything random.", panel=RUN)]
+Device = Annotated[str | None, _option("--device", help="auto, cpu, cuda or cuda:N.", panel=RUN)]
+Precision = Annotated[str | None, _option("--precision", help="auto, fp32 or bf16.", panel=RUN)]
 Resume = Annotated[
-    Optional[bool],
+    bool | None,
     typer.Option("--resume", help="Go on with an interrupted run.", rich_help_panel=RUN),
 ]
 DryRun = Annotated[
-    Optional[bool],
+    bool | None,
     typer.Option("--dry-run", help="Check and show; write nothing.", rich_help_panel=RUN),
 ]
 
 Method = Annotated[
-    Optional[str],
+    str | None,
     _option(
         "--method",
         help=f"Base method: {', '.join(METHODS)}.",
         panel=TRAINING,
-        autocompletion=complete_method,
+        complete=complete_method,
     ),
 ]
 Weighting = Annotated[
-    Optional[str],
+    str | None,
     _option(
         "--weighting",
         help=f"Weighting of forget samples: {', '.join(WEIGHTINGS)}.",
         panel=TRAINING,
-        autocompletion=complete_weighting,
+        complete=complete_weighting,
     ),
 ]
 Tau = Annotated[
-    Optional[float], _option("--tau", help="Strength of the balance factor.", panel=TRAINING)
+    float | None, _option("--tau", help="Strength of the balance factor.", panel=TRAINING)
 ]
 TargetEvery = Annotated[
-    Optional[int],
+    int | None,
     _option("--target-every", help="Re-estimate mu and sigma every N steps.", panel=TRAINING),
 ]
 
 Reference = Annotated[
-    Optional[list[str]],
+    list[str] | None,
     _option("--reference", help="A Retrain checkpoint; may be repeated.", panel=OUTPUT),
 ]
 Gate = Annotated[
-    Optional[list[str]],
+    list[str] | None,
     _option("--gate", help="Such as 'avg_gap<=1'; exit 1 if it fails; repeatable.", panel=OUTPUT),
 ]
-Out = Annotated[Optional[str], typer.Option("--out", help="Checkpoint.", rich_help_panel=OUTPUT)]
-ReportFile = Annotated[
-    Optional[str], typer.Option("--report", help="Audit report.", rich_help_panel=OUTPUT)
-]
+Out = Annotated[str | None, _option("--out", help="Checkpoint to write.", panel=OUTPUT)]
+ReportFile = Annotated[str | None, _option("--report", help="Audit report to write.", panel=OUTPUT)]
 Force = Annotated[
-    Optional[bool],
+    bool | None,
     typer.Option("--force", help="Replace outputs that exist.", rich_help_panel=OUTPUT),
 ]

@@ -52,7 +52,8 @@ def test_grey_nets_are_recognised() -> None:
 
 
 @pytest.mark.parametrize(
-    ("written", "meant"), [("ResNet-18", "resnet18"), ("VGG16-BN", "vgg16_bn"), ("vit-b-16", "vit_b_16")]
+    ("written", "meant"),
+    [("ResNet-18", "resnet18"), ("VGG16-BN", "vgg16_bn"), ("vit-b-16", "vit_b_16")],
 )
 def test_spelling_is_forgiven(written: str, meant: str) -> None:
     assert architectures.canonical(written) == meant

@@ -46,9 +46,7 @@ def test_prefixes_and_dtypes_are_restored(tmp_path: Path, prefix: str, dtype: to
     checkpoint.fill(model, found, "tiny-cnn")
     assert next(model.parameters()).dtype == torch.float32
     again = tmp_path / "b.safetensors"
-    again.write_bytes(
-        checkpoint.to_bytes(checkpoint.like(model, found), METADATA, found.prefix)
-    )
+    again.write_bytes(checkpoint.to_bytes(checkpoint.like(model, found), METADATA, found.prefix))
     with safe_open(file, "pt") as one, safe_open(again, "pt") as other:
         assert set(one.keys()) == set(other.keys())
         for name in one.keys():  # noqa: SIM118

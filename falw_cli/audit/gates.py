@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 import re
 from collections.abc import Callable, Sequence
@@ -50,7 +51,7 @@ def parse(expression: str, classes: Sequence[str]) -> Gate:
         number = float(found["number"]) if found else None
     except ValueError:
         number = None
-    if found is None or number is None or number != number:
+    if found is None or number is None or math.isnan(number):
         raise RequestError(
             f"{expression!r} is not a gate", "write NAME OP NUMBER, such as 'avg_gap<=1.0'"
         )

@@ -115,7 +115,7 @@ def load(
 
 
 def _digest(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    joined = b"".join(hashlib.sha256(np.ascontiguousarray(image)).digest() for image in pixels)
+    joined = b"".join(hashlib.sha256(image.tobytes()).digest() for image in pixels)
     return np.frombuffer(joined, dtype=np.uint8).reshape(len(pixels), 32)
 
 

@@ -206,9 +206,7 @@ def _inside(path: Path, root: Path) -> bool:
     return os.path.commonpath([real, os.path.realpath(root)]) == os.path.realpath(root)
 
 
-def _number(
-    names: list[str], where: str
-) -> tuple[npt.NDArray[np.int64], tuple[str, ...], bool]:
+def _number(names: list[str], where: str) -> tuple[npt.NDArray[np.int64], tuple[str, ...], bool]:
     """Labels as written -> (index of each, class names, whether they are bare numbers)."""
     if all(name.isascii() and name.isdigit() for name in names):
         labels = np.array([int(name) for name in names], dtype=np.int64)

@@ -77,8 +77,10 @@ def align(listing: Listing, classes: Sequence[str]) -> Rows:
 
 def halves(ids: Sequence[str]) -> tuple[Rows, Rows]:
     """Split held-out samples in two by a hash of the ID: (rows that guide, rows that judge)."""
-    judge = np.array([hashlib.sha256(i.encode("utf-8", "surrogateescape")).digest()[0] & 1
-                      for i in ids], dtype=bool)
+    judge = np.array(
+        [hashlib.sha256(i.encode("utf-8", "surrogateescape")).digest()[0] & 1 for i in ids],
+        dtype=bool,
+    )
     return np.flatnonzero(~judge), np.flatnonzero(judge)
 
 

@@ -30,7 +30,9 @@ def class_means(values: Vector, labels: npt.NDArray[np.int64], num_classes: int)
     """Mean of `values` [N] in each class; NaN where a class has none. -> [C]"""
     count = np.bincount(labels, minlength=num_classes)
     total = np.bincount(labels, weights=values, minlength=num_classes)
-    return np.divide(total, count, out=np.full(num_classes, np.nan), where=count > 0)
+    means: Vector = np.full(num_classes, np.nan)
+    np.divide(total, count, out=means, where=count > 0)
+    return means
 
 
 def mixed_mean(

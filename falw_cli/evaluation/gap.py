@@ -16,7 +16,7 @@ def avg_gap(one: Metrics, other: Metrics) -> float | None:
     Returns:
         None where one of the figures is missing.
     """
-    differences = []
+    differences: list[float] = []
     for name in FIGURES:
         a, b = getattr(one, name), getattr(other, name)
         if a is None or b is None:

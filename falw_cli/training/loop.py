@@ -111,9 +111,7 @@ def fit(
     with torch.random.fork_rng(), interrupt.soft():
         for number in range(done // per_epoch, recipe.epochs):
             skip = done - number * per_epoch
-            for batch in epoch(
-                work.data, work.forget, recipe.batch_size, work.seed, number, skip
-            ):
+            for batch in epoch(work.data, work.forget, recipe.batch_size, work.seed, number, skip):
                 loss = _step(running, batch, objective, work, done)
                 network.fabric.backward(loss)
                 fabric_optimizer.step()
@@ -137,9 +135,7 @@ def fit(
     return Outcome(total, recipe.epochs, before + clock() - started, reason)
 
 
-def _step(
-    network: Network, batch: Batch, objective: Objective, work: Work, done: int
-) -> Tensor:
+def _step(network: Network, batch: Batch, objective: Objective, work: Work, done: int) -> Tensor:
     # Dropout and its like draw from torch's own generator: seed it by the step.
     draws = generator(work.seed, 2, done)
     torch.manual_seed(draws.initial_seed() % 2**63)

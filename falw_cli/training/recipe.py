@@ -21,9 +21,7 @@ def optimizer(module: nn.Module, recipe: Recipe) -> optim.Optimizer:
     )
 
 
-def schedule(
-    chosen: optim.Optimizer, recipe: Recipe, total_steps: int
-) -> lr_scheduler.LRScheduler:
+def schedule(chosen: optim.Optimizer, recipe: Recipe, total_steps: int) -> lr_scheduler.LRScheduler:
     """The learning rate over `total_steps`, stepped after each of them."""
     if recipe.schedule == "step":
         milestones = [total_steps // 2, total_steps * 3 // 4]

@@ -92,9 +92,7 @@ def train(config: Config, progress: Progress, interrupt: Interrupt) -> Trained:
     strict = shown.image_size is None
     data = inputs.load(listing, config, wanted, progress, strict=strict)
     kept = np.setdiff1d(np.arange(len(data.listing.ids)), left_out)
-    retain = resident(
-        splits.part(data, splits.align(data.listing, classes), kept), fabric.device
-    )
+    retain = resident(splits.part(data, splits.align(data.listing, classes), kept), fabric.device)
     shown = complete(shown, wanted, retain)
     with torch.random.fork_rng():
         torch.manual_seed(generator(config.seed, 0).initial_seed() % 2**63)
@@ -137,7 +135,11 @@ def _shown(config: Config, arch: str) -> Preprocessing:
 
 
 def _heldout(
-    config: Config, network: Network, data: images.Images, wanted: images.Geometry, progress: Progress
+    config: Config,
+    network: Network,
+    data: images.Images,
+    wanted: images.Geometry,
+    progress: Progress,
 ) -> Resident | None:
     if config.heldout is None:
         return None

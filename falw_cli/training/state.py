@@ -94,7 +94,9 @@ class StateFile:
                 notes = json.loads((archive.metadata() or {}).get("falw_state", "{}"))
                 tensors = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
         except (SafetensorError, ValueError) as error:
-            raise RequestError(f"{self.path} is not a whole state: {error}", "start anew") from error
+            raise RequestError(
+                f"{self.path} is not a whole state: {error}", "start anew"
+            ) from error
         if notes.get("belongs_to") != self.belongs_to:
             raise RequestError(
                 f"{self.path} belongs to another model, list, data or config",

@@ -13,7 +13,7 @@ from falw_cli import checkpoint
 from falw_cli.audit import gates
 from falw_cli.audit.build import Occasion, all_metrics, build_report, class_targets
 from falw_cli.audit.report import AllMetrics, EpochWeights, Output, Report, Run
-from falw_cli.config import Config, UnlearnRecipe
+from falw_cli.config import Config
 from falw_cli.data.batches import Resident, batches_per_epoch, generator, join, resident
 from falw_cli.errors import RequestError
 from falw_cli.evaluation.run import Judged, measure
@@ -38,7 +38,11 @@ class Paths:
     def of(cls, config: Config) -> Paths:
         """Beside the model, named after it, unless given."""
         model = Path(config.model or "model.safetensors")
-        out = Path(config.out) if config.out else model.with_name(f"{model.stem}.unlearned{model.suffix}")
+        out = (
+            Path(config.out)
+            if config.out
+            else model.with_name(f"{model.stem}.unlearned{model.suffix}")
+        )
         report = Path(config.report) if config.report else out.with_name(f"{out.stem}.audit.json")
         return cls(out, report)
 
@@ -64,9 +68,7 @@ def with_method_defaults(config: Config) -> Config:
     return settled.over({"unlearn": {"weighting": weighting or default}})
 
 
-def unlearn(
-    config: Config, progress: Progress, interrupt: Interrupt, occasion: Occasion
-) -> Report:
+def unlearn(config: Config, progress: Progress, interrupt: Interrupt, occasion: Occasion) -> Report:
     """Remove the influence of the forget list, measure, and write checkpoint and report.
 
     Raises:
@@ -127,8 +129,10 @@ def unlearn(
         metrics=all_metrics(before, after, references),
         output=Output(path=str(paths.out), sha256=hashlib.sha256(content).hexdigest()),
         target=class_targets(network, guide),
-        weights=[EpochWeights(min=e[0], mean=e[1], max=e[2])
-                 for e in (epoch.tolist() for epoch in objective.epochs)],
+        weights=[
+            EpochWeights(min=e[0], mean=e[1], max=e[2])
+            for e in (epoch.tolist() for epoch in objective.epochs)
+        ],
         asked=asked,
     )
     text = report.model_dump_json(indent=2) + "\n"
@@ -141,9 +145,7 @@ def _rows(data: Resident, begin: int, end: int | None) -> Resident:
     return Resident(data.pixels[begin:end], data.labels[begin:end])
 
 
-def _objective(
-    config: Config, network: Network, forget: Resident, guide: Resident
-) -> Unlearning:
+def _objective(config: Config, network: Network, forget: Resident, guide: Resident) -> Unlearning:
     number = len(network.classes)
     recipe = config.unlearn
     method = load_method(recipe.method)(forget.labels, number, generator(config.seed, 3))

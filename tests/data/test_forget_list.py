@@ -30,7 +30,7 @@ def test_forms(tmp_path: Path, name: str, content: bytes) -> None:
     found = read(str(file))
     assert found.ids == ("a", "b")
     assert found.sha256 == hashlib.sha256(content).hexdigest()
-    assert found.duplicates == content.count(b"\na\n")* (name == "ids.txt" and b"b\na" in content)
+    assert found.duplicates == content.count(b"\na\n") * (name == "ids.txt" and b"b\na" in content)
 
 
 @pytest.mark.parametrize(

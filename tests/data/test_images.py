@@ -94,7 +94,8 @@ def test_geometry_follows_the_first_image(listing: Listing) -> None:
 def test_grey_arrays_become_colour_and_not_the_other_way() -> None:
     digits = open_listing("digits")
     assert load(digits, Geometry(8, 8, 3), Silent()).pixels.shape == (1198, 8, 8, 3)
-    colour = Listing("npz:x", "x", ("0",), np.array([0]), ("a",),
-                     array=np.zeros((1, 8, 8, 3), dtype=np.uint8))
+    colour = Listing(
+        "npz:x", "x", ("0",), np.array([0]), ("a",), array=np.zeros((1, 8, 8, 3), dtype=np.uint8)
+    )
     with pytest.raises(RequestError, match="3 channels"):
         load(colour, Geometry(8, 8, 1), Silent())

@@ -42,7 +42,7 @@ def test_csv_takes_id_or_path(tmp_path: Path) -> None:
 def test_csv_does_not_reach_outside_its_folder(tmp_path: Path, where: str) -> None:
     csv = tmp_path / "data.csv"
     csv.write_text(f"path,label\n{where},a\n")
-    with pytest.raises(RequestError, match="line 2.*outside"):
+    with pytest.raises(RequestError, match=r"line 2.*outside"):
         open_listing(f"csv:{csv}")
     assert open_listing(f"csv:{csv}", allow_outside=True).ids == (where,)
 
@@ -100,7 +100,8 @@ def test_an_id_that_stands_twice_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "spec", ["nowhere", "imagefolder", "imagefolder:", "zip:a", "imagefolder:a#test", "csv:none.csv"]
+    "spec",
+    ["nowhere", "imagefolder", "imagefolder:", "zip:a", "imagefolder:a#test", "csv:none.csv"],
 )
 def test_specs_that_mean_nothing_are_refused(spec: str) -> None:
     with pytest.raises(RequestError) as caught:

@@ -38,9 +38,9 @@ def test_the_same_ids_of_another_source_are_fine() -> None:
 
 
 def test_shared_ids_and_shared_pixels_are_refused() -> None:
-    with pytest.raises(RequestError, match="2 samples.*by ID"):
+    with pytest.raises(RequestError, match=r"2 samples.*by ID"):
         check_disjoint(make("x", "abc"), make("x", "bcd", 5), ("training data", "test data"))
-    with pytest.raises(RequestError, match="3 samples.*same pixels"):
+    with pytest.raises(RequestError, match=r"3 samples.*same pixels"):
         check_disjoint(make("x", "abc"), make("y", "def"), ("training data", "test data"))
 
 

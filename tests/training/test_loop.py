@@ -34,7 +34,9 @@ def work(recipe: Recipe = RECIPE) -> Work:
     """Three classes, told apart by their brightness."""
     labels = torch.arange(60) % 3
     noise = torch.randint(0, 60, (60, 8, 8, 1), generator=torch.Generator().manual_seed(0))
-    return Work(Resident((noise + 80 * labels[:, None, None, None]).byte(), labels), 0, recipe, 7, "")
+    return Work(
+        Resident((noise + 80 * labels[:, None, None, None]).byte(), labels), 0, recipe, 7, ""
+    )
 
 
 def run(net: Network, states: StateFile, interrupt: Interrupt | None = None) -> None:

@@ -18,9 +18,7 @@ def test_true_class_probability_by_hand() -> None:
     )
 
 
-@given(
-    st.lists(st.tuples(st.floats(0, 1, width=32), st.integers(0, 3)), min_size=1, max_size=60)
-)
+@given(st.lists(st.tuples(st.floats(0, 1, width=32), st.integers(0, 3)), min_size=1, max_size=60))
 def test_statistics_agree_with_numpy(rows: list[tuple[float, int]]) -> None:
     prob = np.array([p for p, _ in rows], dtype=np.float32)
     label = np.array([c for _, c in rows])
