@@ -68,9 +68,12 @@ def generator(seed: int, *stream: int) -> torch.Generator:
 
 
 def batches_per_epoch(count: int, batch_size: int) -> int:
-    """Batches of one epoch. A last batch of one joins its neighbour: BatchNorm needs two."""
-    full, rest = divmod(count, batch_size)
-    return max(1, full + (rest > 1))
+    """Batches of one epoch, as even in size as can be.
+
+    A small last batch would ruin BatchNorm's statistics, and one sample alone stops it.
+    """
+    whole = -(-count // batch_size)
+    return whole if batch_size == 1 else max(1, min(whole, count // 2))
 
 
 def epoch(
@@ -81,16 +84,12 @@ def epoch(
     Args:
         data: the joined set, forget samples first.
         forget: how many of them are forget samples.
-        batch_size: samples a batch; the last one may be smaller or one larger.
+        batch_size: samples a batch at the most.
         seed, number: of the shuffling: the run's seed and the epoch's number.
         skip: batches to pass over, when a run is resumed.
     """
     order = torch.randperm(len(data), generator=generator(seed, 1, number))
-    whole = batches_per_epoch(len(data), batch_size)
-    for number_in_epoch in range(skip, whole):
-        last = number_in_epoch == whole - 1
-        end = None if last else (number_in_epoch + 1) * batch_size
-        rows = order[number_in_epoch * batch_size : end]
+    for rows in order.tensor_split(batches_per_epoch(len(data), batch_size))[skip:]:
         # Forget samples first: where they are is then known without asking the device.
         first = rows < forget
         merged = torch.cat([rows[first], rows[~first]]).to(data.labels.device)

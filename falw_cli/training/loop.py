@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -102,8 +103,11 @@ def fit(
     if (saved := states.load()) is not None:
         saved.restore(module, chosen, objective.restore)
         done, before = saved.step, saved.seconds
-        for _ in range(done):
-            plan.step()
+        with warnings.catch_warnings():
+            # torch takes a schedule that runs ahead of its optimizer for a mistake.
+            warnings.simplefilter("ignore", UserWarning)
+            for _ in range(done):
+                plan.step()
     running = Network(wrapped, network.arch, network.classes, network.preprocessing, network.fabric)
     progress.start(work.label, total)
     progress.advance(done)

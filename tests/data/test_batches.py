@@ -28,6 +28,8 @@ def test_an_epoch_visits_every_sample_once(count: int, batch_size: int, forget: 
     forget = min(forget, count)
     batches = list(epoch(data(count), forget, batch_size, seed=3, number=0))
     assert len(batches) == batches_per_epoch(count, batch_size)
+    sizes = {len(batch.sample) for batch in batches}
+    assert max(sizes) - min(sizes) <= 1  # a small last batch would ruin BatchNorm's statistics
     visited = torch.cat([batch.sample for batch in batches])
     assert sorted(visited.tolist()) == list(range(count))
     for batch in batches:
