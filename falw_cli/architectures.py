@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
-import torchvision
 from torch import Tensor, nn
 
 from falw_cli.errors import RequestError, unknown_name
@@ -43,10 +42,12 @@ def tiny_cnn(num_classes: int, channels: int = 3) -> nn.Module:
 
 
 def _torchvision(name: str, num_classes: int) -> nn.Module:
+    from torchvision.models import get_model
+
     # GoogLeNet and Inception announce a slow default initialisation, which is what we want.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
-        model: nn.Module = torchvision.models.get_model(name, weights=None, num_classes=num_classes)
+        model: nn.Module = get_model(name, weights=None, num_classes=num_classes)
     return model
 
 
@@ -77,12 +78,14 @@ OWN: dict[str, Builder] = {
 
 def names() -> list[str]:
     """Every architecture known by name."""
-    return [*OWN, *torchvision.models.list_models(module=torchvision.models)]
+    from torchvision import models  # two seconds, which one's own architectures need not wait for
+
+    return [*OWN, *models.list_models(module=models)]
 
 
 def canonical(name: str) -> str:
     """The registry's own spelling of `name`: case, `-` and `_` are not told apart ("ResNet-18")."""
-    if ":" in name:
+    if is_code(name) or name in OWN:
         return name
     plain = {re.sub(r"[-_]", "", known).lower(): known for known in names()}
     return plain.get(re.sub(r"[-_]", "", name).lower(), name)

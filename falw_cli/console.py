@@ -45,6 +45,8 @@ class Console:
         self._began = time.perf_counter()
         if self.quiet or not total:
             return
+        if self.verbose:
+            self.err.print(f"[dim]{escape(label)}: {total} steps[/]")
         if self.err.is_terminal:
             self._bar = Progress(
                 TextColumn("{task.description}"),

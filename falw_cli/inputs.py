@@ -61,7 +61,7 @@ def open_inputs(config: Config, progress: Progress) -> Inputs:
     rows = forget_list.find(named.ids, listing.ids) if named else np.empty(0, dtype=np.int64)
     _check_rows(rows, labels, classes, progress)
     if named and named.duplicates:
-        progress.warn(f"{named.duplicates} IDs stand in the forget list twice; each was used once")
+        progress.warn(f"repeated IDs in the forget list, each used once: {named.duplicates}")
     shown = _shown(config, made.arch, progress)
     wanted = images.geometry(listing, shown.image_size, shown.resize, made.channels)
     data = load(listing, config, wanted, progress)

@@ -86,7 +86,7 @@ def _forget_list(path: str, config: Config) -> dict[str, Any]:
     per_class = _per_class(listing.classes, listing.labels[rows])
     return facts | {
         "unknown": len(found.ids) - len(rows),
-        "share_of_data": len(rows) / len(listing.ids),
+        "percent_of_data": round(100 * len(rows) / len(listing.ids), 2),
         "per_class": dict(sorted(per_class.items(), key=lambda item: -item[1])),
     }
 

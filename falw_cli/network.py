@@ -5,9 +5,9 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from falw_cli import architectures, checkpoint
@@ -16,6 +16,9 @@ from falw_cli.config import Config, Preprocessing
 from falw_cli.data.batches import Resident, normalise
 from falw_cli.data.images import Geometry
 from falw_cli.errors import RequestError
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 INFERENCE_BATCH = 500
 IMAGENET = Preprocessing(
@@ -72,6 +75,8 @@ def make_fabric(device: str, precision: str) -> Fabric:
     Raises:
         RequestError: there is no such device here.
     """
+    from lightning_fabric import Fabric  # a second, which lists and `inspect` need not wait for
+
     kind, _, number = device.partition(":")
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if kind == "auto":

@@ -107,10 +107,10 @@ TrustCode = Annotated[
         rich_help_panel=TRAINING,
     ),
 ]
-Epochs = Annotated[int | None, _option("--epochs", help="Passes over the data.", panel=TRAINING)]
-Lr = Annotated[float | None, _option("--lr", help="Highest learning rate.", panel=TRAINING)]
+Epochs = Annotated[int | None, _option("--epochs", help="Passes over the data; unlearn's default is the method's.", panel=TRAINING)]
+Lr = Annotated[float | None, _option("--lr", help="Highest learning rate; unlearn's default is the method's.", panel=TRAINING)]
 BatchSize = Annotated[int | None, _option("--batch-size", help="Samples a step.", panel=TRAINING)]
-Seed = Annotated[int | None, _option("--seed", help="Of everything random.", panel=RUN)]
+Seed = Annotated[int | None, _option("--seed", help="Of everything random; default 0.", panel=RUN)]
 Device = Annotated[str | None, _option("--device", help="auto, cpu, cuda or cuda:N.", panel=RUN)]
 Precision = Annotated[str | None, _option("--precision", help="auto, fp32 or bf16.", panel=RUN)]
 Resume = Annotated[
@@ -126,7 +126,7 @@ Method = Annotated[
     str | None,
     _option(
         "--method",
-        help=f"Base method: {', '.join(METHODS)}.",
+        help=f"Base method: {', '.join(METHODS)}; default random-label.",
         panel=TRAINING,
         complete=complete_method,
     ),
@@ -135,17 +135,17 @@ Weighting = Annotated[
     str | None,
     _option(
         "--weighting",
-        help=f"Weighting of forget samples: {', '.join(WEIGHTINGS)}.",
+        help=f"Weighting of forget samples: {', '.join(WEIGHTINGS)}; default falw.",
         panel=TRAINING,
         complete=complete_weighting,
     ),
 ]
 Tau = Annotated[
-    float | None, _option("--tau", help="Strength of the balance factor.", panel=TRAINING)
+    float | None, _option("--tau", help="Strength of the balance factor; default 0.15.", panel=TRAINING)
 ]
 TargetEvery = Annotated[
     int | None,
-    _option("--target-every", help="Re-estimate mu and sigma every N steps.", panel=TRAINING),
+    _option("--target-every", help="Re-estimate mu and sigma every N steps; default 1.", panel=TRAINING),
 ]
 
 Reference = Annotated[

@@ -105,10 +105,20 @@ def _signed(value: float | None) -> str:
 def facts(found: Mapping[str, object]) -> Table:
     """Names and values, one a line; text from files is shown harmlessly."""
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table.add_column()
+    table.add_column(overflow="fold")  # a digest is of use only as a whole
     for name, value in found.items():
-        shown = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-        table.add_row(f"[bold]{escape(name)}[/]", escape(printable(shown)))
+        table.add_row(f"[bold]{escape(name)}[/]", escape(printable(_plain(value))))
     return table
+
+
+def _plain(value: object) -> str:
+    """A value in words."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_plain(inner)}" for key, inner in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(_plain, value))
+    return "–" if value is None or value == "" else str(value)
 
 
 def report_facts(report: Report) -> dict[str, object]:

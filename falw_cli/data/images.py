@@ -12,16 +12,14 @@ import shutil
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import platformdirs
 import torch
-import torchvision
 from torch import Tensor
-from torchvision.io import ImageReadMode, decode_image
-from torchvision.transforms.v2 import functional as transforms
 
 from falw_cli.data.sources import Listing
 from falw_cli.errors import RequestError
@@ -67,7 +65,7 @@ def geometry(
     if listing.array is not None:
         height, width, native = listing.array.shape[1:]
     else:
-        shape = _decode(listing.files[0], listing.ids[0], ImageReadMode.UNCHANGED).shape
+        shape = _decode(listing.files[0], listing.ids[0], "UNCHANGED").shape
         height, width, native = shape[1], shape[2], 3
     size = size or min(height, width)
     return Geometry(size, resize or size, channels or native)
@@ -119,7 +117,9 @@ def _digest(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     return np.frombuffer(joined, dtype=np.uint8).reshape(len(pixels), 32)
 
 
-def _decode(file: Path, name: str, mode: ImageReadMode) -> Tensor:
+def _decode(file: Path, name: str, mode: str) -> Tensor:
+    from torchvision.io import decode_image
+
     try:
         image: Tensor = decode_image(str(file), mode=mode)
     except RuntimeError as error:
@@ -134,6 +134,8 @@ def _decode(file: Path, name: str, mode: ImageReadMode) -> Tensor:
 def _fit(image: Tensor, wanted: Geometry) -> Tensor:
     """[channels, H, W] uint8 -> the same at [channels, size, size]."""
     if image.shape[1:] != (wanted.size, wanted.size) or wanted.resize != wanted.size:
+        from torchvision.transforms.v2 import functional as transforms
+
         image = transforms.resize(image, [wanted.resize], antialias=True)
         image = transforms.center_crop(image, [wanted.size, wanted.size])
     return image
@@ -161,7 +163,7 @@ def _decode_all(
     shape = (count, wanted.size, wanted.size, wanted.channels)
     _check_memory(shape, listing.spec)
     pixels = np.empty(shape, dtype=np.uint8)
-    mode = ImageReadMode.GRAY if wanted.channels == 1 else ImageReadMode.RGB
+    mode = "GRAY" if wanted.channels == 1 else "RGB"
 
     def decode_rows(rows: range) -> list[int]:
         bad = []
@@ -207,7 +209,7 @@ def _check_memory(shape: tuple[int, int, int, int], spec: str) -> None:
 
 def _cache_folder(listing: Listing, wanted: Geometry) -> Path:
     """The cache entry that these very files would have: paths, sizes, times of change, geometry."""
-    key = hashlib.sha256(f"{torchvision.__version__} {wanted} {listing.identity}".encode())
+    key = hashlib.sha256(f"{version('torchvision')} {wanted} {listing.identity}".encode())
     for name, file in zip(listing.ids, listing.files, strict=True):
         try:
             state = file.stat()

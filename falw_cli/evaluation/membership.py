@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.svm import SVC
 
 Probabilities = npt.NDArray[np.float64]
 
@@ -38,6 +37,8 @@ def mia_efficacy(
     size = attack_size(len(retain), len(test))
     if not size or not len(forget):
         return None
+    from sklearn.svm import SVC
+
     rng = np.random.default_rng([seed, 7])
     members = rng.permutation(retain)[:size]
     strangers = rng.permutation(test)[:size]

@@ -1,0 +1,178 @@
+"""The main job by the installed command, as a user runs it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+from falw_cli.audit.report import Report
+from tests.conftest import COMMAND, run_falw
+from tests.data.pictures import make_folder
+
+JOB = ("unlearn", "model.safetensors", "--forget", "ids.txt")
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_nothing_more_is_needed_beside_a_falw_yaml(project: Path) -> None:
+    done = run_falw(*JOB, cwd=project)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "model.unlearned.safetensors\n"
+    report = Report.model_validate_json((project / "model.unlearned.audit.json").read_text())
+    out = project / "model.unlearned.safetensors"
+    assert report.output is not None
+    assert report.run is not None
+    assert report.output.sha256 == sha256(out)
+    assert report.inputs.model.sha256 == sha256(project / "model.safetensors")
+    assert report.inputs.forget_list is not None
+    assert report.inputs.forget_list.sha256 == sha256(project / "ids.txt")
+    assert report.forget.count == sum(report.forget.per_class.values()) == 240
+    assert report.run.stopped_because == "the configured 1 epochs are over"
+    assert len(report.weights) == 1
+    assert 0 <= report.weights[0].min < report.weights[0].max <= 2
+    # Test and held-out are halves of the digits' second part, and never mix.
+    assert report.inputs.heldout is not None
+    assert report.inputs.test is not None
+    assert report.inputs.heldout.used + report.inputs.test.used == report.inputs.test.count == 599
+    with safe_open(out, framework="pt") as archive:
+        said = json.loads(archive.metadata()["falw"])
+    assert said["arch"] == "tiny-cnn"
+    assert said["parent"] == sha256(project / "model.safetensors")
+    assert said["unlearned"]["weighting"] == "falw"
+    again = run_falw("evaluate", cwd=project)
+    assert again.returncode == 0, again.stderr
+    assert "test accuracy" in again.stdout
+
+
+def test_a_shell_pipeline(project: Path) -> None:
+    drawn = run_falw("forget-list", "--ratio", "0.1", "--gamma", "2", cwd=project)
+    done = run_falw(*JOB[:3], "-", "--json", "-q", cwd=project, stdin=drawn.stdout)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert json.loads(done.stdout)["forget"]["count"] == 120
+
+
+def test_the_same_seed_gives_the_same_bytes_whatever_the_order_of_the_list(project: Path) -> None:
+    digests = set()
+    for number in range(3):
+        lines = (project / "ids.txt").read_text().splitlines()
+        if number == 2:
+            random.Random(0).shuffle(lines)
+            (project / "ids.txt").write_text("\r\n".join(["# mixed", "", *lines]))
+        done = run_falw(*JOB, "--out", f"{number}.safetensors", "--seed", "3", cwd=project)
+        assert done.returncode == 0, done.stderr
+        digests.add(sha256(project / f"{number}.safetensors"))
+    assert len(digests) == 1
+    other = run_falw(*JOB, "--out", "other.safetensors", "--seed", "4", cwd=project)
+    assert other.returncode == 0, other.stderr
+    assert sha256(project / "other.safetensors") not in digests
+
+
+def test_gates_references_and_exit_codes(project: Path) -> None:
+    passes = ("--gate", "retain_accuracy>=1", "--gate", "run.steps<=100")
+    done = run_falw(*JOB, *passes, "--reference", "retrain.safetensors", cwd=project)
+    assert done.returncode == 0, done.stderr
+    assert "Avg. Gap" in done.stderr
+    fails = ("--gate", "avg_gap<=0", "--gate", "metrics.noise_floor<=100")
+    twice = ("--reference", "retrain.safetensors", "--report", "verdict.json")
+    judged = run_falw("evaluate", "--forget", "ids.txt", *twice, *fails, "--json", cwd=project)
+    assert judged.returncode == 1, judged.stderr
+    report = Report.model_validate_json(judged.stdout)
+    assert report == Report.model_validate_json((project / "verdict.json").read_text())
+    # One reference alone has no noise floor: a figure without a value fails its gate.
+    assert [gate.passed for gate in report.gates] == [False, False]
+    assert report.gates[1].value is None
+
+
+def test_flag_over_environment_over_file(project: Path) -> None:
+    settings = ("--dry-run", "--json", "-q")
+    by_environment = run_falw(*JOB, *settings, cwd=project, FALW_EPOCHS="4", FALW_SEED="9")
+    asked = json.loads(by_environment.stdout)["config"]
+    assert (asked["unlearn"]["epochs"], asked["seed"]) == (4, 9)
+    by_flag = run_falw(*JOB, *settings, "--epochs", "2", cwd=project, FALW_EPOCHS="4")
+    assert json.loads(by_flag.stdout)["config"]["unlearn"]["epochs"] == 2
+    assert not (project / "model.unlearned.safetensors").exists()
+
+
+def test_a_run_that_diverges_leaves_nothing(project: Path) -> None:
+    before = sorted(project.iterdir())
+    done = run_falw(*JOB, "--lr", "1e30", "-q", cwd=project)
+    assert done.returncode == 3, done.stderr
+    assert done.stderr.startswith("error: the loss is")
+    assert len(done.stderr.splitlines()) == 2
+    assert sorted(project.iterdir()) == before
+
+
+def test_interrupted_and_resumed_is_the_same_checkpoint(project: Path) -> None:
+    long = (*JOB, "--epochs", "15", "--seed", "5", "--out")
+    whole = run_falw(*long, "whole.safetensors", cwd=project)
+    assert whole.returncode == 0, whole.stderr
+    running = subprocess.Popen(
+        [str(COMMAND), *long, "parts.safetensors", "-v"], cwd=project, stderr=subprocess.PIPE
+    )
+    state = project / "parts.safetensors.state"
+    assert running.stderr is not None
+    for line in running.stderr:  # said when the step loop begins
+        if b"random-label x falw:" in line:
+            break
+    time.sleep(0.3)
+    running.send_signal(signal.SIGTERM)
+    told = running.stderr.read().decode()
+    assert running.wait(60) == 143, told
+    assert "--resume" in told
+    assert state.exists()
+    assert not (project / "parts.safetensors").exists()
+    resumed = run_falw(*long, "parts.safetensors", "--resume", cwd=project)
+    assert resumed.returncode == 0, resumed.stderr
+    assert not state.exists()
+    assert sha256(project / "parts.safetensors") == sha256(project / "whole.safetensors")
+
+
+def test_somebody_elses_checkpoint_on_somebodys_pictures(tmp_path: Path) -> None:
+    """No metadata, a prefix, half precision: dtype and prefix come back; the report names no ID."""
+    make_folder(tmp_path / "train", {"cat": 30, "dog": 30, "owl": 30})
+    make_folder(tmp_path / "unseen", {"cat": 12, "dog": 12, "owl": 12}, seed=5000)
+    (tmp_path / "falw.yaml").write_text(
+        "arch: tiny-cnn\ndata: imagefolder:train\nheldout: imagefolder:unseen\n"
+        "preprocessing: {mean: [0.5, 0.5, 0.5], std: [0.25, 0.25, 0.25]}\n"
+        "train: {epochs: 1}\nunlearn: {epochs: 1}\n"
+    )
+    trained = run_falw("train", cwd=tmp_path)
+    assert trained.returncode == 0, trained.stderr
+    found = load_file(tmp_path / "model.safetensors")
+    theirs = {
+        f"module.{name}": tensor.half() if tensor.is_floating_point() else tensor
+        for name, tensor in found.items()
+    }
+    save_file(theirs, tmp_path / "model.safetensors")
+    (tmp_path / "ids.txt").write_text("owl/7.png\ncat/3.png\ncat/4.png\nowl/7.png\n")
+    done = run_falw(*JOB, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "warning: repeated IDs in the forget list, each used once: 1" in done.stderr
+    written = load_file(tmp_path / "model.unlearned.safetensors")
+    assert {k: (v.dtype, v.shape) for k, v in written.items()} == {
+        k: (v.dtype, v.shape) for k, v in theirs.items()
+    }
+    text = (tmp_path / "model.unlearned.audit.json").read_text()
+    assert "owl" in text
+    assert ".png" not in text
+    assert not any("3.png" in path.name for path in tmp_path.rglob("*.json"))
+
+
+@pytest.mark.parametrize("method", ["finetune", "gradient-ascent", "random-label"])
+@pytest.mark.slow
+def test_every_method_runs_with_its_defaults(project: Path, method: str) -> None:
+    done = run_falw(*JOB, "--method", method, "--json", "-q", cwd=project)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["metrics"]["after"]["retain_accuracy"] > 80
