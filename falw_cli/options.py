@@ -107,8 +107,18 @@ TrustCode = Annotated[
         rich_help_panel=TRAINING,
     ),
 ]
-Epochs = Annotated[int | None, _option("--epochs", help="Passes over the data; unlearn's default is the method's.", panel=TRAINING)]
-Lr = Annotated[float | None, _option("--lr", help="Highest learning rate; unlearn's default is the method's.", panel=TRAINING)]
+Epochs = Annotated[
+    int | None,
+    _option(
+        "--epochs", help="Passes over the data; unlearn's default is the method's.", panel=TRAINING
+    ),
+]
+Lr = Annotated[
+    float | None,
+    _option(
+        "--lr", help="Highest learning rate; unlearn's default is the method's.", panel=TRAINING
+    ),
+]
 BatchSize = Annotated[int | None, _option("--batch-size", help="Samples a step.", panel=TRAINING)]
 Seed = Annotated[int | None, _option("--seed", help="Of everything random; default 0.", panel=RUN)]
 Device = Annotated[str | None, _option("--device", help="auto, cpu, cuda or cuda:N.", panel=RUN)]
@@ -141,11 +151,14 @@ Weighting = Annotated[
     ),
 ]
 Tau = Annotated[
-    float | None, _option("--tau", help="Strength of the balance factor; default 0.15.", panel=TRAINING)
+    float | None,
+    _option("--tau", help="Strength of the balance factor; default 0.15.", panel=TRAINING),
 ]
 TargetEvery = Annotated[
     int | None,
-    _option("--target-every", help="Re-estimate mu and sigma every N steps; default 1.", panel=TRAINING),
+    _option(
+        "--target-every", help="Re-estimate mu and sigma every N steps; default 1.", panel=TRAINING
+    ),
 ]
 
 Reference = Annotated[
