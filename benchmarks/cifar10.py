@@ -3,9 +3,9 @@
     python benchmarks/cifar10.py CIFAR_FOLDER WORK_FOLDER [--seeds 1 2 3]
 
 CIFAR_FOLDER holds train/CLASS/*.jpg and test/CLASS/*.jpg. It trains three nets a seed (an original
-and two Retrain references, about two minutes each on two cores), unlearns by every method with the
-defaults of `falw unlearn`, and writes docs/results.md, whose table stands in the README. What
-WORK_FOLDER has already is not done again.
+and two Retrain references, about two minutes each on two cores), unlearns by every method at the
+learning rate and length that benchmarks/defaults.py found on another seed, and writes
+docs/results.md, whose table stands in the README. What WORK_FOLDER has already is not done again.
 """
 
 from __future__ import annotations
@@ -20,15 +20,18 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 ROOT = Path(__file__).parents[1]
 CONFIG = ROOT / "sample_configs" / "cifar10.yaml"
 TRAIN, HELDOUT, TEST = 1500, 200, 800  # images a class
-METHODS = (
-    ("finetune", "none"),
-    ("gradient-ascent", "none"),
-    ("random-label", "none"),
-    ("random-label", "falw"),
-)
+SETTINGS = {
+    ("finetune", "none"): (0.1, 5),
+    ("gradient-ascent", "none"): (3e-4, 5),
+    ("random-label", "none"): (0.03, 2),
+    ("random-label", "falw"): (0.03, 1),
+}
+"""Learning rate and epochs of each method x weighting, found on seed 0 (docs/defaults.md)."""
 COLUMNS = {
     "forget_accuracy": "FA",
     "retain_accuracy": "RA",
@@ -110,32 +113,28 @@ def spread(values: list[float]) -> str:
     return f"{statistics.mean(values):.2f} ± {deviation:.2f}"
 
 
-def table(rows: dict[str, list[dict[str, Any]]], seconds: dict[str, list[float]]) -> list[str]:
+def table(rows: dict[str, list[dict[str, Any]]], steps: dict[str, int]) -> list[str]:
     """A Markdown table: a row a model, mean ± standard deviation over the seeds."""
-    lines = ["| model | " + " | ".join(COLUMNS.values()) + " | seconds |", "|---" * 7 + "|"]
+    lines = ["| model | " + " | ".join(COLUMNS.values()) + " | steps |", "|---" * 7 + "|"]
     for name, several in rows.items():
         cells = []
         for key in COLUMNS:
             values = [metrics[key] for metrics in several]
             cells.append("–" if None in values else spread(values))
-        lines.append(f"| {name} | {' | '.join(cells)} | {spread(seconds[name])} |")
+        lines.append(f"| {name} | {' | '.join(cells)} | {steps[name]} |")
     return lines
 
 
 def summary(folders: list[Path], reports: dict[str, list[dict[str, Any]]]) -> str:
     """docs/results.md."""
     first = next(iter(reports.values()))
-    told = [
-        {name: json.loads((folder / f"{name}.json").read_text()) for name in ("model", "retrain-a")}
-        for folder in folders
-    ]
     rows = {"original": [report["metrics"]["before"] for report in first]}
-    seconds = {"original": [one["model"]["seconds"] for one in told]}
+    steps = {"original": _steps(folders[0] / "model.json")}
     for name, several in reports.items():
         rows[name] = [report["metrics"]["after"] for report in several]
-        seconds[name] = [report["run"]["seconds"] for report in several]
+        steps[name] = several[0]["run"]["steps"]
     rows["Retrain (mean of two)"] = [report["metrics"]["reference"] for report in first]
-    seconds["Retrain (mean of two)"] = [one["retrain-a"]["seconds"] for one in told]
+    steps["Retrain (mean of two)"] = _steps(folders[0] / "retrain-a.json")
     floor = [report["metrics"]["noise_floor"] for report in first]
     gap = {name: statistics.mean(m["avg_gap"] for m in rows[name]) for name in reports}
     plain, weighted = gap["random-label x none"], gap["random-label x falw"]
@@ -151,12 +150,12 @@ def summary(folders: list[Path], reports: dict[str, list[dict[str, Any]]]) -> st
             "",
             f"15,000 training images, 2,000 held-out images that guide, {TEST * 10:,} test images "
             "that judge; `tiny-cnn` trained to the recipe of `sample_configs/cifar10.yaml`; a "
-            "forget list of 10 % at gamma 1; the defaults of `falw unlearn`, which were searched "
-            f"on another seed ([defaults](defaults.md)). {len(folders)} seeds (each its own "
+            "forget list of 10 % at gamma 1; learning rate and length as found on another seed "
+            f"([defaults](defaults.md)). {len(folders)} seeds (each its own "
             "original, list, Retrain models and unlearning), mean ± standard deviation; percent; "
             "Avg. Gap against the mean of two Retrain models, lower is better.",
             "",
-            *table(rows, seconds),
+            *table(rows, steps),
             "",
             f"Noise floor (Avg. Gap between two Retrain models): {spread(floor)}.",
             "",
@@ -174,6 +173,13 @@ def summary(folders: list[Path], reports: dict[str, list[dict[str, Any]]]) -> st
             "",
         ]
     )
+
+
+def _steps(told: Path) -> int:
+    """Steps of a training run, of 128 samples each."""
+    recipe = yaml.safe_load(CONFIG.read_text())["train"]
+    samples = json.loads(told.read_text())["samples"]
+    return int(recipe["epochs"] * -(-samples // recipe["batch_size"]))
 
 
 def _deviations(several: list[dict[str, Any]]) -> list[str]:
@@ -196,9 +202,12 @@ def main() -> None:
         make_models(specs, folder, seed)
     reports = {
         f"{method} x {weighting}": [
-            unlearn(specs, folder, seed, method, weighting) for seed, folder in folders.items()
+            unlearn(
+                specs, folder, seed, method, weighting, "--lr", str(lr), "--epochs", str(epochs)
+            )
+            for seed, folder in folders.items()
         ]
-        for method, weighting in METHODS
+        for (method, weighting), (lr, epochs) in SETTINGS.items()
     }
     text = summary(list(folders.values()), reports)
     (ROOT / "docs" / "results.md").write_text(text)

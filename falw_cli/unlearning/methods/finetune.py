@@ -17,7 +17,7 @@ class Finetune:
 
     uses_forget = False
     uses_retain = True
-    defaults: ClassVar[dict[str, Any]] = {}
+    defaults: ClassVar[dict[str, Any]] = {"lr": 0.1, "epochs": 5}
 
     def __init__(self, label: Tensor, num_classes: int, generator: torch.Generator) -> None:
         """See `Method`."""

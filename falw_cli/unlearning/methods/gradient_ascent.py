@@ -17,7 +17,7 @@ class GradientAscent:
 
     uses_forget = True
     uses_retain = False
-    defaults: ClassVar[dict[str, Any]] = {}
+    defaults: ClassVar[dict[str, Any]] = {"lr": 3e-4, "epochs": 5}
 
     def __init__(self, label: Tensor, num_classes: int, generator: torch.Generator) -> None:
         """See `Method`."""

@@ -22,7 +22,7 @@ class RandomLabel:
 
     uses_forget = True
     uses_retain = True
-    defaults: ClassVar[dict[str, Any]] = {}
+    defaults: ClassVar[dict[str, Any]] = {"lr": 0.01, "epochs": 1}
 
     def __init__(self, label: Tensor, num_classes: int, generator: torch.Generator) -> None:
         """See `Method`. `drawn` holds the random label of each forget sample, int64 [N_f]."""

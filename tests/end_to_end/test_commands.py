@@ -1,0 +1,154 @@
+"""The other commands: help, completion, lists, inspect, training, the demo, the Python functions."""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+import falw_cli
+from falw_cli.errors import RequestError
+from tests.conftest import run_falw
+
+COMMANDS = ("unlearn", "evaluate", "train", "forget-list", "inspect", "demo")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_has_an_example_and_the_common_flags(tmp_path: Path, command: str) -> None:
+    done = run_falw(command, "--help", cwd=tmp_path)
+    assert done.returncode == 0
+    assert f"Example: falw {command}" in done.stdout
+    for flag in ("--config", "--json", "--quiet", "--verbose"):
+        assert flag in done.stdout
+
+
+def test_help_is_quick_and_loads_no_torch(tmp_path: Path) -> None:
+    seconds = []
+    for _ in range(5):
+        began = time.perf_counter()
+        assert run_falw("--help", cwd=tmp_path).returncode == 0
+        seconds.append(time.perf_counter() - began)
+    assert min(seconds) < 0.4, statistics.median(seconds)
+    code = (
+        "import sys; from falw_cli.main import run; run(['--help']);"
+        "sys.exit(any(name in sys.modules for name in ('torch', 'numpy', 'sklearn', 'yaml')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("falw unlearn --method ra", "random-label"),
+        ("falw unlearn --weighting f", "falw"),
+        ("falw train --arch resnet18", "resnet18-cifar"),
+        ("falw in", "inspect"),
+    ],
+)
+def test_shell_completion(tmp_path: Path, words: str, offered: str) -> None:
+    environment = {
+        "_FALW_COMPLETE": "complete_bash",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(len(words.split()) - 1),
+    }
+    assert offered in run_falw(cwd=tmp_path, **environment).stdout.split()
+
+
+def test_a_forget_list_has_the_tail_asked_for(project: Path) -> None:
+    ask = ("forget-list", "--count", "100", "--gamma", "1", "--seed", "7", "--json")
+    drawn = json.loads(run_falw(*ask, cwd=project).stdout)
+    assert len(drawn["ids"]) == len(set(drawn["ids"])) == sum(drawn["per_class"].values()) == 100
+    assert max(drawn["per_class"].values()) >= 9 * min(drawn["per_class"].values())
+    again = json.loads(run_falw(*ask, cwd=project).stdout)
+    assert again == drawn
+    one = run_falw("forget-list", "--count", "9", "--class", "3", "--json", cwd=project)
+    assert json.loads(one.stdout)["per_class"] == {"3": 9}
+
+
+def test_inspect_tells_what_a_thing_is(project: Path) -> None:
+    done = run_falw("unlearn", "model.safetensors", "--forget", "ids.txt", cwd=project)
+    assert done.returncode == 0, done.stderr
+    before = sorted(project.iterdir())
+    words = {
+        "model.safetensors": ("tiny-cnn", "399534"),
+        "digits": ("1198", "█"),
+        "ids.txt": ("240", "█"),
+        "model.unlearned.audit.json": ("random-label x falw", "forget accuracy"),
+    }
+    for path, expected in words.items():
+        shown = run_falw("inspect", path, cwd=project)
+        assert shown.returncode == 0, shown.stderr
+        for word in expected:
+            assert word in shown.stdout
+        assert json.loads(run_falw("inspect", path, "--json", cwd=project).stdout)
+    assert sorted(project.iterdir()) == before
+
+
+def test_retrain_leaves_the_list_out(project: Path) -> None:
+    ask = ("train", "--without", "ids.txt", "--epochs", "1", "--out", "new.safetensors", "--json")
+    done = run_falw(*ask, cwd=project)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert (told["samples"], told["left_out"]) == (1198 - 240, 240)
+    assert (project / "new.safetensors").exists()
+
+
+def test_no_color_is_honoured(project: Path) -> None:
+    shown = run_falw("inspect", "digits", cwd=project, NO_COLOR="1", FORCE_COLOR="1")
+    assert "\x1b[3" not in shown.stdout
+
+
+def test_the_reader_of_stdout_may_leave(project: Path) -> None:
+    done = subprocess.run(
+        ["bash", "-c", "set -o pipefail; falw forget-list --ratio 0.5 -q | head -1"],
+        cwd=project,
+        env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert Counter(done.stdout)["\n"] == 1
+    assert done.stderr == ""
+
+
+def test_the_demo_tells_the_whole_story(tmp_path: Path) -> None:
+    done = run_falw("demo", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for word in ("before", "none", "falw", "Retrain", "Avg. Gap", "tail"):
+        assert word in done.stdout
+    folder = tmp_path / "falw-demo"
+    for name in ("table.svg", "forget.txt", "model.falw.safetensors", "model.falw.audit.json"):
+        assert (folder / name).exists()
+    again = run_falw("demo", cwd=tmp_path)
+    assert again.returncode == 2
+    for command in [line.strip() for line in done.stderr.splitlines() if "  falw " in line]:
+        tried = subprocess.run(
+            ["bash", "-c", f"{Path(sys.executable).parent}/{command}"],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert tried.returncode == 0, (command, tried.stderr)
+
+
+def test_the_python_functions_do_what_the_commands_do(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project)
+    report = falw_cli.unlearn("model.safetensors", forget="ids.txt", gate=["test_accuracy>=1"])
+    assert report.passed
+    assert report.output is not None
+    judged = falw_cli.evaluate(Path(report.output.path), forget=Path("ids.txt"))
+    assert judged.metrics.after is not None
+    assert report.metrics.after is not None
+    assert judged.metrics.after.forget_accuracy == report.metrics.after.forget_accuracy
+    with pytest.raises(RequestError, match="unknown method"):
+        falw_cli.unlearn("model.safetensors", forget="ids.txt", method="magic", force=True)
