@@ -84,6 +84,7 @@ def main() -> None:
             flags = ("--lr", str(lr), "--epochs", str(epochs))
             report = cifar10.unlearn(specs, folder, 1, method, weighting, *flags)
             peaks[weighting] = report["run"]["peak_memory_bytes"] / 2**20
+    ratio = median["falw"] / median["none"]
     text = f"""# What exact FaLW costs
 
 Made by `python benchmarks/overhead.py CIFAR_FOLDER WORK_FOLDER`: `random-label` on the CIFAR-10
@@ -95,7 +96,7 @@ up. torch {torch.__version__}, {torch.get_num_threads()} threads, {given.network
 | weighting | median step, ms | ratio | peak memory of the whole run, MiB |
 |---|---|---|---|
 | none | {median["none"] * 1e3:.1f} | 1 | {peaks["none"]:.0f} |
-| falw, exact | {median["falw"] * 1e3:.1f} | {median["falw"] / median["none"]:.1f} | {peaks["falw"]:.0f} |
+| falw, exact | {median["falw"] * 1e3:.1f} | {ratio:.1f} | {peaks["falw"]:.0f} |
 
 `--target-every N` spends the held-out pass at every N-th step alone.
 """

@@ -103,7 +103,7 @@ class Console:
 
     def picture(self, table: Table, path: Path, title: str) -> None:
         """The table as an SVG file that needs nothing from anywhere."""
-        canvas = Rich(record=True, file=io.StringIO(), width=100, force_terminal=True)
+        canvas = Rich(record=True, file=io.StringIO(), width=80, force_terminal=True)
         canvas.print(table)
         # Without rich's web fonts: a monospace font is there already.
         svg = re.sub(r"@font-face \{.*?\}", "", canvas.export_svg(title=title), flags=re.DOTALL)

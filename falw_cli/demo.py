@@ -31,7 +31,7 @@ WEIGHTINGS = ("none", "falw")
 NEXT = (
     "falw inspect forget.txt",
     "falw evaluate model.none.safetensors --forget forget.txt --gate 'forget_accuracy<=97'",
-    "falw unlearn model.safetensors --forget forget.txt --epochs 2",
+    "falw unlearn model.safetensors --forget forget.txt --method gradient-ascent",
 )
 
 
@@ -65,11 +65,13 @@ def _act(folder: Path, file: Path | None, console: Console) -> dict[str, Report]
     ids = folder / "forget.txt"
     checkpoint.write_all({config: settings.encode(), ids: _draw().encode()})
     chosen = file or config
-    model, retrain = folder / "model.safetensors", folder / "retrain.safetensors"
+    model = folder / "model.safetensors"
+    retrains = [folder / "retrain-a.safetensors", folder / "retrain-b.safetensors"]
     common: dict[str, Any] = {"force": True, "seed": SEED}
     train(resolve("train", {**common, "out": str(model)}, chosen), console, interrupt)
-    without = {**common, "out": str(retrain), "without": str(ids), "seed": SEED + 1}
-    train(resolve("train", without, chosen), console, interrupt)
+    for number, retrain in enumerate(retrains, 1):
+        without = {**common, "out": str(retrain), "without": str(ids), "seed": SEED + number}
+        train(resolve("train", without, chosen), console, interrupt)
     reports = {}
     for weighting in WEIGHTINGS:
         flags = {
@@ -77,7 +79,7 @@ def _act(folder: Path, file: Path | None, console: Console) -> dict[str, Report]
             "model": str(model),
             "forget": str(ids),
             "weighting": weighting,
-            "reference": [str(retrain)],
+            "reference": [str(retrain) for retrain in retrains],
             "out": str(folder / f"model.{weighting}.safetensors"),
         }
         console.warnings.clear()
@@ -105,7 +107,7 @@ def _show(folder: Path, reports: dict[str, Report], console: Console) -> None:
         before=first.before, after=None, reference=first.reference, noise_floor=first.noise_floor
     )
     count = reports[WEIGHTINGS[0]].forget.count
-    title = f"random-label unlearning of {count} digits: plain (none) and weighted (falw)"
+    title = f"{count} digits unlearned by random labels: plain (none), weighted (falw)"
     table = tables.side_by_side(present, found, title)
     console.table(table)
     console.picture(table, folder / "table.svg", "falw demo")

@@ -1,4 +1,4 @@
-"""The other commands: help, completion, lists, inspect, training, the demo, the Python functions."""
+"""The other commands: help, completion, lists, inspect, train, demo, and the Python functions."""
 
 from __future__ import annotations
 
