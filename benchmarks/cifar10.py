@@ -146,7 +146,7 @@ def summary(folders: list[Path], reports: dict[str, list[dict[str, Any]]]) -> st
             "",
             "Made by `python benchmarks/cifar10.py CIFAR_FOLDER WORK_FOLDER` with falw "
             f"{first[0]['tool']['version']}, torch {environment['torch']}, on {platform.system()}, "
-            f"{environment['device']}, {environment['threads']} threads.",
+            f"{environment['device']}, threads: {environment['threads']}.",
             "",
             f"15,000 training images, 2,000 held-out images that guide, {TEST * 10:,} test images "
             "that judge; `tiny-cnn` trained to the recipe of `sample_configs/cifar10.yaml`; a "
@@ -160,7 +160,12 @@ def summary(folders: list[Path], reports: dict[str, list[dict[str, Any]]]) -> st
             f"Noise floor (Avg. Gap between two Retrain models): {spread(floor)}.",
             "",
             f"On random labels the closer weighting was {closer}: Avg. Gap {plain:.2f} with "
-            f"`none`, {weighted:.2f} with `falw`.",
+            f"`none`, {weighted:.2f} with `falw`. Each ran at its own best length; the gap is a mean "
+            "of four figures, so look at them one by one: the weighting that forgets harder also "
+            "costs more retain and test accuracy.",
+            "",
+            "Steps are of 128 samples; an exact FaLW step costs several plain ones "
+            "([overhead](overhead.md)).",
             "",
             "Forget accuracy minus Retrain's, percentage points, by thirds of the classes:",
             "",

@@ -14,7 +14,7 @@ from falw_cli.config import Config, Preprocessing
 from falw_cli.data import forget_list, images, sources, splits
 from falw_cli.data.batches import resident
 from falw_cli.data.images import Geometry, Images
-from falw_cli.data.sources import Listing
+from falw_cli.data.listing import Listing
 from falw_cli.data.splits import Rows, Splits
 from falw_cli.errors import RequestError
 from falw_cli.network import IMAGENET, Network, Plan, assemble, complete, make_fabric, plan, settle

@@ -90,7 +90,7 @@ def find(ids: Sequence[str], known: Sequence[str]) -> npt.NDArray[np.int64]:
     unknown = [name for name in ids if name not in place]
     if unknown:
         first = ", ".join(repr(name) for name in unknown[:5])
-        match = nearest(unknown[0], known[:20_000])
+        match = nearest(unknown[0], known[:: 1 + len(known) // 100_000])
         advice = f"did you mean {match!r}? " if match else ""
         raise RequestError(
             f"{len(unknown)} of {len(ids)} forget IDs are not in the training data: {first}",

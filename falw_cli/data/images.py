@@ -21,7 +21,7 @@ import platformdirs
 import torch
 from torch import Tensor
 
-from falw_cli.data.sources import Listing
+from falw_cli.data.listing import Listing
 from falw_cli.errors import RequestError
 from falw_cli.progress import Progress
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from falw_cli.data.images import Images
-from falw_cli.data.sources import Listing
+from falw_cli.data.listing import Listing
 from falw_cli.errors import RequestError
 
 Rows = npt.NDArray[np.int64]

@@ -12,7 +12,8 @@ import pytest
 
 from falw_cli.data import images
 from falw_cli.data.images import Geometry, geometry, load
-from falw_cli.data.sources import Listing, open_listing
+from falw_cli.data.listing import Listing
+from falw_cli.data.sources import open_listing
 from falw_cli.errors import RequestError
 from falw_cli.progress import Silent
 from tests.data.pictures import make_folder, save_png
@@ -32,7 +33,7 @@ def _refuse(*args: object) -> None:
 
 def test_a_second_run_decodes_nothing(listing: Listing, monkeypatch: pytest.MonkeyPatch) -> None:
     first = load(listing, WANTED, Silent())
-    monkeypatch.setattr(images, "decode_image", _refuse)
+    monkeypatch.setattr("torchvision.io.decode_image", _refuse)
     again = load(listing, WANTED, Silent())
     np.testing.assert_array_equal(first.pixels, again.pixels)
     assert first.content_digest() == again.content_digest()

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from falw_cli.data.images import Images, _digest
-from falw_cli.data.sources import Listing
+from falw_cli.data.listing import Listing
 from falw_cli.data.splits import align, check_disjoint, halves
 from falw_cli.errors import RequestError
 

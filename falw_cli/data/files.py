@@ -1,0 +1,96 @@
+"""Sources of image files: a folder of class folders, or a CSV that names them."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from falw_cli.data.listing import Listing, Spec, file_of, folder_of, number
+from falw_cli.errors import RequestError
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif"})
+
+
+def _walk(folder: str, prefix: str) -> Iterator[tuple[str, str]]:
+    """(ID, path) of every image below `folder`, at any depth."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            name = f"{prefix}{entry.name}"
+            if entry.is_dir():
+                yield from _walk(entry.path, f"{name}/")
+            elif os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES:  # noqa: PTH122 (speed)
+                yield name, entry.path
+
+
+def imagefolder(spec: Spec, allow_outside: bool) -> Listing:
+    """DIR/CLASS/…/image; the ID is the path below DIR."""
+    root = folder_of(spec)
+    classes = tuple(sorted(entry.name for entry in root.iterdir() if entry.is_dir()))
+    if not classes:
+        raise RequestError(
+            f"{spec.text!r}: no class folders in {root}", "lay it out as DIR/CLASS/image.jpg"
+        )
+    rows = sorted(
+        (name, path, label)
+        for label, folder in enumerate(classes)
+        for name, path in _walk(str(root / folder), f"{folder}/")
+    )
+    return Listing(
+        spec.text,
+        spec.identity,
+        tuple(row[0] for row in rows),
+        np.array([row[2] for row in rows], dtype=np.int64),
+        classes,
+        files=tuple(Path(row[1]) for row in rows),
+    )
+
+
+def csv_file(spec: Spec, allow_outside: bool) -> Listing:
+    """Columns path,label and perhaps id; paths are meant from the CSV's folder."""
+    file = file_of(spec)
+    try:
+        with file.open(newline="", encoding="utf-8-sig") as stream:
+            reader = csv.DictReader(stream, strict=True)
+            columns = reader.fieldnames or []
+            if not {"path", "label"} <= set(columns):
+                raise RequestError(
+                    f"{file} line 1: columns are {', '.join(columns) or 'missing'}",
+                    "a CSV source needs the columns path,label and may have id",
+                )
+            rows = [
+                _csv_row(file, reader.line_num, row, allow_outside)
+                for row in reader
+                if any(row.values())
+            ]
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise RequestError(f"{file}: not a CSV in UTF-8: {error}", "save it again") from error
+    rows.sort(key=lambda row: row[0])
+    labels, classes, numbered = number([row[2] for row in rows], str(file))
+    files = tuple(row[1] for row in rows)
+    ids = tuple(row[0] for row in rows)
+    return Listing(spec.text, spec.identity, ids, labels, classes, numbered, files)
+
+
+def _csv_row(
+    file: Path, line: int, row: dict[str, Any], allow_outside: bool
+) -> tuple[str, Path, str]:
+    path, label = row.get("path"), row.get("label")
+    if not path or not label or "\0" in path:
+        raise RequestError(f"{file} line {line}: path or label is missing", "mend that line")
+    full = file.parent / path
+    if not allow_outside and not _inside(full, file.parent):
+        raise RequestError(
+            f"{file} line {line}: {path!r} lies outside the CSV's folder",
+            "keep the images below the CSV, or give --allow-outside if you trust it",
+        )
+    return str(row.get("id") or path), full, str(label).strip()
+
+
+def _inside(path: Path, root: Path) -> bool:
+    real = os.path.realpath(path)
+    return os.path.commonpath([real, os.path.realpath(root)]) == os.path.realpath(root)

@@ -1,0 +1,98 @@
+"""What every data source gives: a Spec taken apart, and the Listing of its samples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from falw_cli.errors import RequestError
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The samples of a data source, N of them.
+
+    `array` (uint8 [N, H, W, channels]) or `files` (N paths) holds the images, never both.
+    """
+
+    spec: str
+    identity: str
+    """The same for two SPECs that mean the same samples."""
+    ids: tuple[str, ...]
+    labels: npt.NDArray[np.int64]
+    """Index into `classes`, [N]."""
+    classes: tuple[str, ...]
+    numbered: bool = False
+    """Labels are bare numbers, which mean the model's outputs, and not names."""
+    files: tuple[Path, ...] = ()
+    array: npt.NDArray[np.uint8] | None = None
+
+    def keep(self, rows: npt.NDArray[np.int64]) -> Listing:
+        """The listing of some rows, in their order."""
+        return Listing(
+            self.spec,
+            self.identity,
+            tuple(self.ids[i] for i in rows),
+            self.labels[rows],
+            self.classes,
+            self.numbered,
+            tuple(self.files[i] for i in rows) if self.files else (),
+            None if self.array is None else self.array[rows],
+        )
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A data SPEC taken apart: `kind:location#part`."""
+
+    text: str
+    kind: str
+    location: Path
+    part: str
+
+    @property
+    def identity(self) -> str:
+        """Kind, resolved location and part."""
+        return f"{self.kind}:{self.location.resolve()}#{self.part}"
+
+
+def folder_of(spec: Spec) -> Path:
+    """The folder that a spec names; refused where there is none."""
+    if not spec.location.is_dir():
+        raise RequestError(f"{spec.text!r}: no folder {spec.location}", "check the path")
+    return spec.location
+
+
+def file_of(spec: Spec) -> Path:
+    """The file that a spec names; refused where there is none."""
+    if not spec.location.is_file():
+        raise RequestError(f"{spec.text!r}: no file {spec.location}", "check the path")
+    return spec.location
+
+
+def number(names: list[str], where: str) -> tuple[npt.NDArray[np.int64], tuple[str, ...], bool]:
+    """Labels as written -> (index of each, class names, whether they are bare numbers)."""
+    if all(name.isascii() and name.isdigit() for name in names):
+        labels = np.array([int(name) for name in names], dtype=np.int64)
+        return check_numbers(labels, where), digit_names(labels), True
+    classes = tuple(sorted(set(names)))
+    place = {name: index for index, name in enumerate(classes)}
+    return np.array([place[name] for name in names], dtype=np.int64), classes, False
+
+
+def check_numbers(labels: npt.NDArray[np.int64], where: str) -> npt.NDArray[np.int64]:
+    """Labels as they are; refused where they cannot be a model's outputs."""
+    if len(labels) and (labels.min() < 0 or labels.max() >= 100_000):
+        raise RequestError(
+            f"{where}: labels run from {labels.min()} to {labels.max()}",
+            "number the classes from 0, as the model's outputs are",
+        )
+    return labels
+
+
+def digit_names(labels: npt.NDArray[np.int64]) -> tuple[str, ...]:
+    """Class names of bare numbers, "0" to the largest."""
+    return tuple(str(i) for i in range(int(labels.max(initial=-1)) + 1))

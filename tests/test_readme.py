@@ -1,0 +1,28 @@
+"""The README stays true: its figures are the benchmark's, its links and commands exist."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from falw_cli.unlearning.registry import METHODS, WEIGHTINGS
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def test_the_results_are_those_of_the_benchmark() -> None:
+    measured = (ROOT / "docs" / "results.md").read_text().splitlines()
+    shown = [line for line in README.splitlines() if "±" in line and line.startswith("|")]
+    assert len(shown) == 6
+    assert all(line in measured for line in shown)
+
+
+def test_links_lead_somewhere() -> None:
+    for target in re.findall(r"\]\((?!https:)([^)#]+)\)", README):
+        assert (ROOT / target).exists(), target
+
+
+def test_every_method_and_weighting_is_named() -> None:
+    for name in (*METHODS, *WEIGHTINGS):
+        assert f"`{name}`" in README
