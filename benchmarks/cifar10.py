@@ -160,9 +160,9 @@ def summary(folders: list[Path], reports: dict[str, list[dict[str, Any]]]) -> st
             f"Noise floor (Avg. Gap between two Retrain models): {spread(floor)}.",
             "",
             f"On random labels the closer weighting was {closer}: Avg. Gap {plain:.2f} with "
-            f"`none`, {weighted:.2f} with `falw`. Each ran at its own best length; the gap is a mean "
-            "of four figures, so look at them one by one: the weighting that forgets harder also "
-            "costs more retain and test accuracy.",
+            f"`none`, {weighted:.2f} with `falw`. Each ran at its own best length; the gap is a "
+            "mean of four figures, so look at them one by one: the weighting that forgets harder "
+            "also costs more retain and test accuracy.",
             "",
             "Steps are of 128 samples; an exact FaLW step costs several plain ones "
             "([overhead](overhead.md)).",

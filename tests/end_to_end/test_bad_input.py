@@ -45,7 +45,7 @@ def poison(found: dict[str, torch.Tensor]) -> None:
 
 
 def eleven_classes(found: dict[str, torch.Tensor]) -> None:
-    for name in ("14.weight", "14.bias"):
+    for name in ("16.weight", "16.bias"):
         found[name] = torch.cat([found[name], found[name][:1]])
 
 
@@ -109,7 +109,7 @@ CASES: dict[str, tuple[Callable[[Path], None], tuple[str, ...], tuple[str, ...]]
     "reference of other classes": (
         tensors(eleven_classes, "eleven.safetensors"),
         (*UNLEARN, "--reference", "eleven.safetensors"),
-        ("eleven.safetensors", "11"),
+        ("eleven.safetensors", "classes"),
     ),
     "no forget list": (nothing, ("unlearn", "model.safetensors"), ("--forget",)),
     "missing list": (nothing, ("unlearn", "model.safetensors", "--forget", "a.txt"), ("a.txt",)),

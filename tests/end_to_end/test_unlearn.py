@@ -15,7 +15,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from falw_cli.audit.report import Report
-from tests.conftest import COMMAND, run_falw
+from tests.conftest import COMMAND, clean_environment, run_falw
 from tests.data.pictures import make_folder
 
 JOB = ("unlearn", "model.safetensors", "--forget", "ids.txt")
@@ -119,7 +119,10 @@ def test_interrupted_and_resumed_is_the_same_checkpoint(project: Path) -> None:
     whole = run_falw(*long, "whole.safetensors", cwd=project)
     assert whole.returncode == 0, whole.stderr
     running = subprocess.Popen(
-        [str(COMMAND), *long, "parts.safetensors", "-v"], cwd=project, stderr=subprocess.PIPE
+        [str(COMMAND), *long, "parts.safetensors", "-v"],
+        cwd=project,
+        env=clean_environment(),
+        stderr=subprocess.PIPE,
     )
     state = project / "parts.safetensors.state"
     assert running.stderr is not None
