@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -233,7 +234,7 @@ def session(quiet: bool, verbose: int) -> Iterator[Console]:
         yield console
     except FalwError as error:
         if verbose > 1:
-            raise
+            traceback.print_exc()
         console.error(str(error), error.hint)
         raise typer.Exit(error.exit_code) from error
     except BrokenPipeError as error:
@@ -244,7 +245,7 @@ def session(quiet: bool, verbose: int) -> Iterator[Console]:
         raise
     except Exception as error:
         if verbose > 1:
-            raise
+            traceback.print_exc()
         console.error(
             f"{type(error).__name__}: {error}", "this is a fault of falw; -v -v shows where"
         )
@@ -262,6 +263,9 @@ def run(arguments: list[str]) -> int:
         where = context.command_path if context else "falw"
         Console().error(_message(error), f"`{where} --help` shows what it takes")
         return 2
+    except (KeyboardInterrupt, typer.Abort):  # before the command listens to signals itself
+        Console().error("interrupted", "nothing was written")
+        return 130
     return int(code or 0)
 
 

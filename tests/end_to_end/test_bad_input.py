@@ -189,3 +189,10 @@ def test_bad_input(project: Path, name: str) -> None:
         assert word in done.stderr
     assert done.stdout == ""
     assert contents(project) == before
+
+
+def test_a_traceback_is_shown_where_it_is_asked_for(project: Path) -> None:
+    done = run_falw("unlearn", "no.safetensors", "--forget", "ids.txt", "-v", "-v", cwd=project)
+    assert done.returncode == 2
+    assert "Traceback" in done.stderr
+    assert done.stderr.splitlines()[-2].startswith("error: ")
