@@ -154,9 +154,18 @@ def _own_code(name: str) -> Builder:
     return build
 
 
+def _skeleton(build: Builder, num_classes: int, channels: int) -> nn.Module:
+    """The module for its names and shapes alone, without memory where it can be had so."""
+    try:
+        with torch.device("meta"):
+            return build(num_classes, channels)
+    except (NotImplementedError, RuntimeError):
+        # Some work out their widths with tensors (RegNet), which needs numbers in them.
+        return build(num_classes, channels)
+
+
 def _shapes(build: Builder, num_classes: int, channels: int) -> dict[str, torch.Size]:
-    with torch.device("meta"):
-        return {k: v.shape for k, v in build(num_classes, channels).state_dict().items()}
+    return {k: v.shape for k, v in _skeleton(build, num_classes, channels).state_dict().items()}
 
 
 def class_count(build: Builder, shapes: Mapping[str, tuple[int, ...]], channels: int) -> int | None:
@@ -182,9 +191,7 @@ def class_count(build: Builder, shapes: Mapping[str, tuple[int, ...]], channels:
 
 def channel_count(build: Builder, shapes: Mapping[str, tuple[int, ...]]) -> int:
     """Image channels of a checkpoint: what its first convolution takes, 3 where there is none."""
-    with torch.device("meta"):
-        model = build(2, 3)
-    for name, module in model.named_modules():
+    for name, module in _skeleton(build, 2, 3).named_modules():
         if isinstance(module, nn.Conv2d):
             shape = shapes.get(f"{name}.weight", ())
             return shape[1] if len(shape) == 4 else 3
