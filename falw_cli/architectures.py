@@ -131,7 +131,7 @@ def _own_code(name: str) -> Builder:
         sys.path.append(folder)  # last, so that nothing there can stand in for a library
     try:
         function = getattr(importlib.import_module(module_name), function_name)
-    except (ImportError, AttributeError, ValueError) as error:
+    except Exception as error:  # one's own code may raise anything
         raise RequestError(
             f"architecture {name} cannot be imported: {error}",
             "give it as package.module:function, importable from here",
@@ -140,9 +140,10 @@ def _own_code(name: str) -> Builder:
     def build(num_classes: int, channels: int) -> nn.Module:
         try:
             model = function(num_classes)
-        except TypeError as error:
+        except Exception as error:  # one's own code may raise anything
             raise RequestError(
-                f"architecture {name} failed: {error}", "it is called with the number of classes"
+                f"architecture {name} failed: {type(error).__name__}: {error}",
+                "it is called with the number of classes",
             ) from error
         if not isinstance(model, nn.Module):
             raise RequestError(
@@ -159,7 +160,7 @@ def _skeleton(build: Builder, num_classes: int, channels: int) -> nn.Module:
     try:
         with torch.device("meta"):
             return build(num_classes, channels)
-    except (NotImplementedError, RuntimeError):
+    except (NotImplementedError, RuntimeError, RequestError):
         # Some work out their widths with tensors (RegNet), which needs numbers in them.
         return build(num_classes, channels)
 

@@ -141,12 +141,33 @@ def _shape(shape: tuple[int, ...]) -> str:
     return "x".join(str(n) for n in shape) or "a scalar"
 
 
+def check_finite(tensors: Mapping[str, Tensor]) -> None:
+    """Refuse what a run made of a network where it is no network any more.
+
+    Raises:
+        RunError: a tensor holds NaN or infinite values.
+    """
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not tensor.isfinite().all():
+            raise RunError(
+                f"tensor {name} is not finite in {tensor.dtype} after the last step: the run "
+                "diverged, nothing was written",
+                "take a smaller --lr",
+            )
+
+
 def like(model: nn.Module, checkpoint: Checkpoint) -> dict[str, Tensor]:
-    """A module's tensors on the CPU, in the dtypes that the checkpoint had."""
-    return {
+    """A module's tensors on the CPU, in the dtypes that the checkpoint had.
+
+    Raises:
+        RunError: a value is not finite there.
+    """
+    tensors = {
         name: tensor.detach().to("cpu", checkpoint.tensors[name].dtype).contiguous()
         for name, tensor in model.state_dict().items()
     }
+    check_finite(tensors)
+    return tensors
 
 
 def to_bytes(tensors: Mapping[str, Tensor], metadata: Metadata, prefix: str = "") -> bytes:

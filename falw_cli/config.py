@@ -76,7 +76,7 @@ class UnlearnRecipe(Recipe):
     """Re-estimate mu and sigma at every N-th step; 1 is the paper's."""
     lr: Positive = 0.01
     schedule: Literal["constant", "step", "cosine", "one-cycle"] = "cosine"
-    epochs: Count = 5
+    epochs: Count = 1
 
     @field_validator("method")
     @classmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -89,7 +90,9 @@ def make_fabric(device: str, precision: str) -> Fabric:
         good = kind == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
         precision = "bf16" if good else "fp32"
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Fabric's advice to use a GPU that it found
+        # Fabric's advice to use a GPU that it found, and what precision it was given.
+        warnings.simplefilter("ignore")
+        logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
         return Fabric(
             accelerator=kind,
             devices=[int(number or 0)] if kind == "cuda" else 1,

@@ -72,13 +72,20 @@ def test_own_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, n))\n"
         "def wrong(n):\n"
         "    return 5\n"
+        "def breaks(n):\n"
+        "    raise KeyError(n)\n"
     )
+    (tmp_path / "no_python.py").write_text("def (\n")
     monkeypatch.chdir(tmp_path)
     assert architectures.builder("my_nets:linear")(4, 1)(torch.zeros(2, 1, 8, 8)).shape == (2, 4)
     with pytest.raises(RequestError, match=r"not a torch\.nn\.Module"):
         architectures.builder("my_nets:wrong")(4, 1)
     with pytest.raises(RequestError, match="cannot be imported"):
         architectures.builder("my_nets:missing")
+    with pytest.raises(RequestError, match="failed: KeyError"):
+        architectures.builder("my_nets:breaks")(4, 1)
+    with pytest.raises(RequestError, match="cannot be imported"):
+        architectures.builder("no_python:net")
 
 
 def test_auxiliary_logits_are_passed_over() -> None:

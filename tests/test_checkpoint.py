@@ -113,3 +113,15 @@ def test_existing_outputs_need_force(tmp_path: Path) -> None:
     checkpoint.check_writable(file, force=True)
     with pytest.raises(RequestError, match="no folder"):
         checkpoint.check_writable(tmp_path / "gone" / "a", force=True)
+
+
+def test_a_network_that_diverged_is_never_written(tmp_path: Path) -> None:
+    """The last step may do it after the last loss, and half precision may overflow."""
+    write(tmp_path / "half.safetensors", dtype=torch.float16)
+    source = checkpoint.read(tmp_path / "half.safetensors")
+    model = tiny_cnn(2, 1)
+    with torch.no_grad():
+        model.get_parameter("0.weight")[0] = 1e6
+    checkpoint.check_finite(model.state_dict())
+    with pytest.raises(RunError, match=r"0\.weight is not finite in torch\.float16"):
+        checkpoint.like(model, source)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
@@ -123,7 +124,8 @@ def _decode(file: Path, name: str, mode: str) -> Tensor:
     try:
         image: Tensor = decode_image(str(file), mode=mode)
     except RuntimeError as error:
-        reason = str(error).partition("\n")[0].rpartition(", ")[2]
+        # torchvision puts a function and a place in its source before the reason.
+        reason = re.sub(r"^\w+, \S+:\d+, ", "", str(error).partition("\n")[0]).partition(". ")[0]
         raise RequestError(
             f"image {name!r} cannot be read: {reason}",
             "mend or remove it, or leave such images out with --skip-unreadable",

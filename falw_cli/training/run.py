@@ -156,6 +156,7 @@ def _fingerprint(config: Config, data: images.Images, left_out: Rows) -> str:
 
 
 def _write(network: Network, config: Config, out: Path, states: StateFile) -> bytes:
+    checkpoint.check_finite(network.module.state_dict())
     content = checkpoint.to_bytes(
         network.module.state_dict(), metadata(network, recipe=config.train)
     )

@@ -1,0 +1,97 @@
+"""Metrics of a net whose answers are known: its logits are the first pixels of the image."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from falw_cli.config import Preprocessing
+from falw_cli.data.batches import Resident
+from falw_cli.evaluation.run import Judged, compare, mean_metrics, measure
+from falw_cli.network import Network, make_fabric
+
+CLASSES = ("a", "b", "c")
+
+
+class FirstPixels(nn.Module):
+    """Logit c is `sharpness` times pixel c of the first row."""
+
+    def __init__(self, sharpness: float) -> None:
+        super().__init__()
+        self.sharpness = sharpness
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.sharpness * images[:, 0, 0, :3]
+
+
+def network(sharpness: float = 4.0) -> Network:
+    shown = Preprocessing(image_size=8, resize=8, mean=(0.0,), std=(1.0,))
+    return Network(FirstPixels(sharpness), "x", CLASSES, shown, make_fabric("cpu", "fp32"))
+
+
+def part(labels: list[int], answers: list[int]) -> Resident:
+    """Images of class `labels` that the net takes for `answers`."""
+    pixels = torch.zeros(len(labels), 8, 8, 1, dtype=torch.uint8)
+    pixels[torch.arange(len(labels)), 0, answers, 0] = 255
+    return Resident(pixels, torch.tensor(labels))
+
+
+PARTS = Judged(
+    forget=part([0, 0, 0, 1, 1, 2], [0, 0, 1, 1, 1, 0]),
+    retain=part([0, 1, 2, 2], [0, 1, 2, 2]),
+    test=part([0, 0, 1, 1, 2, 2], [0, 1, 1, 1, 2, 2]),
+)
+
+
+def test_accuracies_by_hand() -> None:
+    found = measure(network(), PARTS, seed=0)
+    assert found.forget_accuracy == pytest.approx(100 * 4 / 6)
+    assert found.retain_accuracy == 100
+    assert found.test_accuracy == pytest.approx(100 * 5 / 6)
+    assert found.per_class["a"].forget_count == 3
+    assert found.per_class["a"].forget_accuracy == pytest.approx(100 * 2 / 3)
+    assert found.per_class["c"].forget_accuracy == 0
+    sure = torch.tensor([4.0, 0, 0]).softmax(0)[0].item()
+    assert found.per_class["b"].forget_probability == pytest.approx(sure)
+    assert found.mia_attack_samples == 8
+    assert found.avg_gap is None
+
+
+def test_groups_against_unseen_data_and_retrain() -> None:
+    """Head a (3 forgotten), mid b (2), tail c (1)."""
+    found = measure(network(), PARTS, seed=0)
+    assert found.groups is not None
+    assert (found.groups.head.classes, found.groups.tail.classes) == (["a"], ["c"])
+    assert found.groups.head.unseen_deviation == pytest.approx(100 * (2 / 3 - 1 / 2))
+    assert found.groups.tail.unseen_deviation == -100
+    retrain = measure(network(), Judged(part([0, 1, 2], [0, 1, 2]), *_others()), seed=0)
+    compared = compare(found, retrain)
+    assert compared.groups is not None
+    assert compared.groups.tail.deviation == -100
+    assert compared.groups.mid.deviation == 0
+    assert found.groups.tail.deviation is None  # the one compared is a copy
+
+
+def _others() -> tuple[Resident, Resident]:
+    return PARTS.retain, PARTS.test
+
+
+def test_the_mean_over_references_is_field_by_field() -> None:
+    sure, unsure = (measure(network(sharpness), PARTS, seed=0) for sharpness in (9.0, 1.0))
+    mean = mean_metrics([sure, unsure])
+    assert mean is not None
+    assert mean.forget_accuracy == sure.forget_accuracy
+    probabilities = [m.per_class["a"].forget_probability for m in (sure, unsure, mean)]
+    assert None not in probabilities
+    assert probabilities[2] == pytest.approx((probabilities[0] + probabilities[1]) / 2)  # type: ignore[operator]
+    assert mean_metrics([]) is None
+
+
+def test_without_a_forget_list_there_are_no_groups() -> None:
+    empty = Resident(PARTS.forget.pixels[:0], PARTS.forget.labels[:0])
+    found = measure(network(), Judged(empty, *_others()), seed=0)
+    assert found.forget_accuracy is None
+    assert found.mia_efficacy is None
+    assert found.groups is None
+    assert found.test_accuracy is not None
