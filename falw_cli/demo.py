@@ -26,11 +26,13 @@ SETTINGS: dict[str, Any] = {
     "heldout": "digits",
     "train": {"epochs": 15, "lr": 0.1},
 }
-SHARE, GAMMA, SEED = 0.25, 1.0, 1
+SHARE, GAMMA = 0.25, 1.0
+SEED = 4
+"""Not one of those that the defaults were searched on."""
 WEIGHTINGS = ("none", "falw")
 NEXT = (
     "falw inspect forget.txt",
-    "falw evaluate model.none.safetensors --forget forget.txt --gate 'forget_accuracy<=97'",
+    "falw evaluate model.none.safetensors --forget forget.txt --gate 'retain_accuracy>=90'",
     "falw unlearn model.safetensors --forget forget.txt --method gradient-ascent",
 )
 
