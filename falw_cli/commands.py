@@ -17,7 +17,7 @@ from falw_cli.audit.report import Report
 from falw_cli.config import resolve
 from falw_cli.console import Console
 from falw_cli.data import forget_list
-from falw_cli.errors import RequestError, unknown_name
+from falw_cli.errors import RequestError, RunError, unknown_name
 from falw_cli.training.interrupt import Interrupt
 
 Flags = Mapping[str, Any]
@@ -86,7 +86,10 @@ def unlearn(flags: Flags, file: Path | None, console: Console, *, as_json: bool)
     """`falw unlearn`."""
     from falw_cli.unlearning.run import unlearn as run
 
-    report = run(resolve("unlearn", flags, file), console, _interrupt(), occasion())
+    others = {key: value for key, value in flags.items() if key != "settings"}
+    if "settings" in flags:
+        others["hyperparameters"] = _numbers(flags["settings"])
+    report = run(resolve("unlearn", others, file), console, _interrupt(), occasion())
     if as_json:
         console.result(report.model_dump_json(indent=2))
     elif report.output is None:
@@ -95,6 +98,20 @@ def unlearn(flags: Flags, file: Path | None, console: Console, *, as_json: bool)
         console.show(tables.metrics(report.metrics))
         console.result(report.output.path)
     _verdict(report, console)
+
+
+def _numbers(settings: list[str]) -> dict[str, float]:
+    """`--set NAME=NUMBER` taken apart."""
+    found = {}
+    for text in settings:
+        name, _, number = text.partition("=")
+        try:
+            found[name.strip()] = float(number)
+        except ValueError as error:
+            raise RequestError(
+                f"--set {text!r} is not NAME=NUMBER", "write it so: --set prior_shift=2"
+            ) from error
+    return found
 
 
 def evaluate(flags: Flags, file: Path | None, console: Console, *, as_json: bool) -> None:
@@ -116,6 +133,41 @@ def _verdict(report: Report, console: Console) -> None:
         console.note(f"gate {gate.expression}: {value}: {'passed' if gate.passed else 'FAILED'}")
     if not report.passed:
         raise typer.Exit(1)
+
+
+def bench(
+    file: Path | None,
+    folder: Path | None,
+    jobs: int | None,
+    dry_run: bool,
+    console: Console,
+    *,
+    as_json: bool,
+) -> None:
+    """`falw bench`."""
+    from falw_cli.bench.run import Asked
+    from falw_cli.bench.run import bench as run
+
+    if file is None:
+        raise RequestError("no bench config is given", "name it: falw bench bench.yaml")
+    _interrupt()
+    asked = Asked(file, folder or Path(f"{file.stem}.bench"), jobs, dry_run)
+    done = run(asked, console)
+    if dry_run:
+        console.result(json.dumps(done.missing)) if as_json else console.table(
+            tables.facts({f"missing: {name}": count for name, count in done.missing.items()})
+        )
+        return
+    if as_json:
+        console.result((done.folder / "results.json").read_text())
+    else:
+        console.result(str(done.folder / "results.md"))
+    if done.failed:
+        first = done.failed[0]
+        raise RunError(
+            f"{len(done.failed)} cells failed, the others are in {done.folder}: {first}",
+            "each has its NAME.error.json in cells/; remove it to try again",
+        )
 
 
 def inspect(path: str, flags: Flags, file: Path | None, console: Console, *, as_json: bool) -> None:

@@ -5,24 +5,23 @@ Precedence: flag, then environment (read by `main`), then falw.yaml, then metada
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from falw_cli.errors import RequestError, nearest, unknown_name
+from falw_cli.config_file import explain, parse_yaml, relative_to
+from falw_cli.errors import RequestError, unknown_name
 from falw_cli.unlearning.registry import METHODS, WEIGHTINGS
 
 FILE_NAME = "falw.yaml"
-FILE_LIMIT = 1 << 20
-"""Bytes that a config may have: it comes from anyone."""
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
+Range = tuple[Annotated[int, Field(ge=0)], Count]
+"""From, and up to but not including."""
 
 
 class Section(BaseModel):
@@ -67,16 +66,28 @@ class Recipe(Section):
 class UnlearnRecipe(Recipe):
     """The recipe of unlearning, with base method and weighting; defaults: docs/defaults.md."""
 
-    method: str = "random-label"
+    method: str = "match"
     weighting: str | None = None
-    """Default: falw where the method has a forget loss, else none."""
+    """Default: the method's; falw where it has a forget loss and names none."""
+    hyperparameters: dict[str, float] = {}
+    """Of the method and the weighting, by name."""
     tau: NotNegative = 0.15
     """Strength of the balance factor, FaLW equation 2; the paper uses 0.1 to 0.2."""
     target_every: Count = 1
     """Re-estimate mu and sigma at every N-th step; 1 is the paper's."""
-    lr: Positive = 0.01
+    lr: Positive | Literal["auto"] = 0.01  # type: ignore[assignment]
+    """A number, or auto: found in short probes, which count in the run's time."""
     schedule: Literal["constant", "step", "cosine", "one-cycle"] = "cosine"
     epochs: Count = 1
+    """Passes over the forget set where `forget_share` is set, else over all that takes part."""
+    forget_share: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Share of each batch that is forget samples; default: the method's, or as they come."""
+    stop: Literal["auto", "epochs"] = "auto"
+    """auto: at the moment when forget samples are closest to unseen ones; epochs: at the end."""
+    max_utility_loss: Annotated[float, Field(ge=0, le=100)] = 3.0
+    """Percentage points of retain and held-out accuracy that --stop auto may give up."""
+    trace: bool = False
+    """With references: also the Avg. Gap along the run, which no decision looks at."""
 
     @field_validator("method")
     @classmethod
@@ -103,6 +114,8 @@ class Config(Section):
     data: str | None = None
     heldout: str | None = None
     test: str | None = None
+    per_class: dict[Literal["data", "heldout", "test"], Range] = {}
+    """Of these sources only such rows of each class, in the order of the listing: for trials."""
     forget: str | None = None
     without: str | None = None
     reference: tuple[str, ...] = ()
@@ -130,8 +143,6 @@ class Config(Section):
 
 FLAG_ONLY = {"out", "report", "force", "resume", "dry_run", "trust_code", "allow_outside"}
 """What a file may not ask for: it may have come with a stranger's model."""
-PATHS = ("model", "forget", "without")
-SPECS = ("data", "heldout", "test")
 SECTION_OF = {"train": "train", "unlearn": "unlearn"}
 """Commands whose flags --epochs, --lr … belong to a section of the config."""
 
@@ -184,7 +195,7 @@ def resolve(command: str, flags: Mapping[str, Any], file: Path | None = None) ->
     try:
         Config.model_validate(given)
     except ValidationError as error:
-        raise _explain(error, None, {}) from error
+        raise explain(error, None, {}, Config) from error
     return Config.model_validate(_merge(below, given))
 
 
@@ -199,29 +210,7 @@ def _refuse_code(content: Mapping[str, Any], file: Path, trusted: bool) -> None:
 
 def _read_file(file: Path) -> dict[str, Any]:
     """A config file's content, validated, its paths made relative to the file."""
-    try:
-        if file.stat().st_size > FILE_LIMIT:
-            raise RequestError(f"{file} is larger than 1 MiB", "a config is a few lines of YAML")
-        text = file.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise RequestError(
-            f"config {file} cannot be read: {error.strerror}", "check the path after --config"
-        ) from error
-    except UnicodeDecodeError as error:
-        raise RequestError(f"config {file} is not UTF-8 text", "save it as UTF-8") from error
-    try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        content = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f" line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or "not YAML"
-        raise RequestError(f"{file}{line}: {problem}", "mend the YAML there") from error
-    if content is None:
-        return {}
-    if not isinstance(content, dict):
-        raise RequestError(f"{file} holds no settings", "write lines such as `arch: tiny-cnn`")
-    lines = dict(_key_lines(node))
+    content, lines = parse_yaml(file)
     for key in FLAG_ONLY & set(content):
         raise RequestError(
             f"{file} line {lines[key,]}: {key} cannot be set in a file", f"give it as --{key}"
@@ -229,55 +218,5 @@ def _read_file(file: Path) -> dict[str, Any]:
     try:
         Config.model_validate(content)
     except ValidationError as error:
-        raise _explain(error, file, lines) from error
-    return _relative_to(file.parent, content)
-
-
-def _key_lines(
-    node: yaml.Node | None, prefix: tuple[str, ...] = ()
-) -> Iterator[tuple[tuple[str, ...], int]]:
-    """(key path, line from 1) of every key in the first two levels of a YAML document."""
-    if not isinstance(node, yaml.MappingNode) or len(prefix) > 1:
-        return
-    for key, value in node.value:
-        path = (*prefix, str(key.value))
-        yield path, key.start_mark.line + 1
-        yield from _key_lines(value, path)
-
-
-def _relative_to(folder: Path, content: dict[str, Any]) -> dict[str, Any]:
-    """Paths in a file are meant from where the file lies."""
-    moved = dict(content)
-    for key in PATHS:
-        if isinstance(moved.get(key), str) and moved[key] != "-":
-            moved[key] = os.path.join(folder, moved[key])  # noqa: PTH118 (keeps absolute ones)
-    for key in SPECS:
-        if isinstance(moved.get(key), str):
-            kind, colon, location = moved[key].partition(":")
-            if colon and location and not location.startswith("#"):
-                moved[key] = f"{kind}:{os.path.join(folder, location)}"  # noqa: PTH118
-    if "reference" in moved:
-        moved["reference"] = [os.path.join(folder, r) for r in moved["reference"]]  # noqa: PTH118
-    return moved
-
-
-def _explain(
-    error: ValidationError, file: Path | None, lines: Mapping[tuple[str, ...], int]
-) -> RequestError:
-    """The first thing that pydantic found, with the file's line or the flag's name."""
-    first = error.errors(include_url=False)[0]
-    path = tuple(str(part) for part in first["loc"])
-    known = path[:2] if path[:2] in lines else path[:1]
-    key = path[-1] if path[-1:] and not path[-1].isdigit() else path[0]
-    where = f"{file} line {lines.get(known, 1)}" if file else f"--{key.replace('_', '-')}"
-    if first["type"] == "extra_forbidden":
-        model = Config.model_fields.get(path[0]) if len(path) > 1 else None
-        section = model.annotation if model else Config
-        choices = list(getattr(section, "model_fields", {}))
-        match = nearest(path[-1], choices)
-        hint = f"did you mean {match!r}?" if match else f"known keys: {', '.join(choices)}"
-        return RequestError(f"{where}: unknown key {path[-1]!r}", hint)
-    message = first["msg"][:1].lower() + first["msg"][1:]
-    return RequestError(
-        f"{where}: {message} (got {str(first['input'])[:80]!r})", f"mend the value of {key}"
-    )
+        raise explain(error, file, lines, Config) from error
+    return relative_to(file.parent, content)

@@ -99,7 +99,9 @@ def open_source(config: Config, flag: str) -> Listing:
             f"--{flag} is missing: the {CALLED[flag]}",
             f"give --{flag} KIND:LOCATION, or a line `{flag}:` in falw.yaml",
         )
-    return sources.open_listing(spec, DEFAULT_PART[flag], allow_outside=config.allow_outside)
+    listing = sources.open_listing(spec, DEFAULT_PART[flag], allow_outside=config.allow_outside)
+    some = config.per_class.get(flag)  # type: ignore[call-overload]
+    return listing.of_each_class(*some) if some else listing
 
 
 def load(

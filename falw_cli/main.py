@@ -67,8 +67,11 @@ def unlearn(
     weighting: o.Weighting = None,
     tau: o.Tau = None,
     target_every: o.TargetEvery = None,
+    settings: o.Hyperparameters = None,
     epochs: o.Epochs = None,
-    lr: o.Lr = None,
+    lr: o.UnlearnLr = None,
+    stop: o.Stop = None,
+    max_utility_loss: o.MaxUtilityLoss = None,
     batch_size: o.BatchSize = None,
     seed: o.Seed = None,
     device: o.Device = None,
@@ -209,6 +212,33 @@ def inspect(
         from falw_cli import commands
 
         commands.inspect(path, _flags(context), config_file, console, as_json=json)
+
+
+@app.command(epilog="Example: falw bench sample_configs/bench-digits.yaml --out digits.bench")
+def bench(
+    config: Annotated[
+        Path | None, typer.Argument(help="The bench's YAML; sample_configs/ holds some.")
+    ] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option("--out", help="Work folder; default: NAME.bench here. A second run goes on."),
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option("--jobs", min=1, help="Runs side by side; default: GPUs or cores.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check, and count what is missing.")
+    ] = False,
+    config_file: o.ConfigFile = None,
+    json: o.Json = False,
+    quiet: o.Quiet = False,
+    verbose: o.Verbose = 0,
+) -> None:
+    """Measure methods x weightings over lists and seeds against Retrain; goes on where it ended."""
+    with session(quiet, verbose) as console:
+        from falw_cli import commands
+
+        commands.bench(config or config_file, folder, jobs, dry_run, console, as_json=json)
 
 
 @app.command(epilog="Example: falw demo")

@@ -35,6 +35,11 @@ def complete_weighting(incomplete: str) -> list[str]:
     return [name for name in WEIGHTINGS if name.startswith(incomplete)]
 
 
+def complete_stop(incomplete: str) -> list[str]:
+    """Ways to stop that begin so, for the shell."""
+    return [name for name in ("auto", "epochs") if name.startswith(incomplete)]
+
+
 def _option(name: str, help: str, panel: str, complete: Complete | None = None) -> Any:
     """An option with a value, which the environment may give as well."""
     variable = "FALW_" + name.lstrip("-").upper().replace("-", "_")
@@ -110,14 +115,14 @@ TrustCode = Annotated[
 Epochs = Annotated[
     int | None,
     _option(
-        "--epochs", help="Passes over the data; unlearn's default is the method's.", panel=TRAINING
+        "--epochs",
+        help="Passes over the data; unlearn's default is the method's, its most with --stop auto.",
+        panel=TRAINING,
     ),
 ]
 Lr = Annotated[
     float | None,
-    _option(
-        "--lr", help="Highest learning rate; unlearn's default is the method's.", panel=TRAINING
-    ),
+    _option("--lr", help="Highest learning rate.", panel=TRAINING),
 ]
 BatchSize = Annotated[int | None, _option("--batch-size", help="Samples a step.", panel=TRAINING)]
 Seed = Annotated[int | None, _option("--seed", help="Of everything random; default 0.", panel=RUN)]
@@ -136,7 +141,7 @@ Method = Annotated[
     str | None,
     _option(
         "--method",
-        help=f"Base method: {', '.join(METHODS)}; default random-label.",
+        help=f"Base method: {', '.join(METHODS)}; default match.",
         panel=TRAINING,
         complete=complete_method,
     ),
@@ -145,7 +150,7 @@ Weighting = Annotated[
     str | None,
     _option(
         "--weighting",
-        help=f"Weighting of forget samples: {', '.join(WEIGHTINGS)}; default falw.",
+        help=f"Weighting of forget samples: {', '.join(WEIGHTINGS)}; default the method's.",
         panel=TRAINING,
         complete=complete_weighting,
     ),
@@ -154,6 +159,38 @@ Tau = Annotated[
     float | None,
     _option("--tau", help="Strength of the balance factor; default 0.15.", panel=TRAINING),
 ]
+UnlearnLr = Annotated[
+    str | None,
+    _option(
+        "--lr",
+        help="Highest learning rate; auto finds one in short probes; default the method's.",
+        panel=TRAINING,
+    ),
+]
+Stop = Annotated[
+    str | None,
+    _option(
+        "--stop",
+        help="auto: where forget samples are closest to unseen ones; epochs: at the end.",
+        panel=TRAINING,
+        complete=complete_stop,
+    ),
+]
+MaxUtilityLoss = Annotated[
+    float | None,
+    _option(
+        "--max-utility-loss",
+        help="Points of retain and held-out accuracy that --stop auto may give up; default 3.",
+        panel=TRAINING,
+    ),
+]
+Hyperparameters = Annotated[
+    list[str] | None,
+    _option(
+        "--set", help="NAME=NUMBER, a setting of the method or weighting; repeatable.",
+        panel=TRAINING,
+    ),
+]  # fmt: skip
 TargetEvery = Annotated[
     int | None,
     _option(

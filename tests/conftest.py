@@ -17,7 +17,6 @@ arch: tiny-cnn
 data: digits
 heldout: digits
 train: {epochs: 8}
-unlearn: {epochs: 1}
 """
 
 

@@ -79,6 +79,29 @@ class Forget(Figures):
     """IDs that the training data does not have; always 0, since such a list is refused."""
 
 
+class Moment(Figures):
+    """A look at the model along the run, on forget samples and on what guides."""
+
+    step: int
+    distance: float
+    """Mean 1-Wasserstein distance of true-class probability to unseen data of the class, [0, 1]."""
+    retain_accuracy: float
+    """Percent, on a sample of the retain set."""
+    heldout_accuracy: float
+    """Percent, each held-out sample counted by the share of its class that is retained."""
+    gap: float | None
+    """Avg. Gap to the references, with `trace` alone; nothing in the run looks at it."""
+
+
+class Probed(Figures):
+    """A short run that looked for a learning rate; without figures where it diverged."""
+
+    lr: float
+    distance: float | None
+    retain_accuracy: float | None
+    heldout_accuracy: float | None
+
+
 class Run(Figures):
     """How the unlearning went."""
 
@@ -88,6 +111,12 @@ class Run(Figures):
     peak_memory_bytes: int
     """Largest resident memory of the process; on a GPU, largest memory that torch held there."""
     stopped_because: str
+    lr: float | None = None
+    """The learning rate, as asked for or as found."""
+    probes: list[Probed] = []
+    """What --lr auto tried."""
+    curve: list[Moment] = []
+    """What --stop auto saw."""
 
 
 class AllMetrics(Figures):

@@ -41,13 +41,15 @@ def join(first: Resident, second: Resident) -> Resident:
 class Batch:
     """A batch whose first `forget` samples are of the forget set.
 
-    `sample` holds the samples' positions in the joined set, int64 [n].
+    `sample` holds the samples' positions in the joined set, int64 [n], in which the retain samples
+    begin at `offset`.
     """
 
     sample: Tensor
     pixels: Tensor
     labels: Tensor
     forget: int
+    offset: int
 
 
 @dataclass(frozen=True)
@@ -76,24 +78,77 @@ def batches_per_epoch(count: int, batch_size: int) -> int:
     return whole if batch_size == 1 else max(1, min(whole, count // 2))
 
 
+@dataclass(frozen=True)
+class Mix:
+    """How forget and retain samples come together in batches.
+
+    Attributes:
+        batch_size: samples a batch at the most.
+        forget_share: share of each batch that is forget samples; an epoch is then one pass over the
+            forget set, and the retain set is gone through as far as that takes. None: an epoch is
+            one pass over both, shuffled together, as the FaLW paper has it.
+    """
+
+    batch_size: int
+    forget_share: float | None = None
+
+    def batches(self, count: int, forget: int) -> int:
+        """Batches an epoch of `count` samples, of which `forget` are forget samples."""
+        if self.forget_share is None or forget in (0, count):
+            return batches_per_epoch(count, self.batch_size)
+        return batches_per_epoch(forget, self._forget_rows)
+
+    @property
+    def _forget_rows(self) -> int:
+        return max(1, round(self.batch_size * (self.forget_share or 1)))
+
+    def rows(self, count: int, forget: int, seed: int, number: int) -> Iterator[Tensor]:
+        """Rows of each batch of epoch `number`, forget samples first: int64 [n] below `count`."""
+        parts = self.batches(count, forget)
+        if self.forget_share is None or forget in (0, count):
+            order = torch.randperm(count, generator=generator(seed, 1, number))
+            for rows in order.tensor_split(parts):
+                first = rows < forget
+                yield torch.cat([rows[first], rows[~first]])
+            return
+        order = torch.randperm(forget, generator=generator(seed, 1, number))
+        others = max(1, self.batch_size - self._forget_rows)
+        for index, rows in enumerate(order.tensor_split(parts)):
+            begin = (number * parts + index) * others
+            kept = _passage(count - forget, begin, others, seed)
+            yield torch.cat([rows, forget + kept])
+
+
+def _passage(count: int, begin: int, length: int, seed: int) -> Tensor:
+    """`length` rows from place `begin` on of endless passes over `count` rows, each shuffled."""
+    rows = []
+    while length:
+        number, place = divmod(begin, count)
+        order = torch.randperm(count, generator=generator(seed, 4, number))
+        taken = order[place : place + length]
+        rows.append(taken)
+        begin, length = begin + len(taken), length - len(taken)
+    return torch.cat(rows)
+
+
 def epoch(
-    data: Resident, forget: int, batch_size: int, seed: int, number: int, skip: int = 0
+    data: Resident, forget: int, mix: Mix, seed: int, number: int, skip: int = 0
 ) -> Iterator[Batch]:
-    """Shuffled batches of one epoch, forget and retain merged.
+    """Shuffled batches of one epoch.
 
     Args:
         data: the joined set, forget samples first.
         forget: how many of them are forget samples.
-        batch_size: samples a batch at the most.
+        mix: how they come together.
         seed, number: of the shuffling: the run's seed and the epoch's number.
         skip: batches to pass over, when a run is resumed.
     """
-    order = torch.randperm(len(data), generator=generator(seed, 1, number))
-    for rows in order.tensor_split(batches_per_epoch(len(data), batch_size))[skip:]:
-        # Forget samples first: where they are is then known without asking the device.
-        first = rows < forget
-        merged = torch.cat([rows[first], rows[~first]]).to(data.labels.device)
-        yield Batch(merged, data.pixels[merged], data.labels[merged], int(first.sum()))
+    for index, rows in enumerate(mix.rows(len(data), forget, seed, number)):
+        if index >= skip:
+            here = rows.to(data.labels.device)
+            # How many are forget samples is known without asking the device.
+            mine = int((rows < forget).sum())
+            yield Batch(here, data.pixels[here], data.labels[here], mine, forget)
 
 
 def augment(pixels: Tensor, how: Augmentation, random: torch.Generator) -> Tensor:

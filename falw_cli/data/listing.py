@@ -43,6 +43,23 @@ class Listing:
             None if self.array is None else self.array[rows],
         )
 
+    def of_each_class(self, begin: int, end: int) -> Listing:
+        """The listing of rows `begin` to `end` - 1 of each class, in the order of the listing.
+
+        Raises:
+            RequestError: none is left.
+        """
+        place = np.empty(len(self.ids), dtype=np.int64)
+        for index in range(len(self.classes)):
+            rows = np.flatnonzero(self.labels == index)
+            place[rows] = np.arange(len(rows))
+        kept = np.flatnonzero((place >= begin) & (place < end))
+        if not len(kept):
+            raise RequestError(
+                f"{self.spec!r} has no rows {begin} to {end} of any class", "mend per_class"
+            )
+        return self.keep(kept)
+
 
 @dataclass(frozen=True)
 class Spec:

@@ -13,14 +13,7 @@ import torch
 from torch import Tensor
 
 from falw_cli.config import Recipe
-from falw_cli.data.batches import (
-    Batch,
-    Resident,
-    augment,
-    batches_per_epoch,
-    epoch,
-    generator,
-)
+from falw_cli.data.batches import Batch, Mix, Resident, augment, epoch, generator
 from falw_cli.errors import Interrupted, RunError
 from falw_cli.network import Network
 from falw_cli.progress import Progress
@@ -35,8 +28,16 @@ LOOK_EVERY = 20
 class Objective(Protocol):
     """What the loop minimises."""
 
-    def loss(self, network: Network, batch: Batch, images: Tensor, step: int) -> Tensor:
-        """The batch's loss, a scalar; `images` is the augmented input [n, channels, S, S]."""
+    def backward(
+        self, network: Network, batch: Batch, images: Tensor, step: int, progress: float
+    ) -> Tensor:
+        """Fill the gradients and return the batch's loss, a scalar.
+
+        Args: images, the augmented input [n, channels, S, S]; progress, of the run, in [0, 1).
+        """
+
+    def after_step(self, network: Network, done: int, total: int) -> str | None:
+        """`done` of `total` steps are taken; a text ends the run, and is the reason."""
 
     def end_epoch(self) -> None:
         """An epoch is over."""
@@ -57,6 +58,25 @@ class Work:
     recipe: Recipe
     seed: int
     label: str
+    forget_share: float | None = None
+    """See `Mix`."""
+    share_of_run: float = 1.0
+    """Below 1 the whole schedule is gone through in so much of the steps: a probe."""
+
+    @property
+    def mix(self) -> Mix:
+        """How its samples come together in batches."""
+        return Mix(self.recipe.batch_size, self.forget_share)
+
+    @property
+    def per_epoch(self) -> int:
+        """Steps of an epoch."""
+        return self.mix.batches(len(self.data), self.forget)
+
+    @property
+    def steps(self) -> int:
+        """Steps of the run."""
+        return max(1, round(self.per_epoch * self.recipe.epochs * self.share_of_run))
 
 
 @dataclass(frozen=True)
@@ -75,7 +95,7 @@ def fit(
     objective: Objective,
     progress: Progress,
     interrupt: Interrupt,
-    states: StateFile,
+    states: StateFile | None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Outcome:
     """Train the network's module in place for the recipe's epochs.
@@ -86,7 +106,7 @@ def fit(
         objective: the loss.
         progress: where the bar goes.
         interrupt: tells whether a person wants the run to end.
-        states: where the state lies, for an interrupted run to go on from.
+        states: where the state lies, for an interrupted run to go on from; None keeps none.
         clock: seconds, for the report.
 
     Raises:
@@ -94,13 +114,13 @@ def fit(
         Interrupted: a signal came; the state is saved.
     """
     recipe, module = work.recipe, network.module
-    per_epoch = batches_per_epoch(len(work.data), recipe.batch_size)
-    total = per_epoch * recipe.epochs
+    per_epoch, total = work.per_epoch, work.steps
     chosen = optimizer(module, recipe)
     plan = schedule(chosen, recipe, total)
     wrapped, fabric_optimizer = network.fabric.setup(module, chosen, move_to_device=False)
     started, done, before = clock(), 0, 0.0
-    if (saved := states.load()) is not None:
+    reason: str | None = None
+    if states is not None and (saved := states.load()) is not None:
         saved.restore(module, chosen, objective.restore)
         done, before = saved.step, saved.seconds
         with warnings.catch_warnings():
@@ -115,28 +135,36 @@ def fit(
     with torch.random.fork_rng(), interrupt.soft():
         for number in range(done // per_epoch, recipe.epochs):
             skip = done - number * per_epoch
-            for batch in epoch(work.data, work.forget, recipe.batch_size, work.seed, number, skip):
+            for batch in epoch(work.data, work.forget, work.mix, work.seed, number, skip):
                 loss = _step(running, batch, objective, work, done)
-                network.fabric.backward(loss)
                 fabric_optimizer.step()
                 fabric_optimizer.zero_grad(set_to_none=True)
                 plan.step()
                 done += 1
+                reason = objective.after_step(running, done, total)
                 detail = _look(loss, done) if done % LOOK_EVERY == 0 or done == total else ""
                 progress.advance(1, detail)
-                if done % per_epoch == 0:
+                if done % per_epoch == 0 or done == total or reason:
                     objective.end_epoch()
-                if interrupt.signal_number and done < total:
+                if reason or done == total:
+                    break
+                if interrupt.signal_number:
+                    came = interrupt.signal_number
+                    if states is None:
+                        raise Interrupted("stopped", "nothing was written", came)
                     seconds = before + clock() - started
                     states.save(State.of(module, chosen, objective.state(), done, seconds))
                     raise Interrupted(
                         f"stopped after step {done} of {total}; nothing was written but the state",
                         f"the same command with --resume goes on from {states.path}",
-                        interrupt.signal_number,
+                        came,
                     )
+            if reason or done == total:
+                break
     module.eval()
-    reason = f"the configured {recipe.epochs} epochs are over"
-    return Outcome(total, recipe.epochs, before + clock() - started, reason)
+    epochs = -(-done // per_epoch)
+    reason = reason or f"the configured {recipe.epochs} epochs are over"
+    return Outcome(done, epochs, before + clock() - started, reason)
 
 
 def _step(network: Network, batch: Batch, objective: Objective, work: Work, done: int) -> Tensor:
@@ -145,7 +173,8 @@ def _step(network: Network, batch: Batch, objective: Objective, work: Work, done
     torch.manual_seed(draws.initial_seed() % 2**63)
     pixels = augment(batch.pixels, augmentation(work.recipe), draws)
     try:
-        return objective.loss(network, batch, network.inputs(pixels), done)
+        inputs = network.inputs(pixels)
+        return objective.backward(network, batch, inputs, done, done / work.steps)
     except torch.cuda.OutOfMemoryError as error:
         raise RunError(
             f"the GPU ran out of memory at step {done + 1}", "take a smaller --batch-size"

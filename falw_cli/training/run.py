@@ -50,10 +50,18 @@ class CrossEntropy:
         """Args: share of the target spread over all classes."""
         self.label_smoothing = label_smoothing
 
-    def loss(self, network: Network, batch: Batch, images: Tensor, step: int) -> Tensor:
+    def backward(
+        self, network: Network, batch: Batch, images: Tensor, step: int, progress: float
+    ) -> Tensor:
         """See `Objective`."""
         logits = architectures.logits(network.module(images))
-        return F.cross_entropy(logits, batch.labels, label_smoothing=self.label_smoothing)
+        loss = F.cross_entropy(logits, batch.labels, label_smoothing=self.label_smoothing)
+        network.fabric.backward(loss)
+        return loss.detach()
+
+    def after_step(self, network: Network, done: int, total: int) -> str | None:
+        """Training goes on to its end."""
+        return None
 
     def end_epoch(self) -> None:
         """Nothing is gathered."""

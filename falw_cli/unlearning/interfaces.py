@@ -2,43 +2,126 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Protocol
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, ClassVar, Literal, Protocol
 
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor, nn
 
+from falw_cli.data.batches import Resident
+from falw_cli.network import Network
 from falw_cli.unlearning.target import Target
 
 
-class Method(Protocol):
-    """A base method: a loss for each forget sample, and whether retain samples take part.
+class Settings(BaseModel):
+    """Hyperparameters of a method or weighting, by name; `unlearn.hyperparameters` sets them."""
 
-    The loop takes the mean of all losses of a merged batch (FaLW equation 4 with alpha = beta = 1);
-    retain samples bring their cross-entropy.
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a method knows before the first step."""
+
+    network: Network
+    """The original, which the run will change; `retain`, `forget`: what it was trained on."""
+    forget: Resident
+    retain: Resident
+    guide: Resident
+    """Held-out samples; empty where none were given."""
+    generator: torch.Generator
+    """The run's randomness."""
+    lr: float
+    """For a method that takes one step of its own."""
+
+    @property
+    def num_classes(self) -> int:
+        """C, the classes of the model."""
+        return len(self.network.classes)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a step shows of n forget or n retain samples."""
+
+    logits: Tensor
+    """[n, C], with gradient."""
+    position: Tensor
+    """Place of each in the forget or retain set, int64 [n]."""
+    label: Tensor
+    """True class, int64 [n]."""
+    images: Tensor
+    """What the module was given, float [n, channels, S, S], augmented."""
+
+
+Masks = dict[nn.Parameter, Tensor]
+"""Which weights of a parameter may move: bool, of its shape."""
+
+
+class Method:
+    """A base method: a loss for each forget sample and for each retain sample.
+
+    The loop takes the mean of all losses of a merged batch, forget losses times their weights (FaLW
+    equation 4 with alpha = beta = 1). Subclasses say what they need and override what differs.
     """
 
-    uses_forget: ClassVar[bool]
-    """Do forget samples take part? Without them there is nothing to weight."""
-    uses_retain: ClassVar[bool]
-    """Do retain samples take part?"""
-    defaults: ClassVar[dict[str, Any]]
-    """Settings found by measurement (docs/defaults.md), by their name in the config."""
+    uses_forget: ClassVar[bool] = True
+    """Do forget samples take part in the steps?"""
+    uses_retain: ClassVar[bool] = True
+    """Do retain samples take part in the steps? With neither, `apply` does all, without steps."""
+    weightable: ClassVar[bool] = True
+    """Has it a loss a forget sample, which a weighting can scale?"""
+    needs_guide: ClassVar[bool] = False
+    """Does it look at held-out samples?"""
+    defaults: ClassVar[dict[str, Any]] = {}
+    """Settings of the recipe found by measurement (docs/defaults.md)."""
+    fixed: ClassVar[dict[str, Any]] = {}
+    """Settings of the recipe that make the method what it is: asking for others is an error."""
+    settings_type: ClassVar[type[Settings]] = Settings
+    """Its hyperparameters with their defaults."""
 
-    def __init__(self, label: Tensor, num_classes: int, generator: torch.Generator) -> None:
-        """Args: true class of each forget sample, int64 [N_f]; C; the run's randomness."""
+    mask: Masks | None = None
+    """Weights outside of it stay what they are in `held`."""
+    held: Mapping[nn.Parameter, Tensor] = MappingProxyType({})
+    forget_mask: Masks | None = None
+    """Weights outside of it are moved by the retain loss alone."""
 
-    def forget_loss(self, logits: Tensor, position: Tensor) -> Tensor:
-        """Losses [n] of n forget samples: logits [n, C], their positions in the forget set [n]."""
+    def __init__(self, start: Start, settings: Any) -> None:
+        """Prepare from the original model; `settings` is of `Settings`."""
+
+    def forget_loss(self, seen: Seen) -> Tensor:
+        """Losses [n] of n forget samples."""
+        return seen.logits.new_zeros(len(seen.logits))
+
+    def retain_loss(self, seen: Seen) -> Tensor:
+        """Losses [n] of n retain samples: cross-entropy against the true label."""
+        return F.cross_entropy(seen.logits, seen.label, reduction="none")
+
+    def penalty(self, progress: float) -> Tensor | None:
+        """A term of the loss beside the samples'; `progress` of the run in [0, 1)."""
+        return None
+
+    def apply(self) -> None:
+        """Change the model at once, for a method without steps."""
+
+    def finish(self) -> None:
+        """Undo what `__init__` changed in the module's shape, after the last step."""
 
 
 class Weighting(Protocol):
     """A weighting: true-class probability and class of forget samples -> a weight each."""
 
-    needs_target: ClassVar[bool]
-    """Does `weight` look at its arguments? If not, the loop spares itself the forward pass."""
+    needs: ClassVar[Literal["nothing", "class", "probability", "target"]]
+    """What `weight` looks at; the loop spares itself the passes for what it does not."""
+    settings_type: ClassVar[type[Settings]]
+    """Its hyperparameters with their defaults."""
 
-    def __init__(self, counts: Tensor, num_classes: int, tau: float) -> None:
-        """Args: forget samples of each class [C]; C; tau of the balance factor."""
+    def __init__(self, counts: Tensor, num_classes: int, settings: Any) -> None:
+        """Args: forget samples of each class [C]; C; its `Settings`."""
 
     def weight(self, prob: Tensor, label: Tensor, target: Target) -> Tensor:
         """Weights [n], without gradient, of forget samples: prob [n] in [0, 1], label int64 [n]."""

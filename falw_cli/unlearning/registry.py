@@ -13,13 +13,29 @@ if TYPE_CHECKING:
     from falw_cli.unlearning.interfaces import Method, Weighting
 
 METHODS = {
-    "finetune": "falw_cli.unlearning.methods.finetune",
-    "gradient-ascent": "falw_cli.unlearning.methods.gradient_ascent",
+    "match": "falw_cli.unlearning.methods.match",
+    "falw-paper": "falw_cli.unlearning.methods.falw_paper",
     "random-label": "falw_cli.unlearning.methods.random_label",
+    "salun": "falw_cli.unlearning.methods.salun",
+    "sfron": "falw_cli.unlearning.methods.sfron",
+    "scrub": "falw_cli.unlearning.methods.scrub",
+    "bad-teacher": "falw_cli.unlearning.methods.bad_teacher",
+    "neggrad-plus": "falw_cli.unlearning.methods.neggrad_plus",
+    "gradient-ascent": "falw_cli.unlearning.methods.gradient_ascent",
+    "boundary-shrink": "falw_cli.unlearning.methods.boundary_shrink",
+    "boundary-expand": "falw_cli.unlearning.methods.boundary_expand",
+    "finetune": "falw_cli.unlearning.methods.finetune",
+    "l1-sparse": "falw_cli.unlearning.methods.l1_sparse",
+    "influence": "falw_cli.unlearning.methods.influence",
 }
 
 WEIGHTINGS = {
     "falw": "falw_cli.unlearning.weighting.falw",
+    "falw-quantile": "falw_cli.unlearning.weighting.falw_quantile",
+    "class-balanced": "falw_cli.unlearning.weighting.class_balanced",
+    "inverse-frequency": "falw_cli.unlearning.weighting.inverse_frequency",
+    "satimp": "falw_cli.unlearning.weighting.satimp",
+    "confidence-aware": "falw_cli.unlearning.weighting.confidence_aware",
     "none": "falw_cli.unlearning.weighting.none",
 }
 

@@ -6,25 +6,29 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
+from pydantic import BaseModel
 
 from falw_cli import checkpoint
 from falw_cli.audit import gates
 from falw_cli.audit.build import Occasion, all_metrics, build_report, class_targets
-from falw_cli.audit.report import AllMetrics, EpochWeights, Output, Report, Run
+from falw_cli.audit.report import AllMetrics, EpochWeights, Moment, Output, Probed, Report, Run
 from falw_cli.config import Config
-from falw_cli.data.batches import Resident, batches_per_epoch, generator, join, resident
 from falw_cli.errors import RequestError
-from falw_cli.evaluation.run import Judged, measure
+from falw_cli.evaluation.metrics import Metrics
+from falw_cli.evaluation.run import measure
 from falw_cli.inputs import Inputs, open_inputs
-from falw_cli.network import Network, metadata
+from falw_cli.network import metadata
 from falw_cli.progress import Progress
 from falw_cli.training.interrupt import Interrupt
-from falw_cli.training.loop import Outcome, Work, fit
 from falw_cli.training.state import StateFile
-from falw_cli.unlearning.objective import Unlearning
-from falw_cli.unlearning.registry import load_method, load_weighting
+from falw_cli.unlearning.perform import Performed, Stage, perform
+from falw_cli.unlearning.settle import with_method_defaults
+from falw_cli.unlearning.stopping import Look
+
+M = TypeVar("M", bound=BaseModel)
 
 
 @dataclass(frozen=True)
@@ -54,22 +58,28 @@ class Paths:
             checkpoint.check_writable(path, force=config.force)
 
 
-def with_method_defaults(config: Config) -> Config:
-    """The config with what its base method was measured to need, where nobody said otherwise."""
-    method = load_method(config.unlearn.method)
-    settled = config.over({"unlearn": method.defaults})
-    weighting = settled.unlearn.weighting
-    if not method.uses_forget and weighting not in (None, "none"):
-        raise RequestError(
-            f"method {settled.unlearn.method} has no forget loss to weight",
-            "leave out --weighting, or take --weighting none",
-        )
-    default = "falw" if method.uses_forget else "none"
-    return settled.over({"unlearn": {"weighting": weighting or default}})
+@dataclass(frozen=True)
+class Known:
+    """Metrics that are known already: of the original and of each reference."""
+
+    before: Metrics
+    references: tuple[Metrics, ...]
 
 
-def unlearn(config: Config, progress: Progress, interrupt: Interrupt, occasion: Occasion) -> Report:
+def unlearn(
+    config: Config,
+    progress: Progress,
+    interrupt: Interrupt,
+    occasion: Occasion,
+    known: Known | None = None,
+) -> Report:
     """Remove the influence of the forget list, measure, and write checkpoint and report.
+
+    Args:
+        config: as resolved from flags and files.
+        progress, interrupt: see `fit`.
+        occasion: command and time, for the report.
+        known: what need not be measured again, from a bench.
 
     Raises:
         RequestError: the request does not fit together; nothing was written.
@@ -84,39 +94,34 @@ def unlearn(config: Config, progress: Progress, interrupt: Interrupt, occasion: 
         paths.check(config)
     given = open_inputs(config, progress)
     config = with_method_defaults(given.config)
-    network, parts = given.network, given.splits
-    asked = [gates.parse(expression, network.classes) for expression in config.gate]
-    device = network.fabric.device
-    whole = join(resident(parts.forget, device), resident(parts.retain, device))
-    cut = len(parts.forget)
-    judged = Judged(_rows(whole, 0, cut), _rows(whole, cut, None), resident(parts.test, device))
-    guide = resident(parts.heldout, device)
-    objective = _objective(config, network, judged.forget, guide)
-    work = _work(config, objective, whole, cut)
+    asked = [gates.parse(expression, given.network.classes) for expression in config.gate]
+    stage = Stage.of(config, given)
     if config.dry_run:
+        work = stage.work(config, 1.0)
         plan = Run(
-            steps=batches_per_epoch(len(work.data), work.recipe.batch_size) * work.recipe.epochs,
-            epochs=work.recipe.epochs, seconds=0, peak_memory_bytes=0, stopped_because="dry run",
+            steps=work.steps, epochs=work.recipe.epochs, seconds=0, peak_memory_bytes=0,
+            stopped_because="dry run",
         )  # fmt: skip
         nothing = AllMetrics(before=None, after=None, reference=None, noise_floor=None)
         return build_report(config, given, occasion, progress, run=plan, metrics=nothing)
-    references = [measure(reference, judged, config.seed) for reference in given.references]
-    before = measure(network, judged, config.seed)
+    known = known or _measured(given, stage, config.seed)
     states = StateFile(
         paths.out.with_name(paths.out.name + ".state"), _fingerprint(config, given), config.resume
     )
-    outcome = fit(network, work, objective, progress, interrupt, states)
+    done = perform(config, stage, known.references, progress, interrupt, states)
+    network = given.network
     # What is written is what is measured: in the dtypes that the checkpoint had.
     tensors = checkpoint.like(network.module, given.source)
     network.module.load_state_dict(tensors)
-    after = measure(network, judged, config.seed)
+    after = measure(network, stage.judged, config.seed)
+    said = {**config.unlearn.model_dump(mode="json"), "lr": done.lr}
     content = checkpoint.to_bytes(
         tensors,
         metadata(
             network,
             recipe=given.source.metadata.recipe if given.source.metadata else None,
             parent=given.source.sha256,
-            unlearned={"seed": config.seed, **config.unlearn.model_dump(mode="json")},
+            unlearned={"seed": config.seed, **said},
         ),
         given.source.prefix,
     )
@@ -125,13 +130,13 @@ def unlearn(config: Config, progress: Progress, interrupt: Interrupt, occasion: 
         given,
         occasion,
         progress,
-        run=_run(outcome, device),
-        metrics=all_metrics(before, after, references),
+        run=_run(done, stage.guide.labels.device),
+        metrics=all_metrics(known.before, after, known.references),
         output=Output(path=str(paths.out), sha256=hashlib.sha256(content).hexdigest()),
-        target=class_targets(network, guide),
+        target=class_targets(network, stage.guide),
         weights=[
             EpochWeights(min=e[0], mean=e[1], max=e[2])
-            for e in (epoch.tolist() for epoch in objective.epochs)
+            for e in (epoch.tolist() for epoch in done.weights)
         ],
         asked=asked,
     )
@@ -141,35 +146,11 @@ def unlearn(config: Config, progress: Progress, interrupt: Interrupt, occasion: 
     return report
 
 
-def _rows(data: Resident, begin: int, end: int | None) -> Resident:
-    return Resident(data.pixels[begin:end], data.labels[begin:end])
-
-
-def _objective(config: Config, network: Network, forget: Resident, guide: Resident) -> Unlearning:
-    number = len(network.classes)
-    recipe = config.unlearn
-    method = load_method(recipe.method)(forget.labels, number, generator(config.seed, 3))
-    counts = torch.bincount(forget.labels, minlength=number)
-    assert recipe.weighting is not None  # settled by with_method_defaults
-    weighting = load_weighting(recipe.weighting)(counts, number, recipe.tau)
-    if weighting.needs_target and not len(guide):
-        raise RequestError(
-            f"weighting {recipe.weighting} needs held-out data to guide it",
-            "give --heldout, or take --weighting none",
-        )
-    return Unlearning(method, weighting, guide, recipe.target_every)
-
-
-def _work(config: Config, objective: Unlearning, whole: Resident, cut: int) -> Work:
-    """The samples that the method looks at: both sets, or one of them."""
-    method, recipe = objective.method, config.unlearn
-    data, forget = whole, cut
-    if not method.uses_retain:
-        data = _rows(whole, 0, cut)
-    elif not method.uses_forget:
-        data, forget = _rows(whole, cut, None), 0
-    label = f"{recipe.method} x {recipe.weighting}"
-    return Work(data, forget, recipe, config.seed, label)
+def _measured(given: Inputs, stage: Stage, seed: int) -> Known:
+    before, *references = (
+        measure(network, stage.judged, seed) for network in (given.network, *given.references)
+    )
+    return Known(before, tuple(references))
 
 
 def _fingerprint(config: Config, given: Inputs) -> str:
@@ -181,7 +162,7 @@ def _fingerprint(config: Config, given: Inputs) -> str:
     return hashlib.sha256(json.dumps([asked, rows, read]).encode()).hexdigest()
 
 
-def _run(outcome: Outcome, device: torch.device) -> Run:
+def _run(done: Performed, device: torch.device) -> Run:
     if device.type == "cuda":
         peak = torch.cuda.max_memory_allocated(device)
     else:
@@ -189,9 +170,19 @@ def _run(outcome: Outcome, device: torch.device) -> Run:
 
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return Run(
-        steps=outcome.steps,
-        epochs=outcome.epochs,
-        seconds=outcome.seconds,
+        steps=done.steps,
+        epochs=done.epochs,
+        seconds=done.seconds,
         peak_memory_bytes=peak,
-        stopped_because=outcome.stopped_because,
+        stopped_because=done.stopped_because,
+        lr=done.lr,
+        probes=[_moment(Probed, probe.found, lr=probe.lr) for probe in done.probes],
+        curve=[_moment(Moment, found, step=found.step, gap=found.gap) for found in done.curve],
     )
+
+
+def _moment(kind: type[M], found: Look | None, **more: Any) -> M:
+    figures = {"distance": None, "retain_accuracy": None, "heldout_accuracy": None}
+    if found is not None:
+        figures = {name: getattr(found, name) for name in figures}
+    return kind.model_validate({**figures, **more})

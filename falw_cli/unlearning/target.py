@@ -14,11 +14,24 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Target:
-    """mu and sigma of each class's true-class probability over `count` unseen samples, [C] each."""
+    """What unseen data looks like now: N samples, and what follows of them for each class.
 
+    Attributes:
+        prob, label: true-class probability and class of each unseen sample, [N].
+        mu, sigma: mean and standard deviation of `prob` in each class, [C].
+        count: unseen samples of each class, [C].
+    """
+
+    prob: Tensor
+    label: Tensor
     mu: Tensor
     sigma: Tensor
     count: Tensor
+
+    @classmethod
+    def of(cls, prob: Tensor, label: Tensor, num_classes: int) -> Target:
+        """The target distribution of unseen samples with `prob` and `label`, [N]."""
+        return cls(prob, label, *class_statistics(prob, label, num_classes))
 
 
 def true_class_probability(logits: Tensor, label: Tensor) -> Tensor:
@@ -51,5 +64,4 @@ def class_statistics(
 
 def measure(logits: Tensor, label: Tensor) -> Target:
     """The target distribution from a model's logits [N, C] on held-out samples of class `label`."""
-    prob = true_class_probability(logits, label)
-    return Target(*class_statistics(prob, label, logits.shape[1]))
+    return Target.of(true_class_probability(logits, label), label, logits.shape[1])

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from falw_cli.data.batches import (
     Augmentation,
+    Mix,
     Resident,
     augment,
     batches_per_epoch,
@@ -26,7 +27,7 @@ def data(count: int, size: int = 8) -> Resident:
 @given(st.integers(1, 80), st.integers(1, 20), st.integers(0, 80))
 def test_an_epoch_visits_every_sample_once(count: int, batch_size: int, forget: int) -> None:
     forget = min(forget, count)
-    batches = list(epoch(data(count), forget, batch_size, seed=3, number=0))
+    batches = list(epoch(data(count), forget, Mix(batch_size), seed=3, number=0))
     assert len(batches) == batches_per_epoch(count, batch_size)
     sizes = {len(batch.sample) for batch in batches}
     assert max(sizes) - min(sizes) <= 1  # a small last batch would ruin BatchNorm's statistics
@@ -41,9 +42,30 @@ def test_an_epoch_visits_every_sample_once(count: int, batch_size: int, forget: 
 
 
 def test_a_resumed_epoch_goes_on_where_it_stopped() -> None:
-    whole = [b.sample for b in epoch(data(50), 5, 8, seed=1, number=2)]
-    rest = [b.sample for b in epoch(data(50), 5, 8, seed=1, number=2, skip=3)]
+    whole = [b.sample for b in epoch(data(50), 5, Mix(8), seed=1, number=2)]
+    rest = [b.sample for b in epoch(data(50), 5, Mix(8), seed=1, number=2, skip=3)]
     assert all(torch.equal(a, b) for a, b in zip(whole[3:], rest, strict=True))
+
+
+def test_with_a_share_an_epoch_is_a_pass_over_the_forget_set() -> None:
+    """And the retain set goes on from epoch to epoch, each sample before any comes again."""
+    mix = Mix(10, forget_share=0.4)
+    epochs = [list(epoch(data(40), 12, mix, seed=1, number=number)) for number in range(7)]
+    for batches in epochs:
+        assert len(batches) == mix.batches(40, 12) == 3
+        mine = torch.cat([batch.sample[: batch.forget] for batch in batches])
+        assert sorted(mine.tolist()) == list(range(12))
+        assert {(batch.forget, len(batch.sample)) for batch in batches} == {(4, 10)}
+    kept = torch.cat([b.sample[b.forget :] for batches in epochs for b in batches])
+    assert sorted(kept[:28].tolist()) == sorted(kept[28:56].tolist()) == list(range(12, 40))
+    resumed = list(epoch(data(40), 12, mix, seed=1, number=3, skip=2))
+    assert torch.equal(resumed[0].sample, epochs[3][2].sample)
+
+
+@pytest.mark.parametrize("forget", [0, 20])
+def test_a_share_of_one_set_alone_is_that_set(forget: int) -> None:
+    plain, shared = (list(epoch(data(20), forget, mix, 1, 0)) for mix in (Mix(8), Mix(8, 0.5)))
+    assert all(torch.equal(a.sample, b.sample) for a, b in zip(plain, shared, strict=True))
 
 
 def test_crop_and_flip_are_drawn_for_each_sample() -> None:

@@ -82,6 +82,31 @@ CASES: dict[str, tuple[Callable[[Path], None], tuple[str, ...], tuple[str, ...]]
     "weighting without a loss": (
         nothing, (*UNLEARN, "--method", "finetune", "--weighting", "falw"), ("finetune", "none"),
     ),
+    "weighting without a loss a sample": (
+        nothing,
+        (*UNLEARN, "--method", "boundary-expand", "--weighting", "satimp"),
+        ("boundary-expand", "satimp", "none"),
+    ),
+    "preset with another weighting": (
+        nothing,
+        (*UNLEARN, "--method", "falw-paper", "--weighting", "none"),
+        ("falw-paper", "random-label"),
+    ),
+    "preset with another stop": (
+        nothing, (*UNLEARN, "--method", "falw-paper", "--stop", "auto"), ("falw-paper", "stop"),
+    ),
+    "unknown hyperparameter": (
+        nothing, (*UNLEARN, "--set", "prior_shfit=2"), ("prior_shfit", "prior_shift"),
+    ),
+    "hyperparameter out of range": (
+        nothing, (*UNLEARN, "--set", "prior_shift=-2"), ("prior_shift", "-2"),
+    ),
+    "hyperparameter without a number": (
+        nothing, (*UNLEARN, "--set", "prior_shift"), ("NAME=NUMBER",),
+    ),
+    "text for a learning rate": (nothing, (*UNLEARN, "--lr", "fast"), ("--lr", "fast")),
+    "unknown way to stop": (nothing, (*UNLEARN, "--stop", "never"), ("--stop", "auto")),
+    "utility loss out of range": (nothing, (*UNLEARN, "--max-utility-loss", "101"), ("100",)),
     "unknown device": (nothing, (*UNLEARN, "--device", "gpu"), ("--device", "gpu")),
     "absent device": (nothing, (*UNLEARN, "--device", "cuda:77"), ("cuda:77", "cpu")),
     "unknown precision": (nothing, (*UNLEARN, "--precision", "fp8"), ("fp32", "bf16")),
@@ -144,7 +169,7 @@ CASES: dict[str, tuple[Callable[[Path], None], tuple[str, ...], tuple[str, ...]]
     "no such folder": (nothing, (*UNLEARN, "--out", "gone/out.safetensors"), ("gone",)),
     "one file twice": (nothing, (*UNLEARN, "--out", "a", "--report", "a"), ("--out", "--report")),
     "typo in the config": (
-        edit("falw.yaml", lambda b: b + b"unlaern: {epochs: 1}\n"), UNLEARN, ("line 6", "unlearn"),
+        edit("falw.yaml", lambda b: b + b"unlaern: {epochs: 1}\n"), UNLEARN, ("line 5", "unlearn"),
     ),
     "typo in a section": (
         write("falw.yaml", "arch: tiny-cnn\nunlearn:\n  epoch: 1\n"), UNLEARN, ("line 3", "epochs"),

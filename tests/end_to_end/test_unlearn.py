@@ -11,10 +11,12 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from falw_cli.audit.report import Report
+from falw_cli.unlearning.registry import METHODS
 from tests.conftest import COMMAND, clean_environment, run_falw
 from tests.data.pictures import make_folder
 
@@ -38,9 +40,12 @@ def test_nothing_more_is_needed_beside_a_falw_yaml(project: Path) -> None:
     assert report.inputs.forget_list is not None
     assert report.inputs.forget_list.sha256 == sha256(project / "ids.txt")
     assert report.forget.count == sum(report.forget.per_class.values()) == 240
-    assert report.run.stopped_because == "the configured 1 epochs are over"
-    assert len(report.weights) == 1
-    assert 0 <= report.weights[0].min < report.weights[0].max <= 2
+    assert "forget samples" in report.run.stopped_because
+    moments = [(one.step, one.distance) for one in report.run.curve]
+    assert moments[0][0] == 0
+    assert min(distance for _, distance in moments) < moments[0][1]
+    assert all(one.gap is None for one in report.run.curve)
+    assert {(w.min, w.max) for w in report.weights} == {(1, 1)}
     # Test and held-out are halves of the digits' second part, and never mix.
     assert report.inputs.heldout is not None
     assert report.inputs.test is not None
@@ -49,10 +54,54 @@ def test_nothing_more_is_needed_beside_a_falw_yaml(project: Path) -> None:
         said = json.loads(archive.metadata()["falw"])
     assert said["arch"] == "tiny-cnn"
     assert said["parent"] == sha256(project / "model.safetensors")
-    assert said["unlearned"]["weighting"] == "falw"
+    assert (said["unlearned"]["method"], said["unlearned"]["weighting"]) == ("match", "none")
     again = run_falw("evaluate", cwd=project)
     assert again.returncode == 0, again.stderr
     assert "test accuracy" in again.stdout
+
+
+def test_the_paper_preset_is_the_papers_algorithm(project: Path) -> None:
+    """Random labels, FaLW's weights, exact target, and a fixed end."""
+    preset = ("--method", "falw-paper", "--epochs", "2", "--lr", "0.003")
+    done = run_falw(*JOB, *preset, "--out", "preset.safetensors", cwd=project)
+    assert done.returncode == 0, done.stderr
+    report = Report.model_validate_json((project / "preset.audit.json").read_text())
+    assert report.run is not None
+    assert report.run.stopped_because == "the configured 2 epochs are over"
+    assert len(report.weights) == 2
+    assert 0 <= report.weights[0].min < report.weights[0].max <= 2
+    spelt = ("--method", "random-label", "--weighting", "falw", "--stop", "epochs", *preset[2:])
+    done = run_falw(*JOB, *spelt, "--out", "spelt.safetensors", cwd=project)
+    assert done.returncode == 0, done.stderr
+    one, other = (load_file(project / f"{name}.safetensors") for name in ("preset", "spelt"))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_lr_auto_probes_and_says_what_it_found(project: Path) -> None:
+    done = run_falw(*JOB, "--lr", "auto", "--epochs", "8", cwd=project)
+    assert done.returncode == 0, done.stderr
+    report = Report.model_validate_json((project / "model.unlearned.audit.json").read_text())
+    assert report.run is not None
+    assert len(report.run.probes) == 4
+    assert report.run.lr in [probe.lr for probe in report.run.probes]
+
+
+def test_trace_records_the_gap_along_the_run_and_changes_nothing(project: Path) -> None:
+    plain = (*JOB, "--reference", "retrain.safetensors", "--epochs", "4")
+    config = (project / "falw.yaml").read_text()
+    outputs = []
+    for name, more in (("plain", ""), ("traced", "unlearn: {trace: true}\n")):
+        (project / "falw.yaml").write_text(config + more)
+        done = run_falw(*plain, "--out", f"{name}.safetensors", cwd=project)
+        assert done.returncode == 0, done.stderr
+        outputs.append(load_file(project / f"{name}.safetensors"))
+    report = Report.model_validate_json((project / "traced.audit.json").read_text())
+    assert report.run is not None
+    assert report.metrics.after is not None
+    gaps = [moment.gap for moment in report.run.curve[1:]]
+    assert all(gap is not None for gap in gaps)
+    assert report.metrics.after.avg_gap in [pytest.approx(gap) for gap in gaps]
+    assert all(torch.equal(outputs[0][name], outputs[1][name]) for name in outputs[0])
 
 
 def test_a_shell_pipeline(project: Path) -> None:
@@ -115,7 +164,7 @@ def test_a_run_that_diverges_leaves_nothing(project: Path) -> None:
 
 
 def test_interrupted_and_resumed_is_the_same_checkpoint(project: Path) -> None:
-    long = (*JOB, "--epochs", "15", "--seed", "5", "--out")
+    long = (*JOB, "--epochs", "60", "--seed", "5", "--out")
     whole = run_falw(*long, "whole.safetensors", cwd=project)
     assert whole.returncode == 0, whole.stderr
     running = subprocess.Popen(
@@ -127,7 +176,7 @@ def test_interrupted_and_resumed_is_the_same_checkpoint(project: Path) -> None:
     state = project / "parts.safetensors.state"
     assert running.stderr is not None
     for line in running.stderr:  # said when the step loop begins
-        if b"random-label x falw:" in line:
+        if b"match x none:" in line:
             break
     time.sleep(0.3)
     running.send_signal(signal.SIGTERM)
@@ -173,7 +222,7 @@ def test_somebody_elses_checkpoint_on_somebodys_pictures(tmp_path: Path) -> None
     assert not any("3.png" in path.name for path in tmp_path.rglob("*.json"))
 
 
-@pytest.mark.parametrize("method", ["finetune", "gradient-ascent", "random-label"])
+@pytest.mark.parametrize("method", sorted(METHODS))
 @pytest.mark.slow
 def test_every_method_runs_with_its_defaults(project: Path, method: str) -> None:
     done = run_falw(*JOB, "--method", method, "--json", "-q", cwd=project)

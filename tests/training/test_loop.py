@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -64,10 +65,12 @@ def test_resumed_is_identical_to_the_bit(tmp_path: Path, optimizer: str) -> None
     recipe = RECIPE.model_copy(update={"optimizer": optimizer})
 
     class StopsAt(CrossEntropy):
-        def loss(self, network: Network, batch: Batch, images: Tensor, step: int) -> Tensor:
+        def backward(
+            self, network: Network, batch: Batch, images: Tensor, step: int, progress: float
+        ) -> Tensor:
             if step == 5:
                 interrupt.signal_number = signal.SIGTERM
-            return super().loss(network, batch, images, step)
+            return super().backward(network, batch, images, step, progress)
 
     whole, parts = network(), network()
     fit(whole, work(recipe), CrossEntropy(0.0), Silent(), Interrupt(), no_state(tmp_path))
@@ -81,6 +84,23 @@ def test_resumed_is_identical_to_the_bit(tmp_path: Path, optimizer: str) -> None
     fit(fresh, work(recipe), CrossEntropy(0.0), Silent(), Interrupt(), again)
     for name, tensor in whole.module.state_dict().items():
         assert torch.equal(tensor, fresh.module.state_dict()[name]), name
+
+
+def test_an_objective_may_end_the_run_and_says_why(tmp_path: Path) -> None:
+    class Enough(CrossEntropy):
+        def after_step(self, network: Network, done: int, total: int) -> str | None:
+            return f"{done} of {total} are enough" if done == 6 else None
+
+    outcome = fit(network(), work(), Enough(0.0), Silent(), Interrupt(), None)
+    assert (outcome.steps, outcome.epochs) == (6, 2)
+    assert outcome.stopped_because == "6 of 12 are enough"
+
+
+def test_a_probe_goes_through_the_schedule_in_a_share_of_the_steps() -> None:
+    whole = work()
+    probe = replace(whole, share_of_run=0.25)
+    assert (whole.steps, probe.steps) == (12, 3)
+    assert fit(network(), probe, CrossEntropy(0.0), Silent(), Interrupt(), None).steps == 3
 
 
 def test_a_state_of_another_run_is_refused(tmp_path: Path) -> None:
@@ -99,8 +119,10 @@ def test_a_state_of_another_run_is_refused(tmp_path: Path) -> None:
 
 def test_a_diverged_run_ends_with_exit_code_3(tmp_path: Path) -> None:
     class Diverges(CrossEntropy):
-        def loss(self, network: Network, batch: Batch, images: Tensor, step: int) -> Tensor:
-            return super().loss(network, batch, images, step) * float("inf")
+        def backward(
+            self, network: Network, batch: Batch, images: Tensor, step: int, progress: float
+        ) -> Tensor:
+            return super().backward(network, batch, images, step, progress) * float("inf")
 
     with pytest.raises(RunError, match="diverged") as caught:
         fit(network(), work(), Diverges(0.0), Silent(), Interrupt(), no_state(tmp_path))

@@ -12,11 +12,12 @@ from falw_cli.architectures import tiny_cnn
 from falw_cli.config import Preprocessing
 from falw_cli.data.batches import Batch, Resident
 from falw_cli.network import Network, make_fabric
+from falw_cli.unlearning.interfaces import Seen, Settings, Start
 from falw_cli.unlearning.methods.gradient_ascent import GradientAscent
 from falw_cli.unlearning.methods.random_label import RandomLabel
 from falw_cli.unlearning.objective import Unlearning
 from falw_cli.unlearning.target import measure, true_class_probability
-from falw_cli.unlearning.weighting.falw import FalwWeighting
+from falw_cli.unlearning.weighting.falw import FalwSettings, FalwWeighting
 from falw_cli.unlearning.weighting.none import NoWeighting
 
 CLASSES = 3
@@ -41,44 +42,56 @@ def batch() -> Batch:
     """Forget samples 5, 0, 6, then five retain samples."""
     sample = torch.tensor([5, 0, 6, 7, 8, 9, 10, 11])
     labels = torch.cat([LABEL[sample[:3]], torch.tensor([0, 1, 2, 0, 1])])
-    return Batch(sample, pixels(8, 1), labels, 3)
+    return Batch(sample, pixels(8, 1), labels, 3, 7)
 
 
 GUIDE = Resident(pixels(30, 2), torch.arange(30) % 3)
 METHODS = [RandomLabel, GradientAscent]
 
 
+def start(network: Network) -> Start:
+    """Seven forget samples, and five that are kept."""
+    retain = Resident(pixels(5, 4), torch.tensor([0, 1, 2, 0, 1]))
+    draws = torch.Generator().manual_seed(3)
+    return Start(network, Resident(pixels(7, 5), LABEL), retain, GUIDE, draws, 0.1)
+
+
+def seen(given: Batch, images: torch.Tensor, logits: torch.Tensor) -> Seen:
+    """The forget samples of a batch."""
+    return Seen(logits[:3], given.sample[:3], given.labels[:3], images[:3])
+
+
 @pytest.mark.parametrize("kind", METHODS)
 def test_none_equals_the_plain_method_to_the_bit(
     network: Network, kind: type[RandomLabel | GradientAscent]
 ) -> None:
-    method = kind(LABEL, CLASSES, torch.Generator().manual_seed(3))
-    objective = Unlearning(method, NoWeighting(COUNTS, CLASSES, 0.15), GUIDE, 1)
+    method = kind(start(network), Settings())
+    objective = Unlearning(method, NoWeighting(COUNTS, CLASSES, Settings()), GUIDE, 1)
     given = batch()
     images = network.inputs(given.pixels)
     logits = network.module(images)
-    forget = method.forget_loss(logits[:3], given.sample[:3])
+    forget = method.forget_loss(seen(given, images, logits))
     retain = F.cross_entropy(logits[3:], given.labels[3:], reduction="none")
     assert torch.equal(
-        objective.loss(network, given, images, 0), torch.cat([forget, retain]).mean()
+        objective.backward(network, given, images, 0, 0.0), torch.cat([forget, retain]).mean()
     )
 
 
 def test_random_label_x_none_is_cross_entropy_against_mixed_targets(network: Network) -> None:
     """The textbook form: replace the labels of the forget samples, and take the mean."""
-    method = RandomLabel(LABEL, CLASSES, torch.Generator().manual_seed(3))
-    objective = Unlearning(method, NoWeighting(COUNTS, CLASSES, 0.15), GUIDE, 1)
+    method = RandomLabel(start(network), Settings())
+    objective = Unlearning(method, NoWeighting(COUNTS, CLASSES, Settings()), GUIDE, 1)
     given = batch()
     images = network.inputs(given.pixels)
     targets = torch.cat([method.drawn[given.sample[:3]], given.labels[3:]])
     plain = F.cross_entropy(network.module(images), targets)
-    torch.testing.assert_close(objective.loss(network, given, images, 0), plain)
+    torch.testing.assert_close(objective.backward(network, given, images, 0, 0.0), plain)
 
 
 def test_falw_is_equation_4(network: Network) -> None:
     """Weights by hand from an eval pass over guides and forget samples before the step."""
-    method = RandomLabel(LABEL, CLASSES, torch.Generator().manual_seed(3))
-    weighting = FalwWeighting(COUNTS, CLASSES, 0.15)
+    method = RandomLabel(start(network), Settings())
+    weighting = FalwWeighting(COUNTS, CLASSES, FalwSettings())
     objective = Unlearning(method, weighting, GUIDE, 1)
     given = batch()
     before = deepcopy(network)  # a pass in train mode moves BatchNorm's running statistics
@@ -88,10 +101,10 @@ def test_falw_is_equation_4(network: Network) -> None:
     assert weight.unique().numel() == 3
     images = network.inputs(given.pixels)
     logits = network.module(images)
-    forget = weight * method.forget_loss(logits[:3], given.sample[:3])
+    forget = weight * method.forget_loss(seen(given, images, logits))
     retain = F.cross_entropy(logits[3:], given.labels[3:], reduction="none")
     expected = torch.cat([forget, retain]).mean()
-    torch.testing.assert_close(objective.loss(before, given, images, 0), expected)
+    torch.testing.assert_close(objective.backward(before, given, images, 0, 0.0), expected)
     objective.end_epoch()
     torch.testing.assert_close(
         objective.epochs[0], torch.stack([weight.min(), weight.mean(), weight.max()])
@@ -110,37 +123,37 @@ def test_target_every(
         return measure(logits, label)
 
     monkeypatch.setattr("falw_cli.unlearning.objective.measure", count)
-    method = RandomLabel(LABEL, CLASSES, torch.Generator().manual_seed(3))
-    objective = Unlearning(method, FalwWeighting(COUNTS, CLASSES, 0.15), GUIDE, every)
+    method = RandomLabel(start(network), Settings())
+    objective = Unlearning(method, FalwWeighting(COUNTS, CLASSES, FalwSettings()), GUIDE, every)
     for step in range(6):
-        objective.loss(network, batch(), network.inputs(batch().pixels), step)
+        objective.backward(network, batch(), network.inputs(batch().pixels), step, 0.0)
     assert seen == [30] * estimates
 
 
 def test_a_batch_without_forget_samples_has_the_plain_loss(network: Network) -> None:
-    method = RandomLabel(LABEL, CLASSES, torch.Generator().manual_seed(3))
-    objective = Unlearning(method, FalwWeighting(COUNTS, CLASSES, 0.15), GUIDE, 1)
+    method = RandomLabel(start(network), Settings())
+    objective = Unlearning(method, FalwWeighting(COUNTS, CLASSES, FalwSettings()), GUIDE, 1)
     whole = batch()
-    given = Batch(whole.sample[3:], whole.pixels[3:], whole.labels[3:], 0)
+    given = Batch(whole.sample[3:], whole.pixels[3:], whole.labels[3:], 0, 7)
     images = network.inputs(given.pixels)
     plain = F.cross_entropy(network.module(images), given.labels)
-    torch.testing.assert_close(objective.loss(network, given, images, 0), plain)
+    torch.testing.assert_close(objective.backward(network, given, images, 0, 0.0), plain)
 
 
 def test_the_weight_carries_no_gradient(network: Network) -> None:
     """The gradient is that of the loss with the weights taken as constants."""
-    method = RandomLabel(LABEL, CLASSES, torch.Generator().manual_seed(3))
-    objective = Unlearning(method, FalwWeighting(COUNTS, CLASSES, 0.15), GUIDE, 1)
+    method = RandomLabel(start(network), Settings())
+    objective = Unlearning(method, FalwWeighting(COUNTS, CLASSES, FalwSettings()), GUIDE, 1)
     given, images = batch(), network.inputs(batch().pixels)
     before = deepcopy(network)  # a pass in train mode moves BatchNorm's running statistics
     constants = objective._weigh(network, given, 0)
     assert constants is not None
     assert not constants.requires_grad
     logits = network.module(images)
-    forget = constants * method.forget_loss(logits[:3], given.sample[:3])
+    forget = constants * method.forget_loss(seen(given, images, logits))
     retain = F.cross_entropy(logits[3:], given.labels[3:], reduction="none")
     torch.cat([forget, retain]).mean().backward()
     expected = [p.grad.clone() for p in network.module.parameters() if p.grad is not None]
-    objective.loss(before, given, images, 1).backward()
+    objective.backward(before, given, images, 1, 0.0)
     for mine, theirs in zip(before.module.parameters(), expected, strict=True):
         torch.testing.assert_close(mine.grad, theirs)

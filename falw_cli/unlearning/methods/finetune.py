@@ -6,25 +6,15 @@ Sunshine of the Spotless Net" (CVPR 2020).
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
-
-import torch
-from torch import Tensor
+from falw_cli.unlearning.interfaces import Method
 
 
-class Finetune:
+class Finetune(Method):
     """Cross-entropy on the retain set alone; there is no forget loss to weight."""
 
     uses_forget = False
-    uses_retain = True
-    defaults: ClassVar[dict[str, Any]] = {"lr": 0.1, "epochs": 5}
-
-    def __init__(self, label: Tensor, num_classes: int, generator: torch.Generator) -> None:
-        """See `Method`."""
-
-    def forget_loss(self, logits: Tensor, position: Tensor) -> Tensor:
-        """Never weighted or summed: [0] losses for the [0, C] logits that it is given."""
-        return logits.new_zeros(len(logits))
+    weightable = False
+    defaults = {"lr": 0.1, "epochs": 5}
 
 
 method = Finetune

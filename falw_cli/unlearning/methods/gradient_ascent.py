@@ -5,27 +5,21 @@ Thudi et al., "Unrolling SGD: Understanding Factors Influencing Machine Unlearni
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
-
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from falw_cli.unlearning.interfaces import Method, Seen
 
-class GradientAscent:
+
+class GradientAscent(Method):
     """Minus the cross-entropy against the true label; retain samples take no part, as published."""
 
-    uses_forget = True
     uses_retain = False
-    defaults: ClassVar[dict[str, Any]] = {"lr": 3e-4, "epochs": 5}
+    defaults = {"lr": 3e-4, "epochs": 5}
 
-    def __init__(self, label: Tensor, num_classes: int, generator: torch.Generator) -> None:
-        """See `Method`."""
-        self.label = label
-
-    def forget_loss(self, logits: Tensor, position: Tensor) -> Tensor:
-        """Minus cross-entropy: logits [n, C], position [n] -> [n]."""
-        return -F.cross_entropy(logits, self.label[position], reduction="none")
+    def forget_loss(self, seen: Seen) -> Tensor:
+        """Minus cross-entropy, [n]."""
+        return -F.cross_entropy(seen.logits, seen.label, reduction="none")
 
 
 method = GradientAscent

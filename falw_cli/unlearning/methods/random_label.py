@@ -6,32 +6,31 @@ Algorithm 1.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from falw_cli.unlearning.interfaces import Method, Seen, Settings, Start
 
-class RandomLabel:
+
+class RandomLabel(Method):
     """Cross-entropy against a label drawn once for each forget sample, never the true one.
 
     Drawing from the other C - 1 classes alone is our reading: a true label among the random ones
     would teach what is to be forgotten.
     """
 
-    uses_forget = True
-    uses_retain = True
-    defaults: ClassVar[dict[str, Any]] = {"lr": 0.01, "epochs": 1}
+    defaults = {"lr": 0.01, "epochs": 1}
 
-    def __init__(self, label: Tensor, num_classes: int, generator: torch.Generator) -> None:
+    def __init__(self, start: Start, settings: Settings) -> None:
         """See `Method`. `drawn` holds the random label of each forget sample, int64 [N_f]."""
-        shift = torch.randint(1, num_classes, label.shape, generator=generator)
-        self.drawn = (label + shift.to(label.device)) % num_classes
+        label = start.forget.labels
+        shift = torch.randint(1, start.num_classes, label.shape, generator=start.generator)
+        self.drawn = (label + shift.to(label.device)) % start.num_classes
 
-    def forget_loss(self, logits: Tensor, position: Tensor) -> Tensor:
-        """Cross-entropy against the drawn labels: logits [n, C], position [n] -> [n]."""
-        return F.cross_entropy(logits, self.drawn[position], reduction="none")
+    def forget_loss(self, seen: Seen) -> Tensor:
+        """Cross-entropy against the drawn labels, [n]."""
+        return F.cross_entropy(seen.logits, self.drawn[seen.position], reduction="none")
 
 
 method = RandomLabel

@@ -6,8 +6,10 @@ Equations 2 and 3 of FaLW (ICLR 2026, arXiv 2601.18650).
 from __future__ import annotations
 
 import torch
+from pydantic import NonNegativeFloat
 from torch import Tensor
 
+from falw_cli.unlearning.interfaces import Settings
 from falw_cli.unlearning.target import Target
 
 
@@ -63,14 +65,22 @@ def forgetting_aware_weight(
     return torch.where(known, weight, 1.0)
 
 
+class FalwSettings(Settings):
+    """Hyperparameters of `falw`."""
+
+    tau: NonNegativeFloat = 0.15
+    """Strength of the balance factor, equation 2; the paper uses 0.1 to 0.2."""
+
+
 class FalwWeighting:
     """The weighting `falw`: equations 2 and 3 against the target distribution of the moment."""
 
-    needs_target = True
+    needs = "target"
+    settings_type = FalwSettings
 
-    def __init__(self, counts: Tensor, num_classes: int, tau: float) -> None:
-        """Args: counts, forget samples of each class [C]; num_classes, C; tau as in equation 2."""
-        self.balance = balance_factor(counts, num_classes, tau)
+    def __init__(self, counts: Tensor, num_classes: int, settings: FalwSettings) -> None:
+        """Args: counts, forget samples of each class [C]; num_classes, C."""
+        self.balance = balance_factor(counts, num_classes, settings.tau)
 
     def weight(self, prob: Tensor, label: Tensor, target: Target) -> Tensor:
         """Weights [N] of forget samples with true-class probability `prob` and class `label`."""

@@ -5,15 +5,17 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from falw_cli.unlearning.interfaces import Settings
 from falw_cli.unlearning.target import Target
 
 
 class NoWeighting:
     """The weighting `none`: 1 for every sample."""
 
-    needs_target = False
+    needs = "nothing"
+    settings_type = Settings
 
-    def __init__(self, counts: Tensor, num_classes: int, tau: float) -> None:
+    def __init__(self, counts: Tensor, num_classes: int, settings: Settings) -> None:
         """Nothing to prepare."""
 
     def weight(self, prob: Tensor, label: Tensor, target: Target) -> Tensor:

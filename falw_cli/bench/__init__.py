@@ -1,0 +1,1 @@
+"""Bench: a grid of cells -> models by digest -> reports -> tables and plots."""

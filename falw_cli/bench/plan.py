@@ -1,0 +1,227 @@
+"""What a bench is to measure: its config, checked before anything is trained, and its cells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import Field, ValidationError, field_validator
+
+from falw_cli import architectures
+from falw_cli.config import (
+    Config,
+    Positive,
+    Preprocessing,
+    Range,
+    Recipe,
+    Section,
+)
+from falw_cli.config_file import explain, parse_yaml, relative_to
+from falw_cli.errors import RequestError
+from falw_cli.unlearning.registry import load_method
+from falw_cli.unlearning.settle import with_method_defaults
+
+Ratio = Annotated[float, Field(gt=0, lt=1)]
+Gamma = Annotated[float, Field(ge=0, le=100)]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+
+
+class Dataset(Section):
+    """Where the samples are, and how nets are trained on them."""
+
+    data: str
+    heldout: str
+    test: str | None = None
+    per_class: dict[Literal["data", "heldout", "test"], Range] = {}
+    classes: tuple[str, ...] | None = None
+    preprocessing: Preprocessing = Preprocessing()
+    train: Recipe = Recipe()
+
+
+class Entries(Section):
+    """Methods and weightings to measure, each with each, under the same settings."""
+
+    methods: Annotated[tuple[str, ...], Field(min_length=1)]
+    weightings: tuple[str, ...] = ()
+    """None: each method's own."""
+    name: str | None = None
+    """In tables, instead of `method x weighting`."""
+    unlearn: dict[str, Any] = {}
+    """Settings of the section `unlearn` of falw.yaml."""
+    search: bool = True
+    """Is the learning rate searched? Otherwise it is the method's, or that in `unlearn`."""
+    ratios: tuple[Ratio, ...] | None = None
+    """Only these of the bench's ratios."""
+    gammas: tuple[Gamma, ...] | None = None
+    """Only these of the bench's gammas."""
+
+
+class Search(Section):
+    """How learning rates are found, on a seed that is not scored."""
+
+    rule: Literal["reference", "reference-free"] = "reference"
+    """reference: the smallest Avg. Gap to Retrain, as papers do. reference-free: --lr auto in each
+    run, as users must."""
+    seed: Seed = 0
+    ratio: Ratio = 0.1
+    gamma: Gamma = 1.0
+    factors: Annotated[tuple[Positive, ...], Field(min_length=1)] = (0.1, 0.3, 1.0, 3.0)
+    """Of the method's own learning rate."""
+
+
+class Bench(Section):
+    """A grid: datasets x architectures x ratios x gammas x entries x seeds."""
+
+    datasets: Annotated[dict[str, Dataset], Field(min_length=1)]
+    archs: Annotated[tuple[str, ...], Field(min_length=1)]
+    ratios: Annotated[tuple[Ratio, ...], Field(min_length=1)]
+    gammas: Annotated[tuple[Gamma, ...], Field(min_length=1)]
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1)]
+    references: Annotated[int, Field(ge=2)] = 2
+    """Retrain models of each list: two and more give the noise floor."""
+    entries: Annotated[tuple[Entries, ...], Field(min_length=1)]
+    search: Search = Search()
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda)$")] = "auto"
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+
+    @field_validator("seeds", "ratios", "gammas", "archs")
+    @classmethod
+    def _each_once(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
+        if len(set(values)) < len(values):
+            raise ValueError("a value stands there twice")
+        return values
+
+
+@dataclass(frozen=True)
+class Lot:
+    """A forget list of the bench, and the nets that belong to it."""
+
+    dataset: str
+    arch: str
+    ratio: float
+    gamma: float
+    seed: int
+
+    def __str__(self) -> str:
+        share = f"{100 * self.ratio:g} %, gamma {self.gamma:g}"
+        return f"{self.dataset}, {self.arch}, {share}, seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A row of the tables: a method, a weighting and settings; `unlearn` is settled."""
+
+    label: str
+    config: Config = field(hash=False, compare=False)
+    search: bool = field(compare=False)
+    ratios: tuple[float, ...] | None = field(compare=False)
+    gammas: tuple[float, ...] | None = field(compare=False)
+
+    @property
+    def method(self) -> str:
+        """The base method's name."""
+        return self.config.unlearn.method
+
+    @property
+    def weighting(self) -> str:
+        """The weighting's name."""
+        return self.config.unlearn.weighting or "none"
+
+    def rates(self, search: Search) -> tuple[float, ...]:
+        """Learning rates to search."""
+        own = float(load_method(self.method).defaults["lr"])
+        return tuple(own * factor for factor in search.factors)
+
+    def wants(self, lot: Lot) -> bool:
+        """Is it measured on this list?"""
+        return (self.ratios is None or lot.ratio in self.ratios) and (
+            self.gammas is None or lot.gamma in self.gammas
+        )
+
+
+def read(file: Path) -> Bench:
+    """Read a bench config, paths in it meant from where it lies.
+
+    Raises:
+        RequestError: it cannot be read, a key is unknown, a value is out of range.
+    """
+    content, lines = parse_yaml(file)
+    if isinstance(content.get("datasets"), dict):
+        content["datasets"] = {
+            name: relative_to(file.parent, one) if isinstance(one, dict) else one
+            for name, one in content["datasets"].items()
+        }
+    try:
+        return Bench.model_validate(content)
+    except ValidationError as error:
+        raise explain(error, file, lines, Bench) from error
+
+
+def entries(bench: Bench) -> list[Entry]:
+    """The rows that a bench measures.
+
+    Raises:
+        RequestError: a cell that cannot be: named before anything is trained.
+    """
+    found: list[Entry] = []
+    for block in bench.entries:
+        for method, weighting in product(block.methods, block.weightings or (None,)):
+            asked = {**block.unlearn, "method": method, "weighting": weighting}
+            if block.search and bench.search.rule == "reference-free":
+                asked.setdefault("lr", "auto")
+            config = _settled(bench, {k: v for k, v in asked.items() if v is not None})
+            recipe = config.unlearn
+            label = block.name or f"{method} x {recipe.weighting}"
+            if any(entry.label == label for entry in found):
+                raise RequestError(
+                    f"two entries of the bench are called {label!r}", "give one of them a `name`"
+                )
+            search = block.search and bench.search.rule == "reference" and recipe.lr != "auto"
+            found.append(Entry(label, config, search, block.ratios, block.gammas))
+    for arch in bench.archs:
+        architectures.builder(architectures.canonical(arch))
+    return found
+
+
+def _settled(bench: Bench, unlearn: dict[str, Any]) -> Config:
+    dataset = next(iter(bench.datasets.values()))
+    try:
+        base = {"device": bench.device, "precision": bench.precision, "unlearn": unlearn}
+        config = Config.model_validate(base)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"][:2])
+        raise RequestError(
+            f"entry {unlearn['method']}: {where}: {first['msg']}", "mend the entry of the bench"
+        ) from error
+    # What a trained checkpoint's metadata would say.
+    recipe = dataset.train.model_dump()
+    kept = {key: recipe[key] for key in ("optimizer", "momentum", "weight_decay", "crop", "flip")}
+    return with_method_defaults(config.over({"unlearn": kept}))
+
+
+def lots(bench: Bench, seeds: tuple[int, ...]) -> Iterator[Lot]:
+    """The forget lists that are scored."""
+    grid = product(bench.datasets, bench.archs, bench.ratios, bench.gammas, seeds)
+    for dataset, arch, ratio, gamma, seed in grid:
+        yield Lot(dataset, arch, ratio, gamma, seed)
+
+
+def search_lots(bench: Bench) -> Iterator[Lot]:
+    """The forget lists that learning rates are searched on: of a seed that is not scored."""
+    if bench.search.seed in bench.seeds:
+        raise RequestError(
+            f"search.seed {bench.search.seed} is one of the scored seeds", "take another one"
+        )
+    search = bench.search
+    for dataset, arch in product(bench.datasets, bench.archs):
+        yield Lot(dataset, arch, search.ratio, search.gamma, search.seed)
+
+
+def dump(bench: Bench) -> str:
+    """The bench as YAML, for the record."""
+    return yaml.safe_dump(bench.model_dump(mode="json", exclude_defaults=True), sort_keys=False)

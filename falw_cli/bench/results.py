@@ -1,0 +1,254 @@
+"""The figures of a bench: rows over seeds, as CSV, JSON and Markdown."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from falw_cli import __version__
+from falw_cli.bench.grid import Grid
+from falw_cli.bench.plan import Bench, Entry, Lot
+from falw_cli.checkpoint import write_all
+
+ORIGINAL, RETRAIN = "original", "Retrain"
+FIGURES = {
+    "forget_accuracy": "FA", "retain_accuracy": "RA", "test_accuracy": "TA",
+    "mia_efficacy": "MIA", "avg_gap": "Avg. Gap",
+}  # fmt: skip
+GROUPS = ("head", "mid", "tail")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A net on a list: a scored cell, the original, or Retrain (whose gap is the noise floor)."""
+
+    dataset: str
+    arch: str
+    ratio: float
+    gamma: float
+    seed: int
+    entry: str
+    method: str
+    weighting: str
+    lr: float | None
+    forget_accuracy: float
+    retain_accuracy: float
+    test_accuracy: float
+    mia_efficacy: float
+    avg_gap: float | None
+    head: float | None
+    mid: float | None
+    tail: float | None
+    steps: int | None
+    time_share: float | None
+    """Run time as a share of a Retrain's, percent."""
+    stopped_because: str
+    curve: tuple[tuple[int, float, float | None], ...] = ()
+    """(step, distance, Avg. Gap) along the run."""
+
+    @property
+    def setting(self) -> tuple[str, str, float, float]:
+        """What it is compared within."""
+        return self.dataset, self.arch, self.ratio, self.gamma
+
+
+def collect(
+    grid: Grid, lots: Sequence[Lot], entries: Sequence[Entry], rates: dict[Any, float]
+) -> list[Row]:
+    """A row for each original, Retrain and cell that is there."""
+    rows = []
+    for lot in lots:
+        reports = {}
+        for entry in entries:
+            if entry.wants(lot):
+                job = grid.cell(lot, entry, rates.get((lot.dataset, lot.arch, entry.label)))
+                report = grid.store.load("cells", job.name, ".audit.json")
+                if report is not None:
+                    reports[entry] = report
+        trained = [grid.store.load("models", job.name) for job in grid.references(lot)]
+        seconds = statistics.mean(one["seconds"] for one in trained if one)
+        for number, (entry, report) in enumerate(reports.items()):
+            if not number:
+                rows += _yardsticks(lot, report["metrics"])
+            rows.append(_cell(lot, entry, report, seconds))
+    return rows
+
+
+def _yardsticks(lot: Lot, metrics: dict[str, Any]) -> list[Row]:
+    floor = metrics["noise_floor"]
+    return [
+        _row(lot, ORIGINAL, metrics["before"]),
+        _row(lot, RETRAIN, {**metrics["reference"], "avg_gap": floor}),
+    ]
+
+
+def _cell(lot: Lot, entry: Entry, report: dict[str, Any], seconds: float) -> Row:
+    run = report["run"]
+    return _row(
+        lot,
+        entry.label,
+        report["metrics"]["after"],
+        method=entry.method,
+        weighting=entry.weighting,
+        lr=run["lr"],
+        steps=run["steps"],
+        time_share=100 * run["seconds"] / seconds,
+        stopped_because=run["stopped_because"],
+        curve=tuple((one["step"], one["distance"], one["gap"]) for one in run["curve"]),
+    )
+
+
+def _row(lot: Lot, entry: str, metrics: dict[str, Any], **more: Any) -> Row:
+    blank = {
+        "method": "", "weighting": "", "lr": None, "steps": None, "time_share": None,
+        "stopped_because": "",
+    }  # fmt: skip
+    return Row(
+        **asdict(lot),
+        entry=entry,
+        **{key: metrics[key] for key in FIGURES},
+        **{part: metrics["groups"][part]["deviation"] for part in GROUPS},
+        **{**blank, **more},
+    )
+
+
+def write(folder: Path, bench: Bench, rows: Sequence[Row]) -> None:
+    """results.csv, results.json and results.md."""
+    stream = io.StringIO()
+    names = [name for name in Row.__dataclass_fields__ if name != "curve"]
+    table = csv.DictWriter(stream, names, extrasaction="ignore", lineterminator="\n")
+    table.writeheader()
+    table.writerows(asdict(row) for row in rows)
+    whole = {"tool": f"falw {__version__}", "rows": [asdict(row) for row in rows]}
+    write_all(
+        {
+            folder / "results.csv": stream.getvalue().encode(),
+            folder / "results.json": json.dumps(whole, indent=1).encode(),
+            folder / "results.md": "\n".join(markdown(bench, rows)).encode(),
+        }
+    )
+
+
+def markdown(bench: Bench, rows: Sequence[Row]) -> list[str]:
+    """The tables: one a setting, then FaLW against the plain method."""
+    lines = [
+        "# Bench", "",
+        f"falw {__version__}; {len(bench.seeds)} scored seeds, mean ± standard deviation; percent. "
+        f"{_rule(bench)} Avg. Gap to the mean of {bench.references} Retrain models; Retrain's row "
+        "gives the noise floor, the gap between two of them. Head, mid and tail: forget accuracy "
+        "minus Retrain's. Time: share of one Retrain's. A star marks a gap within the noise floor "
+        "of the smallest one.", "",
+    ]  # fmt: skip
+    for setting in dict.fromkeys(row.setting for row in rows):
+        lines += _setting(setting, [row for row in rows if row.setting == setting])
+    return [*lines, *versus(rows)]
+
+
+def _rule(bench: Bench) -> str:
+    search = bench.search
+    if search.rule == "reference-free":
+        return "Learning rates by `--lr auto`, without a Retrain model."
+    return (
+        f"Learning rates by the smallest gap on seed {search.seed} (ratio {search.ratio:g}, gamma "
+        f"{search.gamma:g}), which is not scored, unless an entry has its own."
+    )
+
+
+def _setting(setting: tuple[str, str, float, float], rows: Sequence[Row]) -> list[str]:
+    dataset, arch, ratio, gamma = setting
+    columns = [*FIGURES.values(), *GROUPS, "time"]
+    lines = [
+        f"## {dataset}, {arch}, {100 * ratio:g} %, gamma {gamma:g}", "",
+        f"| entry | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|",
+    ]  # fmt: skip
+    floor = mean(row.avg_gap for row in rows if row.entry == RETRAIN) or 0.0
+    gaps = {name: mean(r.avg_gap for r in rows if r.entry == name) for name in _names(rows)}
+    known = {n: gap for n, gap in gaps.items() if gap is not None and n not in (ORIGINAL, RETRAIN)}
+    least = min(known.values(), default=0.0)
+    for name in sorted(gaps, key=lambda n: (n == RETRAIN, gaps[n] if gaps[n] is not None else 1e9)):
+        mine = [row for row in rows if row.entry == name]
+        cells = [spread(getattr(row, key) for row in mine) for key in (*FIGURES, *GROUPS)]
+        if name in known and known[name] <= least + floor:
+            cells[len(FIGURES) - 1] += " *"
+        lines.append(f"| {name} | {' | '.join(cells)} | {spread(r.time_share for r in mine)} |")
+    return [*lines, ""]
+
+
+def versus(rows: Sequence[Row], one: str = "falw", other: str = "none") -> list[str]:
+    """A weighting against another on every method that has both: paired differences of Avg. Gap."""
+    lines = [
+        f"## {one} against {other}", "",
+        f"Avg. Gap of `{one}` minus that of `{other}` on the same lists, mean ± standard deviation "
+        "over lists and seeds: below 0, it helps. A tilde marks a difference within the noise "
+        "floor.", "",
+    ]  # fmt: skip
+    settings = sorted({(row.ratio, row.gamma) for row in rows})
+    names = [f"{100 * ratio:g} %, gamma {gamma:g}" for ratio, gamma in settings]
+    lines += [
+        f"| method | {' | '.join(names)} | all | tail, all |",
+        "|---" * (len(names) + 3) + "|",
+    ]
+    methods = dict.fromkeys(row.method for row in rows if row.weighting == one)
+    floors = [row.avg_gap for row in rows if row.entry == RETRAIN and row.avg_gap is not None]
+    floor = statistics.mean(floors) if floors else 0.0
+    for method in methods:
+        pairs = _pairs(rows, method, one, other)
+        if pairs:
+            cells = [
+                _shift([p for p in pairs if (p[0].ratio, p[0].gamma) == s], floor) for s in settings
+            ]
+            tail = spread(_tail(a) - _tail(b) for a, b in pairs)
+            lines.append(f"| {method} | {' | '.join(cells)} | {_shift(pairs, floor)} | {tail} |")
+    return [*lines, ""] if methods else []
+
+
+def _tail(row: Row) -> float:
+    return abs(row.tail or 0.0)
+
+
+def _pairs(rows: Sequence[Row], method: str, one: str, other: str) -> list[tuple[Row, Row]]:
+    mine = {
+        (row.setting, row.seed, row.weighting): row
+        for row in rows
+        if row.entry == f"{method} x {row.weighting}"
+    }
+    return [
+        (row, mine[setting, seed, other])
+        for (setting, seed, weighting), row in mine.items()
+        if weighting == one and (setting, seed, other) in mine
+    ]
+
+
+def _shift(pairs: Sequence[tuple[Row, Row]], floor: float) -> str:
+    differences = [
+        a.avg_gap - b.avg_gap for a, b in pairs if a.avg_gap is not None and b.avg_gap is not None
+    ]
+    if not differences:
+        return "–"
+    near = "~" if abs(statistics.mean(differences)) <= floor else ""
+    return near + spread(differences)
+
+
+def _names(rows: Sequence[Row]) -> list[str]:
+    return list(dict.fromkeys(row.entry for row in rows))
+
+
+def mean(values: Iterable[float | None]) -> float | None:
+    """Mean of what is known."""
+    known = [value for value in values if value is not None]
+    return statistics.mean(known) if known else None
+
+
+def spread(values: Iterable[float | None]) -> str:
+    """Mean ± standard deviation of what is known."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return "–"
+    deviation = f" ± {statistics.stdev(known):.2f}" if len(known) > 1 else ""
+    return f"{statistics.mean(known):.2f}{deviation}"

@@ -1,0 +1,111 @@
+"""Config files: YAML with its line numbers, the paths in it, and what is wrong in plain words."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from falw_cli.errors import RequestError, nearest
+
+FILE_LIMIT = 1 << 20
+"""Bytes that a config may have: it comes from anyone."""
+PATHS = ("model", "forget", "without")
+SPECS = ("data", "heldout", "test")
+Lines = dict[tuple[str, ...], int]
+"""(key path) -> line, from 1, of the keys in the first levels of a YAML document."""
+
+
+def parse_yaml(file: Path) -> tuple[dict[str, Any], Lines]:
+    """A config file's content, unchecked, and the line of each key.
+
+    Raises:
+        RequestError: it cannot be read, or is not a mapping in YAML.
+    """
+    try:
+        if file.stat().st_size > FILE_LIMIT:
+            raise RequestError(f"{file} is larger than 1 MiB", "a config is a few lines of YAML")
+        text = file.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise RequestError(
+            f"config {file} cannot be read: {error.strerror}", "check the path after --config"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise RequestError(f"config {file} is not UTF-8 text", "save it as UTF-8") from error
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        content = yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" line {mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or "not YAML"
+        raise RequestError(f"{file}{line}: {problem}", "mend the YAML there") from error
+    if content is None:
+        return {}, {}
+    if not isinstance(content, dict):
+        raise RequestError(f"{file} holds no settings", "write lines such as `arch: tiny-cnn`")
+    return content, dict(_key_lines(node))
+
+
+def _key_lines(
+    node: yaml.Node | None, prefix: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], int]]:
+    """(key path, line from 1) of every key in the first two levels of a YAML document."""
+    if not isinstance(node, yaml.MappingNode) or len(prefix) > 1:
+        return
+    for key, value in node.value:
+        path = (*prefix, str(key.value))
+        yield path, key.start_mark.line + 1
+        yield from _key_lines(value, path)
+
+
+def relative_to(folder: Path, content: dict[str, Any]) -> dict[str, Any]:
+    """Paths in a file are meant from where the file lies."""
+    moved = dict(content)
+    for key in PATHS:
+        if isinstance(moved.get(key), str) and moved[key] != "-":
+            moved[key] = os.path.join(folder, moved[key])  # noqa: PTH118 (keeps absolute ones)
+    for key in SPECS:
+        if isinstance(moved.get(key), str):
+            kind, colon, location = moved[key].partition(":")
+            if colon and location and not location.startswith("#"):
+                moved[key] = f"{kind}:{os.path.join(folder, location)}"  # noqa: PTH118
+    if "reference" in moved:
+        moved["reference"] = [os.path.join(folder, r) for r in moved["reference"]]  # noqa: PTH118
+    return moved
+
+
+def explain(
+    error: ValidationError, file: Path | None, lines: Mapping[tuple[str, ...], int], root: Any
+) -> RequestError:
+    """The first thing that pydantic found, with the file's line or the flag's name.
+
+    Args: root, the model that was validated.
+    """
+    first = error.errors(include_url=False)[0]
+    path = tuple(str(part) for part in first["loc"])
+    known = next((path[:n] for n in (3, 2, 1) if path[:n] in lines), path[:1])
+    model = _section(root, path)
+    key = path[1] if len(path) > 1 and model is not root else path[0] if path else ""
+    where = f"{file} line {lines.get(known, 1)}" if file else f"--{key.replace('_', '-')}"
+    if first["type"] == "extra_forbidden":
+        choices = list(getattr(model, "model_fields", {}))
+        match = nearest(path[-1], choices)
+        hint = f"did you mean {match!r}?" if match else f"known keys: {', '.join(choices)}"
+        return RequestError(f"{where}: unknown key {path[-1]!r}", hint)
+    message = first["msg"][:1].lower() + first["msg"][1:]
+    return RequestError(
+        f"{where}: {message} (got {str(first['input'])[:80]!r})", f"mend the value of {key}"
+    )
+
+
+def _section(root: Any, path: tuple[str, ...]) -> Any:
+    """The model that the last key of a path belongs to, as far as it lies one level down."""
+    field = root.model_fields.get(path[0]) if len(path) > 1 else None
+    annotation = field.annotation if field else None
+    inner = isinstance(annotation, type) and issubclass(annotation, BaseModel)
+    return annotation if inner else root

@@ -1,0 +1,24 @@
+"""How far a student's predictions are from a teacher's, a sample at a time."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def divergence(student: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:
+    """KL(teacher || student) of softened predictions, times temperature squared.
+
+    Hinton et al., "Distilling the Knowledge in a Neural Network" (2015).
+
+    Args:
+        student, teacher: logits [n, C].
+        temperature: > 0; both are divided by it.
+
+    Returns:
+        [n], >= 0; gradient flows through the student alone.
+    """
+    log_student = (student / temperature).log_softmax(1)
+    log_teacher = (teacher.detach() / temperature).log_softmax(1)
+    each = F.kl_div(log_student, log_teacher, reduction="none", log_target=True)
+    return each.sum(1) * temperature**2

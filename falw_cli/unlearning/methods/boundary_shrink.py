@@ -1,0 +1,69 @@
+"""Boundary shrink (BS): move each forget sample over the nearest decision boundary.
+
+Chen et al., "Boundary Unlearning: Rapid Forgetting of Deep Networks via Shifting the Decision
+Boundary" (CVPR 2023), section 3.2: the nearest wrong class is what the original predicts for an
+adversarial neighbour, x + bound * sign(grad of the loss); the forget samples are then taught it.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from pydantic import PositiveFloat
+from torch import Tensor
+
+from falw_cli import architectures
+from falw_cli.data.batches import Resident
+from falw_cli.network import INFERENCE_BATCH, Network
+from falw_cli.unlearning.interfaces import Method, Seen, Settings, Start
+
+
+class BoundaryShrinkSettings(Settings):
+    """Hyperparameters of `boundary-shrink`."""
+
+    bound: PositiveFloat = 0.1
+    """Length of the adversarial step, of pixels in [0, 1]; the paper's."""
+
+
+class BoundaryShrink(Method):
+    """Cross-entropy against the nearest wrong class; retain samples take no part, as published."""
+
+    uses_retain = False
+    defaults = {"lr": 1e-3, "epochs": 5}
+    settings_type = BoundaryShrinkSettings
+
+    def __init__(self, start: Start, settings: BoundaryShrinkSettings) -> None:
+        """See `Method`. `nearest` holds the wrong class of each forget sample, int64 [N_f]."""
+        self.nearest = nearest_wrong_class(start.network, start.forget, settings.bound)
+
+    def forget_loss(self, seen: Seen) -> Tensor:
+        """Cross-entropy against the nearest wrong class, [n]."""
+        return F.cross_entropy(seen.logits, self.nearest[seen.position], reduction="none")
+
+
+def nearest_wrong_class(network: Network, data: Resident, bound: float) -> Tensor:
+    """The likeliest wrong class of each sample's adversarial neighbour, int64 [N].
+
+    Args:
+        network: the original, taken in eval mode.
+        data: the samples, [N].
+        bound: length of the step, of pixels in [0, 1]; neighbours stay within them.
+    """
+    std = torch.tensor(network.preprocessing.std, device=data.labels.device)[:, None, None]
+    low, high = network.inputs(torch.tensor([0, 255], device=std.device).byte().expand(
+        1, 1, len(std), 2).permute(3, 0, 1, 2))  # fmt: skip
+    found = []
+    network.module.eval()
+    for rows in torch.split(torch.arange(len(data), device=std.device), INFERENCE_BATCH):
+        label = data.labels[rows]
+        images = network.inputs(data.pixels[rows]).requires_grad_()
+        loss = F.cross_entropy(architectures.logits(network.module(images)), label, reduction="sum")
+        (slope,) = torch.autograd.grad(loss, images)
+        with torch.no_grad():
+            moved = torch.clamp(images + bound / std * slope.sign(), low, high)
+            logits = architectures.logits(network.module(moved)).float()
+        found.append(logits.scatter(1, label[:, None], -torch.inf).argmax(1))
+    return torch.cat(found)
+
+
+method = BoundaryShrink

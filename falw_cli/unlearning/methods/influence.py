@@ -1,0 +1,87 @@
+"""Influence unlearning (IU): one Newton step away from the forget samples.
+
+Izzo et al., "Approximate Data Deletion from Machine Learning Models" (AISTATS 2021), with the
+inverse Fisher information of WoodFisher (Singh and Alistarh, NeurIPS 2020), as in Jia et al.,
+"Model Sparsity Can Simplify Machine Unlearning" (NeurIPS 2023).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from pydantic import PositiveFloat, PositiveInt
+from torch import Tensor
+
+from falw_cli.unlearning.gradients import Gradients, mean_gradient, sample_gradients, trained
+from falw_cli.unlearning.interfaces import Method, Settings, Start
+
+
+class InfluenceSettings(Settings):
+    """Hyperparameters of `influence`."""
+
+    fisher_samples: PositiveInt = 128
+    """Retain samples that the Fisher information rests on: a backward pass and a gradient each."""
+    damping: PositiveFloat = 1e-2
+    """Of the Fisher information, which is singular: lambda * I is added."""
+
+
+class Influence(Method):
+    """theta + lr * F^-1 (grad L(D_f) - grad L(D_r)), at once; there is no loss to weight.
+
+    The gradients are those of the means over each set; `lr` is how far the step goes.
+    """
+
+    uses_forget = False
+    uses_retain = False
+    weightable = False
+    defaults = {"lr": 0.01}
+    settings_type = InfluenceSettings
+
+    def __init__(self, start: Start, settings: InfluenceSettings) -> None:
+        """See `Method`."""
+        self.start = start
+        self.settings = settings
+
+    def apply(self) -> None:
+        """Take the step."""
+        network, settings = self.start.network, self.settings
+        forget = mean_gradient(network, self.start.forget)
+        retain = mean_gradient(network, self.start.retain)
+        away = _flat({name: forget[name] - retain[name] for name in forget})
+        singles = sample_gradients(network, self.start.retain, settings.fisher_samples)
+        step = self.start.lr * inverse_fisher(away, map(_flat, singles), settings.damping)
+        weights = list(trained(network.module).values())
+        parts = torch.split(step, [weight.numel() for weight in weights])
+        with torch.no_grad():
+            for weight, part in zip(weights, parts, strict=True):
+                weight.add_(part.reshape(weight.shape))
+
+
+def _flat(gradients: Gradients) -> Tensor:
+    return torch.cat([value.flatten() for value in gradients.values()])
+
+
+def inverse_fisher(vector: Tensor, gradients: Iterable[Tensor], damping: float) -> Tensor:
+    """(damping * I + 1/N sum g g^T)^-1 v for N sample gradients g, by the Woodbury identity.
+
+    WoodFisher applies the identity one gradient at a time; at once it is a system of N equations,
+    solved exactly.
+
+    Args:
+        vector: v, [P].
+        gradients: g, [P] each; N of them are kept in memory.
+        damping: > 0.
+    """
+    stacked = torch.stack(list(gradients))
+    inner = stacked @ stacked.T + damping * len(stacked) * torch.eye(
+        len(stacked), dtype=vector.dtype, device=vector.device
+    )
+    solved: Tensor = torch.linalg.solve(inner.double(), (stacked @ vector).double()).to(
+        vector.dtype
+    )
+    found: Tensor = (vector - stacked.T @ solved) / damping
+    return found
+
+
+method = Influence

@@ -1,0 +1,55 @@
+"""SalUn: random labels, moving only the weights that the forget samples' gradient points at.
+
+Fan et al., "SalUn: Empowering Machine Unlearning via Gradient-based Weight Saliency in Both Image
+Classification and Generation" (ICLR 2024), equations 3 to 5: the mask is 1 where the magnitude of
+the forget loss's gradient at the original is among the largest; the others stay as they are.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from falw_cli.unlearning.gradients import Gradients, mean_gradient, trained
+from falw_cli.unlearning.interfaces import Settings, Start
+from falw_cli.unlearning.methods.random_label import RandomLabel
+
+
+class SalUnSettings(Settings):
+    """Hyperparameters of `salun`."""
+
+    salient: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """Share of the weights that may move; the paper's."""
+
+
+class SalUn(RandomLabel):
+    """Random labels under a saliency mask."""
+
+    defaults = {"lr": 0.01, "epochs": 1}
+    settings_type = SalUnSettings
+
+    def __init__(self, start: Start, settings: SalUnSettings) -> None:
+        """See `Method`."""
+        super().__init__(start, settings)
+        gradient = mean_gradient(start.network, start.forget)
+        chosen = saliency_mask({k: g.abs() for k, g in gradient.items()}, settings.salient)
+        named = trained(start.network.module)
+        self.mask = {named[name]: free for name, free in chosen.items()}
+        self.held = {weights: weights.detach().clone() for weights in named.values()}
+
+
+def saliency_mask(magnitude: Gradients, share: float) -> dict[str, Tensor]:
+    """True for the `share` of all weights whose magnitude is largest over the whole net."""
+    flat = torch.cat([value.flatten() for value in magnitude.values()])
+    count = max(1, round(share * len(flat)))
+    chosen = torch.zeros(len(flat), dtype=torch.bool, device=flat.device)
+    chosen[flat.topk(count).indices] = True  # a threshold would take all of a tie, such as zeros
+    parts = torch.split(chosen, [value.numel() for value in magnitude.values()])
+    pairs = zip(magnitude.items(), parts, strict=True)
+    return {name: part.reshape(value.shape) for (name, value), part in pairs}
+
+
+method = SalUn

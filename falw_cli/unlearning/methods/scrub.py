@@ -1,0 +1,59 @@
+"""SCRUB: leave the teacher on forget samples, stay with it on retain samples.
+
+Kurmanji et al., "Towards Unbounded Machine Unlearning" (NeurIPS 2023), equation 3: minimise
+alpha * KL(teacher || student) + gamma * CE on D_r, minus KL(teacher || student) on D_f. The teacher
+is the original model.
+"""
+
+from __future__ import annotations
+
+from copy import deepcopy
+
+import torch
+from pydantic import NonNegativeFloat, PositiveFloat
+from torch import Tensor
+
+from falw_cli import architectures
+from falw_cli.unlearning.divergence import divergence
+from falw_cli.unlearning.interfaces import Method, Seen, Settings, Start
+
+
+class ScrubSettings(Settings):
+    """Hyperparameters of `scrub`."""
+
+    alpha: NonNegativeFloat = 0.5
+    """Of staying with the teacher on retain samples."""
+    gamma: NonNegativeFloat = 0.99
+    """Of the cross-entropy on retain samples."""
+    temperature: PositiveFloat = 2.0
+
+
+class Scrub(Method):
+    """Both halves of equation 3 in one merged batch; the paper takes turns between them."""
+
+    defaults = {"lr": 0.01, "epochs": 2}
+    settings_type = ScrubSettings
+
+    def __init__(self, start: Start, settings: ScrubSettings) -> None:
+        """See `Method`. `teacher` is a copy of the original that nothing changes."""
+        self.teacher = deepcopy(start.network.module).eval().requires_grad_(False)
+        self.settings = settings
+
+    def forget_loss(self, seen: Seen) -> Tensor:
+        """Minus the divergence from the teacher, [n]."""
+        return -self._apart(seen)
+
+    def retain_loss(self, seen: Seen) -> Tensor:
+        """alpha times the divergence and gamma times cross-entropy, [n]."""
+        plain = super().retain_loss(seen)
+        return self.settings.alpha * self._apart(seen) + self.settings.gamma * plain
+
+    def _apart(self, seen: Seen) -> Tensor:
+        if not len(seen.label):
+            return seen.logits.new_zeros(0)
+        with torch.no_grad():
+            taught = architectures.logits(self.teacher(seen.images)).float()
+        return divergence(seen.logits, taught, self.settings.temperature)
+
+
+method = Scrub

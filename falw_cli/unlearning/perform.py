@@ -1,0 +1,230 @@
+"""The steps of an unlearning run: probes for a learning rate, the loop, the best moment."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from falw_cli.config import Config
+from falw_cli.data.batches import Resident, generator, join, resident
+from falw_cli.errors import RequestError, RunError
+from falw_cli.evaluation.gap import avg_gap
+from falw_cli.evaluation.metrics import Metrics
+from falw_cli.evaluation.run import Judged, mean_metrics, measure
+from falw_cli.inputs import Inputs
+from falw_cli.network import Network
+from falw_cli.progress import Progress
+from falw_cli.training.interrupt import Interrupt
+from falw_cli.training.loop import Outcome, Work, fit
+from falw_cli.training.state import StateFile
+from falw_cli.unlearning.interfaces import Method, Start
+from falw_cli.unlearning.objective import Unlearning
+from falw_cli.unlearning.probing import SHARE, Probe, probe_rates
+from falw_cli.unlearning.registry import load_method, load_weighting
+from falw_cli.unlearning.settle import hyperparameters
+from falw_cli.unlearning.stopping import Look, View, Watch, look
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The network to unlearn and the samples of the run, on the device."""
+
+    network: Network
+    whole: Resident
+    """Forget samples, then retain samples."""
+    judged: Judged
+    guide: Resident
+
+    @classmethod
+    def of(cls, config: Config, given: Inputs) -> Stage:
+        """Move the samples to the device.
+
+        Raises:
+            RequestError: the method, weighting or stopping needs held-out data, and there is none.
+        """
+        parts, device = given.splits, given.network.fabric.device
+        whole = join(resident(parts.forget, device), resident(parts.retain, device))
+        cut = len(parts.forget)
+        forget, retain = _rows(whole, 0, cut), _rows(whole, cut, None)
+        judged = Judged(forget, retain, resident(parts.test, device))
+        guide = resident(parts.heldout, device)
+        for what, needed in _needs_guide(config).items():
+            if needed and not len(guide):
+                raise RequestError(
+                    f"{what} needs held-out data to guide it",
+                    "give --heldout, or take --weighting none and --stop epochs",
+                )
+        return cls(given.network, whole, judged, guide)
+
+    def copy(self) -> Stage:
+        """The same, with a network that may be spoiled."""
+        return replace(self, network=replace(self.network, module=deepcopy(self.network.module)))
+
+    def work(self, config: Config, lr: float, share_of_run: float = 1.0) -> Work:
+        """The samples that the method looks at: both sets, or one of them."""
+        recipe = config.unlearn.model_copy(update={"lr": lr})
+        method = load_method(recipe.method)
+        data, forget = self.whole, len(self.judged.forget)
+        if not method.uses_retain:
+            data = self.judged.forget
+        elif not method.uses_forget:
+            data, forget = self.judged.retain, 0
+        label = f"{recipe.method} x {recipe.weighting}"
+        return Work(data, forget, recipe, config.seed, label, recipe.forget_share, share_of_run)
+
+
+@dataclass(frozen=True)
+class Performed:
+    """How the run went; the stage's network is the unlearned model."""
+
+    steps: int
+    epochs: int
+    seconds: float
+    stopped_because: str
+    lr: float
+    weights: list[Tensor]
+    """Min, mean and max of the weights of each epoch, [3]."""
+    probes: list[Probe]
+    curve: list[Look]
+
+
+def perform(
+    config: Config,
+    stage: Stage,
+    references: Sequence[Metrics],
+    progress: Progress,
+    interrupt: Interrupt,
+    states: StateFile,
+) -> Performed:
+    """Unlearn the stage's network in place.
+
+    Args:
+        config: settled; `unlearn` says what to do.
+        stage: network and samples.
+        references: Retrain's metrics, for `trace` alone: no decision looks at them.
+        progress, interrupt, states: see `fit`.
+
+    Raises:
+        RunError: the run diverged, or no moment of it kept utility.
+        Interrupted: a signal came; the state is saved.
+    """
+    started = time.perf_counter()
+    recipe = config.unlearn
+    view, before = None, None
+    if recipe.stop == "auto" or recipe.lr == "auto" or recipe.trace:
+        number = len(stage.network.classes)
+        view = View.of(stage.judged.forget, stage.judged.retain, stage.guide, number)
+        before = look(stage.network, view, 0)
+    probes: list[Probe] = []
+    if recipe.lr == "auto":
+        assert view is not None
+        assert before is not None
+        lr, probes = _probe(config, stage, view, before, progress, interrupt)
+        progress.note(f"learning rate {lr:.3g}")
+    else:
+        lr = float(recipe.lr)
+    watch = None
+    if view is not None and before is not None and (recipe.stop == "auto" or recipe.trace):
+        reference = mean_metrics(references)
+        watch = Watch(
+            view, before, recipe.max_utility_loss, decides=recipe.stop == "auto",
+            judge=(lambda network: avg_gap(measure(network, stage.judged, config.seed), reference))
+            if recipe.trace and reference else None,
+        )  # fmt: skip
+    probing = time.perf_counter() - started
+    objective = _objective(config, stage, lr, watch)
+    outcome = _steps(config, stage, lr, objective, progress, interrupt, states)
+    reason = outcome.stopped_because
+    if watch is not None and watch.decides:
+        if not watch.settle(stage.network):
+            raise RunError(
+                "no moment of the run kept retain and held-out accuracy within "
+                f"{recipe.max_utility_loss:g} points; nothing was written",
+                "take a smaller --lr, a larger --max-utility-loss, or --stop epochs",
+            )
+        reason = watch.reason()
+    objective.method.finish()
+    return Performed(
+        outcome.steps, outcome.epochs, probing + outcome.seconds, reason, lr,
+        objective.epochs, probes, [before, *watch.curve] if watch and before else [],
+    )  # fmt: skip
+
+
+def _steps(
+    config: Config,
+    stage: Stage,
+    lr: float,
+    objective: Unlearning,
+    progress: Progress,
+    interrupt: Interrupt,
+    states: StateFile | None,
+    share_of_run: float = 1.0,
+) -> Outcome:
+    """Run the loop, or the one step of a method without a loop."""
+    method, started = objective.method, time.perf_counter()
+    if method.uses_forget or method.uses_retain:
+        work = stage.work(config, lr, share_of_run)
+        return fit(stage.network, work, objective, progress, interrupt, states)
+    method.apply()
+    objective.after_step(stage.network, 1, 1)
+    seconds = time.perf_counter() - started
+    return Outcome(1, 1, seconds, "the method takes one step")
+
+
+def _probe(
+    config: Config,
+    stage: Stage,
+    view: View,
+    before: Look,
+    progress: Progress,
+    interrupt: Interrupt,
+) -> tuple[float, list[Probe]]:
+    """The learning rate that short runs on copies of the network find."""
+
+    def run(lr: float) -> tuple[Look, bool]:
+        trial = stage.copy()
+        watch = Watch(view, before, config.unlearn.max_utility_loss)
+        objective = _objective(config, trial, lr, None)
+        _steps(config, trial, lr, objective, progress, interrupt, None, SHARE)
+        found = look(trial.network, view, 0)
+        return found, watch.allows(found)
+
+    own = load_method(config.unlearn.method).defaults["lr"]
+    return probe_rates(own, run, progress)
+
+
+def _objective(config: Config, stage: Stage, lr: float, watch: Watch | None) -> Unlearning:
+    recipe = config.unlearn
+    of_method, of_weighting = hyperparameters(config)
+    number = len(stage.network.classes)
+    start = Start(
+        stage.network, stage.judged.forget, stage.judged.retain, stage.guide,
+        generator(config.seed, 3), lr,
+    )  # fmt: skip
+    method: Method = load_method(recipe.method)(start, of_method)
+    assert recipe.weighting is not None  # settled by with_method_defaults
+    counts = torch.bincount(stage.judged.forget.labels, minlength=number)
+    weighting = load_weighting(recipe.weighting)(counts, number, of_weighting)
+    return Unlearning(method, weighting, stage.guide, recipe.target_every, watch)
+
+
+def _needs_guide(config: Config) -> dict[str, bool]:
+    """What the run asks of held-out data, by name."""
+    recipe = config.unlearn
+    assert recipe.weighting is not None  # settled by with_method_defaults
+    needs = load_weighting(recipe.weighting).needs
+    return {
+        f"weighting {recipe.weighting}": needs == "target",
+        f"method {recipe.method}": load_method(recipe.method).needs_guide,
+        "--stop auto": recipe.stop == "auto",
+        "--lr auto": recipe.lr == "auto",
+    }
+
+
+def _rows(data: Resident, begin: int, end: int | None) -> Resident:
+    return Resident(data.pixels[begin:end], data.labels[begin:end])

@@ -1,0 +1,79 @@
+"""What a run is to do: the config with its method's defaults, and its hyperparameters."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import ValidationError
+
+from falw_cli.config import Config
+from falw_cli.errors import RequestError, unknown_name
+from falw_cli.unlearning.interfaces import Method, Settings, Weighting
+from falw_cli.unlearning.registry import load_method, load_weighting
+
+
+def with_method_defaults(config: Config) -> Config:
+    """The config with what its base method was measured to need, where nobody said otherwise.
+
+    Raises:
+        RequestError: a weighting or a setting that does not go with the method.
+    """
+    name = config.unlearn.method
+    method = load_method(name)
+    asked = config.unlearn.model_dump(exclude_unset=True)
+    for key, value in method.fixed.items():
+        if key in asked and asked[key] not in (value, None):
+            raise RequestError(
+                f"method {name} stands for {key} {value}, {asked[key]} was asked for",
+                "leave it out, or take --method random-label",
+            )
+    settled = config.over({"unlearn": {**method.defaults, **method.fixed}})
+    weighting = settled.unlearn.weighting
+    if not method.weightable and weighting not in (None, "none"):
+        raise RequestError(
+            f"method {name} has no loss a forget sample that weighting {weighting} could weight",
+            "leave out --weighting, or take --weighting none",
+        )
+    default = "falw" if method.weightable else "none"
+    settled = settled.over({"unlearn": {"weighting": weighting or default}})
+    hyperparameters(settled)
+    return settled
+
+
+def hyperparameters(config: Config) -> tuple[Settings, Settings]:
+    """The settings of the config's method and weighting.
+
+    Raises:
+        RequestError: a name that neither has, or a value out of range.
+    """
+    recipe = config.unlearn
+    assert recipe.weighting is not None  # settled by with_method_defaults
+    parts: list[type[Method] | type[Weighting]] = [
+        load_method(recipe.method),
+        load_weighting(recipe.weighting),
+    ]
+    kinds = [part.settings_type for part in parts]
+    known = {name for kind in kinds for name in kind.model_fields}
+    given: dict[str, Any] = dict(recipe.hyperparameters)
+    for name in given:
+        if name not in known:
+            what = f"hyperparameter of {recipe.method} x {recipe.weighting}"
+            hint = None if known else "it has none"
+            raise unknown_name(what, name, known, hint)
+    if "tau" in known:
+        given.setdefault("tau", recipe.tau)
+    made = [_made(kind, given) for kind in kinds]
+    return made[0], made[1]
+
+
+def _made(kind: type[Settings], given: dict[str, Any]) -> Settings:
+    try:
+        return kind.model_validate({k: v for k, v in given.items() if k in kind.model_fields})
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name = str(first["loc"][0])
+        raise RequestError(
+            f"hyperparameter {name}: {first['msg'][:1].lower()}{first['msg'][1:]} "
+            f"(got {first['input']!r})",
+            f"mend the value of {name}",
+        ) from error
