@@ -21,7 +21,7 @@ from falw_cli.errors import RequestError
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-INFERENCE_BATCH = 500
+INFERENCE_BATCH = 256
 IMAGENET = Preprocessing(
     image_size=224, resize=256, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)
 )

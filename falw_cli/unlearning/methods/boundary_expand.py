@@ -22,7 +22,7 @@ class BoundaryExpand(Method):
 
     uses_retain = False
     weightable = False
-    defaults = {"lr": 1e-3, "epochs": 5}
+    defaults = {"lr": 3e-3, "epochs": 5}
 
     def __init__(self, start: Start, settings: Settings) -> None:
         """See `Method`. Replaces the module's last linear layer by a `Widened` one.

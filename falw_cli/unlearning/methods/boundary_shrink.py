@@ -29,7 +29,7 @@ class BoundaryShrink(Method):
     """Cross-entropy against the nearest wrong class; retain samples take no part, as published."""
 
     uses_retain = False
-    defaults = {"lr": 1e-3, "epochs": 5}
+    defaults = {"lr": 3e-3, "epochs": 5}
     settings_type = BoundaryShrinkSettings
 
     def __init__(self, start: Start, settings: BoundaryShrinkSettings) -> None:

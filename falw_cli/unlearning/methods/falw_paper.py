@@ -13,7 +13,7 @@ from falw_cli.unlearning.methods.random_label import RandomLabel
 class FalwPaper(RandomLabel):
     """Random labels under the paper's fixed settings: asking for others is an error."""
 
-    defaults = {"lr": 0.01, "epochs": 10}
+    defaults = {"lr": 0.03, "epochs": 10}
     fixed = {"weighting": "falw", "target_every": 1, "stop": "epochs", "forget_share": None}
 
 

@@ -14,7 +14,7 @@ class Finetune(Method):
 
     uses_forget = False
     weightable = False
-    defaults = {"lr": 0.1, "epochs": 5}
+    defaults = {"lr": 0.2, "epochs": 5}
 
 
 method = Finetune

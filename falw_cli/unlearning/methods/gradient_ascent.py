@@ -15,7 +15,7 @@ class GradientAscent(Method):
     """Minus the cross-entropy against the true label; retain samples take no part, as published."""
 
     uses_retain = False
-    defaults = {"lr": 3e-4, "epochs": 5}
+    defaults = {"lr": 1e-3, "epochs": 5}
 
     def forget_loss(self, seen: Seen) -> Tensor:
         """Minus cross-entropy, [n]."""

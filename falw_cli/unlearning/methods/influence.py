@@ -35,7 +35,7 @@ class Influence(Method):
     uses_forget = False
     uses_retain = False
     weightable = False
-    defaults = {"lr": 0.01}
+    defaults = {"lr": 5e-3}
     settings_type = InfluenceSettings
 
     def __init__(self, start: Start, settings: InfluenceSettings) -> None:

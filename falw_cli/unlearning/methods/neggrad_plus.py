@@ -18,7 +18,7 @@ from falw_cli.unlearning.interfaces import Method, Seen, Settings, Start
 class NegGradSettings(Settings):
     """Hyperparameters of `neggrad-plus`."""
 
-    beta: Annotated[float, Field(gt=0, le=1)] = 0.95
+    beta: Annotated[float, Field(gt=0, le=1)] = 0.5
     """Share of the retain loss."""
 
 
@@ -29,7 +29,7 @@ class NegGradPlus(Method):
     (1 - beta) / beta. In a merged batch it is a mean over samples, not over each part.
     """
 
-    defaults = {"lr": 0.01, "epochs": 2}
+    defaults = {"lr": 0.1, "epochs": 2}
     settings_type = NegGradSettings
 
     def __init__(self, start: Start, settings: NegGradSettings) -> None:

@@ -25,8 +25,8 @@ class SfronSettings(Settings):
     """Least ratio of the forget to the retain Fisher information of a weight that forgets."""
     adapt: NonNegativeFloat = 0.5
     """lambda: a forget sample counts as its loss to the power of -lambda."""
-    strength: PositiveFloat = 1.0
-    """alpha, of the forget loss."""
+    strength: PositiveFloat = 25.0
+    """alpha, of the forget loss; that of the paper's CIFAR-10 setting."""
     fisher_samples: PositiveInt = 256
     """Samples of each set that the Fisher information is estimated on."""
 

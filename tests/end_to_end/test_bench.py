@@ -1,0 +1,103 @@
+"""`falw bench` by the installed command."""
+
+from __future__ import annotations
+
+import csv
+import json
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import COMMAND, clean_environment, run_falw
+
+SMALL = """\
+datasets:
+  digits: {data: digits, heldout: digits, train: {epochs: 3}}
+archs: [tiny-cnn]
+ratios: [0.2]
+gammas: [1]
+seeds: [1]
+search: {ratio: 0.2, factors: [0.3, 1]}
+entries:
+  - {methods: [match], search: false, unlearn: {trace: true, epochs: 4}}
+  - {methods: [random-label], weightings: [none, falw], unlearn: {stop: epochs}}
+"""
+SHIPPED = Path(__file__).parents[2] / "sample_configs" / "bench-digits.yaml"
+
+
+def figures(folder: Path) -> list[dict[str, str]]:
+    """The rows of a bench without its run times."""
+    with (folder / "results.csv").open() as stream:
+        return [
+            {k: v for k, v in row.items() if k != "time_share"} for row in csv.DictReader(stream)
+        ]
+
+
+def test_a_bench_from_config_to_tables_and_plots(tmp_path: Path) -> None:
+    (tmp_path / "small.yaml").write_text(SMALL)
+    planned = run_falw("bench", "small.yaml", "--dry-run", "--json", cwd=tmp_path)
+    assert planned.returncode == 0, planned.stderr
+    assert json.loads(planned.stdout) == {"nets": 6, "metrics": 6, "search": 4, "cells at most": 3}
+    done = run_falw("bench", "small.yaml", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "small.bench"
+    assert done.stdout == "small.bench/results.md\n"
+    rows = figures(folder)
+    assert [row["entry"] for row in rows] == [
+        "original", "Retrain", "match x none", "random-label x none", "random-label x falw",
+    ]  # fmt: skip
+    assert "falw against none" in (folder / "results.md").read_text()
+    assert (folder / "gap-along-the-run.svg").exists()
+    whole = json.loads((folder / "results.json").read_text())
+    assert all(gap is not None for _, _, gap in whole["rows"][2]["curve"][1:])
+    # Nothing is made twice, and the results are the same.
+    made = {path: path.stat().st_mtime_ns for path in (folder / "cells").iterdir()}
+    again = run_falw("bench", "small.yaml", "--json", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert {path: path.stat().st_mtime_ns for path in (folder / "cells").iterdir()} == made
+    assert json.loads(again.stdout)["rows"] == whole["rows"]
+
+
+def test_a_cell_that_diverges_is_recorded_and_the_others_go_on(tmp_path: Path) -> None:
+    wild = "  - {methods: [gradient-ascent], search: false, unlearn: {lr: 1.0e+30, stop: epochs}}\n"
+    (tmp_path / "wild.yaml").write_text(SMALL + wild)
+    for _ in range(2):  # the second run tells of it, too
+        done = run_falw("bench", "wild.yaml", "-q", cwd=tmp_path)
+        assert done.returncode == 3
+        assert "1 cells failed" in done.stderr
+        assert "gradient-ascent" in done.stderr
+        assert len(figures(tmp_path / "wild.bench")) == 5
+
+
+def test_an_impossible_cell_is_named_before_anything_is_made(tmp_path: Path) -> None:
+    (tmp_path / "bad.yaml").write_text(SMALL.replace("[random-label]", "[finetune]"))
+    done = run_falw("bench", "bad.yaml", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "finetune" in done.stderr
+    assert len(done.stderr.splitlines()) == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["bad.yaml"]
+
+
+@pytest.mark.slow
+def test_killed_and_started_again_it_ends_the_same(tmp_path: Path) -> None:
+    """Ended by SIGTERM, killed by SIGKILL, and then left alone."""
+    whole = run_falw("bench", SHIPPED, "--out", "whole", cwd=tmp_path)
+    assert whole.returncode == 0, whole.stderr
+    for number, seconds in ((signal.SIGTERM, 5), (signal.SIGKILL, 8), (signal.SIGINT, 6)):
+        running = subprocess.Popen(
+            [str(COMMAND), "bench", str(SHIPPED), "--out", "parts"],
+            cwd=tmp_path,
+            env=clean_environment(),
+            stderr=subprocess.PIPE,
+        )
+        time.sleep(seconds)
+        running.send_signal(number)
+        _, told = running.communicate(timeout=60)
+        if number != signal.SIGKILL:
+            assert running.returncode in (128 + number, 0), told.decode()
+    done = run_falw("bench", SHIPPED, "--out", "parts", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert figures(tmp_path / "parts") == figures(tmp_path / "whole")
