@@ -18,7 +18,7 @@ GOAL = 1.5
 
 def ending(row: dict[str, Any]) -> tuple[float, float, float]:
     """Avg. Gap of what was kept, of the best moment, and of the last one."""
-    gaps = [gap for _, _, gap in row["curve"] if gap is not None]
+    gaps = [moment["gap"] for moment in row["curve"][1:]]
     return row["avg_gap"], min(gaps), gaps[-1]
 
 
@@ -27,7 +27,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("work", type=Path)
     whole = json.loads((parser.parse_args().work / "results.json").read_text())
-    rows = [row for row in whole["rows"] if any(gap is not None for _, _, gap in row["curve"])]
+    rows = [
+        row for row in whole["rows"] if any(moment["gap"] is not None for moment in row["curve"])
+    ]
     floors = [row["avg_gap"] for row in whole["rows"] if row["entry"] == "Retrain"]
     lines = [
         "# How well `--stop auto` ends",

@@ -29,16 +29,20 @@ SETTINGS: dict[str, Any] = {
 SHARE, GAMMA = 0.25, 1.0
 SEED = 4
 """Not one of those that the defaults were searched on."""
-WEIGHTINGS = ("none", "falw")
+RUNS: dict[str, dict[str, Any]] = {
+    "falw": {"method": "random-label", "weighting": "falw", "lr": 0.01},
+    "match": {},
+}
+"""Column -> flags of `falw unlearn`; without any it is the default."""
 NEXT = (
     "falw inspect forget.txt",
-    "falw evaluate model.none.safetensors --forget forget.txt --gate 'retain_accuracy>=90'",
+    "falw evaluate model.match.safetensors --forget forget.txt --gate 'retain_accuracy>=90'",
     "falw unlearn model.safetensors --forget forget.txt --method gradient-ascent",
 )
 
 
 def tell(folder: Path, force: bool, file: Path | None, console: Console, *, as_json: bool) -> None:
-    """Train, draw a list, retrain without it, unlearn with and without FaLW, and compare.
+    """Train, draw a list, retrain without it, unlearn by FaLW and by the default, and compare.
 
     Everything lies in `folder` afterwards; the table is on stdout, and in `table.svg`.
     """
@@ -59,7 +63,7 @@ def tell(folder: Path, force: bool, file: Path | None, console: Console, *, as_j
 
 
 def _act(folder: Path, file: Path | None, console: Console) -> dict[str, Report]:
-    """Make every file of the demo; the report of each weighting."""
+    """Make every file of the demo; the report of each run."""
     interrupt = Interrupt()
     interrupt.install()
     config = folder / "falw.yaml"
@@ -75,19 +79,17 @@ def _act(folder: Path, file: Path | None, console: Console) -> dict[str, Report]
         without = {**common, "out": str(retrain), "without": str(ids), "seed": SEED + number}
         train(resolve("train", without, chosen), console, interrupt)
     reports = {}
-    for weighting in WEIGHTINGS:
+    for name, asked in RUNS.items():
         flags = {
             **common,
+            **asked,
             "model": str(model),
             "forget": str(ids),
-            "weighting": weighting,
             "reference": [str(retrain) for retrain in retrains],
-            "out": str(folder / f"model.{weighting}.safetensors"),
+            "out": str(folder / f"model.{name}.safetensors"),
         }
         console.warnings.clear()
-        reports[weighting] = unlearn(
-            resolve("unlearn", flags, chosen), console, interrupt, occasion()
-        )
+        reports[name] = unlearn(resolve("unlearn", flags, chosen), console, interrupt, occasion())
     return reports
 
 
@@ -102,14 +104,14 @@ def _draw() -> str:
 
 
 def _show(folder: Path, reports: dict[str, Report], console: Console) -> None:
-    first = reports[WEIGHTINGS[0]].metrics
+    first = next(iter(reports.values())).metrics
     models = {"before": first.before, **{name: r.metrics.after for name, r in reports.items()}}
     present = {name: metrics for name, metrics in models.items() if metrics}
     found = AllMetrics(
         before=first.before, after=None, reference=first.reference, noise_floor=first.noise_floor
     )
-    count = reports[WEIGHTINGS[0]].forget.count
-    title = f"{count} digits unlearned by random labels: plain (none), weighted (falw)"
+    count = next(iter(reports.values())).forget.count
+    title = f"{count} digits forgotten: FaLW on random labels, and match"
     table = tables.side_by_side(present, found, title)
     console.table(table)
     console.picture(table, folder / "table.svg", "falw demo")

@@ -21,7 +21,7 @@ def draw(folder: Path, rows: Sequence[Row]) -> None:
         _save(folder / f"gap-by-gamma-{share}.svg", _gap_by_gamma(mine), f"{share} % forgotten")
         _save(folder / f"deviation-{share}.svg", _deviation(mine), f"{share} % forgotten")
         _save(folder / f"gap-by-time-{share}.svg", _gap_by_time(mine), f"{share} % forgotten")
-    if any(moment[2] is not None for row in rows for moment in row.curve):
+    if any(moment["gap"] is not None for row in rows for moment in row.curve):
         _save(folder / "gap-along-the-run.svg", _along(rows), "first seed of each setting")
     balanced = [row for row in rows if "tau" in row.entry]
     if balanced:
@@ -107,7 +107,8 @@ def _along(rows: Sequence[Row]) -> tuple[Any, Any]:
     seen: set[tuple[Any, ...]] = set()
     for row in rows:
         key = (*row.setting, row.entry)
-        points = [(step / row.curve[-1][0], gap) for step, _, gap in row.curve if gap is not None]
+        known = [moment for moment in row.curve if moment["gap"] is not None]
+        points = [(moment["step"] / row.curve[-1]["step"], moment["gap"]) for moment in known]
         if points and key not in seen:
             seen.add(key)
             label = f"{row.entry}, {100 * row.ratio:g} %, gamma {row.gamma:g}"

@@ -49,8 +49,8 @@ class Row:
     time_share: float | None
     """Run time as a share of a Retrain's, percent."""
     stopped_because: str
-    curve: tuple[tuple[int, float, float | None], ...] = ()
-    """(step, distance, Avg. Gap) along the run."""
+    curve: tuple[dict[str, Any], ...] = ()
+    """The report's moments along the run."""
 
     @property
     def setting(self) -> tuple[str, str, float, float]:
@@ -100,7 +100,7 @@ def _cell(lot: Lot, entry: Entry, report: dict[str, Any], seconds: float) -> Row
         steps=run["steps"],
         time_share=100 * run["seconds"] / seconds,
         stopped_because=run["stopped_because"],
-        curve=tuple((one["step"], one["distance"], one["gap"]) for one in run["curve"]),
+        curve=tuple(run["curve"]),
     )
 
 

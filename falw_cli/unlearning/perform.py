@@ -27,7 +27,7 @@ from falw_cli.unlearning.objective import Unlearning
 from falw_cli.unlearning.probing import SHARE, Probe, probe_rates
 from falw_cli.unlearning.registry import load_method, load_weighting
 from falw_cli.unlearning.settle import hyperparameters
-from falw_cli.unlearning.stopping import Look, View, Watch, look
+from falw_cli.unlearning.stopping import Look, View, Watch, allows, look
 
 
 @dataclass(frozen=True)
@@ -188,11 +188,10 @@ def _probe(
 
     def run(lr: float) -> tuple[Look, bool]:
         trial = stage.copy()
-        watch = Watch(view, before, config.unlearn.max_utility_loss)
         objective = _objective(config, trial, lr, None)
         _steps(config, trial, lr, objective, progress, interrupt, None, SHARE)
         found = look(trial.network, view, 0)
-        return found, watch.allows(found)
+        return found, allows(found, before, config.unlearn.max_utility_loss)
 
     own = load_method(config.unlearn.method).defaults["lr"]
     return probe_rates(own, run, progress)

@@ -9,7 +9,7 @@ retain and held-out accuracy may fall by `max_loss` points and no further.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass, replace
 
 import torch
@@ -115,12 +115,34 @@ def look(network: Network, view: View, step: int) -> Look:
     return Look(step, distance, 100 * whole, 100 * kept)
 
 
-class Watch:
-    """Looks at a run now and then, keeps the weights of the best moment, and ends the run.
+def allows(found: Look, before: Look, max_loss: float) -> bool:
+    """Does the guard on utility allow this moment? `max_loss` in percentage points."""
+    return (
+        found.retain_accuracy >= before.retain_accuracy - max_loss
+        and found.heldout_accuracy >= before.heldout_accuracy - max_loss
+    )
 
-    The best moment is that of the smallest distance among those that the guard allows. The run ends
-    after PATIENCE looks without a new one.
+
+def decide(curve: Sequence[Look], before: Look, max_loss: float) -> tuple[Look | None, int | None]:
+    """The best moment of a run so far, and the step at which the run ended, if it did.
+
+    The best is the closest to unseen data among those that the guard allows, the first of equals;
+    the run ends PATIENCE looks after it.
     """
+    best, since = None, 0
+    for found in curve:
+        closer = best is None or found.distance < best.distance
+        if closer and allows(found, before, max_loss):
+            best, since = found, 0
+        elif best is not None:
+            since += 1
+            if since == PATIENCE:
+                return best, found.step
+    return best, None
+
+
+class Watch:
+    """Looks at a run now and then, keeps the weights of the best moment, and ends the run."""
 
     def __init__(
         self,
@@ -151,13 +173,6 @@ class Watch:
         """The step at which the run ended, or would have."""
         self._weights: dict[str, Tensor] = {}
 
-    def allows(self, found: Look) -> bool:
-        """Does the guard on utility allow this moment?"""
-        return (
-            found.retain_accuracy >= self.before.retain_accuracy - self.max_loss
-            and found.heldout_accuracy >= self.before.heldout_accuracy - self.max_loss
-        )
-
     def look(self, network: Network, done: int, total: int) -> str | None:
         """Look if it is time; the reason to stop, or None."""
         every = max(1, math.ceil(total / LOOKS))
@@ -169,15 +184,11 @@ class Watch:
         self.curve.append(found)
         if not self.decides or self.ended is not None:
             return None
-        if self.allows(found) and (self.best is None or found.distance < self.best.distance):
-            self.best = found
+        self.best, self.ended = decide(self.curve, self.before, self.max_loss)
+        if self.best is found:
             state = network.module.state_dict()
             self._weights = {name: value.detach().clone() for name, value in state.items()}
-        if self.best and done - self.best.step >= PATIENCE * every:
-            self.ended = done
-            if self.judge is None:
-                return self.reason()
-        return None
+        return self.reason() if self.ended is not None and self.judge is None else None
 
     def reason(self) -> str:
         """Why the run ended where it did, for the report."""

@@ -52,7 +52,7 @@ def test_a_bench_from_config_to_tables_and_plots(tmp_path: Path) -> None:
     assert "falw against none" in (folder / "results.md").read_text()
     assert (folder / "gap-along-the-run.svg").exists()
     whole = json.loads((folder / "results.json").read_text())
-    assert all(gap is not None for _, _, gap in whole["rows"][2]["curve"][1:])
+    assert all(moment["gap"] is not None for moment in whole["rows"][2]["curve"][1:])
     # Nothing is made twice, and the results are the same.
     made = {path: path.stat().st_mtime_ns for path in (folder / "cells").iterdir()}
     again = run_falw("bench", "small.yaml", "--json", cwd=tmp_path)

@@ -17,7 +17,7 @@ import falw_cli
 from falw_cli.errors import RequestError
 from tests.conftest import run_falw
 
-COMMANDS = ("unlearn", "evaluate", "train", "forget-list", "inspect", "demo")
+COMMANDS = ("unlearn", "evaluate", "train", "forget-list", "inspect", "bench", "demo")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -121,7 +121,7 @@ def test_the_reader_of_stdout_may_leave(project: Path) -> None:
 def test_the_demo_tells_the_whole_story(tmp_path: Path) -> None:
     done = run_falw("demo", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    for word in ("before", "none", "falw", "Retrain", "Avg. Gap", "tail"):
+    for word in ("before", "match", "falw", "Retrain", "Avg. Gap", "tail"):
         assert word in done.stdout
     folder = tmp_path / "falw-demo"
     for name in ("table.svg", "forget.txt", "model.falw.safetensors", "model.falw.audit.json"):

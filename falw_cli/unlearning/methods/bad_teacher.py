@@ -28,7 +28,7 @@ class BadTeacherSettings(Settings):
 class BadTeacher(Method):
     """Two teachers that nothing changes; the incompetent one is the architecture, untrained."""
 
-    defaults = {"lr": 0.1, "epochs": 2}
+    defaults = {"lr": 0.1, "epochs": 4}
     settings_type = BadTeacherSettings
 
     def __init__(self, start: Start, settings: BadTeacherSettings) -> None:

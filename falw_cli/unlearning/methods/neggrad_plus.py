@@ -29,7 +29,7 @@ class NegGradPlus(Method):
     (1 - beta) / beta. In a merged batch it is a mean over samples, not over each part.
     """
 
-    defaults = {"lr": 0.1, "epochs": 2}
+    defaults = {"lr": 0.1, "epochs": 4}
     settings_type = NegGradSettings
 
     def __init__(self, start: Start, settings: NegGradSettings) -> None:

@@ -20,7 +20,7 @@ class RandomLabel(Method):
     would teach what is to be forgotten.
     """
 
-    defaults = {"lr": 0.1, "epochs": 2}
+    defaults = {"lr": 0.1, "epochs": 4}
 
     def __init__(self, start: Start, settings: Settings) -> None:
         """See `Method`. `drawn` holds the random label of each forget sample, int64 [N_f]."""

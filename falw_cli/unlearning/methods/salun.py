@@ -28,7 +28,7 @@ class SalUnSettings(Settings):
 class SalUn(RandomLabel):
     """Random labels under a saliency mask."""
 
-    defaults = {"lr": 0.1, "epochs": 2}
+    defaults = {"lr": 0.1, "epochs": 4}
     settings_type = SalUnSettings
 
     def __init__(self, start: Start, settings: SalUnSettings) -> None:

@@ -31,7 +31,7 @@ class ScrubSettings(Settings):
 class Scrub(Method):
     """Both halves of equation 3 in one merged batch; the paper takes turns between them."""
 
-    defaults = {"lr": 0.1, "epochs": 2}
+    defaults = {"lr": 0.1, "epochs": 4}
     settings_type = ScrubSettings
 
     def __init__(self, start: Start, settings: ScrubSettings) -> None:
