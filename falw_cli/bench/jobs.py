@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
@@ -33,6 +32,10 @@ class Job:
     """Of a cell: checkpoints of the references."""
 
 
+_DEVICE: list[str] = []
+"""The GPU of this worker, if it has one."""
+
+
 def prepare(threads: int, devices: Any) -> None:
     """Set up a worker: its share of the cores, and a GPU of its own where there are some."""
     import torch
@@ -43,15 +46,14 @@ def prepare(threads: int, devices: Any) -> None:
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if devices is not None:
-        os.environ["FALW_BENCH_DEVICE"] = devices.get()
+        _DEVICE.append(devices.get())
 
 
 def perform(store: Store, job: Job) -> str | None:
     """Do a piece of work and keep its result; the error's text where it failed."""
     config = Config.model_validate(job.config)
-    device = os.environ.get("FALW_BENCH_DEVICE")
-    if device is not None:
-        config = config.model_copy(update={"device": device})
+    if _DEVICE:
+        config = config.model_copy(update={"device": _DEVICE[0]})
     work = {"models": _train, "metrics": _measure, "cells": _unlearn}[job.part]
     try:
         work(store, job, config)

@@ -71,8 +71,8 @@ def bench(asked: Asked, progress: Progress) -> Done:
         rates = search(grid, probes, searched)
         cells = [
             grid.cell(lot, entry, rates.get((lot.dataset, lot.arch, entry.label)))
-            for entry in entries
             for lot in lots
+            for entry in entries
             if entry.wants(lot)
         ]
         failed += _run(pool, store, cells, "cells", progress)

@@ -24,7 +24,8 @@ def row(entry: str, seed: int, gap: float, tail: float = 1.0, **more: object) ->
         "entry": entry, "method": method, "weighting": weighting, "lr": 0.1,
         "forget_accuracy": 80.0, "retain_accuracy": 99.0, "test_accuracy": 70.0,
         "mia_efficacy": 20.0, "avg_gap": gap, "head": 0.0, "mid": 0.5, "tail": tail, "steps": 10,
-        "time_share": 5.0, "stopped_because": "", "curve": ({"step": 0, "gap": None}, {"step": 10, "gap": gap}),
+        "time_share": 5.0, "stopped_because": "",
+        "curve": ({"step": 0, "gap": None}, {"step": 10, "gap": gap}),
     }  # fmt: skip
     return Row(**{**given, **more})  # type: ignore[arg-type]
 

@@ -77,6 +77,18 @@ def test_the_paper_preset_is_the_papers_algorithm(project: Path) -> None:
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
+def test_a_run_that_harms_everywhere_writes_nothing(project: Path) -> None:
+    """The guard on utility allows no moment: exit 3, two lines, and what to do."""
+    wild = ("--method", "gradient-ascent", "--lr", "0.5", "--max-utility-loss", "0.5", "-q")
+    before = sorted(project.iterdir())
+    done = run_falw(*JOB, *wild, cwd=project)
+    assert done.returncode == 3
+    assert "within 0.5 points" in done.stderr
+    assert "--max-utility-loss" in done.stderr
+    assert len(done.stderr.splitlines()) == 2
+    assert sorted(project.iterdir()) == before
+
+
 def test_lr_auto_probes_and_says_what_it_found(project: Path) -> None:
     done = run_falw(*JOB, "--lr", "auto", "--epochs", "8", cwd=project)
     assert done.returncode == 0, done.stderr
