@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -71,19 +72,32 @@ class Grid:
             "precision": self.bench.precision,
         }
 
+    def check(self) -> None:
+        """Open every dataset, so that what is missing is said before anything is made.
+
+        Raises:
+            RequestError: a source that is missing, empty or malformed.
+        """
+        for source in self.sources.values():
+            config = Config.model_validate(source.config)
+            for part in ("data", "heldout", "test"):
+                if getattr(config, part) is not None:
+                    inputs.open_source(config, part)
+
     def ids(self, lot: Lot) -> str:
-        """The lot's forget list, drawn and kept: its file's path."""
-        file = self.store.file(
-            "lists", f"{lot.dataset}-{lot.ratio:g}-{lot.gamma:g}-{lot.seed}", ".txt"
-        )
+        """The path of the lot's forget list."""
+        name = f"{lot.dataset}-{lot.ratio:g}-{lot.gamma:g}-{lot.seed}"
+        return str(self.store.file("lists", name, ".txt"))
+
+    def draw(self, lot: Lot) -> None:
+        """Draw the lot's forget list, and keep it."""
         listing = self.sources[lot.dataset].listing
         available = np.bincount(listing.labels, minlength=len(listing.classes))
         total = max(1, round(lot.ratio * len(listing.ids)))
         sizes = forget_list.tail_sizes(available, total, lot.gamma, lot.seed)
         rows = forget_list.draw(listing.labels, sizes, lot.seed)
         text = "".join(f"{listing.ids[row]}\n" for row in rows)
-        write_all({file: text.encode()})
-        return str(file)
+        write_all({Path(self.ids(lot)): text.encode()})
 
     def _key(self, lot: Lot, *more: Any) -> list[Any]:
         dataset = self.bench.datasets[lot.dataset]

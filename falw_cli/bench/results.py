@@ -152,6 +152,8 @@ def markdown(bench: Bench, rows: Sequence[Row]) -> list[str]:
 
 def _rule(bench: Bench) -> str:
     search = bench.search
+    if not any(block.search for block in bench.entries):
+        return "Learning rates as each entry has them."
     if search.rule == "reference-free":
         return "Learning rates by `--lr auto`, without a Retrain model."
     return (

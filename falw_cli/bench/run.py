@@ -58,12 +58,15 @@ def bench(asked: Asked, progress: Progress) -> Done:
     searched = [entry for entry in entries if entry.search]
     probes = list(plan.search_lots(config)) if searched else []
     store = Store(asked.folder)
-    if (told := store.open()) is not None:
-        progress.warn(told)
     grid = Grid(config, store)
+    grid.check()
     stages = _stages(grid, lots, probes, entries)
     if asked.dry_run:
         return Done(asked.folder, [], [], _missing(store, stages, len(lots) * len(entries)))
+    if (told := store.open()) is not None:
+        progress.warn(told)
+    for lot in (*probes, *lots):
+        grid.draw(lot)
     failed: list[str] = []
     with _workers(asked.jobs, config.device) as pool:
         for label, jobs in stages:

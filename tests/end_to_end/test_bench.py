@@ -41,6 +41,7 @@ def test_a_bench_from_config_to_tables_and_plots(tmp_path: Path) -> None:
     planned = run_falw("bench", "small.yaml", "--dry-run", "--json", cwd=tmp_path)
     assert planned.returncode == 0, planned.stderr
     assert json.loads(planned.stdout) == {"nets": 6, "metrics": 6, "search": 4, "cells at most": 3}
+    assert [path.name for path in tmp_path.iterdir()] == ["small.yaml"]
     done = run_falw("bench", "small.yaml", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     folder = tmp_path / "small.bench"
@@ -70,6 +71,14 @@ def test_a_cell_that_diverges_is_recorded_and_the_others_go_on(tmp_path: Path) -
         assert "1 cells failed" in done.stderr
         assert "gradient-ascent" in done.stderr
         assert len(figures(tmp_path / "wild.bench")) == 5
+
+
+def test_missing_data_is_said_before_anything_is_made(tmp_path: Path) -> None:
+    (tmp_path / "gone.yaml").write_text(SMALL.replace("data: digits", "data: imagefolder:gone"))
+    done = run_falw("bench", "gone.yaml", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "gone" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["gone.yaml"]
 
 
 def test_an_impossible_cell_is_named_before_anything_is_made(tmp_path: Path) -> None:
