@@ -36,7 +36,7 @@ def main() -> None:
         "",
         f"Made by `python benchmarks/stopping.py WORK_FOLDER` from `falw bench "
         f"benchmarks/stopping.yaml` ({whole['tool']}): methods with their defaults on the CIFAR-10 "
-        "subset of [results](results.md), lists of 10 and 30 % at gamma 0, 1 and 2, three seeds. "
+        "subset of [results](results.md), lists of 10 % at gamma 0, 1 and 2, three seeds. "
         "Each run went on to its end and its Avg. Gap was recorded at every look, which no "
         "decision saw. *Kept*: the gap of the weights that were written. *Best*: the smallest gap "
         "of any look at the same run. *End*: the gap at the end of the schedule. A run counts as "

@@ -219,7 +219,10 @@ def _warn_of_unguided(parts: Splits, classes: Sequence[str], progress: Progress)
     missing = np.setdiff1d(parts.forget.labels, parts.heldout.labels)
     if len(missing):
         shown = ", ".join(repr(classes[index]) for index in missing[:10].tolist())
-        progress.warn(f"no held-out sample of class {shown}: its forget samples weigh 1")
+        progress.warn(
+            f"no held-out sample of class {shown}: falw weighs its forget samples 1, "
+            "match and falw-quantile borrow from all classes"
+        )
 
 
 def _reference(path: str, given: Config, network: Network) -> Network:

@@ -57,7 +57,7 @@ class Stage:
             if needed and not len(guide):
                 raise RequestError(
                     f"{what} needs held-out data to guide it",
-                    "give --heldout, or take --weighting none and --stop epochs",
+                    "give --heldout, or take another --method, --weighting none and --stop epochs",
                 )
         return cls(given.network, whole, judged, guide)
 
