@@ -12,14 +12,19 @@ import statistics
 from pathlib import Path
 from typing import Any
 
+from falw_cli.config import UnlearnRecipe
+from falw_cli.unlearning.stopping import Look, decide
+
 DOCS = Path(__file__).parents[1] / "docs"
 GOAL = 1.5
 
 
 def ending(row: dict[str, Any]) -> tuple[float, float, float]:
     """Avg. Gap of what was kept, of the best moment, and of the last one."""
-    gaps = [moment["gap"] for moment in row["curve"][1:]]
-    return row["avg_gap"], min(gaps), gaps[-1]
+    before, *looks = (Look(**moment) for moment in row["curve"])
+    kept, _ = decide(looks, before, UnlearnRecipe().max_utility_loss, looks[-1].step)
+    gaps = [found.gap or 0.0 for found in looks]
+    return (kept or before).gap or gaps[0], min(gaps), gaps[-1]
 
 
 def main() -> None:

@@ -23,6 +23,9 @@ LOOKS = 16
 """Looks a run, spread evenly over its steps."""
 PATIENCE = 5
 """Looks in a row without a new best moment, after which the run ends."""
+EARLIEST = 0.75
+"""Share of the steps before which no run ends: while the learning rate is high, a look says little
+of where the run will settle."""
 RETAIN_SAMPLES = 1000
 """Retain samples that the guard looks at, evenly spaced."""
 
@@ -123,11 +126,13 @@ def allows(found: Look, before: Look, max_loss: float) -> bool:
     )
 
 
-def decide(curve: Sequence[Look], before: Look, max_loss: float) -> tuple[Look | None, int | None]:
+def decide(
+    curve: Sequence[Look], before: Look, max_loss: float, total: int
+) -> tuple[Look | None, int | None]:
     """The best moment of a run so far, and the step at which the run ended, if it did.
 
     The best is the closest to unseen data among those that the guard allows, the first of equals;
-    the run ends PATIENCE looks after it.
+    the run ends PATIENCE looks or more after it, in the last quarter of its `total` steps.
     """
     best, since = None, 0
     for found in curve:
@@ -136,7 +141,7 @@ def decide(curve: Sequence[Look], before: Look, max_loss: float) -> tuple[Look |
             best, since = found, 0
         elif best is not None:
             since += 1
-            if since == PATIENCE:
+            if since >= PATIENCE and found.step >= EARLIEST * total:
                 return best, found.step
     return best, None
 
@@ -184,7 +189,7 @@ class Watch:
         self.curve.append(found)
         if not self.decides or self.ended is not None:
             return None
-        self.best, self.ended = decide(self.curve, self.before, self.max_loss)
+        self.best, self.ended = decide(self.curve, self.before, self.max_loss, total)
         if self.best is found:
             state = network.module.state_dict()
             self._weights = {name: value.detach().clone() for name, value in state.items()}
@@ -193,7 +198,7 @@ class Watch:
     def reason(self) -> str:
         """Why the run ended where it did, for the report."""
         assert self.best is not None
-        how = f"no closer moment within {PATIENCE} looks" if self.ended else "the run was over"
+        how = f"no closer moment in {PATIENCE} looks or more" if self.ended else "the run was over"
         return (
             f"{how}; the weights of step {self.best.step} are kept: forget samples "
             f"{self.best.distance:.3f} from unseen ones (before: {self.before.distance:.3f})"

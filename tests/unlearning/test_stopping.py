@@ -100,9 +100,14 @@ def test_the_weights_of_the_best_moment_come_back(
     assert "step 2" in watch.reason()
 
 
-def test_patience_ends_the_run(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
-    _, ended = watched(network, monkeypatch, curve(0.1, *[0.2] * (PATIENCE + 3)))
-    assert ended == 1 + PATIENCE
+def test_patience_ends_the_run_in_its_last_quarter(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Best at step 1 of 16: patience is over at step 6, the last quarter begins at 12."""
+    _, ended = watched(network, monkeypatch, curve(0.1, *[0.2] * 15))
+    assert ended == 12
+    _, ended = watched(network, monkeypatch, curve(*[0.2] * 8, 0.1, *[0.2] * 7))
+    assert ended == 9 + PATIENCE
 
 
 @pytest.mark.parametrize("harm", [{"retain_accuracy": 95.9}, {"heldout_accuracy": 66.9}])
