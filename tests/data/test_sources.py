@@ -149,3 +149,14 @@ def test_cifar_in_torchvisions_layout(
     (folder / "one").write_bytes(b"tampered")
     with pytest.raises(RequestError, match="does not hold"):
         open_listing(f"{kind}:{tmp_path}")
+
+
+def test_some_rows_of_each_class_in_the_order_of_the_listing() -> None:
+    whole = open_listing("digits#train")
+    first, later = whole.of_each_class(0, 3), whole.of_each_class(3, 5)
+    assert np.bincount(first.labels).tolist() == [3] * 10
+    assert np.bincount(later.labels).tolist() == [2] * 10
+    assert not set(first.ids) & set(later.ids)
+    assert [whole.ids.index(name) for name in first.ids] == sorted(map(whole.ids.index, first.ids))
+    with pytest.raises(RequestError, match="no rows"):
+        whole.of_each_class(10_000, 10_001)
