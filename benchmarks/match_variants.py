@@ -85,8 +85,7 @@ VARIANTS: dict[str, tuple[type[Match], dict[str, Any]]] = {
     "retain held to the original's predictions": (Held, {}),
     "no shift of the prior": (Match, {"hyperparameters": {"prior_shift": 0}}),
     "prior shift 1": (Match, {"hyperparameters": {"prior_shift": 1}}),
-    "prior shift 2": (Match, {"hyperparameters": {"prior_shift": 2}}),
-    "prior shift 5": (Match, {"hyperparameters": {"prior_shift": 5}}),
+    "prior shift 3": (Match, {"hyperparameters": {"prior_shift": 3}}),
     "batches as they come, 4 epochs": (Match, {"forget_share": None, "epochs": 4}),
     "forget share 0.2": (Match, {"forget_share": 0.2}),
     "forget share 0.6": (Match, {"forget_share": 0.6}),
@@ -141,9 +140,10 @@ def main() -> None:
     bench = plan.read(wanted.bench)
     grid = Grid(bench, Store(wanted.work))
     first = next(plan.search_lots(bench))
-    lots = [first, replace(first, ratio=0.3)]
+    lots = [first, replace(first, gamma=2.0), replace(first, ratio=0.3, gamma=2.0)]
     lines = (Path(__file__).parent / "match_variants.intro.md").read_text().splitlines()
     for lot in lots:
+        grid.draw(lot)
         need(grid.store, [grid.original(lot), *grid.references(lot)])
         lines += ["", f"## {lot}", ""]
         lines += [f"| variant | {' | '.join(COLUMNS.values())} | steps |", "|---" * 7 + "|"]
