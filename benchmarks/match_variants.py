@@ -84,7 +84,7 @@ VARIANTS: dict[str, tuple[type[Match], dict[str, Any]]] = {
     "confidences by chance, not by rank": (Shuffled, {}),
     "retain held to the original's predictions": (Held, {}),
     "no shift of the prior": (Match, {"hyperparameters": {"prior_shift": 0}}),
-    "prior shift 1": (Match, {"hyperparameters": {"prior_shift": 1}}),
+    "prior shift 2": (Match, {"hyperparameters": {"prior_shift": 2}}),
     "prior shift 3": (Match, {"hyperparameters": {"prior_shift": 3}}),
     "batches as they come, 4 epochs": (Match, {"forget_share": None, "epochs": 4}),
     "forget share 0.2": (Match, {"forget_share": 0.2}),

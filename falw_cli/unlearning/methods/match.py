@@ -35,7 +35,7 @@ NOTHING_LEFT = 1e-6
 class MatchSettings(Settings):
     """Hyperparameters of `match`."""
 
-    prior_shift: NonNegativeFloat = 2.0
+    prior_shift: NonNegativeFloat = 1.5
     """s: how far a thinned class moves, in shifts of a calibrated prior."""
 
 
