@@ -23,6 +23,9 @@ LOOKS = 16
 """Looks a run, spread evenly over its steps."""
 PATIENCE = 5
 """Looks in a row without a new best moment, after which the run ends."""
+SLACK = 0.02
+"""Distances so close are alike: a class's distance rests on a hundred samples or fewer. Of moments
+that are alike the later one is kept, where the learning rate is lower and the model calmer."""
 EARLIEST = 0.75
 """Share of the steps before which no run ends: while the learning rate is high, a look says little
 of where the run will settle."""
@@ -131,14 +134,14 @@ def decide(
 ) -> tuple[Look | None, int | None]:
     """The best moment of a run so far, and the step at which the run ended, if it did.
 
-    The best is the closest to unseen data among those that the guard allows, the first of equals;
-    the run ends PATIENCE looks or more after it, in the last quarter of its `total` steps.
+    The best is the closest to unseen data among those that the guard allows, the last of those that
+    are within SLACK of it; the run ends PATIENCE looks or more after it, in the last quarter of its
+    `total` steps.
     """
-    best, since = None, 0
+    best, since, least = None, 0, math.inf
     for found in curve:
-        closer = best is None or found.distance < best.distance
-        if closer and allows(found, before, max_loss):
-            best, since = found, 0
+        if allows(found, before, max_loss) and found.distance <= least + SLACK:
+            best, since, least = found, 0, min(least, found.distance)
         elif best is not None:
             since += 1
             if since >= PATIENCE and found.step >= EARLIEST * total:

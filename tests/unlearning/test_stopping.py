@@ -93,11 +93,20 @@ def curve(*distances: float, **more: float) -> list[Look]:
 def test_the_weights_of_the_best_moment_come_back(
     network: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    watch, ended = watched(network, monkeypatch, curve(0.2, 0.1, 0.15, 0.2))
+    watch, ended = watched(network, monkeypatch, curve(0.3, 0.1, 0.15, 0.2))
     assert ended is None
     assert watch.settle(network)
     assert next(network.module.parameters()).unique().item() == 2
     assert "step 2" in watch.reason()
+
+
+def test_of_moments_that_are_alike_the_later_is_kept(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """0.1 and 0.115 are alike; 0.13 is alike 0.115 but not the closest."""
+    watch, _ = watched(network, monkeypatch, curve(0.2, 0.1, 0.115, 0.13))
+    assert watch.settle(network)
+    assert next(network.module.parameters()).unique().item() == 3
 
 
 def test_patience_ends_the_run_in_its_last_quarter(
