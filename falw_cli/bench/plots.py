@@ -8,6 +8,9 @@ from typing import Any
 
 from falw_cli.bench.results import GROUPS, ORIGINAL, RETRAIN, Row, mean
 
+MARKS = {"-": "o", "--": "s"}
+YARDSTICK = {"color": "black", "linestyle": ":", "marker": "."}
+
 
 def draw(folder: Path, rows: Sequence[Row]) -> None:
     """Gap by gamma, deviation by group, gap against time and along the run, balance factor."""
@@ -22,79 +25,89 @@ def draw(folder: Path, rows: Sequence[Row]) -> None:
         _save(folder / f"deviation-{share}.svg", _deviation(mine), f"{share} % forgotten")
         _save(folder / f"gap-by-time-{share}.svg", _gap_by_time(mine), f"{share} % forgotten")
     if any(moment["gap"] is not None for row in rows for moment in row.curve):
-        _save(folder / "gap-along-the-run.svg", _along(rows), "first seed of each setting")
-    balanced = [row for row in rows if "tau" in row.entry]
+        _save(folder / "gap-along-the-run.svg", _along(rows), "each line a run")
+    without = {row.entry: row.entry.split(", tau")[0] for row in rows if ", tau" in row.entry}
+    settings = {row.setting for row in rows if row.entry in without}
+    names = {*without, *without.values()}
+    balanced = [row for row in rows if row.entry in names and row.setting in settings]
     if balanced:
         _save(folder / "balance-factor.svg", _deviation(balanced), "without and with balance")
 
 
-def _figure() -> tuple[Any, Any]:
+def _figure(entries: int) -> tuple[Any, Any]:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 5.5), layout="constrained")
+    figure = Figure(figsize=(10, max(5.5, 1 + 0.22 * entries)), layout="constrained")
     return figure, figure.add_subplot()
 
 
 def _save(path: Path, drawn: tuple[Any, Any], title: str) -> None:
+    from matplotlib.ticker import ScalarFormatter
+
     figure, axes = drawn
     axes.set_title(title)
+    for axis in (axes.xaxis, axes.yaxis):
+        if axis.get_scale() == "log":  # 2 and 20, not 2 x 10^0 and 2 x 10^1
+            axis.set_major_formatter(ScalarFormatter())
+            axis.set_minor_formatter(ScalarFormatter())
     handles, _ = axes.get_legend_handles_labels()
     if handles:
         figure.legend(loc="outside right upper", fontsize="small")
     figure.savefig(path, metadata={"Date": None})
 
 
-def _entries(rows: Sequence[Row]) -> list[str]:
-    return [n for n in dict.fromkeys(row.entry for row in rows) if n not in (ORIGINAL, RETRAIN)]
-
-
-def _style(index: int) -> dict[str, Any]:
-    """Twenty colours, then the same with another line."""
+def _entries(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
+    """Entries that every setting has, each with its look: a colour a method, a line a weighting."""
     import matplotlib as mpl
 
-    return {
-        "color": mpl.colormaps["tab20"](index % 20),
-        "linestyle": ("-", "--", ":")[index // 20 % 3],
-    }
+    settings = {row.setting for row in rows}
+    methods = list(dict.fromkeys(row.method for row in rows))
+    looks = {}
+    for row in rows:
+        everywhere = {r.setting for r in rows if r.entry == row.entry} == settings
+        if row.entry not in (ORIGINAL, RETRAIN) and everywhere:
+            colour = mpl.colormaps["tab20"](methods.index(row.method) % 20)
+            line = {"none": "-", "falw": "--"}.get(row.weighting, ":")
+            line = ":" if ", " in row.entry else line  # a variant with settings of its own
+            looks[row.entry] = {"color": colour, "linestyle": line, "marker": MARKS.get(line, "^")}
+    return looks
 
 
 def _gap_by_gamma(rows: Sequence[Row]) -> tuple[Any, Any]:
-    figure, axes = _figure()
+    looks = {**_entries(rows), ORIGINAL: YARDSTICK, RETRAIN: YARDSTICK}
+    figure, axes = _figure(len(looks))
     gammas = sorted({row.gamma for row in rows})
-    for index, name in enumerate([*_entries(rows), ORIGINAL, RETRAIN]):
+    for name, look in looks.items():
         gaps = [mean(r.avg_gap for r in rows if r.entry == name and r.gamma == g) for g in gammas]
         points = [(g, gap) for g, gap in zip(gammas, gaps, strict=True) if gap is not None]
         if points:
             label = "noise floor" if name == RETRAIN else name
-            look = (
-                {"color": "black", "linestyle": ":"}
-                if name in (ORIGINAL, RETRAIN)
-                else _style(index)
-            )
-            axes.plot(*zip(*points, strict=True), marker="o", markersize=3, label=label, **look)
+            axes.plot(*zip(*points, strict=True), label=label, **look)
     axes.set(xlabel="gamma of the forget list", ylabel="Avg. Gap (percentage points)", yscale="log")
     return figure, axes
 
 
 def _deviation(rows: Sequence[Row]) -> tuple[Any, Any]:
-    figure, axes = _figure()
-    for index, name in enumerate(_entries(rows)):
+    looks = _entries(rows)
+    figure, axes = _figure(len(looks))
+    for name, look in looks.items():
         values = [mean(getattr(r, part) for r in rows if r.entry == name) for part in GROUPS]
         points = [(p, v) for p, v in zip(GROUPS, values, strict=True) if v is not None]
         if points:
-            axes.plot(*zip(*points, strict=True), marker="o", label=name, **_style(index))
+            axes.plot(*zip(*points, strict=True), label=name, **look)
     axes.axhline(0, color="black", linewidth=0.8)
     axes.set(ylabel="forget accuracy minus Retrain's (points)")
     return figure, axes
 
 
 def _gap_by_time(rows: Sequence[Row]) -> tuple[Any, Any]:
-    figure, axes = _figure()
-    for index, name in enumerate(_entries(rows)):
+    looks = _entries(rows)
+    figure, axes = _figure(len(looks))
+    for name, look in looks.items():
         mine = [row for row in rows if row.entry == name]
         time, gap = mean(r.time_share for r in mine), mean(r.avg_gap for r in mine)
         if time is not None and gap is not None:
-            axes.scatter([time], [gap], color=_style(index)["color"], label=name)
+            axes.scatter([time], [gap], color=look["color"], marker=look["marker"], label=name)
     axes.set(
         xlabel="run time (percent of a Retrain's)", ylabel="Avg. Gap (percentage points)",
         xscale="log", yscale="log",
@@ -103,15 +116,14 @@ def _gap_by_time(rows: Sequence[Row]) -> tuple[Any, Any]:
 
 
 def _along(rows: Sequence[Row]) -> tuple[Any, Any]:
-    figure, axes = _figure()
-    seen: set[tuple[Any, ...]] = set()
-    for row in rows:
-        key = (*row.setting, row.entry)
-        known = [moment for moment in row.curve if moment["gap"] is not None]
-        points = [(moment["step"] / row.curve[-1]["step"], moment["gap"]) for moment in known]
-        if points and key not in seen:
-            seen.add(key)
-            label = f"{row.entry}, {100 * row.ratio:g} %, gamma {row.gamma:g}"
-            axes.plot(*zip(*points, strict=True), label=label, **_style(len(seen) - 1))
+    traced = [row for row in rows if any(moment["gap"] is not None for moment in row.curve)]
+    looks = _entries(traced)
+    figure, axes = _figure(len(looks))
+    for name, look in looks.items():
+        for number, row in enumerate(row for row in traced if row.entry == name):
+            known = [moment for moment in row.curve if moment["gap"] is not None]
+            points = [(one["step"] / row.curve[-1]["step"], one["gap"]) for one in known]
+            label = name if not number else None
+            axes.plot(*zip(*points, strict=True), label=label, **{**look, "marker": ""})
     axes.set(xlabel="share of the run", ylabel="Avg. Gap (percentage points)", yscale="log")
     return figure, axes
