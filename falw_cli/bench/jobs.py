@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import signal
 import tempfile
+import threading
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -41,12 +45,19 @@ def prepare(threads: int, devices: Any) -> None:
     import torch
 
     torch.set_num_threads(threads)
-    # An interrupt ends the workers through their parent.
-    import signal
-
+    # An interrupt ends the workers through their parent, and so does its death.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_follow_parent, daemon=True).start()
     if devices is not None:
         _DEVICE.append(devices.get())
+
+
+def _follow_parent() -> None:
+    """End this process when the bench that it works for is gone, killed without a word."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def perform(store: Store, job: Job) -> str | None:
