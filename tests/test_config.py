@@ -85,10 +85,3 @@ def test_code_is_honoured_where_a_person_named_it(folder: Path) -> None:
 def test_flags_out_of_range(folder: Path, flags: dict[str, object]) -> None:
     with pytest.raises(RequestError, match=f"--{next(iter(flags))}"):
         resolve("unlearn", flags)
-
-
-def test_sample_configs_load() -> None:
-    files = sorted((Path(__file__).parents[1] / "sample_configs").glob("*.yaml"))
-    assert files
-    for file in files:
-        assert resolve("unlearn", {}, file).arch

@@ -62,6 +62,7 @@ def test_a_bench_from_config_to_tables_and_plots(tmp_path: Path) -> None:
     assert json.loads(again.stdout)["rows"] == whole["rows"]
 
 
+@pytest.mark.slow
 def test_a_cell_that_diverges_is_recorded_and_the_others_go_on(tmp_path: Path) -> None:
     wild = "  - {methods: [gradient-ascent], search: false, unlearn: {lr: 1.0e+30, stop: epochs}}\n"
     (tmp_path / "wild.yaml").write_text(SMALL + wild)

@@ -60,6 +60,7 @@ def test_nothing_more_is_needed_beside_a_falw_yaml(project: Path) -> None:
     assert "test accuracy" in again.stdout
 
 
+@pytest.mark.slow
 def test_the_paper_preset_is_the_papers_algorithm(project: Path) -> None:
     """Random labels, FaLW's weights, exact target, and a fixed end."""
     preset = ("--method", "falw-paper", "--epochs", "2", "--lr", "0.003")
@@ -89,6 +90,7 @@ def test_a_run_that_harms_everywhere_writes_nothing(project: Path) -> None:
     assert sorted(project.iterdir()) == before
 
 
+@pytest.mark.slow
 def test_lr_auto_probes_and_says_what_it_found(project: Path) -> None:
     done = run_falw(*JOB, "--lr", "auto", "--epochs", "8", cwd=project)
     assert done.returncode == 0, done.stderr
@@ -98,6 +100,7 @@ def test_lr_auto_probes_and_says_what_it_found(project: Path) -> None:
     assert report.run.lr in [probe.lr for probe in report.run.probes]
 
 
+@pytest.mark.slow
 def test_trace_records_the_gap_along_the_run_and_changes_nothing(project: Path) -> None:
     plain = (*JOB, "--reference", "retrain.safetensors", "--epochs", "4")
     config = (project / "falw.yaml").read_text()
