@@ -79,7 +79,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=40)
     wanted = parser.parse_args()
     bench = plan.read(wanted.bench)
-    grid, lot = Grid(bench, Store(wanted.work)), next(plan.lots(bench, bench.seeds))
+    grid, lot = Grid(bench, Store(wanted.work)), next(plan.lots(bench))
     config = Config.model_validate(grid.judgements(lot)[0].config)
     config = config.over({"unlearn": {"method": "random-label", "weighting": "falw"}})
     config = with_method_defaults(config)

@@ -28,7 +28,7 @@ def test_a_bench_loads_and_its_cells_are_possible(file: Path) -> None:
     bench = read(file)
     rows = entries(bench)
     assert "match" in {row.method for row in rows}
-    assert list(lots(bench, bench.seeds))
+    assert list(lots(bench))
     assert list(search_lots(bench))
 
 

@@ -204,9 +204,9 @@ def _settled(bench: Bench, unlearn: dict[str, Any]) -> Config:
     return with_method_defaults(config.over({"unlearn": kept}))
 
 
-def lots(bench: Bench, seeds: tuple[int, ...]) -> Iterator[Lot]:
+def lots(bench: Bench) -> Iterator[Lot]:
     """The forget lists that are scored."""
-    grid = product(bench.datasets, bench.archs, bench.ratios, bench.gammas, seeds)
+    grid = product(bench.datasets, bench.archs, bench.ratios, bench.gammas, bench.seeds)
     for dataset, arch, ratio, gamma, seed in grid:
         yield Lot(dataset, arch, ratio, gamma, seed)
 

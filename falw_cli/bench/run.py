@@ -54,7 +54,7 @@ def bench(asked: Asked, progress: Progress) -> Done:
     """
     config = plan.read(asked.file)
     entries = plan.entries(config)
-    lots = list(plan.lots(config, config.seeds))
+    lots = list(plan.lots(config))
     searched = [entry for entry in entries if entry.search]
     probes = list(plan.search_lots(config)) if searched else []
     store = Store(asked.folder)

@@ -30,7 +30,7 @@ def mean_gradient(network: Network, data: Resident) -> Gradients:
     """Gradient of the mean cross-entropy over a set [N], in eval mode, without augmentation."""
     total: Gradients = {}
     for rows in torch.split(torch.arange(len(data)), INFERENCE_BATCH):
-        for name, value in _gradient(network, data, rows, "sum").items():
+        for name, value in _gradient(network, data, rows).items():
             total[name] = total[name] + value if name in total else value
     return {name: value / len(data) for name, value in total.items()}
 
@@ -38,7 +38,7 @@ def mean_gradient(network: Network, data: Resident) -> Gradients:
 def sample_gradients(network: Network, data: Resident, wanted: int) -> Iterator[Gradients]:
     """Gradient of the cross-entropy of each of at most `wanted` samples, one after the other."""
     for row in spread_rows(len(data), wanted):
-        yield _gradient(network, data, row[None], "sum")
+        yield _gradient(network, data, row[None])
 
 
 def diagonal_fisher(network: Network, data: Resident, wanted: int) -> Gradients:
@@ -57,14 +57,15 @@ def diagonal_fisher(network: Network, data: Resident, wanted: int) -> Gradients:
     return {name: value / min(wanted, len(data)) for name, value in total.items()}
 
 
-def _gradient(network: Network, data: Resident, rows: Tensor, reduction: str) -> Gradients:
+def _gradient(network: Network, data: Resident, rows: Tensor) -> Gradients:
+    """Gradient of the summed cross-entropy over some rows of a set."""
     module, named = network.module, trained(network.module)
     rows = rows.to(data.labels.device)
     training = module.training
     module.eval()
     try:
         logits = architectures.logits(module(network.inputs(data.pixels[rows]))).float()
-        loss = F.cross_entropy(logits, data.labels[rows], reduction=reduction)
+        loss = F.cross_entropy(logits, data.labels[rows], reduction="sum")
         values = torch.autograd.grad(loss, list(named.values()), allow_unused=True)
     finally:
         module.train(training)

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from falw_cli.data.batches import Resident
 from falw_cli.network import Network
+from falw_cli.unlearning.gradients import spread_rows
 from falw_cli.unlearning.target import true_class_probability
 
 LOOKS = 16
@@ -99,8 +100,7 @@ class View:
         left = torch.bincount(retain.labels, minlength=num_classes)
         gone = torch.bincount(forget.labels, minlength=num_classes)
         share = left / (left + gone).clamp(min=1)
-        rows = torch.linspace(0, len(retain) - 1, min(len(retain), RETAIN_SAMPLES)).long()
-        rows = rows.to(retain.labels.device)
+        rows = spread_rows(len(retain), RETAIN_SAMPLES).to(retain.labels.device)
         some = Resident(retain.pixels[rows], retain.labels[rows])
         return cls(forget, guide, some, share[guide.labels])
 

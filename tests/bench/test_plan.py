@@ -31,7 +31,7 @@ def test_entries_are_methods_times_weightings(tmp_path: Path) -> None:
     assert [entry.label for entry in entries(bench)] == [
         "random-label x none", "random-label x falw", "salun x none", "salun x falw",
     ]  # fmt: skip
-    assert len(list(lots(bench, bench.seeds))) == 2 * 2 * 2
+    assert len(list(lots(bench))) == 2 * 2 * 2
     assert [lot.seed for lot in search_lots(bench)] == [0]
 
 
