@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from falw_cli.config import UnlearnRecipe
-from falw_cli.unlearning.stopping import Look, decide
+from falw_cli.unlearning.looking import Look
+from falw_cli.unlearning.stopping import decide
 
 DOCS = Path(__file__).parents[1] / "docs"
 GOAL = 1.5

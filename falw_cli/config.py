@@ -84,7 +84,7 @@ class UnlearnRecipe(Recipe):
     """Share of each batch that is forget samples; default: the method's, or as they come."""
     stop: Literal["auto", "epochs"] = "auto"
     """auto: at the moment when forget samples are closest to unseen ones; epochs: at the end."""
-    max_utility_loss: Annotated[float, Field(ge=0, le=100)] = 3.0
+    max_utility_loss: Annotated[float, Field(ge=0, le=100)] = 7.0
     """Percentage points of retain and held-out accuracy that --stop auto may give up."""
     trace: bool = False
     """With references: also the Avg. Gap along the run, which no decision looks at."""

@@ -85,6 +85,8 @@ class Moment(Figures):
     step: int
     distance: float
     """Mean 1-Wasserstein distance of true-class probability to unseen data of the class, [0, 1]."""
+    estimated_gap: float
+    """Avg. Gap with unseen data and the original in Retrain's place, percent: what is minimised."""
     retain_accuracy: float
     """Percent, on a sample of the retain set."""
     heldout_accuracy: float
@@ -98,6 +100,7 @@ class Probed(Figures):
 
     lr: float
     distance: float | None
+    estimated_gap: float | None
     retain_accuracy: float | None
     heldout_accuracy: float | None
 

@@ -62,7 +62,8 @@ def bench(asked: Asked, progress: Progress) -> Done:
     grid.check()
     stages = _stages(grid, lots, probes, entries)
     if asked.dry_run:
-        return Done(asked.folder, [], [], _missing(store, stages, len(lots) * len(entries)))
+        wanted = sum(entry.wants(lot) for lot in lots for entry in entries)
+        return Done(asked.folder, [], [], _missing(store, stages, wanted))
     if (told := store.open()) is not None:
         progress.warn(told)
     for lot in (*probes, *lots):

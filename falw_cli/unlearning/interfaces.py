@@ -78,7 +78,7 @@ class Method:
     needs_guide: ClassVar[bool] = False
     """Does it look at held-out samples?"""
     defaults: ClassVar[dict[str, Any]] = {}
-    """Settings of the recipe found by measurement (docs/defaults.md)."""
+    """Settings of the recipe found by measurement (docs/methods.md)."""
     fixed: ClassVar[dict[str, Any]] = {}
     """Settings of the recipe that make the method what it is: asking for others is an error."""
     settings_type: ClassVar[type[Settings]] = Settings

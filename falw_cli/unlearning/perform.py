@@ -23,11 +23,12 @@ from falw_cli.training.interrupt import Interrupt
 from falw_cli.training.loop import Outcome, Work, fit
 from falw_cli.training.state import StateFile
 from falw_cli.unlearning.interfaces import Method, Start
+from falw_cli.unlearning.looking import Look, View, look
 from falw_cli.unlearning.objective import Unlearning
 from falw_cli.unlearning.probing import SHARE, Probe, probe_rates
 from falw_cli.unlearning.registry import load_method, load_weighting
 from falw_cli.unlearning.settle import hyperparameters
-from falw_cli.unlearning.stopping import Look, View, Watch, allows, look
+from falw_cli.unlearning.stopping import Watch, allows
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ def perform(
     if recipe.stop == "auto" or recipe.lr == "auto" or recipe.trace:
         number = len(stage.network.classes)
         view = View.of(stage.judged.forget, stage.judged.retain, stage.guide, number)
-        before = look(stage.network, view, 0)
+        before = look(stage.network, view, 0, None)
     probes: list[Probe] = []
     if recipe.lr == "auto":
         assert view is not None
@@ -190,7 +191,7 @@ def _probe(
         trial = stage.copy()
         objective = _objective(config, trial, lr, None)
         _steps(config, trial, lr, objective, progress, interrupt, None, SHARE)
-        found = look(trial.network, view, 0)
+        found = look(trial.network, view, 0, before)
         return found, allows(found, before, config.unlearn.max_utility_loss)
 
     own = load_method(config.unlearn.method).defaults["lr"]

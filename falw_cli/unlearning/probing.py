@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from falw_cli.errors import RunError
 from falw_cli.progress import Progress
-from falw_cli.unlearning.stopping import Look
+from falw_cli.unlearning.looking import Look
 
 FACTORS = (0.1, 0.3, 1.0, 3.0)
 """Of the method's own learning rate."""
@@ -25,11 +25,11 @@ class Probe:
 
 
 def choose(probes: list[Probe]) -> float | None:
-    """The learning rate whose probe came closest to unseen data within the guard on utility."""
+    """The learning rate whose probe has the smallest estimated gap within the guard on utility."""
     good = [probe for probe in probes if probe.allowed and probe.found is not None]
     if not good:
         return None
-    return min(good, key=lambda probe: probe.found.distance if probe.found else 1.0).lr
+    return min(good, key=lambda probe: probe.found.estimated_gap if probe.found else 100.0).lr
 
 
 def probe_rates(
@@ -55,7 +55,7 @@ def probe_rates(
             probes.append(Probe(rate, None, False))
             continue
         verdict = "" if allowed else ", harms too much"
-        progress.note(f"probe lr {rate:.3g}: distance {found.distance:.3f}{verdict}")
+        progress.note(f"probe lr {rate:.3g}: estimated gap {found.estimated_gap:.2f}{verdict}")
         probes.append(Probe(rate, found, allowed))
     rate_found = choose(probes)
     if rate_found is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,9 +24,9 @@ from falw_cli.network import metadata
 from falw_cli.progress import Progress
 from falw_cli.training.interrupt import Interrupt
 from falw_cli.training.state import StateFile
+from falw_cli.unlearning.looking import Look
 from falw_cli.unlearning.perform import Performed, Stage, perform
 from falw_cli.unlearning.settle import with_method_defaults
-from falw_cli.unlearning.stopping import Look
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -177,12 +177,10 @@ def _run(done: Performed, device: torch.device) -> Run:
         stopped_because=done.stopped_because,
         lr=done.lr,
         probes=[_moment(Probed, probe.found, lr=probe.lr) for probe in done.probes],
-        curve=[_moment(Moment, found, step=found.step, gap=found.gap) for found in done.curve],
+        curve=[_moment(Moment, found) for found in done.curve],
     )
 
 
 def _moment(kind: type[M], found: Look | None, **more: Any) -> M:
-    figures = {"distance": None, "retain_accuracy": None, "heldout_accuracy": None}
-    if found is not None:
-        figures = {name: getattr(found, name) for name in figures}
-    return kind.model_validate({**figures, **more})
+    figures = asdict(found) if found is not None else {}
+    return kind.model_validate({name: figures.get(name) for name in kind.model_fields} | more)

@@ -36,6 +36,7 @@ def figures(folder: Path) -> list[dict[str, str]]:
         ]
 
 
+@pytest.mark.slow
 def test_a_bench_from_config_to_tables_and_plots(tmp_path: Path) -> None:
     (tmp_path / "small.yaml").write_text(SMALL)
     planned = run_falw("bench", "small.yaml", "--dry-run", "--json", cwd=tmp_path)

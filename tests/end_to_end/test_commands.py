@@ -87,7 +87,7 @@ def test_inspect_tells_what_a_thing_is(project: Path) -> None:
         assert shown.returncode == 0, shown.stderr
         for word in expected:
             assert word in shown.stdout
-        assert json.loads(run_falw("inspect", path, "--json", cwd=project).stdout)
+    assert json.loads(run_falw("inspect", "ids.txt", "--json", cwd=project).stdout)
     assert sorted(project.iterdir()) == before
 
 
@@ -118,6 +118,7 @@ def test_the_reader_of_stdout_may_leave(project: Path) -> None:
     assert done.stderr == ""
 
 
+@pytest.mark.slow
 def test_the_demo_tells_the_whole_story(tmp_path: Path) -> None:
     done = run_falw("demo", cwd=tmp_path)
     assert done.returncode == 0, done.stderr

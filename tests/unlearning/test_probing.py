@@ -6,12 +6,12 @@ import pytest
 
 from falw_cli.errors import RunError
 from falw_cli.progress import Silent
+from falw_cli.unlearning.looking import Look
 from falw_cli.unlearning.probing import FACTORS, probe_rates
-from falw_cli.unlearning.stopping import Look
 
 
-def at(distance: float) -> Look:
-    return Look(0, distance, 99.0, 70.0)
+def at(gap: float) -> Look:
+    return Look(0, 0.1, gap, 99.0, 70.0)
 
 
 def test_the_closest_probe_within_the_guard_wins() -> None:
