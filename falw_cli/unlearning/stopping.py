@@ -132,10 +132,12 @@ class Watch:
 
     def restore(self, state: dict[str, Tensor]) -> None:
         """Take back what `state` gave."""
-        self.curve = [
-            Look(int(row[0]), *row[1:5], None if math.isnan(row[5]) else row[5])
-            for row in state["curve"].tolist()
-        ]
+        names = [field.name for field in fields(Look)]
+        self.curve = []
+        for row in state["curve"].tolist():
+            values = dict(zip(names, row, strict=True))
+            step, gap = int(values.pop("step")), values.pop("gap")
+            self.curve.append(Look(step, gap=None if math.isnan(gap) else gap, **values))
         best, ended = int(state["best"]), int(state["ended"])
         self.best = self.curve[best] if best >= 0 else None
         self.ended = ended if ended >= 0 else None
