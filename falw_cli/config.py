@@ -64,7 +64,7 @@ class Recipe(Section):
 
 
 class UnlearnRecipe(Recipe):
-    """The recipe of unlearning, with base method and weighting; defaults: docs/defaults.md."""
+    """The recipe of unlearning, with base method and weighting; defaults: docs/methods.md."""
 
     method: str = "match"
     weighting: str | None = None
@@ -73,8 +73,11 @@ class UnlearnRecipe(Recipe):
     """Of the method and the weighting, by name."""
     tau: NotNegative = 0.15
     """Strength of the balance factor, FaLW equation 2; the paper uses 0.1 to 0.2."""
+    target: Literal["streaming", "exact"] = "streaming"
+    """exact: mu and sigma over all held-out samples, as in the paper; streaming: from some of each
+    class in turn, at next to no cost."""
     target_every: Count = 1
-    """Re-estimate mu and sigma at every N-th step; 1 is the paper's."""
+    """With an exact target: re-estimate at every N-th step; 1 is the paper's."""
     lr: Positive | Literal["auto"] = 0.01  # type: ignore[assignment]
     """A number, or auto: found in short probes, which count in the run's time."""
     schedule: Literal["constant", "step", "cosine", "one-cycle"] = "cosine"
@@ -83,7 +86,7 @@ class UnlearnRecipe(Recipe):
     forget_share: Annotated[float, Field(gt=0, lt=1)] | None = None
     """Share of each batch that is forget samples; default: the method's, or as they come."""
     stop: Literal["auto", "epochs"] = "auto"
-    """auto: at the moment when forget samples are closest to unseen ones; epochs: at the end."""
+    """auto: where the estimated gap to a Retrain model is smallest; epochs: at the end."""
     max_utility_loss: Annotated[float, Field(ge=0, le=100)] = 7.0
     """Percentage points of retain and held-out accuracy that --stop auto may give up."""
     trace: bool = False

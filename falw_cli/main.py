@@ -66,6 +66,7 @@ def unlearn(
     method: o.Method = None,
     weighting: o.Weighting = None,
     tau: o.Tau = None,
+    target: o.Target = None,
     target_every: o.TargetEvery = None,
     settings: o.Hyperparameters = None,
     epochs: o.Epochs = None,

@@ -40,6 +40,11 @@ def complete_stop(incomplete: str) -> list[str]:
     return [name for name in ("auto", "epochs") if name.startswith(incomplete)]
 
 
+def complete_target(incomplete: str) -> list[str]:
+    """Ways to stop that begin so, for the shell."""
+    return [name for name in ("streaming", "exact") if name.startswith(incomplete)]
+
+
 def _option(name: str, help: str, panel: str, complete: Complete | None = None) -> Any:
     """An option with a value, which the environment may give as well."""
     variable = "FALW_" + name.lstrip("-").upper().replace("-", "_")
@@ -171,7 +176,7 @@ Stop = Annotated[
     str | None,
     _option(
         "--stop",
-        help="auto: where forget samples are closest to unseen ones; epochs: at the end.",
+        help="auto: where the estimated gap to Retrain is smallest; epochs: at the end.",
         panel=TRAINING,
         complete=complete_stop,
     ),
@@ -191,10 +196,22 @@ Hyperparameters = Annotated[
         panel=TRAINING,
     ),
 ]  # fmt: skip
+Target = Annotated[
+    str | None,
+    _option(
+        "--target",
+        help="exact: mu and sigma over all held-out data, as in the paper; streaming: over some "
+        "in turn, at next to no cost; default streaming.",
+        panel=TRAINING,
+        complete=complete_target,
+    ),
+]
 TargetEvery = Annotated[
     int | None,
     _option(
-        "--target-every", help="Re-estimate mu and sigma every N steps; default 1.", panel=TRAINING
+        "--target-every",
+        help="With --target exact: re-estimate every N steps; default 1.",
+        panel=TRAINING,
     ),
 ]
 

@@ -31,7 +31,7 @@ from falw_cli.evaluation.run import compare, mean_metrics
 from falw_cli.inputs import Inputs
 from falw_cli.network import Network
 from falw_cli.progress import Progress
-from falw_cli.unlearning.target import measure
+from falw_cli.unlearning.target import Standing, measure
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,15 @@ def all_metrics(
     )
 
 
-def class_targets(network: Network, guide: Resident) -> dict[str, ClassTarget]:
-    """mu and sigma of each class over the held-out samples that guide, FaLW equation 1."""
+def class_targets(
+    network: Network, guide: Resident, standing: Standing | None = None
+) -> dict[str, ClassTarget]:
+    """mu and sigma of each class over the held-out samples that guide, FaLW equation 1.
+
+    Args:
+        network, guide: the model at the end, and the samples.
+        standing: how well the run knew its target, if it needed one.
+    """
     if not len(guide):
         return {}
     found = measure(network.logits(guide.pixels), guide.labels)
@@ -69,6 +76,8 @@ def class_targets(network: Network, guide: Resident) -> dict[str, ClassTarget]:
             mu=float(found.mu[c]) if count else None,
             sigma=sigma if count else None,
             fallback=f"{why}: weight 1" if why else None,
+            rests_on=float(standing.rests_on[c]) if standing else None,
+            mu_error=float(standing.mu_error[c]) if standing and count else None,
         )
     return result
 

@@ -140,6 +140,10 @@ class ClassTarget(Figures):
     sigma: float | None
     fallback: str | None
     """Why the class's forget samples weigh 1, where they do."""
+    rests_on: float | None = None
+    """Held-out samples that the run's estimate rested on at its last step, by effective number."""
+    mu_error: float | None = None
+    """How far the run's mu was from that over all held-out samples then."""
 
 
 class EpochWeights(Figures):

@@ -8,16 +8,18 @@ from torch import Tensor
 from falw_cli import architectures
 from falw_cli.data.batches import Batch, Resident
 from falw_cli.network import Network
+from falw_cli.unlearning.estimate import Estimate
 from falw_cli.unlearning.interfaces import Masks, Method, Seen, Weighting
 from falw_cli.unlearning.stopping import Watch
-from falw_cli.unlearning.target import Target, measure, true_class_probability
+from falw_cli.unlearning.target import Standing, measure, true_class_probability
 
 
 class Unlearning:
     """Mean over the merged batch of w_i * L_forget for forget and L_retain for retain samples.
 
-    w follows from the true-class probabilities of the forget samples, taken as mu and sigma are: in
-    eval mode, without augmentation, before the step.
+    w follows from the true-class probabilities p of the forget samples. With an exact estimate they
+    are taken as mu and sigma are: in eval mode, without augmentation, before the step; with a
+    streaming one the training pass serves.
     """
 
     def __init__(
@@ -25,30 +27,30 @@ class Unlearning:
         method: Method,
         weighting: Weighting,
         guide: Resident,
-        target_every: int,
+        estimate: Estimate,
         watch: Watch | None = None,
     ) -> None:
-        """Args: guide, held-out samples; target_every, steps between two estimates on them."""
+        """Args: guide, the held-out samples that `estimate` is about."""
         self.method = method
         self.weighting = weighting
         self.guide = guide
-        self.target_every = target_every
+        self.estimate = estimate
         self.watch = watch
         self.epochs: list[Tensor] = []
         """Per finished epoch: min, mean and max of the weights, [3]."""
         self._seen: list[Tensor] = []
-        self._target: Target | None = None
-        self._estimated = 0
 
     def backward(
         self, network: Network, batch: Batch, images: Tensor, step: int, progress: float
     ) -> Tensor:
         """See `Objective`."""
-        weight = self._weigh(network, batch, step) if batch.forget else None
-        if self.method.forget_mask is not None and 0 < batch.forget < len(batch.labels):
-            return self._backward_apart(network, batch, images, weight)
+        prob = self._before(network, batch, step) if batch.forget else None
         logits = architectures.logits(network.module(images)).float()
-        loss = torch.cat(self._losses(batch, images, logits, weight)).mean()
+        weight = self._weigh(batch, logits, prob) if batch.forget else None
+        forget, retain = self._losses(batch, images, logits, weight)
+        if self.method.forget_mask is not None and 0 < batch.forget < len(batch.labels):
+            return _backward_apart(network, forget, retain, self.method.forget_mask)
+        loss = torch.cat([forget, retain]).mean()
         if (penalty := self.method.penalty(progress)) is not None:
             loss = loss + penalty
         network.fabric.backward(loss)
@@ -70,40 +72,30 @@ class Unlearning:
             forget = weight * forget
         return forget, self.method.retain_loss(parts[1])
 
-    def _backward_apart(
-        self, network: Network, batch: Batch, images: Tensor, weight: Tensor | None
-    ) -> Tensor:
-        """The same, with the gradient of the forget losses masked before the retain losses join."""
-        assert self.method.forget_mask is not None
-        logits = architectures.logits(network.module(images)).float()
-        forget, retain = self._losses(batch, images, logits, weight)
-        count = len(batch.labels)
-        network.fabric.backward(forget.sum() / count, retain_graph=True)
-        _silence(self.method.forget_mask)
-        network.fabric.backward(retain.sum() / count)
-        return (forget.detach().sum() + retain.detach().sum()) / count
-
-    def _weigh(self, network: Network, batch: Batch, step: int) -> Tensor | None:
-        """Weights [n] of the batch's forget samples, or None where all count the same."""
+    def _before(self, network: Network, batch: Batch, step: int) -> Tensor | None:
+        """Look at held-out samples where it is time; p [n] where it is taken before the step."""
         needs = self.weighting.needs
-        if needs == "nothing":
+        rows = self.estimate.due(step) if needs == "target" else None
+        mine = batch.forget if needs in ("probability", "target") and self.estimate.own_pass else 0
+        guides = self.guide.pixels[:0] if rows is None else self.guide.pixels[rows]
+        if not mine and not len(guides):
+            return None
+        # Held-out and forget samples in one pass.
+        logits = network.logits(torch.cat([guides, batch.pixels[:mine]]))
+        cut = len(guides)
+        if rows is not None:
+            prob = true_class_probability(logits[:cut], self.guide.labels[rows])
+            self.estimate.take(rows, prob)
+        return true_class_probability(logits[cut:], batch.labels[:mine]) if mine else None
+
+    def _weigh(self, batch: Batch, logits: Tensor, prob: Tensor | None) -> Tensor | None:
+        """Weights [n] of the batch's forget samples, or None where all count the same."""
+        if self.weighting.needs == "nothing":
             return None
         label = batch.labels[: batch.forget]
-        prob = torch.ones(label.shape, device=label.device)
-        if needs != "class":
-            pixels = batch.pixels[: batch.forget]
-            due = self._target is None or step - self._estimated >= self.target_every
-            if needs == "target" and due:
-                # Held-out and forget samples in one pass.
-                logits = network.logits(torch.cat([self.guide.pixels, pixels]))
-                self._target = measure(logits[: len(self.guide)], self.guide.labels)
-                self._estimated = step
-                logits = logits[len(self.guide) :]
-            else:
-                logits = network.logits(pixels)
-            prob = true_class_probability(logits, label)
-        target = self._target or Target.of(prob[:0], label[:0], len(network.classes))
-        weight = self.weighting.weight(prob, label, target)
+        if prob is None:
+            prob = true_class_probability(logits[: batch.forget].detach(), label)
+        weight = self.weighting.weight(prob, label, self.estimate.target)
         self._seen.append(weight)
         return weight
 
@@ -115,6 +107,13 @@ class Unlearning:
                     weights.copy_(torch.where(free, weights, self.method.held[weights]))
         return self.watch.look(network, done, total) if self.watch else None
 
+    def standing(self, network: Network) -> Standing | None:
+        """How well the target is known now, for the report; None where nothing needed one."""
+        if self.weighting.needs != "target":
+            return None
+        exact = measure(network.logits(self.guide.pixels), self.guide.labels)
+        return Standing(self.estimate.rests_on(), (self.estimate.target.mu - exact.mu).abs())
+
     def end_epoch(self) -> None:
         """Sum up the epoch's weights for the report; ones where nothing was weighted."""
         seen = torch.cat(self._seen) if self._seen else torch.ones(1)
@@ -123,30 +122,35 @@ class Unlearning:
 
     def state(self) -> dict[str, Tensor]:
         """See `Objective`."""
-        kept = {"estimated": torch.tensor(self._estimated)}
+        kept = {f"estimate/{name}": value for name, value in self.estimate.state().items()}
         if self.epochs:
             kept["epochs"] = torch.stack(self.epochs)
         if self._seen:
             kept["seen"] = torch.cat(self._seen)
-        if self._target is not None:
-            t = self._target
-            kept |= {"prob": t.prob, "mu": t.mu, "sigma": t.sigma, "count": t.count}
         if self.watch:
             kept |= {f"watch/{name}": value for name, value in self.watch.state().items()}
         return kept
 
     def restore(self, state: dict[str, Tensor]) -> None:
         """See `Objective`."""
-        device = self.guide.labels.device
-        self._estimated = int(state["estimated"])
         self.epochs = list(state["epochs"]) if "epochs" in state else []
-        self._seen = [state["seen"].to(device)] if "seen" in state else []
-        if "prob" in state:
-            prob, *rest = (state[key].to(device) for key in ("prob", "mu", "sigma", "count"))
-            self._target = Target(prob, self.guide.labels, *rest)
+        self._seen = [state["seen"].to(self.guide.labels.device)] if "seen" in state else []
+        self.estimate.restore(_below("estimate/", state))
         if self.watch:
-            cut = len("watch/")
-            self.watch.restore({k[cut:]: v for k, v in state.items() if k.startswith("watch/")})
+            self.watch.restore(_below("watch/", state))
+
+
+def _below(prefix: str, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {k[len(prefix) :]: v for k, v in state.items() if k.startswith(prefix)}
+
+
+def _backward_apart(network: Network, forget: Tensor, retain: Tensor, mask: Masks) -> Tensor:
+    """The mean of both, with the gradient of the forget losses masked before the others join."""
+    count = len(forget) + len(retain)
+    network.fabric.backward(forget.sum() / count, retain_graph=True)
+    _silence(mask)
+    network.fabric.backward(retain.sum() / count)
+    return (forget.detach().sum() + retain.detach().sum()) / count
 
 
 def _silence(mask: Masks) -> None:

@@ -22,6 +22,7 @@ from falw_cli.progress import Progress
 from falw_cli.training.interrupt import Interrupt
 from falw_cli.training.loop import Outcome, Work, fit
 from falw_cli.training.state import StateFile
+from falw_cli.unlearning.estimate import Estimate, Exact, Streaming
 from falw_cli.unlearning.interfaces import Method, Start
 from falw_cli.unlearning.looking import Look, View, look
 from falw_cli.unlearning.objective import Unlearning
@@ -29,6 +30,7 @@ from falw_cli.unlearning.probing import SHARE, Probe, probe_rates
 from falw_cli.unlearning.registry import load_method, load_weighting
 from falw_cli.unlearning.settle import hyperparameters
 from falw_cli.unlearning.stopping import Watch, allows
+from falw_cli.unlearning.target import Standing
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,8 @@ class Performed:
     """Min, mean and max of the weights of each epoch, [3]."""
     probes: list[Probe]
     curve: list[Look]
+    standing: Standing | None
+    """Of the target, at the last step."""
 
 
 def perform(
@@ -140,7 +144,7 @@ def perform(
     probing = time.perf_counter() - started
     objective = _objective(config, stage, lr, watch)
     outcome = _steps(config, stage, lr, objective, progress, interrupt, states)
-    reason = outcome.stopped_because
+    reason, standing = outcome.stopped_because, objective.standing(stage.network)
     if watch is not None and watch.decides:
         if not watch.settle(stage.network):
             raise RunError(
@@ -152,7 +156,7 @@ def perform(
     objective.method.finish()
     return Performed(
         outcome.steps, outcome.epochs, probing + outcome.seconds, reason, lr,
-        objective.epochs, probes, [before, *watch.curve] if watch and before else [],
+        objective.epochs, probes, [before, *watch.curve] if watch and before else [], standing,
     )  # fmt: skip
 
 
@@ -210,7 +214,12 @@ def _objective(config: Config, stage: Stage, lr: float, watch: Watch | None) -> 
     assert recipe.weighting is not None  # settled by with_method_defaults
     counts = torch.bincount(stage.judged.forget.labels, minlength=number)
     weighting = load_weighting(recipe.weighting)(counts, number, of_weighting)
-    return Unlearning(method, weighting, stage.guide, recipe.target_every, watch)
+    estimate: Estimate
+    if recipe.target == "exact":
+        estimate = Exact(stage.guide.labels, number, recipe.target_every)
+    else:
+        estimate = Streaming(stage.guide.labels, number, recipe.batch_size, config.seed)
+    return Unlearning(method, weighting, stage.guide, estimate, watch)
 
 
 def _needs_guide(config: Config) -> dict[str, bool]:

@@ -133,7 +133,7 @@ def unlearn(
         run=_run(done, stage.guide.labels.device),
         metrics=all_metrics(known.before, after, known.references),
         output=Output(path=str(paths.out), sha256=hashlib.sha256(content).hexdigest()),
-        target=class_targets(network, stage.guide),
+        target=class_targets(network, stage.guide, done.standing),
         weights=[
             EpochWeights(min=e[0], mean=e[1], max=e[2])
             for e in (epoch.tolist() for epoch in done.weights)

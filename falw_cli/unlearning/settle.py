@@ -34,6 +34,11 @@ def with_method_defaults(config: Config) -> Config:
             f"method {name} has no loss a forget sample that weighting {weighting} could weight",
             "leave out --weighting, or take --weighting none",
         )
+    if settled.unlearn.target_every > 1 and settled.unlearn.target == "streaming":
+        raise RequestError(
+            "target_every is for an exact target, and the target is streaming",
+            "leave out --target-every, or take --target exact",
+        )
     default = "falw" if method.weightable else "none"
     settled = settled.over({"unlearn": {"weighting": weighting or default}})
     hyperparameters(settled)

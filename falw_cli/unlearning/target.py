@@ -29,9 +29,19 @@ class Target:
     count: Tensor
 
     @classmethod
-    def of(cls, prob: Tensor, label: Tensor, num_classes: int) -> Target:
-        """The target distribution of unseen samples with `prob` and `label`, [N]."""
-        return cls(prob, label, *class_statistics(prob, label, num_classes))
+    def of(
+        cls, prob: Tensor, label: Tensor, num_classes: int, counts: Tensor | None = None
+    ) -> Target:
+        """The target distribution of unseen samples with `prob`, `label` and `counts`, [N]."""
+        return cls(prob, label, *class_statistics(prob, label, num_classes, counts))
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How well a run knew its target at its end: samples a class, and error of mu, [C] each."""
+
+    rests_on: Tensor
+    mu_error: Tensor
 
 
 def true_class_probability(logits: Tensor, label: Tensor) -> Tensor:
@@ -40,7 +50,7 @@ def true_class_probability(logits: Tensor, label: Tensor) -> Tensor:
 
 
 def class_statistics(
-    prob: Tensor, label: Tensor, num_classes: int
+    prob: Tensor, label: Tensor, num_classes: int, counts: Tensor | None = None
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Mean, population standard deviation and count of `prob` in each class, FaLW equation 1.
 
@@ -48,18 +58,20 @@ def class_statistics(
         prob: true-class probability of held-out samples, [N], in [0, 1].
         label: their true class, int64 [N].
         num_classes: C.
+        counts: how much each sample counts, [N], positive; default: all the same.
 
     Returns:
         (mu, sigma, count), each [C]; mu and sigma are 0 where count is 0. Summed in float64, so
         that a class with equal probabilities has a sigma of exactly 0.
     """
     wide = prob.double()
+    counts = torch.ones_like(wide) if counts is None else counts.double()
     zeros = torch.zeros(num_classes, dtype=torch.float64, device=prob.device)
-    count = torch.bincount(label, minlength=num_classes)
-    at_least_one = count.clamp(min=1)
-    mu = zeros.index_add(0, label, wide) / at_least_one
-    variance = zeros.index_add(0, label, (wide - mu[label]).square()) / at_least_one
-    return mu.to(prob.dtype), variance.sqrt().to(prob.dtype), count
+    number = torch.bincount(label, minlength=num_classes)
+    total = zeros.index_add(0, label, counts).clamp(min=torch.finfo(torch.float64).tiny)
+    mu = zeros.index_add(0, label, counts * wide) / total
+    variance = zeros.index_add(0, label, counts * (wide - mu[label]).square()) / total
+    return mu.to(prob.dtype), variance.sqrt().to(prob.dtype), number
 
 
 def measure(logits: Tensor, label: Tensor) -> Target:

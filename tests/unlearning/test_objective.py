@@ -12,6 +12,7 @@ from falw_cli.architectures import tiny_cnn
 from falw_cli.config import Preprocessing
 from falw_cli.data.batches import Batch, Resident
 from falw_cli.network import Network, make_fabric
+from falw_cli.unlearning.estimate import Exact, Streaming
 from falw_cli.unlearning.interfaces import Seen, Settings, Start
 from falw_cli.unlearning.methods.gradient_ascent import GradientAscent
 from falw_cli.unlearning.methods.random_label import RandomLabel
@@ -49,6 +50,10 @@ GUIDE = Resident(pixels(30, 2), torch.arange(30) % 3)
 METHODS = [RandomLabel, GradientAscent]
 
 
+def exact(every: int = 1) -> Exact:
+    return Exact(GUIDE.labels, CLASSES, every)
+
+
 def start(network: Network) -> Start:
     """Seven forget samples, and five that are kept."""
     retain = Resident(pixels(5, 4), torch.tensor([0, 1, 2, 0, 1]))
@@ -66,7 +71,7 @@ def test_none_equals_the_plain_method_to_the_bit(
     network: Network, kind: type[RandomLabel | GradientAscent]
 ) -> None:
     method = kind(start(network), Settings())
-    objective = Unlearning(method, NoWeighting(COUNTS, CLASSES, Settings()), GUIDE, 1)
+    objective = Unlearning(method, NoWeighting(COUNTS, CLASSES, Settings()), GUIDE, exact())
     given = batch()
     images = network.inputs(given.pixels)
     logits = network.module(images)
@@ -80,7 +85,7 @@ def test_none_equals_the_plain_method_to_the_bit(
 def test_random_label_x_none_is_cross_entropy_against_mixed_targets(network: Network) -> None:
     """The textbook form: replace the labels of the forget samples, and take the mean."""
     method = RandomLabel(start(network), Settings())
-    objective = Unlearning(method, NoWeighting(COUNTS, CLASSES, Settings()), GUIDE, 1)
+    objective = Unlearning(method, NoWeighting(COUNTS, CLASSES, Settings()), GUIDE, exact())
     given = batch()
     images = network.inputs(given.pixels)
     targets = torch.cat([method.drawn[given.sample[:3]], given.labels[3:]])
@@ -92,7 +97,7 @@ def test_falw_is_equation_4(network: Network) -> None:
     """Weights by hand from an eval pass over guides and forget samples before the step."""
     method = RandomLabel(start(network), Settings())
     weighting = FalwWeighting(COUNTS, CLASSES, FalwSettings())
-    objective = Unlearning(method, weighting, GUIDE, 1)
+    objective = Unlearning(method, weighting, GUIDE, exact())
     given = batch()
     before = deepcopy(network)  # a pass in train mode moves BatchNorm's running statistics
     target = measure(network.logits(GUIDE.pixels), GUIDE.labels)
@@ -116,23 +121,42 @@ def test_target_every(
     network: Network, monkeypatch: pytest.MonkeyPatch, every: int, estimates: int
 ) -> None:
     """mu and sigma are re-estimated at every N-th step, on all guides."""
-    seen: list[int] = []
+    looked: list[int] = []
+    plain = Network.logits
 
-    def count(logits: torch.Tensor, label: torch.Tensor) -> object:
-        seen.append(len(label))
-        return measure(logits, label)
+    def count(self: Network, pixels: torch.Tensor) -> torch.Tensor:
+        looked.append(len(pixels))
+        return plain(self, pixels)
 
-    monkeypatch.setattr("falw_cli.unlearning.objective.measure", count)
+    monkeypatch.setattr(Network, "logits", count)
     method = RandomLabel(start(network), Settings())
-    objective = Unlearning(method, FalwWeighting(COUNTS, CLASSES, FalwSettings()), GUIDE, every)
+    weighting = FalwWeighting(COUNTS, CLASSES, FalwSettings())
+    objective = Unlearning(method, weighting, GUIDE, exact(every))
     for step in range(6):
         objective.backward(network, batch(), network.inputs(batch().pixels), step, 0.0)
-    assert seen == [30] * estimates
+    assert [number for number in looked if number > 3] == [30 + 3] * estimates
+    assert len(looked) == 6
+
+
+def test_a_streaming_target_takes_p_from_the_training_pass(network: Network) -> None:
+    method = RandomLabel(start(network), Settings())
+    weighting = FalwWeighting(COUNTS, CLASSES, FalwSettings())
+    objective = Unlearning(method, weighting, GUIDE, Streaming(GUIDE.labels, CLASSES, 8, 0))
+    given, before = batch(), deepcopy(network)
+    target = measure(network.logits(GUIDE.pixels), GUIDE.labels)
+    images = network.inputs(given.pixels)
+    logits = network.module(images)
+    prob = true_class_probability(logits[:3].detach(), given.labels[:3])
+    weight = weighting.weight(prob, given.labels[:3], target)
+    forget = weight * method.forget_loss(seen(given, images, logits))
+    retain = F.cross_entropy(logits[3:], given.labels[3:], reduction="none")
+    expected = torch.cat([forget, retain]).mean()
+    torch.testing.assert_close(objective.backward(before, given, images, 0, 0.0), expected)
 
 
 def test_a_batch_without_forget_samples_has_the_plain_loss(network: Network) -> None:
     method = RandomLabel(start(network), Settings())
-    objective = Unlearning(method, FalwWeighting(COUNTS, CLASSES, FalwSettings()), GUIDE, 1)
+    objective = Unlearning(method, FalwWeighting(COUNTS, CLASSES, FalwSettings()), GUIDE, exact())
     whole = batch()
     given = Batch(whole.sample[3:], whole.pixels[3:], whole.labels[3:], 0, 7)
     images = network.inputs(given.pixels)
@@ -143,10 +167,11 @@ def test_a_batch_without_forget_samples_has_the_plain_loss(network: Network) -> 
 def test_the_weight_carries_no_gradient(network: Network) -> None:
     """The gradient is that of the loss with the weights taken as constants."""
     method = RandomLabel(start(network), Settings())
-    objective = Unlearning(method, FalwWeighting(COUNTS, CLASSES, FalwSettings()), GUIDE, 1)
+    objective = Unlearning(method, FalwWeighting(COUNTS, CLASSES, FalwSettings()), GUIDE, exact())
     given, images = batch(), network.inputs(batch().pixels)
     before = deepcopy(network)  # a pass in train mode moves BatchNorm's running statistics
-    constants = objective._weigh(network, given, 0)
+    prob = objective._before(network, given, 0)
+    constants = objective._weigh(given, torch.zeros(8, CLASSES), prob)
     assert constants is not None
     assert not constants.requires_grad
     logits = network.module(images)

@@ -14,7 +14,10 @@ class FalwPaper(RandomLabel):
     """Random labels under the paper's fixed settings: asking for others is an error."""
 
     defaults = {"lr": 0.03, "epochs": 10}
-    fixed = {"weighting": "falw", "target_every": 1, "stop": "epochs", "forget_share": None}
+    fixed = {
+        "weighting": "falw", "target": "exact", "target_every": 1, "stop": "epochs",
+        "forget_share": None,
+    }  # fmt: skip
 
 
 method = FalwPaper

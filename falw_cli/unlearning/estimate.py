@@ -1,0 +1,163 @@
+"""When the target distribution is re-estimated: exactly, or from a rotation of held-out samples.
+
+The paper takes mu and sigma over all held-out samples at every step, which costs several plain
+steps. `Streaming` looks at a few of them at a time and remembers what it saw.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Protocol
+
+import torch
+from torch import Tensor
+
+from falw_cli.data.batches import generator
+from falw_cli.unlearning.target import Target
+
+PERIOD = 8
+"""Steps between two looks of `Streaming`: one larger pass costs less than many small ones."""
+PER_STEP = 0.1
+"""Held-out samples that `Streaming` looks at a step, as a share of the batch. A look is a forward
+pass, a third of what a step costs a sample."""
+RECENCY = 0.75
+"""How much less a look counts than one a period later: the model has moved on."""
+
+
+class Estimate(Protocol):
+    """The target distribution of the moment, kept up to date in the course of a run."""
+
+    own_pass: ClassVar[bool]
+    """Are forget samples looked at in a pass of their own (eval mode, without augmentation), or
+    does the training pass serve?"""
+    target: Target
+
+    def due(self, step: int) -> Tensor | None:
+        """Rows of the held-out samples to look at before this step, int64; None for none."""
+
+    def take(self, rows: Tensor, prob: Tensor) -> None:
+        """The true-class probabilities of these rows under the model as it is now."""
+
+    def rests_on(self) -> Tensor:
+        """Samples that each class's estimate rests on, by the effective number, [C]."""
+
+    def state(self) -> dict[str, Tensor]:
+        """What must be kept to go on after an interruption."""
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Take back what `state` gave."""
+
+
+class Exact:
+    """All held-out samples, at every `every`-th step: FaLW equation 1."""
+
+    own_pass: ClassVar[bool] = True
+
+    def __init__(self, label: Tensor, num_classes: int, every: int) -> None:
+        """Args: label, class of each held-out sample [N]."""
+        self.every = every
+        self.target = Target.of(torch.zeros_like(label, dtype=torch.float32), label, num_classes)
+        self._last: int | None = None
+
+    def due(self, step: int) -> Tensor | None:
+        """See `Estimate`."""
+        if self._last is not None and step - self._last < self.every:
+            return None
+        self._last = step
+        return torch.arange(len(self.target.label), device=self.target.label.device)
+
+    def take(self, rows: Tensor, prob: Tensor) -> None:
+        """See `Estimate`."""
+        self.target = Target.of(prob, self.target.label, len(self.target.mu))
+
+    def rests_on(self) -> Tensor:
+        """See `Estimate`."""
+        return self.target.count.float()
+
+    def state(self) -> dict[str, Tensor]:
+        """See `Estimate`."""
+        last = torch.tensor(-1 if self._last is None else self._last)
+        return {"prob": self.target.prob, "last": last}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """See `Estimate`."""
+        last = int(state["last"])
+        self._last = None if last < 0 else last
+        self.take(self.target.label, state["prob"].to(self.target.prob.device))
+
+
+class Streaming:
+    """All held-out samples before the first step, then some of each class in turn.
+
+    What was seen is remembered; a look that is k periods old counts RECENCY ** k. So the estimate
+    is exact at the first step, near it where the model rests, and follows with some delay where it
+    moves. docs/scale.md has how far it was from exact, and what else was tried.
+    """
+
+    own_pass: ClassVar[bool] = False
+
+    def __init__(self, label: Tensor, num_classes: int, batch_size: int, seed: int) -> None:
+        """Args: label, class of each held-out sample [N]; seed, of the order of the rotation."""
+        self.target = Target.of(torch.zeros_like(label, dtype=torch.float32), label, num_classes)
+        self.block = max(1, round(PER_STEP * batch_size * PERIOD))
+        self._order = class_aware_order(label, num_classes, generator(seed, 5)).to(label.device)
+        self._age = torch.zeros_like(self.target.prob)
+        self._period = -1
+
+    def due(self, step: int) -> Tensor | None:
+        """See `Estimate`."""
+        last, self._period = self._period, step // PERIOD
+        if self._period == last:
+            return None
+        if last < 0 or len(self._order) <= self.block:
+            return self._order
+        begin = self._period * self.block
+        place = torch.arange(begin, begin + self.block, device=self._order.device)
+        return self._order[place % len(self._order)]
+
+    def take(self, rows: Tensor, prob: Tensor) -> None:
+        """See `Estimate`."""
+        known = self.target.prob.clone()
+        known[rows] = prob
+        self._age += 1
+        self._age[rows] = 0
+        self.target = Target.of(known, self.target.label, len(self.target.mu), self._counts())
+
+    def _counts(self) -> Tensor:
+        return torch.pow(RECENCY, self._age)
+
+    def rests_on(self) -> Tensor:
+        """See `Estimate`."""
+        zeros, counts = torch.zeros_like(self.target.mu), self._counts()
+        total = zeros.index_add(0, self.target.label, counts)
+        squares = zeros.index_add(0, self.target.label, counts.square())
+        return total.square() / squares.clamp(min=1e-9)
+
+    def state(self) -> dict[str, Tensor]:
+        """See `Estimate`."""
+        return {
+            "prob": self.target.prob, "age": self._age, "period": torch.tensor(self._period)
+        }  # fmt: skip
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """See `Estimate`."""
+        self._age, self._period = state["age"].to(self._age.device), int(state["period"])
+        known = state["prob"].to(self._age.device)
+        self.target = Target.of(known, self.target.label, len(self.target.mu), self._counts())
+
+
+def class_aware_order(label: Tensor, num_classes: int, random: torch.Generator) -> Tensor:
+    """The samples in an order in which every stretch has each class in its share, int64 [N].
+
+    Args:
+        label: class of each sample, [N].
+        num_classes: C.
+        random: what of a class comes first.
+    """
+    shuffled = torch.randperm(len(label), generator=random)
+    label = label.cpu()
+    count = torch.bincount(label, minlength=num_classes)
+    place = torch.empty(len(label), dtype=torch.float64)
+    for c in range(num_classes):
+        mine = shuffled[label[shuffled] == c]
+        place[mine] = (torch.arange(len(mine)) + 0.5).double() / count[c]
+    return place.argsort(stable=True)
