@@ -85,6 +85,9 @@ class UnlearnRecipe(Recipe):
     """Passes over the forget set where `forget_share` is set, else over all that takes part."""
     forget_share: Annotated[float, Field(gt=0, lt=1)] | None = None
     """Share of each batch that is forget samples; default: the method's, or as they come."""
+    retain_budget: Count | None = None
+    """Retain samples that the run may look at; default: ten for each forget sample, 10,000 at
+    least."""
     stop: Literal["auto", "epochs"] = "auto"
     """auto: where the estimated gap to a Retrain model is smallest; epochs: at the end."""
     max_utility_loss: Annotated[float, Field(ge=0, le=100)] = 7.0

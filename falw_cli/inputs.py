@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from falw_cli.data import forget_list, images, sources, splits
 from falw_cli.data.batches import resident
 from falw_cli.data.images import Geometry, Images
 from falw_cli.data.listing import Listing
-from falw_cli.data.splits import Rows, Splits
+from falw_cli.data.splits import Chosen, Rows, Splits
 from falw_cli.errors import RequestError
 from falw_cli.network import IMAGENET, Network, Plan, assemble, complete, make_fabric, plan, settle
 from falw_cli.progress import Progress
@@ -64,20 +64,21 @@ def open_inputs(config: Config, progress: Progress) -> Inputs:
         progress.warn(f"repeated IDs in the forget list, each used once: {named.duplicates}")
     shown = _shown(config, made.arch, progress)
     wanted = images.geometry(listing, shown.image_size, shown.resize, made.channels)
-    data = load(listing, config, wanted, progress)
-    if named and len(data.listing.ids) < len(listing.ids):  # unreadable ones were left out
-        readable = set(data.listing.ids)
-        rows = forget_list.find([i for i in named.ids if i in readable], data.listing.ids)
+    chosen = splits.choose(labels, rows, config.unlearn.retain_budget, config.seed)
+    data = load(_only(listing, chosen.used()), config, wanted, progress)
+    chosen = chosen.within(_places(listing, data.listing))
     unseen = _unseen(config, data, wanted, progress)
-    parts = _split(data, rows, unseen, classes)
+    kept = np.bincount(np.delete(labels, rows), minlength=len(classes))
+    parts = _split(data, chosen, unseen, classes, kept)
+    _warn_of_samples(parts, progress)
     shown = complete(shown, wanted, resident(parts.retain, fabric.device))
     network = assemble(made, source, classes, shown, fabric)
     references = tuple(_reference(path, given, network) for path in config.reference)
     _warn_of_unguided(parts, classes, progress)
     described = {
         "model": {"path": str(source.path), "sha256": source.sha256},
-        "forget_list": {"sha256": named.sha256, "count": len(rows)} if named else None,
-        "data": _describe(data),
+        "forget_list": {"sha256": named.sha256, "count": len(chosen.forget)} if named else None,
+        "data": {**_describe(data, len(parts.forget) + len(parts.retain)), "count": len(labels)},
         "heldout": _describe(unseen.heldout, len(parts.heldout)) if unseen.heldout else None,
         "test": _describe(unseen.test, len(parts.test)) if unseen.test else None,
         "references": [
@@ -199,17 +200,46 @@ def _all_judge(test: Images | None) -> tuple[Rows, Rows]:
     return np.empty(0, dtype=np.int64), np.arange(len(test.listing.ids) if test else 0)
 
 
-def _split(data: Images, rows: Rows, unseen: Unseen, classes: Sequence[str]) -> Splits:
+def _only(listing: Listing, rows: Rows) -> Listing:
+    return listing if len(rows) == len(listing.ids) else listing.keep(rows)
+
+
+def _places(whole: Listing, some: Listing) -> Callable[[Rows], Rows]:
+    """Rows of the whole listing -> rows of what was decoded of it; others are passed over."""
+    if len(some.ids) == len(whole.ids):
+        return lambda rows: rows
+    decoded = set(some.ids)
+    known = np.array([name in decoded for name in whole.ids])
+    place = np.cumsum(known) - 1
+    return lambda rows: place[rows[known[rows]]]
+
+
+def _split(
+    data: Images, chosen: Chosen, unseen: Unseen, classes: Sequence[str], kept: Rows
+) -> Splits:
     labels = splits.align(data.listing, classes)
-    kept = np.setdiff1d(np.arange(len(labels)), rows)
     guide = unseen.heldout or data
     judge = unseen.test or data
+    retain = splits.part(data, labels, chosen.retain)
+    same = np.array_equal(chosen.retain, chosen.judged)
     return Splits(
-        forget=splits.part(data, labels, rows),
-        retain=splits.part(data, labels, kept),
+        forget=splits.part(data, labels, chosen.forget),
+        retain=retain,
+        judged=retain if same else splits.part(data, labels, chosen.judged),
         heldout=splits.part(guide, splits.align(guide.listing, classes), unseen.guides),
         test=splits.part(judge, splits.align(judge.listing, classes), unseen.judges),
+        kept=kept,
     )
+
+
+def _warn_of_samples(parts: Splits, progress: Progress) -> None:
+    """Say where only some of the retain set took part."""
+    whole = int(parts.kept.sum())
+    if len(parts.judged) < whole:
+        progress.warn(
+            f"retain metrics are of {len(parts.judged):,} of {whole:,} retain samples, drawn "
+            "whatever the seed; that the splits share no pixels was checked on what was decoded"
+        )
 
 
 def _warn_of_unguided(parts: Splits, classes: Sequence[str], progress: Progress) -> None:

@@ -68,6 +68,7 @@ def unlearn(
     tau: o.Tau = None,
     target: o.Target = None,
     target_every: o.TargetEvery = None,
+    retain_budget: o.RetainBudget = None,
     settings: o.Hyperparameters = None,
     epochs: o.Epochs = None,
     lr: o.UnlearnLr = None,

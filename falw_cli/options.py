@@ -215,6 +215,16 @@ TargetEvery = Annotated[
     ),
 ]
 
+RetainBudget = Annotated[
+    int | None,
+    _option(
+        "--retain-budget",
+        help="Retain samples that the run looks at; default: ten for each forget sample, 10,000 at "
+        "least.",
+        panel=TRAINING,
+    ),
+]
+
 Reference = Annotated[
     list[str] | None,
     _option("--reference", help="A Retrain checkpoint; may be repeated.", panel=OUTPUT),

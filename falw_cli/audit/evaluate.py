@@ -29,7 +29,7 @@ def evaluate(config: Config, progress: Progress, occasion: Occasion) -> Report:
     asked = [gates.parse(expression, network.classes) for expression in config.gate]
     device = network.fabric.device
     judged = Judged(
-        resident(parts.forget, device), resident(parts.retain, device), resident(parts.test, device)
+        resident(parts.forget, device), resident(parts.judged, device), resident(parts.test, device)
     )
     progress.start("evaluate", 1 + len(given.references))
     after = measure(network, judged, config.seed)

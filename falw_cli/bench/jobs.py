@@ -94,7 +94,7 @@ def _measure(store: Store, job: Job, config: Config) -> None:
 
     given = open_inputs(config, Silent())
     device, parts = given.network.fabric.device, given.splits
-    judged = Judged(*(resident(p, device) for p in (parts.forget, parts.retain, parts.test)))
+    judged = Judged(*(resident(p, device) for p in (parts.forget, parts.judged, parts.test)))
     found = measure(given.network, judged, config.seed)
     store.save("metrics", job.name, found.model_dump(mode="json"))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,8 +33,80 @@ class Splits:
 
     forget: Part
     retain: Part
+    """Retain samples that the run may look at."""
+    judged: Part
+    """Retain samples that metrics are taken on; `retain` itself where that is all of them."""
     heldout: Part
     test: Part
+    kept: Rows
+    """All retain samples of each class, looked at or not, [C]."""
+
+
+PER_FORGET = 10
+"""Retain samples that a run looks at, for each forget sample, unless more are asked for, …"""
+AT_LEAST = 10_000
+"""… or the list is short."""
+JUDGED = 50_000
+"""Retain samples that metrics are taken on: an accuracy then stands within a quarter of a point."""
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Rows of the training data that a run decodes: forget, looked-at and judged retain rows."""
+
+    forget: Rows
+    retain: Rows
+    judged: Rows
+
+    def used(self) -> Rows:
+        """Each row once, sorted."""
+        return np.unique(np.concatenate([self.forget, self.retain, self.judged]))
+
+    def within(self, place: Callable[[Rows], Rows]) -> Chosen:
+        """The same with rows renumbered."""
+        return Chosen(place(self.forget), place(self.retain), place(self.judged))
+
+
+def choose(labels: Rows, forget: Rows, budget: int | None, seed: int) -> Chosen:
+    """What of the training data a run looks at, so that its cost goes by the list.
+
+    Args:
+        labels: class of each training sample, [N].
+        forget: rows of the forget set.
+        budget: retain samples that the run may look at; default: PER_FORGET for each forget sample
+            and AT_LEAST in any case.
+        seed: of the draw. What is judged does not depend on it, so that reports compare.
+    """
+    kept = np.setdiff1d(np.arange(len(labels)), forget)
+    budget = max(PER_FORGET * len(forget), AT_LEAST) if budget is None else budget
+    return Chosen(
+        forget,
+        _some(kept, labels, budget, np.random.default_rng([seed, 6])),
+        _some(kept, labels, JUDGED, np.random.default_rng(6)),
+    )
+
+
+def _some(rows: Rows, labels: Rows, count: int, random: np.random.Generator) -> Rows:
+    """`count` of the rows, each class in its share, sorted; all of them where they are fewer."""
+    if len(rows) <= count:
+        return rows
+    return np.sort(rows[class_aware_order(labels[rows], random)[:count]])
+
+
+def class_aware_order(labels: Rows, random: np.random.Generator) -> Rows:
+    """Samples in an order in which every stretch has each class in its share, [N].
+
+    Args:
+        labels: class of each sample, [N].
+        random: which sample of a class comes first, and which class.
+    """
+    shuffled = random.permutation(len(labels))
+    # Stable: the samples of a class one after the other, each class in shuffled order.
+    by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]
+    count = np.bincount(labels)
+    rank = np.arange(len(labels)) - np.repeat(np.cumsum(count) - count, count)
+    place = (rank + 0.5) / np.repeat(count, count)
+    return by_class[np.argsort(place, kind="stable")]
 
 
 def part(images: Images, labels: Rows, rows: Rows | None = None) -> Part:

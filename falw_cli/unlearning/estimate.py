@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import ClassVar, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from falw_cli.data.batches import generator
+from falw_cli.data.splits import class_aware_order
 from falw_cli.unlearning.target import Target
 
 PERIOD = 8
@@ -99,7 +100,8 @@ class Streaming:
         """Args: label, class of each held-out sample [N]; seed, of the order of the rotation."""
         self.target = Target.of(torch.zeros_like(label, dtype=torch.float32), label, num_classes)
         self.block = max(1, round(PER_STEP * batch_size * PERIOD))
-        self._order = class_aware_order(label, num_classes, generator(seed, 5)).to(label.device)
+        order = class_aware_order(label.cpu().numpy(), np.random.default_rng([seed, 5]))
+        self._order = torch.from_numpy(order).to(label.device)
         self._age = torch.zeros_like(self.target.prob)
         self._period = -1
 
@@ -143,21 +145,3 @@ class Streaming:
         self._age, self._period = state["age"].to(self._age.device), int(state["period"])
         known = state["prob"].to(self._age.device)
         self.target = Target.of(known, self.target.label, len(self.target.mu), self._counts())
-
-
-def class_aware_order(label: Tensor, num_classes: int, random: torch.Generator) -> Tensor:
-    """The samples in an order in which every stretch has each class in its share, int64 [N].
-
-    Args:
-        label: class of each sample, [N].
-        num_classes: C.
-        random: what of a class comes first.
-    """
-    shuffled = torch.randperm(len(label), generator=random)
-    label = label.cpu()
-    count = torch.bincount(label, minlength=num_classes)
-    place = torch.empty(len(label), dtype=torch.float64)
-    for c in range(num_classes):
-        mine = shuffled[label[shuffled] == c]
-        place[mine] = (torch.arange(len(mine)) + 0.5).double() / count[c]
-    return place.argsort(stable=True)

@@ -31,8 +31,11 @@ class Start:
     """The original, which the run will change; `retain`, `forget`: what it was trained on."""
     forget: Resident
     retain: Resident
+    """Of the retain set what the run may look at."""
     guide: Resident
     """Held-out samples; empty where none were given."""
+    kept: Tensor
+    """All retain samples of each class, looked at or not, int64 [C]."""
     generator: torch.Generator
     """The run's randomness."""
     lr: float

@@ -23,7 +23,10 @@ from falw_cli.unlearning.gradients import spread_rows
 from falw_cli.unlearning.target import true_class_probability
 
 RETAIN_SAMPLES = 1000
-"""Retain samples that a look takes in, evenly spaced."""
+UNSEEN_SAMPLES = 2000
+FORGET_SAMPLES = 2000
+"""Samples of each part that a look takes in at most, evenly spaced: the looks of a run are not to
+cost more than its steps."""
 
 
 def wasserstein(one: Tensor, other: Tensor) -> float:
@@ -107,18 +110,29 @@ class View:
     mix: Tensor
 
     @classmethod
-    def of(cls, forget: Resident, retain: Resident, guide: Resident, num_classes: int) -> View:
-        """A class that the list takes away as a whole has no held-out accuracy to keep."""
-        left = torch.bincount(retain.labels, minlength=num_classes)
-        gone = torch.bincount(forget.labels, minlength=num_classes)
-        share = left / (left + gone).clamp(min=1)
-        held = torch.bincount(guide.labels, minlength=num_classes)
+    def of(cls, forget: Resident, retain: Resident, guide: Resident, kept: Tensor) -> View:
+        """`kept`: all retain samples of each class, [C].
+
+        A class that the list takes away as a whole has no held-out accuracy to keep.
+        """
+        gone = torch.bincount(forget.labels, minlength=len(kept))
+        forget, guide, retain = (
+            _some(part, most)
+            for part, most in (
+                (forget, FORGET_SAMPLES), (guide, UNSEEN_SAMPLES), (retain, RETAIN_SAMPLES),
+            )
+        )  # fmt: skip
+        share = kept / (kept + gone).clamp(min=1)
+        held = torch.bincount(guide.labels, minlength=len(kept))
         # A class without held-out samples stands on the pool of all.
         pooled = gone[held == 0].sum() / max(1, len(guide))
         mix = (gone / held.clamp(min=1))[guide.labels] + pooled
-        rows = spread_rows(len(retain), RETAIN_SAMPLES).to(retain.labels.device)
-        some = Resident(retain.pixels[rows], retain.labels[rows])
-        return cls(forget, guide, some, share[guide.labels], mix / mix.sum().clamp(min=1e-9))
+        return cls(forget, guide, retain, share[guide.labels], mix / mix.sum().clamp(min=1e-9))
+
+
+def _some(part: Resident, most: int) -> Resident:
+    rows = spread_rows(len(part), most).to(part.labels.device)
+    return Resident(part.pixels[rows], part.labels[rows])
 
 
 def look(network: Network, view: View, step: int, before: Look | None) -> Look:

@@ -42,6 +42,18 @@ class Stage:
     """Forget samples, then retain samples."""
     judged: Judged
     guide: Resident
+    kept: Tensor
+    """All retain samples of each class, looked at or not, int64 [C]."""
+
+    @property
+    def forget(self) -> Resident:
+        """The forget samples."""
+        return self.judged.forget
+
+    @property
+    def retain(self) -> Resident:
+        """The retain samples that the run looks at."""
+        return _rows(self.whole, len(self.forget), None)
 
     @classmethod
     def of(cls, config: Config, given: Inputs) -> Stage:
@@ -54,6 +66,8 @@ class Stage:
         whole = join(resident(parts.forget, device), resident(parts.retain, device))
         cut = len(parts.forget)
         forget, retain = _rows(whole, 0, cut), _rows(whole, cut, None)
+        if parts.judged is not parts.retain:
+            retain = resident(parts.judged, device)
         judged = Judged(forget, retain, resident(parts.test, device))
         guide = resident(parts.heldout, device)
         for what, needed in _needs_guide(config).items():
@@ -62,7 +76,7 @@ class Stage:
                     f"{what} needs held-out data to guide it",
                     "give --heldout, or take another --method, --weighting none and --stop epochs",
                 )
-        return cls(given.network, whole, judged, guide)
+        return cls(given.network, whole, judged, guide, torch.from_numpy(parts.kept).to(device))
 
     def copy(self) -> Stage:
         """The same, with a network that may be spoiled."""
@@ -72,11 +86,11 @@ class Stage:
         """The samples that the method looks at: both sets, or one of them."""
         recipe = config.unlearn.model_copy(update={"lr": lr})
         method = load_method(recipe.method)
-        data, forget = self.whole, len(self.judged.forget)
+        data, forget = self.whole, len(self.forget)
         if not method.uses_retain:
-            data = self.judged.forget
+            data = self.forget
         elif not method.uses_forget:
-            data, forget = self.judged.retain, 0
+            data, forget = self.retain, 0
         label = f"{recipe.method} x {recipe.weighting}"
         return Work(data, forget, recipe, config.seed, label, recipe.forget_share, share_of_run)
 
@@ -122,8 +136,7 @@ def perform(
     recipe = config.unlearn
     view, before = None, None
     if recipe.stop == "auto" or recipe.lr == "auto" or recipe.trace:
-        number = len(stage.network.classes)
-        view = View.of(stage.judged.forget, stage.judged.retain, stage.guide, number)
+        view = View.of(stage.forget, stage.retain, stage.guide, stage.kept)
         before = look(stage.network, view, 0, None)
     probes: list[Probe] = []
     if recipe.lr == "auto":
@@ -207,12 +220,12 @@ def _objective(config: Config, stage: Stage, lr: float, watch: Watch | None) -> 
     of_method, of_weighting = hyperparameters(config)
     number = len(stage.network.classes)
     start = Start(
-        stage.network, stage.judged.forget, stage.judged.retain, stage.guide,
+        stage.network, stage.forget, stage.retain, stage.guide, stage.kept,
         generator(config.seed, 3), lr,
     )  # fmt: skip
     method: Method = load_method(recipe.method)(start, of_method)
     assert recipe.weighting is not None  # settled by with_method_defaults
-    counts = torch.bincount(stage.judged.forget.labels, minlength=number)
+    counts = torch.bincount(stage.forget.labels, minlength=number)
     weighting = load_weighting(recipe.weighting)(counts, number, of_weighting)
     estimate: Estimate
     if recipe.target == "exact":

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from falw_cli.data.images import Images, _digest
 from falw_cli.data.listing import Listing
-from falw_cli.data.splits import align, check_disjoint, halves
+from falw_cli.data.splits import align, check_disjoint, choose, class_aware_order, halves
 from falw_cli.errors import RequestError
 
 
@@ -59,3 +59,43 @@ def test_classes_that_the_model_lacks_are_refused() -> None:
         align(listing(("bird", "cat"), [0, 1]), ("cat", "dog"))
     with pytest.raises(RequestError, match="label 2"):
         align(listing(("0", "1", "2"), [2], True), ("cat", "dog"))
+
+
+def test_every_stretch_of_a_class_aware_order_has_each_class_in_its_share() -> None:
+    labels = np.repeat([0, 1, 2], [40, 20, 4])
+    order = class_aware_order(labels, np.random.default_rng(0))
+    assert sorted(order.tolist()) == list(range(64))
+    for begin in range(0, 64, 16):
+        assert np.bincount(labels[order[begin : begin + 16]]).tolist() == [10, 5, 1]
+
+
+@given(st.integers(1, 60), st.integers(0, 99))
+def test_what_a_run_looks_at_is_never_forgotten_and_keeps_to_the_budget(
+    budget: int, seed: int
+) -> None:
+    labels, forget = np.arange(100) % 3, np.arange(0, 100, 3)
+    chosen = choose(labels, forget, budget, seed)
+    assert len(chosen.retain) == min(budget, 66)
+    assert not np.intersect1d(chosen.retain, forget).size
+    assert chosen.judged.tolist() == np.setdiff1d(np.arange(100), forget).tolist()
+    shares = np.bincount(labels[chosen.retain], minlength=3)
+    assert abs(shares[1] - shares[2]) <= 1
+    again = choose(labels, forget, budget, seed)
+    assert chosen.retain.tolist() == again.retain.tolist()
+
+
+def test_the_budget_goes_by_the_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("falw_cli.data.splits.AT_LEAST", 20)
+    monkeypatch.setattr("falw_cli.data.splits.JUDGED", 50)
+    for size, forgotten, looked in ((100, 1, 20), (1000, 1, 20), (1000, 9, 90), (10_000, 9, 90)):
+        chosen = choose(np.zeros(size, dtype=np.int64), np.arange(forgotten), None, 0)
+        assert (len(chosen.retain), len(chosen.judged)) == (looked, 50)
+        assert len(chosen.used()) <= forgotten + looked + 50
+
+
+def test_what_is_judged_does_not_depend_on_the_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("falw_cli.data.splits.JUDGED", 50)
+    labels, forget = np.arange(1000) % 10, np.arange(30)
+    one, other = (choose(labels, forget, 40, seed) for seed in (1, 2))
+    assert one.judged.tolist() == other.judged.tolist()
+    assert one.retain.tolist() != other.retain.tolist()

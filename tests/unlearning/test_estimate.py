@@ -14,7 +14,6 @@ from falw_cli.unlearning.estimate import (
     Estimate,
     Exact,
     Streaming,
-    class_aware_order,
 )
 from falw_cli.unlearning.target import Target
 
@@ -58,15 +57,6 @@ def test_a_streaming_step_costs_a_tenth_of_the_batch_and_no_more() -> None:
     assert looked[0] == 60
     assert looked[PERIOD::PERIOD] == [16, 16, 16]
     assert sum(looked[1:]) == 48
-
-
-def test_every_stretch_of_the_rotation_has_each_class_in_its_share() -> None:
-    label = torch.tensor([0] * 40 + [1] * 20 + [2] * 4)
-    order = class_aware_order(label, 3, torch.Generator().manual_seed(0))
-    assert sorted(order.tolist()) == list(range(64))
-    for begin in range(0, 64, 16):
-        counts = torch.bincount(label[order[begin : begin + 16]], minlength=3)
-        assert counts.tolist() == [10, 5, 1]
 
 
 def test_where_the_model_rests_it_becomes_exact() -> None:

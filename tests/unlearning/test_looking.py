@@ -58,20 +58,22 @@ def test_a_class_that_goes_as_a_whole_has_no_heldout_accuracy_to_keep() -> None:
     forget = part((0, 2), (0, 2), (0, 1))
     retain = part((0, 0), (0, 0), (0, 1), (0, 1))
     guide = part((0, 0), (0, 1), (0, 2))
-    assert View.of(forget, retain, guide, 3).share.tolist() == pytest.approx([1, 2 / 3, 0])
+    assert View.of(forget, retain, guide, torch.tensor([2, 2, 0])).share.tolist() == pytest.approx(
+        [1, 2 / 3, 0]
+    )
 
 
 def test_unseen_samples_count_as_their_class_goes() -> None:
     """Three of class 0 go, one of class 1: two unseen ones of class 0 count 3/8 each."""
     forget = part((0, 0), (0, 0), (0, 0), (0, 1))
     guide = part((0, 0), (0, 0), (0, 1))
-    view = View.of(forget, part((0, 0)), guide, 2)
+    view = View.of(forget, part((0, 0)), guide, torch.tensor([1, 0]))
     assert view.mix.tolist() == pytest.approx([3 / 8, 3 / 8, 1 / 4])
 
 
 def test_a_class_without_unseen_samples_stands_on_the_pool() -> None:
     """One of class 0 and one of class 1 go; class 1 has no unseen samples."""
-    view = View.of(part((0, 0), (0, 1)), part((0, 0)), part((0, 0), (0, 0)), 2)
+    view = View.of(part((0, 0), (0, 1)), part((0, 0)), part((0, 0), (0, 0)), torch.tensor([1, 0]))
     assert view.mix.tolist() == pytest.approx([1 / 2, 1 / 2])
 
 
@@ -97,7 +99,7 @@ def test_the_estimated_gap_by_hand() -> None:
     shown = Preprocessing(image_size=8, resize=8, mean=(0.5,), std=(0.1,))
     network = Network(Brightness(), "x", ("dark", "bright"), shown, make_fabric("cpu", "fp32"))
     forget, retain = part((250, 1), (255, 1)), part((245, 1), (250, 1), (255, 1), (5, 0))
-    view = View.of(forget, retain, part((200, 1), (50, 1)), 2)
+    view = View.of(forget, retain, part((200, 1), (50, 1)), torch.tensor([1, 3]))
     before = look(network, view, 0, None)
     assert before.estimated_gap == pytest.approx((50 + 100) / 4)
     assert (before.retain_accuracy, before.heldout_accuracy) == (100, 50)

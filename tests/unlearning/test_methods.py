@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -52,7 +53,9 @@ def make_network(module: nn.Module | None = None, arch: str = "tiny-cnn") -> Net
 
 def start(network: Network, seed: int = 0, **more: Resident) -> Start:
     parts = {"forget": FORGET, "retain": RETAIN, "guide": GUIDE, **more}
-    return Start(network, **parts, generator=torch.Generator().manual_seed(seed), lr=0.1)
+    kept = torch.bincount(parts["retain"].labels, minlength=CLASSES)
+    draws = torch.Generator().manual_seed(seed)
+    return Start(network, **parts, kept=kept, generator=draws, lr=0.1)
 
 
 def make(name: str, network: Network, **settings: float) -> Method:
@@ -365,7 +368,7 @@ def test_influence_raises_the_forget_loss_more_than_the_retain_loss() -> None:
 
     before = losses()
     kind = load_method("influence")
-    step = Start(network, FORGET, RETAIN, GUIDE, torch.Generator(), lr=0.01)
+    step = replace(start(network), lr=0.01)
     kind(step, kind.settings_type()).apply()
     after = losses()
     assert after[0] > before[0]

@@ -58,7 +58,8 @@ def start(network: Network) -> Start:
     """Seven forget samples, and five that are kept."""
     retain = Resident(pixels(5, 4), torch.tensor([0, 1, 2, 0, 1]))
     draws = torch.Generator().manual_seed(3)
-    return Start(network, Resident(pixels(7, 5), LABEL), retain, GUIDE, draws, 0.1)
+    kept = torch.bincount(retain.labels, minlength=CLASSES)
+    return Start(network, Resident(pixels(7, 5), LABEL), retain, GUIDE, kept, draws, 0.1)
 
 
 def seen(given: Batch, images: torch.Tensor, logits: torch.Tensor) -> Seen:

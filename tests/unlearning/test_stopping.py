@@ -30,7 +30,7 @@ def network() -> Network:
 
 def view() -> View:
     part = Resident(pixels(6), torch.arange(6) % 3)
-    return View.of(part, part, part, 3)
+    return View.of(part, part, part, torch.tensor([2, 2, 2]))
 
 
 BEFORE = Look(0, 0.3, 15.0, 99.0, 70.0)

@@ -52,9 +52,8 @@ class Match(Method):
         """See `Method`. `target` holds the prediction to match of each forget sample, [N_f, C]."""
         number, network = start.num_classes, start.network
         unseen, forget = network.logits(start.guide.pixels), network.logits(start.forget.pixels)
-        kept = torch.bincount(start.retain.labels, minlength=number)
         gone = torch.bincount(start.forget.labels, minlength=number)
-        share = (kept / (kept + gone).clamp(min=1)).clamp(min=NOTHING_LEFT)
+        share = (start.kept / (start.kept + gone).clamp(min=1)).clamp(min=NOTHING_LEFT)
         warmth = temperature(unseen, start.guide.labels)
         shift = settings.prior_shift * warmth * share.log()
         self.target = matched(
