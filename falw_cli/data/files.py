@@ -10,21 +10,20 @@ from typing import Any
 
 import numpy as np
 
-from falw_cli.data.listing import Listing, Spec, file_of, folder_of, number
+from falw_cli.data.listing import Files, Listing, Spec, file_of, folder_of, number
 from falw_cli.errors import RequestError
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif"})
 
 
-def _walk(folder: str, prefix: str) -> Iterator[tuple[str, str]]:
-    """(ID, path) of every image below `folder`, at any depth."""
+def _walk(folder: str, prefix: str) -> Iterator[str]:
+    """ID of every image below `folder`, at any depth."""
     with os.scandir(folder) as entries:
         for entry in entries:
-            name = f"{prefix}{entry.name}"
             if entry.is_dir():
-                yield from _walk(entry.path, f"{name}/")
+                yield from _walk(entry.path, f"{prefix}{entry.name}/")
             elif os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES:  # noqa: PTH122 (speed)
-                yield name, entry.path
+                yield f"{prefix}{entry.name}"
 
 
 def imagefolder(spec: Spec, allow_outside: bool) -> Listing:
@@ -35,19 +34,10 @@ def imagefolder(spec: Spec, allow_outside: bool) -> Listing:
         raise RequestError(
             f"{spec.text!r}: no class folders in {root}", "lay it out as DIR/CLASS/image.jpg"
         )
-    rows = sorted(
-        (name, path, label)
-        for label, folder in enumerate(classes)
-        for name, path in _walk(str(root / folder), f"{folder}/")
-    )
-    return Listing(
-        spec.text,
-        spec.identity,
-        tuple(row[0] for row in rows),
-        np.array([row[2] for row in rows], dtype=np.int64),
-        classes,
-        files=tuple(Path(row[1]) for row in rows),
-    )
+    ids = tuple(sorted(name for c in classes for name in _walk(str(root / c), f"{c}/")))
+    place = {name: label for label, name in enumerate(classes)}
+    labels = np.fromiter((place[name.partition("/")[0]] for name in ids), np.int64, len(ids))
+    return Listing(spec.text, spec.identity, ids, labels, classes, files=Files(root, ids))
 
 
 def csv_file(spec: Spec, allow_outside: bool) -> Listing:
@@ -71,24 +61,23 @@ def csv_file(spec: Spec, allow_outside: bool) -> Listing:
         raise RequestError(f"{file}: not a CSV in UTF-8: {error}", "save it again") from error
     rows.sort(key=lambda row: row[0])
     labels, classes, numbered = number([row[2] for row in rows], str(file))
-    files = tuple(row[1] for row in rows)
     ids = tuple(row[0] for row in rows)
+    files = Files(file.parent, tuple(row[1] for row in rows))
     return Listing(spec.text, spec.identity, ids, labels, classes, numbered, files)
 
 
 def _csv_row(
     file: Path, line: int, row: dict[str, Any], allow_outside: bool
-) -> tuple[str, Path, str]:
+) -> tuple[str, str, str]:
     path, label = row.get("path"), row.get("label")
     if not path or not label or "\0" in path:
         raise RequestError(f"{file} line {line}: path or label is missing", "mend that line")
-    full = file.parent / path
-    if not allow_outside and not _inside(full, file.parent):
+    if not allow_outside and not _inside(file.parent / path, file.parent):
         raise RequestError(
             f"{file} line {line}: {path!r} lies outside the CSV's folder",
             "keep the images below the CSV, or give --allow-outside if you trust it",
         )
-    return str(row.get("id") or path), full, str(label).strip()
+    return str(row.get("id") or path), str(path), str(label).strip()
 
 
 def _inside(path: Path, root: Path) -> bool:

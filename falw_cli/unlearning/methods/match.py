@@ -44,7 +44,7 @@ class Match(Method):
 
     needs_guide = True
     defaults = {
-        "weighting": "none", "lr": 0.05, "epochs": 16, "forget_share": 0.4, "schedule": "one-cycle"
+        "weighting": "falw", "lr": 0.05, "epochs": 16, "forget_share": 0.4, "schedule": "one-cycle"
     }  # fmt: skip
     settings_type = MatchSettings
 
