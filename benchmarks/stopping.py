@@ -1,7 +1,9 @@
-"""How well `--stop auto` ended, known afterwards by Retrain: docs/stopping.md.
+"""How well `--stop auto` ends, known afterwards by Retrain, and each method under its defaults.
 
-falw bench benchmarks/stopping.yaml --out WORK_FOLDER   (a copy beside CIFAR-10)
-python benchmarks/stopping.py WORK_FOLDER
+    falw bench benchmarks/stopping.yaml --out WORK_FOLDER   (a copy beside CIFAR-10)
+    python benchmarks/stopping.py WORK_FOLDER
+
+Applies the rule to the recorded looks of runs that went on to their end; writes docs/stopping.md.
 """
 
 from __future__ import annotations
@@ -9,6 +11,8 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,55 +22,101 @@ from falw_cli.unlearning.stopping import decide
 
 DOCS = Path(__file__).parents[1] / "docs"
 GOAL = 1.5
+GUARD = UnlearnRecipe().max_utility_loss
+GUARDS = (3.0, 5.0, GUARD, 10.0, 100.0)
 
 
-def ending(row: dict[str, Any]) -> tuple[float, float, float]:
-    """Avg. Gap of what was kept, of the best moment, and of the last one."""
-    before, *looks = (Look(**moment) for moment in row["curve"])
-    kept, _ = decide(looks, before, UnlearnRecipe().max_utility_loss, looks[-1].step)
-    gaps = [found.gap or 0.0 for found in looks]
-    return (kept or before).gap or gaps[0], min(gaps), gaps[-1]
+@dataclass(frozen=True)
+class Run:
+    """A run that went on to its end: Avg. Gap of the original and of each look."""
+
+    entry: str
+    original: float
+    before: Look
+    looks: list[Look]
+    floor: float
+
+    def kept(self, guard: float) -> float | None:
+        """Avg. Gap of what would have been written; None where nothing would."""
+        found, _ = decide(self.looks, self.before, guard, self.looks[-1].step)
+        return None if found is None else found.gap
+
+    @property
+    def gaps(self) -> list[float]:
+        """Avg. Gap at each look."""
+        return [look.gap or 0.0 for look in self.looks]
+
+    def ends_well(self, guard: float) -> bool:
+        """Within GOAL times the best moment, or within what seeds alone make."""
+        kept = self.kept(guard)
+        return kept is not None and kept <= GOAL * min(self.gaps)
+
+    def tells_apart(self, guard: float) -> bool:
+        """Is the moment that was kept farther from the best one than two Retrain models are?"""
+        kept = self.kept(guard)
+        return kept is None or kept > max(GOAL * min(self.gaps), min(self.gaps) + self.floor)
+
+
+def read(work: Path) -> list[Run]:
+    """The traced runs of a bench."""
+    rows = json.loads((work / "results.json").read_text())["rows"]
+
+    def place(row: dict[str, Any]) -> tuple[Any, ...]:
+        return row["ratio"], row["gamma"], row["seed"]
+
+    gap = {(row["entry"], *place(row)): row["avg_gap"] for row in rows}
+    runs = []
+    for row in rows:
+        looks = [Look(**moment) for moment in row["curve"] or ()]
+        if len(looks) > 1:
+            original, floor = (gap[(name, *place(row))] for name in ("original", "Retrain"))
+            runs.append(Run(row["entry"], original, looks[0], looks[1:], floor))
+    return runs
+
+
+def mean(values: Sequence[float | None]) -> str:
+    """Their mean, or a dash where one is missing."""
+    known = [value for value in values if value is not None]
+    missing = len(values) - len(known)
+    shown = f"{statistics.mean(known):.2f}" if known else "–"
+    return f"{shown} ({missing} not written)" if missing else shown
+
+
+def line(entry: str, runs: list[Run]) -> str:
+    """A row of the table of methods."""
+    kept = [run.kept(GUARD) for run in runs]
+    halved = sum(k is not None and k <= run.original / 2 for k, run in zip(kept, runs, strict=True))
+    cells = [
+        entry, str(len(runs)), mean([run.original for run in runs]), mean(kept),
+        mean([min(run.gaps) for run in runs]), mean([run.gaps[-1] for run in runs]),
+        str(halved), str(sum(run.ends_well(GUARD) for run in runs)),
+    ]  # fmt: skip
+    return f"| {' | '.join(cells)} |"
 
 
 def main() -> None:
     """Read the bench's results, and write docs/stopping.md."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("work", type=Path)
-    whole = json.loads((parser.parse_args().work / "results.json").read_text())
-    rows = [
-        row for row in whole["rows"] if any(moment["gap"] is not None for moment in row["curve"])
-    ]
-    floors = [row["avg_gap"] for row in whole["rows"] if row["entry"] == "Retrain"]
-    lines = [
-        "# How well `--stop auto` ends",
-        "",
-        f"Made by `python benchmarks/stopping.py WORK_FOLDER` from `falw bench "
-        f"benchmarks/stopping.yaml` ({whole['tool']}): methods with their defaults on the CIFAR-10 "
-        "subset of [results](results.md), lists of 10 % at gamma 0, 1 and 2, three seeds. "
-        "Each run went on to its end and its Avg. Gap was recorded at every look, which no "
-        "decision saw. *Kept*: the gap of the weights that were written. *Best*: the smallest gap "
-        "of any look at the same run. *End*: the gap at the end of the schedule. A run counts as "
-        f"well ended if kept is at most {GOAL} times best.",
-        "",
-        "| method | runs | well ended | kept | best | end | kept / best, median |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    ends = {name: [ending(r) for r in rows if r["entry"] == name] for name in _names(rows)}
-    ends["all"] = [one for several in ends.values() for one in several]
-    for name, several in ends.items():
-        good = sum(kept <= GOAL * best for kept, best, _ in several)
-        means = " | ".join(
-            f"{statistics.mean(values):.2f}" for values in zip(*several, strict=True)
+    work = parser.parse_args().work
+    runs = read(work)
+    tool = json.loads((work / "results.json").read_text())["tool"]
+    names = list(dict.fromkeys(run.entry for run in runs))
+    table = [line(name, [run for run in runs if run.entry == name]) for name in names]
+    guards = []
+    for guard in GUARDS:
+        good, apart = (
+            sum(bool(test(guard)) for test in tests)
+            for tests in ([run.ends_well for run in runs], [run.tells_apart for run in runs])
         )
-        ratio = statistics.median(kept / best for kept, best, _ in several)
-        lines.append(f"| {name} | {len(several)} | {good} | {means} | {ratio:.2f} |")
-    lines += ["", f"Noise floor, mean over lists: {statistics.mean(floors):.2f}.", ""]
-    (DOCS / "stopping.md").write_text("\n".join(lines))
-    print("\n".join(lines))
-
-
-def _names(rows: list[dict[str, Any]]) -> list[str]:
-    return list(dict.fromkeys(row["entry"] for row in rows))
+        unwritten = sum(run.kept(guard) is None for run in runs)
+        shown = f"{guard:g} (default)" if guard == GUARD else f"{guard:g}"
+        guards.append(f"| {shown} | {good} of {len(runs)} | {len(runs) - apart} | {unwritten} |")
+    text = (Path(__file__).with_name("stopping.intro.md")).read_text()
+    text = text.replace("TOOL", tool).replace("GOAL", f"{GOAL:g}")
+    text = text.replace("METHODS", "\n".join(table)).replace("GUARDS", "\n".join(guards))
+    (DOCS / "stopping.md").write_text(text)
+    print(text)
 
 
 if __name__ == "__main__":

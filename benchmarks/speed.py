@@ -1,0 +1,129 @@
+"""The whole command against a textbook loop of the same unlearning, run alternately: docs/speed.md.
+
+    python benchmarks/speed.py CIFAR_FOLDER [--rounds 5]
+
+CIFAR_FOLDER holds CIFAR-10 as train/CLASS/ and test/CLASS/. 600 images of each class train a net, a
+list of 10 % at gamma 1 is forgotten; 100 test images of each class guide and 400 judge. Times are
+those of whole processes, from the start to the files written.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+
+HERE = Path(__file__).parent
+FALW = Path(sys.executable).with_name("falw")
+EPOCHS = 2
+COMMON = ("--method", "random-label", "--epochs", str(EPOCHS), "--lr", "0.03", "--stop", "epochs")
+PARTS = {"train": ("train", 0, 600), "heldout": ("test", 0, 100), "test": ("test", 100, 500)}
+
+
+def lay_out(source: Path, folder: Path) -> None:
+    """Links to the images of each part, a falw.yaml, a trained net and a list."""
+    for part, (kind, begin, end) in PARTS.items():
+        for label in sorted((source / kind).iterdir()):
+            there = folder / part / label.name
+            there.mkdir(parents=True)
+            for image in sorted(label.iterdir())[begin:end]:
+                (there / image.name).symlink_to(image.resolve())
+    (folder / "falw.yaml").write_text(
+        "arch: tiny-cnn\ndata: imagefolder:train\nheldout: imagefolder:heldout\n"
+        "test: imagefolder:test\npreprocessing: {mean: [0.4914, 0.4822, 0.4465], "
+        "std: [0.247, 0.2435, 0.2616]}\ntrain: {epochs: 16, lr: 0.1, flip: true}\n"
+    )
+    with (folder / "ids.txt").open("w") as stream:
+        ask = [str(FALW), "forget-list", "--ratio", "0.1", "--gamma", "1", "-q"]
+        subprocess.run(ask, cwd=folder, stdout=stream, check=True)
+
+
+def commands(folder: Path) -> dict[str, list[str]]:
+    """What is timed, by name."""
+    unlearn = [str(FALW), "unlearn", "model.safetensors", "--forget", "ids.txt", "--force", "-q"]
+    textbook = [sys.executable, str(HERE / "textbook.py"), "model.safetensors", "ids.txt"]
+    return {
+        "textbook loop, exact FaLW": [
+            *textbook, "train", "heldout", "test", "textbook.safetensors", "--epochs", str(EPOCHS),
+        ],
+        "falw, exact": [*unlearn, *COMMON, "--weighting", "falw", "--target", "exact"],
+        "falw, streaming": [*unlearn, *COMMON, "--weighting", "falw"],
+        "falw, none": [*unlearn, *COMMON, "--weighting", "none"],
+        "falw, its default": unlearn,
+        "Retrain": [
+            str(FALW), "train", "--without", "ids.txt", "--out", "retrain.safetensors", "--force",
+            "-q",
+        ],
+    }  # fmt: skip
+
+
+def seconds(command: list[str], folder: Path) -> float:
+    """Wall time of a command."""
+    began = time.perf_counter()
+    subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - began
+
+
+def row(name: str, mine: list[float], base: list[float]) -> str:
+    """A line of the table: median, spread, and ratio to the first command."""
+    ratio = statistics.median(b / m for b, m in zip(base, mine, strict=True))
+    return (
+        f"| {name} | {statistics.median(mine):.1f} ({min(mine):.1f} to {max(mine):.1f}) "
+        f"| {ratio:.1f} |"
+    )
+
+
+def main() -> None:
+    """Measure, and write docs/speed.md."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("cifar", type=Path)
+    parser.add_argument("--rounds", type=int, default=5)
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
+        lay_out(asked.cifar, folder)
+        training = seconds([str(FALW), "train", "-q"], folder)
+        wanted = commands(folder)
+        taken: dict[str, list[float]] = {what: [] for what in wanted}
+        for _ in range(asked.rounds):
+            for what, command in wanted.items():
+                taken[what].append(seconds(command, folder))
+                print(f"{what}: {taken[what][-1]:.1f} s", flush=True)
+        report = json.loads((folder / "model.unlearned.audit.json").read_text())
+    base = taken["textbook loop, exact FaLW"]
+    rows = "\n".join(row(what, times, base) for what, times in taken.items())
+    steps, spent = report["run"]["steps"], report["run"]["seconds"]
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss >> 10
+    text = f"""# How long the whole command takes
+
+Made by `python benchmarks/speed.py CIFAR_FOLDER` on {platform.machine()}, {os.cpu_count()} cores, torch
+{torch.__version__}, CPU: 6,000 CIFAR-10 images, `tiny-cnn`, a list of 10 % at gamma 1, 1,000 held-out
+images that guide, 4,000 that judge. Whole processes, from the start to the files written, evaluation
+included, {asked.rounds} rounds taken alternately: median, smallest and largest. The first four do the
+same unlearning, random labels for {EPOCHS} epochs; the loop is `benchmarks/textbook.py`. Images were in the
+cache after the first round. Largest memory of any: {peak:,} MiB.
+
+| command | seconds | times as fast as the loop |
+|---|---|---|
+{rows}
+
+Training the net had taken {training:.1f} seconds. The default's own {steps} steps, its looks among them,
+took {spent:.1f}; the rest is Python's and torch's start, reading, measuring before and after, writing.
+"""
+    (HERE.parent / "docs" / "speed.md").write_text(text)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
