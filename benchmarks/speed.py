@@ -107,19 +107,21 @@ def main() -> None:
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss >> 10
     text = f"""# How long the whole command takes
 
-Made by `python benchmarks/speed.py CIFAR_FOLDER` on {platform.machine()}, {os.cpu_count()} cores, torch
-{torch.__version__}, CPU: 6,000 CIFAR-10 images, `tiny-cnn`, a list of 10 % at gamma 1, 1,000 held-out
-images that guide, 4,000 that judge. Whole processes, from the start to the files written, evaluation
-included, {asked.rounds} rounds taken alternately: median, smallest and largest. The first four do the
-same unlearning, random labels for {EPOCHS} epochs; the loop is `benchmarks/textbook.py`. Images were in the
-cache after the first round. Largest memory of any: {peak:,} MiB.
+Made by `python benchmarks/speed.py CIFAR_FOLDER` on {platform.machine()}, {os.cpu_count()} cores,
+torch {torch.__version__}, CPU: 6,000 CIFAR-10 images, `tiny-cnn`, a list of 10 % at gamma 1, 1,000
+held-out images that guide, 4,000 that judge. Whole processes, from the start to the files written,
+evaluation included, {asked.rounds} rounds taken alternately: median, smallest and largest. The
+first four do the same unlearning, random labels for {EPOCHS} epochs; the loop is
+`benchmarks/textbook.py`. Images were in the cache after the first round. Largest memory of any:
+{peak:,} MiB.
 
 | command | seconds | times as fast as the loop |
 |---|---|---|
 {rows}
 
-Training the net had taken {training:.1f} seconds. The default's own {steps} steps, its looks among them,
-took {spent:.1f}; the rest is Python's and torch's start, reading, measuring before and after, writing.
+Training the net had taken {training:.1f} seconds. The default's own {steps} steps, its looks among
+them, took {spent:.1f}; the rest is the start of Python and torch, reading, measuring before and
+after, and writing.
 """
     (HERE.parent / "docs" / "speed.md").write_text(text)
     print(text)
