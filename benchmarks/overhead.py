@@ -29,9 +29,9 @@ from falw_cli.unlearning.estimate import PERIOD, Estimate, Exact, Streaming
 from falw_cli.unlearning.interfaces import Settings, Start
 from falw_cli.unlearning.methods.random_label import RandomLabel
 from falw_cli.unlearning.objective import Unlearning
-from falw_cli.unlearning.perform import Stage
 from falw_cli.unlearning.registry import load_weighting
 from falw_cli.unlearning.settle import with_method_defaults
+from falw_cli.unlearning.stage import Stage
 
 WARM_UP = 8
 DOCS = Path(__file__).parents[1] / "docs"

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import typer
 
-from falw_cli import inputs, tables
+from falw_cli import samples, tables
 from falw_cli.api import occasion, with_model
 from falw_cli.audit.report import Report
 from falw_cli.config import resolve
@@ -46,7 +46,7 @@ def draw_list(flags: Flags, file: Path | None, console: Console, *, as_json: boo
     """`falw forget-list`."""
     mine = {"ratio", "count", "gamma", "class_name"}
     config = resolve("forget-list", {k: v for k, v in flags.items() if k not in mine}, file)
-    listing = inputs.open_source(config, "data")
+    listing = samples.open_source(config, "data")
     available = np.bincount(listing.labels, minlength=len(listing.classes))
     if (name := flags.get("class_name")) is not None:
         if name not in listing.classes:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
-from falw_cli import checkpoint, inputs
+from falw_cli import checkpoint, samples
 from falw_cli.audit.report import Report
 from falw_cli.config import Config
 from falw_cli.data import forget_list, sources
@@ -80,7 +80,7 @@ def _forget_list(path: str, config: Config) -> dict[str, Any]:
     }
     if config.data is None:
         return facts | {"note": "give --data for the counts per class"}
-    listing = inputs.open_source(config, "data")
+    listing = samples.open_source(config, "data")
     known = set(listing.ids)
     rows = forget_list.find([name for name in found.ids if name in known], listing.ids)
     per_class = _per_class(listing.classes, listing.labels[rows])

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from falw_cli import inputs
+from falw_cli import samples
 from falw_cli.bench.jobs import Job
 from falw_cli.bench.plan import Bench, Dataset, Entry, Lot
 from falw_cli.bench.store import Store, digest
@@ -38,7 +38,7 @@ class Source:
     @cached_property
     def listing(self) -> Listing:
         """The training samples."""
-        return inputs.open_source(Config.model_validate(self.config), "data")
+        return samples.open_source(Config.model_validate(self.config), "data")
 
     @cached_property
     def digest(self) -> str:
@@ -47,7 +47,7 @@ class Source:
         whole = hashlib.sha256()
         for part in ("data", "heldout", "test"):
             if getattr(config, part) is not None:
-                listing = inputs.open_source(config, part)
+                listing = samples.open_source(config, part)
                 whole.update(repr((part, listing.ids, listing.labels.tolist())).encode())
                 for file in listing.files:
                     whole.update(hashlib.sha256(file.read_bytes()).digest())
@@ -82,7 +82,7 @@ class Grid:
             config = Config.model_validate(source.config)
             for part in ("data", "heldout", "test"):
                 if getattr(config, part) is not None:
-                    inputs.open_source(config, part)
+                    samples.open_source(config, part)
 
     def ids(self, lot: Lot) -> str:
         """The path of the lot's forget list."""

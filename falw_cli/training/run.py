@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from falw_cli import architectures, checkpoint, inputs
+from falw_cli import architectures, checkpoint, samples
 from falw_cli.config import Config, Preprocessing
 from falw_cli.data import forget_list, images, splits
 from falw_cli.data.batches import Batch, Resident, generator, resident
@@ -89,7 +89,7 @@ def train(config: Config, progress: Progress, interrupt: Interrupt) -> Trained:
     arch = architectures.canonical(config.arch)
     build = architectures.builder(arch)
     fabric = make_fabric(config.device, config.precision)
-    listing = inputs.open_source(config, "data")
+    listing = samples.open_source(config, "data")
     classes = config.classes or listing.classes
     labels = splits.align(listing, classes)
     if len(np.unique(labels)) < 2:
@@ -98,7 +98,7 @@ def train(config: Config, progress: Progress, interrupt: Interrupt) -> Trained:
     shown = _shown(config, arch)
     wanted = images.geometry(listing, shown.image_size, shown.resize, None)
     strict = shown.image_size is None
-    data = inputs.load(listing, config, wanted, progress, strict=strict)
+    data = samples.load(listing, config, wanted, progress, strict=strict)
     kept = np.setdiff1d(np.arange(len(data.listing.ids)), left_out)
     retain = resident(splits.part(data, splits.align(data.listing, classes), kept), fabric.device)
     shown = complete(shown, wanted, retain)
@@ -151,8 +151,8 @@ def _heldout(
 ) -> Resident | None:
     if config.heldout is None:
         return None
-    unseen = inputs.load(inputs.open_source(config, "heldout"), config, wanted, progress)
-    splits.check_disjoint(data, unseen, (inputs.CALLED["data"], inputs.CALLED["heldout"]))
+    unseen = samples.load(samples.open_source(config, "heldout"), config, wanted, progress)
+    splits.check_disjoint(data, unseen, (samples.CALLED["data"], samples.CALLED["heldout"]))
     aligned = splits.align(unseen.listing, network.classes)
     return resident(splits.part(unseen, aligned), network.fabric.device)
 

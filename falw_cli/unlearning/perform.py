@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from falw_cli.config import Config
-from falw_cli.data.batches import Resident, generator, join, resident
-from falw_cli.errors import RequestError, RunError
+from falw_cli.data.batches import generator
+from falw_cli.errors import RunError
 from falw_cli.evaluation.gap import avg_gap
 from falw_cli.evaluation.metrics import Metrics
-from falw_cli.evaluation.run import Judged, mean_metrics, measure
-from falw_cli.inputs import Inputs
-from falw_cli.network import Network
+from falw_cli.evaluation.run import mean_metrics, measure
 from falw_cli.progress import Progress
 from falw_cli.training.interrupt import Interrupt
-from falw_cli.training.loop import Outcome, Work, fit
+from falw_cli.training.loop import Outcome, fit
 from falw_cli.training.state import StateFile
 from falw_cli.unlearning.estimate import Estimate, Exact, Streaming
 from falw_cli.unlearning.interfaces import Method, Start
@@ -29,70 +26,9 @@ from falw_cli.unlearning.objective import Unlearning
 from falw_cli.unlearning.probing import SHARE, Probe, probe_rates
 from falw_cli.unlearning.registry import load_method, load_weighting
 from falw_cli.unlearning.settle import hyperparameters
+from falw_cli.unlearning.stage import Stage
 from falw_cli.unlearning.stopping import Watch, allows
 from falw_cli.unlearning.target import Standing
-
-
-@dataclass(frozen=True)
-class Stage:
-    """The network to unlearn and the samples of the run, on the device."""
-
-    network: Network
-    whole: Resident
-    """Forget samples, then retain samples."""
-    judged: Judged
-    guide: Resident
-    kept: Tensor
-    """All retain samples of each class, looked at or not, int64 [C]."""
-
-    @property
-    def forget(self) -> Resident:
-        """The forget samples."""
-        return self.judged.forget
-
-    @property
-    def retain(self) -> Resident:
-        """The retain samples that the run looks at."""
-        return _rows(self.whole, len(self.forget), None)
-
-    @classmethod
-    def of(cls, config: Config, given: Inputs) -> Stage:
-        """Move the samples to the device.
-
-        Raises:
-            RequestError: the method, weighting or stopping needs held-out data, and there is none.
-        """
-        parts, device = given.splits, given.network.fabric.device
-        whole = join(resident(parts.forget, device), resident(parts.retain, device))
-        cut = len(parts.forget)
-        forget, retain = _rows(whole, 0, cut), _rows(whole, cut, None)
-        if parts.judged is not parts.retain:
-            retain = resident(parts.judged, device)
-        judged = Judged(forget, retain, resident(parts.test, device))
-        guide = resident(parts.heldout, device)
-        for what, needed in _needs_guide(config).items():
-            if needed and not len(guide):
-                raise RequestError(
-                    f"{what} needs held-out data to guide it",
-                    "give --heldout, or take another --method, --weighting none and --stop epochs",
-                )
-        return cls(given.network, whole, judged, guide, torch.from_numpy(parts.kept).to(device))
-
-    def copy(self) -> Stage:
-        """The same, with a network that may be spoiled."""
-        return replace(self, network=replace(self.network, module=deepcopy(self.network.module)))
-
-    def work(self, config: Config, lr: float, share_of_run: float = 1.0) -> Work:
-        """The samples that the method looks at: both sets, or one of them."""
-        recipe = config.unlearn.model_copy(update={"lr": lr})
-        method = load_method(recipe.method)
-        data, forget = self.whole, len(self.forget)
-        if not method.uses_retain:
-            data = self.forget
-        elif not method.uses_forget:
-            data, forget = self.retain, 0
-        label = f"{recipe.method} x {recipe.weighting}"
-        return Work(data, forget, recipe, config.seed, label, recipe.forget_share, share_of_run)
 
 
 @dataclass(frozen=True)
@@ -163,7 +99,13 @@ def perform(
             raise RunError(
                 "no moment of the run kept retain and held-out accuracy within "
                 f"{recipe.max_utility_loss:g} points; nothing was written",
-                "take a smaller --lr, a larger --max-utility-loss, or --stop epochs",
+                "let --lr auto find a smaller step, or take a larger --max-utility-loss",
+            )
+        assert watch.best is not None
+        if watch.best.estimated_gap >= watch.before.estimated_gap:
+            progress.warn(
+                "the run came no closer: the estimated gap to a Retrain model was "
+                f"{watch.before.estimated_gap:.2f} before and is {watch.best.estimated_gap:.2f}"
             )
         reason = watch.reason()
     objective.method.finish()
@@ -233,20 +175,3 @@ def _objective(config: Config, stage: Stage, lr: float, watch: Watch | None) -> 
     else:
         estimate = Streaming(stage.guide.labels, number, recipe.batch_size, config.seed)
     return Unlearning(method, weighting, stage.guide, estimate, watch)
-
-
-def _needs_guide(config: Config) -> dict[str, bool]:
-    """What the run asks of held-out data, by name."""
-    recipe = config.unlearn
-    assert recipe.weighting is not None  # settled by with_method_defaults
-    needs = load_weighting(recipe.weighting).needs
-    return {
-        f"weighting {recipe.weighting}": needs == "target",
-        f"method {recipe.method}": load_method(recipe.method).needs_guide,
-        "--stop auto": recipe.stop == "auto",
-        "--lr auto": recipe.lr == "auto",
-    }
-
-
-def _rows(data: Resident, begin: int, end: int | None) -> Resident:
-    return Resident(data.pixels[begin:end], data.labels[begin:end])

@@ -25,8 +25,9 @@ from falw_cli.progress import Progress
 from falw_cli.training.interrupt import Interrupt
 from falw_cli.training.state import StateFile
 from falw_cli.unlearning.looking import Look
-from falw_cli.unlearning.perform import Performed, Stage, perform
+from falw_cli.unlearning.perform import Performed, perform
 from falw_cli.unlearning.settle import with_method_defaults
+from falw_cli.unlearning.stage import Stage
 
 M = TypeVar("M", bound=BaseModel)
 

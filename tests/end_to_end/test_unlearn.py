@@ -73,7 +73,10 @@ def test_the_paper_preset_is_the_papers_algorithm(project: Path) -> None:
     assert report.run.stopped_because == "the configured 2 epochs are over"
     assert len(report.weights) == 2
     assert 0 <= report.weights[0].min < report.weights[0].max <= 2
-    spelt = ("--method", "random-label", "--weighting", "falw", "--stop", "epochs", *preset[2:])
+    spelt = (
+        "--method", "random-label", "--weighting", "falw", "--target", "exact", "--stop", "epochs",
+        *preset[2:],
+    )  # fmt: skip
     done = run_falw(*JOB, *spelt, "--out", "spelt.safetensors", cwd=project)
     assert done.returncode == 0, done.stderr
     one, other = (load_file(project / f"{name}.safetensors") for name in ("preset", "spelt"))
