@@ -118,7 +118,9 @@ def report(grid: Grid, lot: Lot, kind: type[Match], settings: dict[str, Any]) ->
             {
                 **grid.base(lot), "model": files[0], "reference": files[1:],
                 "forget": grid.ids(lot), "seed": lot.seed, "out": f"{folder}/v.safetensors",
-                "unlearn": {"method": "match", "stop": "epochs", **settings},
+                "unlearn": {
+                    "method": "match", "weighting": "none", "stop": "epochs", **settings
+                },
             }
         )  # fmt: skip
         occasion = Occasion(("match_variants",), datetime.now(timezone.utc))

@@ -1,4 +1,7 @@
-"""What each command does: settle the config, call the room that does the work, show the result."""
+"""What each command does: settle the config, call the room that does the work, show the result.
+
+Rooms are imported after the config is settled: a mistyped flag need not wait for torch.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,7 @@ from typing import Any
 import numpy as np
 import typer
 
-from falw_cli import samples, tables
-from falw_cli.api import occasion, with_model
+from falw_cli import tables
 from falw_cli.audit.report import Report
 from falw_cli.config import resolve
 from falw_cli.console import Console
@@ -31,9 +33,10 @@ def _interrupt() -> Interrupt:
 
 def train(flags: Flags, file: Path | None, console: Console, *, as_json: bool) -> None:
     """`falw train`."""
+    config = resolve("train", flags, file)
     from falw_cli.training.run import train as run
 
-    done = run(resolve("train", flags, file), console, _interrupt())
+    done = run(config, console, _interrupt())
     if as_json:
         console.result(json.dumps(asdict(done), indent=2))
         return
@@ -46,6 +49,8 @@ def draw_list(flags: Flags, file: Path | None, console: Console, *, as_json: boo
     """`falw forget-list`."""
     mine = {"ratio", "count", "gamma", "class_name"}
     config = resolve("forget-list", {k: v for k, v in flags.items() if k not in mine}, file)
+    from falw_cli import samples
+
     listing = samples.open_source(config, "data")
     available = np.bincount(listing.labels, minlength=len(listing.classes))
     if (name := flags.get("class_name")) is not None:
@@ -84,12 +89,14 @@ def _total(flags: Flags, available: int) -> int:
 
 def unlearn(flags: Flags, file: Path | None, console: Console, *, as_json: bool) -> None:
     """`falw unlearn`."""
-    from falw_cli.unlearning.run import unlearn as run
-
     others = {key: value for key, value in flags.items() if key != "settings"}
     if "settings" in flags:
         others["hyperparameters"] = _numbers(flags["settings"])
-    report = run(resolve("unlearn", others, file), console, _interrupt(), occasion())
+    config = resolve("unlearn", others, file)
+    from falw_cli.api import occasion
+    from falw_cli.unlearning.run import unlearn as run
+
+    report = run(config, console, _interrupt(), occasion())
     if as_json:
         console.result(report.model_dump_json(indent=2))
     elif report.output is None:
@@ -116,10 +123,12 @@ def _numbers(settings: list[str]) -> dict[str, float]:
 
 def evaluate(flags: Flags, file: Path | None, console: Console, *, as_json: bool) -> None:
     """`falw evaluate`."""
+    config = resolve("evaluate", flags, file)
+    from falw_cli.api import occasion, with_model
     from falw_cli.audit.evaluate import evaluate as run
 
     _interrupt()
-    report = run(with_model(resolve("evaluate", flags, file)), console, occasion())
+    report = run(with_model(config), console, occasion())
     if as_json:
         console.result(report.model_dump_json(indent=2))
     else:
@@ -145,11 +154,11 @@ def bench(
     as_json: bool,
 ) -> None:
     """`falw bench`."""
+    if file is None:
+        raise RequestError("no bench config is given", "name it: falw bench bench.yaml")
     from falw_cli.bench.run import Asked
     from falw_cli.bench.run import bench as run
 
-    if file is None:
-        raise RequestError("no bench config is given", "name it: falw bench bench.yaml")
     _interrupt()
     asked = Asked(file, folder or Path(f"{file.stem}.bench"), jobs, dry_run)
     done = run(asked, console)
@@ -172,10 +181,11 @@ def bench(
 
 def inspect(path: str, flags: Flags, file: Path | None, console: Console, *, as_json: bool) -> None:
     """`falw inspect`."""
+    others = {key: value for key, value in flags.items() if key != "path"}
+    config = resolve("inspect", others, file)
     from falw_cli.inspection import look
 
-    others = {key: value for key, value in flags.items() if key != "path"}
-    facts = look(path, resolve("inspect", others, file))
+    facts = look(path, config)
     report = facts.pop("report", None)
     if as_json:
         whole = report.model_dump(mode="json") if report else facts

@@ -196,18 +196,17 @@ def versus(rows: Sequence[Row], one: str = "falw", other: str = "none") -> list[
         f"| method | {' | '.join(names)} | all | tail, all |",
         "|---" * (len(names) + 3) + "|",
     ]
-    methods = dict.fromkeys(row.method for row in rows if row.weighting == one)
+    named = dict.fromkeys(row.method for row in rows if row.weighting == one)
+    both = {method: found for method in named if (found := _pairs(rows, method, one, other))}
     floors = [row.avg_gap for row in rows if row.entry == RETRAIN and row.avg_gap is not None]
     floor = statistics.mean(floors) if floors else 0.0
-    for method in methods:
-        pairs = _pairs(rows, method, one, other)
-        if pairs:
-            cells = [
-                _shift([p for p in pairs if (p[0].ratio, p[0].gamma) == s], floor) for s in settings
-            ]
-            tail = spread(_tail(a) - _tail(b) for a, b in pairs)
-            lines.append(f"| {method} | {' | '.join(cells)} | {_shift(pairs, floor)} | {tail} |")
-    return [*lines, ""] if methods else []
+    for method, pairs in both.items():
+        cells = [
+            _shift([p for p in pairs if (p[0].ratio, p[0].gamma) == s], floor) for s in settings
+        ]
+        tail = spread(_tail(a) - _tail(b) for a, b in pairs)
+        lines.append(f"| {method} | {' | '.join(cells)} | {_shift(pairs, floor)} | {tail} |")
+    return [*lines, ""] if both else []
 
 
 def _tail(row: Row) -> float:

@@ -106,6 +106,13 @@ CASES: dict[str, tuple[Callable[[Path], None], tuple[str, ...], tuple[str, ...]]
     ),
     "text for a learning rate": (nothing, (*UNLEARN, "--lr", "fast"), ("--lr", "fast")),
     "unknown way to stop": (nothing, (*UNLEARN, "--stop", "never"), ("--stop", "auto")),
+    "target_every with a streaming target": (
+        nothing,
+        (*UNLEARN, "--target-every", "4"),
+        ("streaming", "--target exact"),
+    ),
+    "unknown target": (nothing, (*UNLEARN, "--target", "exakt"), ("exakt", "exact")),
+    "empty retain budget": (nothing, (*UNLEARN, "--retain-budget", "0"), ("retain_budget",)),
     "utility loss out of range": (nothing, (*UNLEARN, "--max-utility-loss", "101"), ("100",)),
     "unknown device": (nothing, (*UNLEARN, "--device", "gpu"), ("--device", "gpu")),
     "absent device": (nothing, (*UNLEARN, "--device", "cuda:77"), ("cuda:77", "cpu")),

@@ -43,6 +43,23 @@ def test_help_is_quick_and_loads_no_torch(tmp_path: Path) -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+def test_a_mistyped_flag_need_not_wait_for_torch(project: Path) -> None:
+    code = (
+        "import sys; from falw_cli.__main__ import main\n"
+        "try: main()\n"
+        "finally: print('torch' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "unlearn", "model.safetensors", "--stop", "never"],
+        cwd=project,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stdout == "False\n"
+
+
 @pytest.mark.parametrize(
     ("words", "offered"),
     [
