@@ -91,7 +91,7 @@ class Streaming:
 
     What was seen is remembered; a look that is k periods old counts RECENCY ** k. So the estimate
     is exact at the first step, near it where the model rests, and follows with some delay where it
-    moves. docs/scale.md has how far it was from exact, and what else was tried.
+    moves. docs/target.md holds it against the exact one.
     """
 
     own_pass: ClassVar[bool] = False
