@@ -126,7 +126,8 @@ def test_trace_records_the_gap_along_the_run_and_changes_nothing(project: Path) 
 
 def test_a_shell_pipeline(project: Path) -> None:
     drawn = run_falw("forget-list", "--ratio", "0.1", "--gamma", "2", cwd=project)
-    done = run_falw(*JOB[:3], "-", "--json", "-q", cwd=project, stdin=drawn.stdout)
+    quietly = ("--json", "-q", "--stop", "epochs")
+    done = run_falw(*JOB[:3], "-", *quietly, cwd=project, stdin=drawn.stdout)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert json.loads(done.stdout)["forget"]["count"] == 120
