@@ -51,6 +51,11 @@ def load(
 
 
 def check_rows(rows: Rows, labels: Rows, classes: Sequence[str], progress: Progress) -> None:
+    """Refuse a list that leaves nothing; warn of one that takes a class as a whole.
+
+    Raises:
+        RequestError: all of the training data is to be forgotten.
+    """
     if len(rows) == len(labels):
         raise RequestError(
             f"the forget list covers all {len(labels)} training samples",
@@ -104,6 +109,7 @@ def _all_judge(test: Images | None) -> tuple[Rows, Rows]:
 
 
 def only(listing: Listing, rows: Rows) -> Listing:
+    """The listing of some rows; itself where these are all of them."""
     return listing if len(rows) == len(listing.ids) else listing.keep(rows)
 
 
@@ -120,6 +126,15 @@ def places(whole: Listing, some: Listing) -> Callable[[Rows], Rows]:
 def split(
     data: Images, chosen: Chosen, unseen: Unseen, classes: Sequence[str], kept: Rows
 ) -> Splits:
+    """The parts of a run.
+
+    Args:
+        data: what was decoded of the training data.
+        chosen: rows of `data`.
+        unseen: held-out and test data.
+        classes: of the model, in its order.
+        kept: all retain samples of each class, decoded or not, [C].
+    """
     labels = splits.align(data.listing, classes)
     guide = unseen.heldout or data
     judge = unseen.test or data

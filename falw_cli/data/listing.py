@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +14,7 @@ from falw_cli.errors import RequestError
 
 @dataclass(frozen=True)
 class Files(Sequence[Path]):
-    """Paths below a folder, kept as names: a million paths take up a quarter of their memory so."""
+    """Paths below a folder, kept as names: a million Path objects would take up much memory."""
 
     root: Path
     names: tuple[str, ...]
@@ -23,10 +22,8 @@ class Files(Sequence[Path]):
     def __len__(self) -> int:
         return len(self.names)
 
-    def __getitem__(self, row: Any) -> Any:
-        """The path of a row, or Files of a slice of rows."""
-        if isinstance(row, slice):
-            return Files(self.root, self.names[row])
+    def __getitem__(self, row: int) -> Path:  # type: ignore[override]  # nobody slices them
+        """The path of a row."""
         return self.root / self.names[row]
 
     def keep(self, rows: npt.NDArray[np.int64]) -> Files:

@@ -83,7 +83,8 @@ class Exact:
         """See `Estimate`."""
         last = int(state["last"])
         self._last = None if last < 0 else last
-        self.take(self.target.label, state["prob"].to(self.target.prob.device))
+        prob = state["prob"].to(self.target.prob.device)
+        self.target = Target.of(prob, self.target.label, len(self.target.mu))
 
 
 class Streaming:
