@@ -22,7 +22,7 @@ from falw_cli.bench.store import Store
 from falw_cli.config import Config
 from falw_cli.data.batches import Batch, Mix, epoch, generator
 from falw_cli.inputs import open_inputs
-from falw_cli.network import Network
+from falw_cli.network import Network, make_fabric
 from falw_cli.progress import Silent
 from falw_cli.training.recipe import optimizer
 from falw_cli.unlearning.estimate import PERIOD, Estimate, Exact, Streaming
@@ -94,7 +94,7 @@ def main() -> None:
     config = Config.model_validate(grid.judgements(lot)[0].config)
     config = config.over({"unlearn": {"method": "random-label", "weighting": "falw"}})
     config = with_method_defaults(config)
-    given = open_inputs(config, Silent())
+    given = open_inputs(config, Silent(), make_fabric(config))
     stage = Stage.of(config, given)
     seconds = measure(config, stage, wanted.rounds)
     # The streaming target looks at held-out data at every eighth step: means, over whole periods.

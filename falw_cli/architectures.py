@@ -199,6 +199,10 @@ def channel_count(build: Builder, shapes: Mapping[str, tuple[int, ...]]) -> int:
     return 3
 
 
+AUXILIARY = ("googlenet", "inception_v3")
+"""Architectures with outputs that only their own training recipe looks at."""
+
+
 def logits(output: Tensor | tuple[Tensor, ...]) -> Tensor:
     """The main logits [N, C]: in train mode GoogLeNet and Inception return auxiliary ones too."""
     return output if isinstance(output, Tensor) else output[0]

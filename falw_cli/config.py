@@ -128,6 +128,11 @@ class Config(Section):
     gate: tuple[str, ...] = ()
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
+    devices: Count | None = None
+    """Devices of each machine that share the run, a process each; default: one, or as many ranks as
+    torchrun or SLURM started."""
+    nodes: Count = 1
+    """Machines that share the run."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     skip_unreadable: bool = False
     cache: bool = True

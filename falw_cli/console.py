@@ -20,6 +20,8 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from falw_cli import ranks
+
 
 class Console:
     """A `falw_cli.progress.Progress` on stderr, and the results on stdout.
@@ -29,9 +31,14 @@ class Console:
     """
 
     def __init__(self, *, quiet: bool = False, verbose: int = 0) -> None:
-        """Args: quiet, errors and results alone; verbose, more notes."""
+        """Args: quiet, errors and results alone; verbose, more notes.
+
+        Of several ranks the first one speaks; the others have errors to tell at the most.
+        """
         self.warnings: list[str] = []
-        self.quiet = quiet
+        place = ranks.found()
+        self.rank = place.rank if place else 0
+        self.quiet = quiet or self.rank > 0
         self.verbose = verbose
         self.err = Rich(stderr=True, highlight=False, soft_wrap=True)
         self.out = Rich(highlight=False)
@@ -90,16 +97,20 @@ class Console:
     def warn(self, text: str) -> None:
         """See `Progress`; a warning is shown even where notes are not."""
         self.warnings.append(text)
-        self.err.print(f"[yellow]warning:[/] {escape(text)}")
+        if not self.rank:
+            self.err.print(f"[yellow]warning:[/] {escape(text)}")
 
     def result(self, text: str) -> None:
         """A line of the result, on stdout, as it is."""
+        if self.rank:
+            return
         sys.stdout.write(text + "\n")
         sys.stdout.flush()
 
     def table(self, table: Table) -> None:
         """A table of the result, on stdout."""
-        self.out.print(table)
+        if not self.rank:
+            self.out.print(table)
 
     def picture(self, table: Table, path: Path, title: str) -> None:
         """The table as an SVG file that needs nothing from anywhere."""
@@ -117,7 +128,8 @@ class Console:
     def error(self, message: str, hint: str) -> None:
         """Two lines on stderr: what is wrong, and what to do."""
         self.stop()
-        self.err.print(f"[red]error:[/] {escape(printable(message))}")
+        whose = f"rank {self.rank}: " if self.rank else ""
+        self.err.print(f"[red]error:[/] {whose}{escape(printable(message))}")
         self.err.print(f"[cyan]hint:[/] {escape(printable(hint))}")
 
 

@@ -13,6 +13,8 @@ class FalwError(Exception):
     """
 
     exit_code = 2
+    own = False
+    """Of several ranks, does this one alone know of it?"""
 
     def __init__(self, message: str, hint: str) -> None:
         super().__init__(message)

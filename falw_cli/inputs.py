@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,13 +11,15 @@ from falw_cli import architectures, checkpoint, samples
 from falw_cli.checkpoint import Checkpoint
 from falw_cli.config import Config, Preprocessing
 from falw_cli.data import forget_list, images, splits
-from falw_cli.data.batches import resident
 from falw_cli.data.images import Images
 from falw_cli.data.listing import Listing
 from falw_cli.data.splits import Splits
 from falw_cli.errors import RequestError
-from falw_cli.network import IMAGENET, Network, Plan, assemble, complete, make_fabric, plan, settle
+from falw_cli.network import IMAGENET, Network, Plan, assemble, complete, plan, settle
 from falw_cli.progress import Progress
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 
 @dataclass(frozen=True)
@@ -33,12 +35,13 @@ class Inputs:
     """The report's `inputs`."""
 
 
-def open_inputs(config: Config, progress: Progress) -> Inputs:
+def open_inputs(config: Config, progress: Progress, fabric: Fabric) -> Inputs:
     """Open and check all that `unlearn` and `evaluate` work on.
 
     Args:
         config: as the user gave it; what the checkpoint says of itself is put below it.
         progress: where bars, notes and warnings go.
+        fabric: the engine that the networks will run on.
 
     Raises:
         RequestError: anything that does not fit.
@@ -49,7 +52,6 @@ def open_inputs(config: Config, progress: Progress) -> Inputs:
     source = checkpoint.read(config.model)
     config = settle(config, source)
     made = plan(config, source)
-    fabric = make_fabric(config.device, config.precision)
     listing = samples.open_source(config, "data")
     classes = _class_names(config, listing, made)
     labels = splits.align(listing, classes)
@@ -67,7 +69,7 @@ def open_inputs(config: Config, progress: Progress) -> Inputs:
     kept = np.bincount(np.delete(labels, rows), minlength=len(classes))
     parts = samples.split(data, chosen, unseen, classes, kept)
     samples.warn_of_samples(parts, progress)
-    shown = complete(shown, wanted, resident(parts.retain, fabric.device))
+    shown = complete(shown, wanted, parts.retain)
     network = assemble(made, source, classes, shown, fabric)
     references = tuple(_reference(path, given, network) for path in config.reference)
     samples.warn_of_unguided(parts, classes, progress)

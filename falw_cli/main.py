@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from falw_cli import __version__
+from falw_cli import __version__, ranks
 from falw_cli import options as o
 from falw_cli.console import Console
 from falw_cli.errors import FalwError, nearest
@@ -77,6 +77,8 @@ def unlearn(
     batch_size: o.BatchSize = None,
     seed: o.Seed = None,
     device: o.Device = None,
+    devices: o.Devices = None,
+    nodes: o.Nodes = None,
     precision: o.Precision = None,
     resume: o.Resume = None,
     dry_run: o.DryRun = None,
@@ -114,6 +116,8 @@ def evaluate(
     trust_code: o.TrustCode = None,
     seed: o.Seed = None,
     device: o.Device = None,
+    devices: o.Devices = None,
+    nodes: o.Nodes = None,
     precision: o.Precision = None,
     reference: o.Reference = None,
     gate: o.Gate = None,
@@ -150,6 +154,8 @@ def train(
     batch_size: o.BatchSize = None,
     seed: o.Seed = None,
     device: o.Device = None,
+    devices: o.Devices = None,
+    nodes: o.Nodes = None,
     precision: o.Precision = None,
     resume: o.Resume = None,
     out: o.Out = None,
@@ -265,6 +271,8 @@ def session(quiet: bool, verbose: int) -> Iterator[Console]:
     try:
         yield console
     except FalwError as error:
+        if ranks.follows() and not error.own:
+            raise typer.Exit(0) from error  # the first rank says it, and gives the exit code
         if verbose > 1:
             traceback.print_exc()
         console.error(str(error), error.hint)
@@ -278,12 +286,17 @@ def session(quiet: bool, verbose: int) -> Iterator[Console]:
     except Exception as error:
         if verbose > 1:
             traceback.print_exc()
+        if ranks.lost(error):
+            if not ranks.launched():
+                console.error("another rank has gone; nothing was written", "it says why")
+            raise typer.Exit(3) from error
         console.error(
             f"{type(error).__name__}: {error}", "this is a fault of falw; -v -v shows where"
         )
         raise typer.Exit(3) from error
     finally:
         console.stop()
+        ranks.leave()
 
 
 def run(arguments: list[str]) -> int:

@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
+import os
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
-from falw_cli import architectures, checkpoint
+from falw_cli import architectures, checkpoint, ranks, sharing
+from falw_cli.batchnorm import share_batchnorm
 from falw_cli.checkpoint import Checkpoint, Metadata
 from falw_cli.config import Config, Preprocessing
-from falw_cli.data.batches import Resident, normalise
+from falw_cli.data.batches import normalise
+from falw_cli.data.device import Samples
 from falw_cli.data.images import Geometry
+from falw_cli.data.splits import Part
 from falw_cli.errors import RequestError
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
+    from lightning_fabric.strategies.ddp import DDPStrategy
 
 INFERENCE_BATCH = 256
+PATIENCE = timedelta(hours=3)
+"""How long ranks wait for one that decodes images; a rank that died is known of at once."""
 IMAGENET = Preprocessing(
     image_size=224, resize=256, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)
 )
@@ -65,27 +75,45 @@ class Network:
             return torch.empty(0, len(self.classes), device=pixels.device)
         return torch.cat(parts).float()
 
+    def predict(self, samples: Samples) -> Tensor:
+        """Logits [N, C] of samples, in eval mode; the ranks share the work, each gets them all."""
+        rows = torch.split(sharing.mine(len(samples), self.fabric), INFERENCE_BATCH)
+        parts = [self.logits(pixels) for pixels in samples.read(rows)]
+        return sharing.gather(torch.cat(parts), len(samples), self.fabric)
 
-def make_fabric(device: str, precision: str) -> Fabric:
-    """The engine of device and precision.
+
+def make_fabric(config: Config) -> Fabric:
+    """The engine of devices, precision and ranks.
 
     Args:
-        device: auto, cpu, cuda or cuda:N.
-        precision: auto (bf16 where the GPU has it, else fp32), fp32 or bf16.
+        config: `device` auto, cpu, cuda or cuda:N; `precision` auto (bf16 where the GPU has it,
+            else fp32), fp32 or bf16. Ranks are as torchrun, SLURM or `falw_cli.ranks` started them.
 
     Raises:
-        RequestError: there is no such device here.
+        RequestError: there is no such device here, or several are wanted of a single process.
     """
     from lightning_fabric import Fabric  # a second, which lists and `inspect` need not wait for
 
-    kind, _, number = device.partition(":")
+    place = ranks.found()
+    if place:
+        ranks.check(config, place)
+        ranks.follow_launcher()
+    elif (config.devices or 1) * config.nodes > 1:
+        raise RequestError(
+            "several devices want a process each, and this is one",
+            "run your script under torchrun, or take the command `falw`",
+        )
+    kind, _, number = config.device.partition(":")
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if kind == "auto":
         kind = "cuda" if count else "cpu"
-    if kind == "cuda" and int(number or 0) >= count:
+    wanted = place.devices if place else int(number or 0) + 1
+    if kind == "cuda" and wanted > count:
         raise RequestError(
-            f"device {device} is not here: torch sees {count} CUDA devices", "take --device cpu"
+            f"device {config.device} is not here: torch sees {count} CUDA devices, {wanted} wanted",
+            "take --device cpu",
         )
+    precision = config.precision
     if precision == "auto":
         good = kind == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
         precision = "bf16" if good else "fp32"
@@ -93,11 +121,34 @@ def make_fabric(device: str, precision: str) -> Fabric:
         # Fabric's advice to use a GPU that it found, and what precision it was given.
         warnings.simplefilter("ignore")
         logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-        return Fabric(
+        fabric = Fabric(
             accelerator=kind,
-            devices=[int(number or 0)] if kind == "cuda" else 1,
+            devices=place.devices if place else [int(number or 0)] if kind == "cuda" else 1,
+            num_nodes=place.nodes if place else 1,
+            strategy=_strategy(config) if place else "auto",
             precision="bf16-mixed" if precision == "bf16" else "32-true",
         )
+        if place:
+            fabric.launch()
+            if kind == "cpu" and "OMP_NUM_THREADS" not in os.environ:
+                torch.set_num_threads(max(1, (os.cpu_count() or 1) // place.devices))
+    return fabric
+
+
+def _strategy(config: Config) -> DDPStrategy:
+    """Data parallel: every rank holds the network, gradients are averaged over the ranks."""
+    from lightning_fabric.strategies.ddp import DDPStrategy
+
+    known = inspect.signature(DistributedDataParallel).parameters
+    sync = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
+    settings: dict[str, Any] = {sync: False}
+    return DDPStrategy(
+        # BatchNorm's running statistics are the same on all ranks already; torch 2.8's name.
+        **settings,
+        # In the others every weight takes part in every step.
+        find_unused_parameters=config.arch in architectures.AUXILIARY,
+        timeout=PATIENCE,
+    )
 
 
 def settle(config: Config, source: Checkpoint) -> Config:
@@ -173,11 +224,16 @@ def assemble(
 
 
 def to_device(module: nn.Module, fabric: Fabric) -> nn.Module:
-    """Move a module to Fabric's device, channels-last, which convolutions run fastest on."""
+    """Move a module to Fabric's device, channels-last, which convolutions run fastest on.
+
+    Where ranks share a batch, BatchNorm takes in all of it.
+    """
+    if fabric.world_size > 1:
+        module = share_batchnorm(module, fabric.device)
     return module.to(device=fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
-def complete(shown: Preprocessing, wanted: Geometry, data: Resident) -> Preprocessing:
+def complete(shown: Preprocessing, wanted: Geometry, data: Part) -> Preprocessing:
     """Preprocessing with nothing left open: measured where nobody gave mean and std.
 
     Args:
@@ -187,7 +243,8 @@ def complete(shown: Preprocessing, wanted: Geometry, data: Resident) -> Preproce
     """
     mean, std = shown.mean, shown.std
     if mean is None or std is None:
-        sample = data.pixels[:: max(1, len(data) // 10_000)].float().flatten(0, 2) / 255
+        sample = torch.from_numpy(data.read(max(1, len(data) // 10_000))).float()
+        sample = sample.flatten(0, 2) / 255
         mean = tuple(round(v, 4) for v in sample.mean(0).tolist())
         std = tuple(round(max(v, 1e-3), 4) for v in sample.std(0).tolist())
     if len(mean) != wanted.channels or len(std) != wanted.channels:

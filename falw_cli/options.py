@@ -132,6 +132,18 @@ Lr = Annotated[
 BatchSize = Annotated[int | None, _option("--batch-size", help="Samples a step.", panel=TRAINING)]
 Seed = Annotated[int | None, _option("--seed", help="Of everything random; default 0.", panel=RUN)]
 Device = Annotated[str | None, _option("--device", help="auto, cpu, cuda or cuda:N.", panel=RUN)]
+Devices = Annotated[
+    int | None,
+    _option(
+        "--devices",
+        help="Devices of each machine that share the run; under torchrun or SLURM all ranks do.",
+        panel=RUN,
+    ),
+]
+Nodes = Annotated[
+    int | None,
+    _option("--nodes", help="Machines that share the run; MASTER_ADDR says the first.", panel=RUN),
+]
 Precision = Annotated[str | None, _option("--precision", help="auto, fp32 or bf16.", panel=RUN)]
 Resume = Annotated[
     bool | None,

@@ -24,7 +24,7 @@ from falw_cli.audit.report import (
     Run,
 )
 from falw_cli.config import Config
-from falw_cli.data.batches import Resident
+from falw_cli.data.device import Samples
 from falw_cli.evaluation.gap import noise_floor
 from falw_cli.evaluation.metrics import Metrics
 from falw_cli.evaluation.run import compare, mean_metrics
@@ -56,7 +56,7 @@ def all_metrics(
 
 
 def class_targets(
-    network: Network, guide: Resident, standing: Standing | None = None
+    network: Network, guide: Samples, standing: Standing | None = None
 ) -> dict[str, ClassTarget]:
     """mu and sigma of each class over the held-out samples that guide, FaLW equation 1.
 
@@ -66,7 +66,7 @@ def class_targets(
     """
     if not len(guide):
         return {}
-    found = measure(network.logits(guide.pixels), guide.labels)
+    found = measure(network.predict(guide), guide.labels)
     result = {}
     for c, name in enumerate(network.classes):
         count, sigma = int(found.count[c]), float(found.sigma[c])

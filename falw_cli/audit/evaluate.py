@@ -9,10 +9,12 @@ from falw_cli.audit import gates
 from falw_cli.audit.build import Occasion, all_metrics, build_report, class_targets
 from falw_cli.audit.report import Report
 from falw_cli.config import Config
-from falw_cli.data.batches import resident
+from falw_cli.data.device import place
 from falw_cli.evaluation.run import Judged, measure
 from falw_cli.inputs import open_inputs
+from falw_cli.network import make_fabric
 from falw_cli.progress import Progress
+from falw_cli.sharing import agreed, in_turn
 
 
 def evaluate(config: Config, progress: Progress, occasion: Occasion) -> Report:
@@ -22,15 +24,14 @@ def evaluate(config: Config, progress: Progress, occasion: Occasion) -> Report:
         RequestError: the request does not fit together; nothing was written.
     """
     path = Path(config.report) if config.report else None
-    if path:
-        checkpoint.check_writable(path, force=config.force)
-    given = open_inputs(config, progress)
-    config, network, parts = given.config, given.network, given.splits
-    asked = [gates.parse(expression, network.classes) for expression in config.gate]
-    device = network.fabric.device
-    judged = Judged(
-        resident(parts.forget, device), resident(parts.judged, device), resident(parts.test, device)
-    )
+    fabric = make_fabric(config)
+    with agreed(fabric), in_turn(fabric):
+        if path and fabric.is_global_zero:
+            checkpoint.check_writable(path, force=config.force)
+        given = open_inputs(config, progress, fabric)
+        config, network = given.config, given.network
+        asked = [gates.parse(expression, network.classes) for expression in config.gate]
+    judged = Judged.of(given.splits, fabric.device)
     progress.start("evaluate", 1 + len(given.references))
     after = measure(network, judged, config.seed)
     progress.advance()
@@ -44,9 +45,9 @@ def evaluate(config: Config, progress: Progress, occasion: Occasion) -> Report:
         occasion,
         progress,
         metrics=all_metrics(None, after, references),
-        target=class_targets(network, resident(parts.heldout, device)),
+        target=class_targets(network, place(given.splits.heldout, fabric.device)),
         asked=asked,
     )
-    if path:
+    if path and fabric.is_global_zero:
         checkpoint.write_all({path: (report.model_dump_json(indent=2) + "\n").encode()})
     return report

@@ -87,15 +87,14 @@ def _train(store: Store, job: Job, config: Config) -> None:
 
 
 def _measure(store: Store, job: Job, config: Config) -> None:
-    from falw_cli.data.batches import resident
     from falw_cli.evaluation.run import Judged, measure
     from falw_cli.inputs import open_inputs
+    from falw_cli.network import make_fabric
     from falw_cli.progress import Silent
 
-    given = open_inputs(config, Silent())
-    device, parts = given.network.fabric.device, given.splits
-    judged = Judged(*(resident(p, device) for p in (parts.forget, parts.judged, parts.test)))
-    found = measure(given.network, judged, config.seed)
+    fabric = make_fabric(config)
+    given = open_inputs(config, Silent(), fabric)
+    found = measure(given.network, Judged.of(given.splits, fabric.device), config.seed)
     store.save("metrics", job.name, found.model_dump(mode="json"))
 
 

@@ -1,48 +1,43 @@
-"""Samples -> batches on the device: uint8 that stays there, augmentation a sample at a time."""
+"""Samples -> batches on the device, a rank's share of each; augmentation a sample at a time."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice, tee
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from falw_cli.data.splits import Part
+from falw_cli.data.device import Samples
 
 
 @dataclass(frozen=True)
-class Resident:
-    """A part on the device: pixels uint8 [N, S, S, channels], labels int64 [N]."""
+class Share:
+    """What one of several ranks takes of each batch: rank `rank` of `ranks`."""
 
-    pixels: Tensor
-    labels: Tensor
+    rank: int = 0
+    ranks: int = 1
 
-    def __len__(self) -> int:
-        return len(self.labels)
+    def of(self, count: int, forget: int) -> Tensor:
+        """Places in a batch of `count` samples, `forget` of them in front: int64.
 
-
-def resident(part: Part, device: torch.device) -> Resident:
-    """Move a part to the device, where it stays as uint8."""
-    # A cached array is mapped read-only, which torch warns of: nothing here writes to it.
-    pixels = part.pixels if part.pixels.flags.writeable else np.array(part.pixels)
-    return Resident(torch.from_numpy(pixels).to(device), torch.from_numpy(part.labels).to(device))
-
-
-def join(first: Resident, second: Resident) -> Resident:
-    """Two parts as one: the first part's samples come first."""
-    return Resident(
-        torch.cat([first.pixels, second.pixels]), torch.cat([first.labels, second.labels])
-    )
+        Forget samples are dealt out from the first rank on, the others from the last one on, so
+        that all ranks have as much to do.
+        """
+        place = torch.arange(count)
+        mine = place[:forget][self.rank :: self.ranks]
+        return torch.cat([mine, place[forget:][self.ranks - 1 - self.rank :: self.ranks]])
 
 
 @dataclass(frozen=True)
 class Batch:
-    """A batch whose first `forget` samples are of the forget set.
+    """A rank's share of a batch; its first `forget` samples are of the forget set.
 
     `sample` holds the samples' positions in the joined set, int64 [n], in which the retain samples
-    begin at `offset`.
+    begin at `offset`; `place` their places in the whole batch of all ranks, which has `whole`
+    samples, `whole_forget` of them of the forget set.
     """
 
     sample: Tensor
@@ -50,6 +45,9 @@ class Batch:
     labels: Tensor
     forget: int
     offset: int
+    place: Tensor
+    whole: int
+    whole_forget: int
 
 
 @dataclass(frozen=True)
@@ -98,6 +96,13 @@ class Mix:
             return batches_per_epoch(count, self.batch_size)
         return batches_per_epoch(forget, self._forget_rows)
 
+    def smallest(self, count: int, forget: int) -> int:
+        """Samples of the smallest batch of an epoch."""
+        parts = self.batches(count, forget)
+        if self.forget_share is None or forget in (0, count):
+            return count // parts
+        return forget // parts + max(1, self.batch_size - self._forget_rows)
+
     @property
     def _forget_rows(self) -> int:
         return max(1, round(self.batch_size * (self.forget_share or 1)))
@@ -132,7 +137,13 @@ def _passage(count: int, begin: int, length: int, seed: int) -> Tensor:
 
 
 def epoch(
-    data: Resident, forget: int, mix: Mix, seed: int, number: int, skip: int = 0
+    data: Samples,
+    forget: int,
+    mix: Mix,
+    seed: int,
+    number: int,
+    skip: int = 0,
+    share: Share = Share(),
 ) -> Iterator[Batch]:
     """Shuffled batches of one epoch.
 
@@ -142,30 +153,54 @@ def epoch(
         mix: how they come together.
         seed, number: of the shuffling: the run's seed and the epoch's number.
         skip: batches to pass over, when a run is resumed.
+        share: this rank's; the batches of all ranks together do not depend on how many there are.
     """
-    for index, rows in enumerate(mix.rows(len(data), forget, seed, number)):
-        if index >= skip:
-            here = rows.to(data.labels.device)
-            # How many are forget samples is known without asking the device.
-            mine = int((rows < forget).sum())
-            yield Batch(here, data.pixels[here], data.labels[here], mine, forget)
+    wholes, ahead = tee(islice(mix.rows(len(data), forget, seed, number), skip, None))
+
+    def mine(rows: Tensor) -> Tensor:
+        return rows[share.of(len(rows), int((rows < forget).sum()))]
+
+    for whole, pixels in zip(wholes, data.read(map(mine, ahead)), strict=True):
+        # How many are forget samples is known without asking the device.
+        among = int((whole < forget).sum())
+        place = share.of(len(whole), among)
+        rows = whole[place]
+        here = rows.to(data.labels.device)
+        first = int((rows < forget).sum())
+        yield Batch(
+            here, pixels, data.labels[here], first, forget, place, len(whole), among
+        )  # fmt: skip
 
 
-def augment(pixels: Tensor, how: Augmentation, random: torch.Generator) -> Tensor:
-    """Crop and flip each image of a batch on its own: uint8 [n, S, S, channels] -> the same."""
+def augment(
+    pixels: Tensor,
+    how: Augmentation,
+    random: torch.Generator,
+    place: Tensor | None = None,
+    whole: int | None = None,
+) -> Tensor:
+    """Crop and flip each image of a batch on its own: uint8 [n, S, S, channels] -> the same.
+
+    Args:
+        pixels, how: the images, and what is done to them.
+        random: draws for the whole batch, so that an image is moved alike on any number of ranks.
+        place, whole: which of the `whole` images of the batch these are, int64 [n]; default: all.
+    """
+    if not (how.crop or how.flip):
+        return pixels
     count, size = pixels.shape[:2]
+    whole = count if whole is None else whole
+    place = torch.arange(whole) if place is None else place
     columns = torch.arange(size).expand(count, size)
     if how.flip:
-        flipped = torch.rand(count, 1, generator=random) < 0.5
+        flipped = (torch.rand(whole, 1, generator=random) < 0.5)[place]
         columns = torch.where(flipped, columns.flip(1), columns)
     rows = torch.arange(size).expand(count, size)
     if how.crop:
-        shift = torch.randint(0, 2 * how.crop + 1, (2, count, 1), generator=random)
+        shift = torch.randint(0, 2 * how.crop + 1, (2, whole, 1), generator=random)[:, place]
         rows, columns = rows + shift[0], columns + shift[1]
         edge = (how.crop, how.crop)
         pixels = torch.nn.functional.pad(pixels, (0, 0, *edge, *edge))
-    if not (how.crop or how.flip):
-        return pixels
     device = pixels.device
     each = torch.arange(count, device=device)[:, None, None]
     return pixels[each, rows.to(device)[:, :, None], columns.to(device)[:, None, :]]

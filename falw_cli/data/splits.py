@@ -18,13 +18,33 @@ Rows = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Part:
-    """Samples of one split: pixels uint8 [N, S, S, channels] and model class int64 [N]."""
+    """N samples of one split.
+
+    Attributes:
+        pixels: of the whole source, uint8 [M, S, S, channels], maybe mapped from a file.
+        rows: which of them these are, int64 [N].
+        labels: model class of each, int64 [N].
+    """
 
     pixels: npt.NDArray[np.uint8]
+    rows: Rows
     labels: Rows
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the samples' pixels."""
+        return len(self) * int(np.prod(self.pixels.shape[1:], dtype=np.int64))
+
+    def read(self, every: int = 1) -> npt.NDArray[np.uint8]:
+        """The pixels of each `every`-th sample, in memory, [N / every, S, S, channels]."""
+        whole = every == 1 and np.array_equal(self.rows, np.arange(len(self.pixels)))
+        if whole and self.pixels.flags.writeable:  # torch warns of what is mapped read-only
+            return self.pixels
+        taken: npt.NDArray[np.uint8] = self.pixels[self.rows[::every]]
+        return taken
 
 
 @dataclass(frozen=True)
@@ -111,9 +131,17 @@ def class_aware_order(labels: Rows, random: np.random.Generator) -> Rows:
 
 def part(images: Images, labels: Rows, rows: Rows | None = None) -> Part:
     """Some rows of a source (all by default), with labels in the model's class order."""
-    if rows is None:
-        return Part(images.pixels, labels)
-    return Part(images.pixels[rows], labels[rows])
+    rows = np.arange(len(labels)) if rows is None else rows
+    return Part(images.pixels, rows, labels[rows])
+
+
+def join(first: Part, second: Part) -> Part:
+    """Two parts of one source as one: the first part's samples come first."""
+    return Part(
+        first.pixels,
+        np.concatenate([first.rows, second.rows]),
+        np.concatenate([first.labels, second.labels]),
+    )
 
 
 def align(listing: Listing, classes: Sequence[str]) -> Rows:

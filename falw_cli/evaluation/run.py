@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
-from falw_cli.data.batches import Resident
+from falw_cli.data.device import Samples, place
+from falw_cli.data.splits import Splits
 from falw_cli.evaluation.deviation import class_means, mixed_mean, thirds
 from falw_cli.evaluation.gap import avg_gap
 from falw_cli.evaluation.membership import attack_size, mia_efficacy
@@ -24,9 +26,14 @@ Counts = npt.NDArray[np.int64]
 class Judged:
     """The parts that metrics are taken on, on the device."""
 
-    forget: Resident
-    retain: Resident
-    test: Resident
+    forget: Samples
+    retain: Samples
+    test: Samples
+
+    @classmethod
+    def of(cls, parts: Splits, device: torch.device) -> Judged:
+        """The judged parts of a run, moved to the device."""
+        return cls(*(place(one, device) for one in (parts.forget, parts.judged, parts.test)))
 
 
 @dataclass(frozen=True)
@@ -94,8 +101,8 @@ def _mean_of(values: Sequence[object]) -> object:
     return first
 
 
-def _look(network: Network, part: Resident) -> Seen:
-    logits = network.logits(part.pixels)
+def _look(network: Network, part: Samples) -> Seen:
+    logits = network.predict(part)
     prob = true_class_probability(logits, part.labels)
     correct = (logits.argmax(1) == part.labels).double() * 100
     return Seen(part.labels.cpu().numpy(), correct.cpu().numpy(), prob.double().cpu().numpy())

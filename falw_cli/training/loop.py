@@ -7,19 +7,25 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor
 
+from falw_cli import sharing
 from falw_cli.config import Recipe
-from falw_cli.data.batches import Batch, Mix, Resident, augment, epoch, generator
-from falw_cli.errors import Interrupted, RunError
+from falw_cli.data.batches import Batch, Mix, Share, augment, epoch, generator
+from falw_cli.data.device import Samples
+from falw_cli.errors import Interrupted, RequestError, RunError
 from falw_cli.network import Network
 from falw_cli.progress import Progress
 from falw_cli.training.interrupt import Interrupt
 from falw_cli.training.recipe import augmentation, optimizer, schedule
 from falw_cli.training.state import State, StateFile
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 LOOK_EVERY = 20
 """Steps between two looks at the loss: reading it waits for the device."""
@@ -39,13 +45,13 @@ class Objective(Protocol):
     def after_step(self, network: Network, done: int, total: int) -> str | None:
         """`done` of `total` steps are taken; a text ends the run, and is the reason."""
 
-    def end_epoch(self) -> None:
+    def end_epoch(self, network: Network) -> None:
         """An epoch is over."""
 
-    def state(self) -> dict[str, Tensor]:
-        """What must be kept to go on after an interruption."""
+    def state(self, network: Network) -> dict[str, Tensor]:
+        """What must be kept to go on after an interruption; every rank asks."""
 
-    def restore(self, state: dict[str, Tensor]) -> None:
+    def restore(self, network: Network, state: dict[str, Tensor]) -> None:
         """Take back what `state` gave."""
 
 
@@ -53,7 +59,7 @@ class Objective(Protocol):
 class Work:
     """What the loop runs over: the joined set, of which the first `forget` are forget samples."""
 
-    data: Resident
+    data: Samples
     forget: int
     recipe: Recipe
     seed: int
@@ -113,47 +119,52 @@ def fit(
         RunError: the loss is not finite, or memory ran out.
         Interrupted: a signal came; the state is saved.
     """
-    recipe, module = work.recipe, network.module
+    recipe, fabric = work.recipe, network.fabric
+    module = network.module
+    share = Share(fabric.global_rank, fabric.world_size)
     per_epoch, total = work.per_epoch, work.steps
+    _check_batches(work, share.ranks)
     chosen = optimizer(module, recipe)
     plan = schedule(chosen, recipe, total)
-    wrapped, fabric_optimizer = network.fabric.setup(module, chosen, move_to_device=False)
+    wrapped, fabric_optimizer = fabric.setup(module, chosen, move_to_device=False)
+    running = Network(wrapped, network.arch, network.classes, network.preprocessing, fabric)
     started, done, before = clock(), 0, 0.0
     reason: str | None = None
     if states is not None and (saved := states.load()) is not None:
-        saved.restore(module, chosen, objective.restore)
+        saved.restore(module, chosen, partial(objective.restore, running))
         done, before = saved.step, saved.seconds
         with warnings.catch_warnings():
             # torch takes a schedule that runs ahead of its optimizer for a mistake.
             warnings.simplefilter("ignore", UserWarning)
             for _ in range(done):
                 plan.step()
-    running = Network(wrapped, network.arch, network.classes, network.preprocessing, network.fabric)
     progress.start(work.label, total)
     progress.advance(done)
     module.train()
     with torch.random.fork_rng(), interrupt.soft():
         for number in range(done // per_epoch, recipe.epochs):
             skip = done - number * per_epoch
-            for batch in epoch(work.data, work.forget, work.mix, work.seed, number, skip):
+            for batch in epoch(work.data, work.forget, work.mix, work.seed, number, skip, share):
                 loss = _step(running, batch, objective, work, done)
                 fabric_optimizer.step()
                 fabric_optimizer.zero_grad(set_to_none=True)
                 plan.step()
                 done += 1
                 reason = objective.after_step(running, done, total)
-                detail = _look(loss, done) if done % LOOK_EVERY == 0 or done == total else ""
-                progress.advance(1, detail)
+                looks = done % LOOK_EVERY == 0 or done == total
+                progress.advance(1, _look(loss, done, fabric) if looks else "")
                 if done % per_epoch == 0 or done == total or reason:
-                    objective.end_epoch()
+                    objective.end_epoch(running)
                 if reason or done == total:
                     break
-                if interrupt.signal_number:
-                    came = interrupt.signal_number
+                # Ranks end at the same step: they ask each other where they look at the loss too.
+                if (looks or share.ranks == 1) and (came := _asked_to_end(interrupt, fabric)):
                     if states is None:
                         raise Interrupted("stopped", "nothing was written", came)
                     seconds = before + clock() - started
-                    states.save(State.of(module, chosen, objective.state(), done, seconds))
+                    kept = State.of(module, chosen, objective.state(running), done, seconds)
+                    if fabric.is_global_zero:
+                        states.save(kept)
                     raise Interrupted(
                         f"stopped after step {done} of {total}; nothing was written but the state",
                         f"the same command with --resume goes on from {states.path}",
@@ -169,20 +180,39 @@ def fit(
 
 def _step(network: Network, batch: Batch, objective: Objective, work: Work, done: int) -> Tensor:
     # Dropout and its like draw from torch's own generator: seed it by the step.
-    draws = generator(work.seed, 2, done)
-    torch.manual_seed(draws.initial_seed() % 2**63)
-    pixels = augment(batch.pixels, augmentation(work.recipe), draws)
+    draws, rank = generator(work.seed, 2, done), network.fabric.global_rank
+    own = generator(work.seed, 2, done, rank) if rank else draws
+    torch.manual_seed(own.initial_seed() % 2**63)
+    how = augmentation(work.recipe)
+    pixels = augment(batch.pixels, how, draws, batch.place, batch.whole)
     try:
         inputs = network.inputs(pixels)
         return objective.backward(network, batch, inputs, done, done / work.steps)
     except torch.cuda.OutOfMemoryError as error:
-        raise RunError(
+        failure = RunError(
             f"the GPU ran out of memory at step {done + 1}", "take a smaller --batch-size"
-        ) from error
+        )
+        failure.own = True
+        raise failure from error
 
 
-def _look(loss: Tensor, done: int) -> str:
-    value = loss.item()
+def _check_batches(work: Work, ranks: int) -> None:
+    """Refuse batches of which some rank would get nothing."""
+    smallest = work.mix.smallest(len(work.data), work.forget)
+    if smallest < ranks:
+        raise RequestError(
+            f"batches of {smallest} samples cannot be shared by {ranks} ranks",
+            "take a larger --batch-size or fewer --devices",
+        )
+
+
+def _asked_to_end(interrupt: Interrupt, fabric: Fabric) -> int:
+    """The signal that came to any of the ranks, or 0."""
+    return max(sharing.numbers(interrupt.signal_number, fabric))
+
+
+def _look(loss: Tensor, done: int, fabric: Fabric) -> str:
+    value = (sharing.total(loss, fabric) / fabric.world_size).item()
     if not math.isfinite(value):
         raise RunError(
             f"the loss is {value} after step {done}: the run diverged, nothing was written",

@@ -30,8 +30,11 @@ def schedule(chosen: optim.Optimizer, recipe: Recipe, total_steps: int) -> lr_sc
         return lr_scheduler.CosineAnnealingLR(chosen, total_steps)
     if recipe.schedule == "one-cycle":
         # One more step than is taken: the scheduler steps once after the last.
+        steps = total_steps + 1
+        # In a run of a few steps the way up must not end before it begins.
+        rise = max(0.2, 1.5 / steps)
         return lr_scheduler.OneCycleLR(
-            chosen, recipe.lr, total_steps + 1, pct_start=0.2, cycle_momentum=False
+            chosen, recipe.lr, steps, pct_start=rise, cycle_momentum=False
         )
     return lr_scheduler.ConstantLR(chosen, factor=1.0)
 

@@ -6,6 +6,7 @@ import hashlib
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -15,15 +16,20 @@ from torch import Tensor
 from falw_cli import architectures, checkpoint, samples
 from falw_cli.config import Config, Preprocessing
 from falw_cli.data import forget_list, images, splits
-from falw_cli.data.batches import Batch, Resident, generator, resident
+from falw_cli.data.batches import Batch, generator
+from falw_cli.data.device import Samples, place
 from falw_cli.data.splits import Rows
 from falw_cli.errors import RequestError
 from falw_cli.evaluation.accuracy import accuracy
 from falw_cli.network import IMAGENET, Network, complete, make_fabric, metadata, to_device
 from falw_cli.progress import Progress
+from falw_cli.sharing import agreed, in_turn
 from falw_cli.training.interrupt import Interrupt
 from falw_cli.training.loop import Outcome, Work, fit
 from falw_cli.training.state import StateFile
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 
 @dataclass(frozen=True)
@@ -55,7 +61,11 @@ class CrossEntropy:
     ) -> Tensor:
         """See `Objective`."""
         logits = architectures.logits(network.module(images))
-        loss = F.cross_entropy(logits, batch.labels, label_smoothing=self.label_smoothing)
+        loss = F.cross_entropy(
+            logits, batch.labels, label_smoothing=self.label_smoothing, reduction="sum"
+        )
+        # Fabric averages the ranks' gradients: the mean over the whole batch is what comes out.
+        loss = loss * network.fabric.world_size / batch.whole
         network.fabric.backward(loss)
         return loss.detach()
 
@@ -63,15 +73,27 @@ class CrossEntropy:
         """Training goes on to its end."""
         return None
 
-    def end_epoch(self) -> None:
+    def end_epoch(self, network: Network) -> None:
         """Nothing is gathered."""
 
-    def state(self) -> dict[str, Tensor]:
+    def state(self, network: Network) -> dict[str, Tensor]:
         """Nothing to keep."""
         return {}
 
-    def restore(self, state: dict[str, Tensor]) -> None:
+    def restore(self, network: Network, state: dict[str, Tensor]) -> None:
         """Nothing to take back."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What training works on, opened and checked."""
+
+    out: Path
+    network: Network
+    retain: Samples
+    heldout: Samples | None
+    left_out: int
+    states: StateFile
 
 
 def train(config: Config, progress: Progress, interrupt: Interrupt) -> Trained:
@@ -82,13 +104,29 @@ def train(config: Config, progress: Progress, interrupt: Interrupt) -> Trained:
         RunError: the loss diverged, or the file cannot be written.
         Interrupted: a signal came; `--resume` goes on.
     """
+    fabric = make_fabric(config)
+    with agreed(fabric), in_turn(fabric):
+        given = _open(config, progress, fabric)
+    work = Work(given.retain, 0, config.train, config.seed, f"train {given.network.arch}")
+    objective = CrossEntropy(config.train.label_smoothing)
+    outcome = fit(
+        given.network, work, objective, progress, interrupt, given.states, time.perf_counter
+    )
+    content = _content(given.network, config)
+    if fabric.is_global_zero:
+        checkpoint.write_all({given.out: content})
+        given.states.remove()
+    return _summary(given, content, outcome, progress)
+
+
+def _open(config: Config, progress: Progress, fabric: Fabric) -> Opened:
     out = Path(config.out or ("retrain.safetensors" if config.without else "model.safetensors"))
-    checkpoint.check_writable(out, force=config.force)
+    if fabric.is_global_zero:
+        checkpoint.check_writable(out, force=config.force)
     if config.arch is None:
         raise RequestError("--arch is missing", "give --arch NAME, such as tiny-cnn or resnet18")
     arch = architectures.canonical(config.arch)
     build = architectures.builder(arch)
-    fabric = make_fabric(config.device, config.precision)
     listing = samples.open_source(config, "data")
     classes = config.classes or listing.classes
     labels = splits.align(listing, classes)
@@ -100,23 +138,18 @@ def train(config: Config, progress: Progress, interrupt: Interrupt) -> Trained:
     strict = shown.image_size is None
     data = samples.load(listing, config, wanted, progress, strict=strict)
     kept = np.setdiff1d(np.arange(len(data.listing.ids)), left_out)
-    retain = resident(splits.part(data, splits.align(data.listing, classes), kept), fabric.device)
+    retain = splits.part(data, splits.align(data.listing, classes), kept)
     shown = complete(shown, wanted, retain)
     with torch.random.fork_rng():
         torch.manual_seed(generator(config.seed, 0).initial_seed() % 2**63)
         module = build(len(classes), wanted.channels)
     network = Network(to_device(module, fabric), arch, classes, shown, fabric)
-    heldout = _heldout(config, network, data, wanted, progress)
     states = StateFile(
-        out.with_name(out.name + ".state"),
-        _fingerprint(config, data, left_out),
-        config.resume,
+        out.with_name(out.name + ".state"), _fingerprint(config, data, left_out), config.resume
     )
-    work = Work(retain, 0, config.train, config.seed, f"train {arch}")
-    objective = CrossEntropy(config.train.label_smoothing)
-    outcome = fit(network, work, objective, progress, interrupt, states, time.perf_counter)
-    trained = _write(network, config, out, states)
-    return _summary(network, trained, out, outcome, retain, len(left_out), heldout, progress)
+    heldout = _heldout(config, network, data, wanted, progress)
+    held = place(retain, fabric.device)
+    return Opened(out, network, held, heldout, len(left_out), states)
 
 
 def _rows_without(config: Config, ids: tuple[str, ...]) -> Rows:
@@ -148,13 +181,13 @@ def _heldout(
     data: images.Images,
     wanted: images.Geometry,
     progress: Progress,
-) -> Resident | None:
+) -> Samples | None:
     if config.heldout is None:
         return None
     unseen = samples.load(samples.open_source(config, "heldout"), config, wanted, progress)
     splits.check_disjoint(data, unseen, (samples.CALLED["data"], samples.CALLED["heldout"]))
     aligned = splits.align(unseen.listing, network.classes)
-    return resident(splits.part(unseen, aligned), network.fabric.device)
+    return place(splits.part(unseen, aligned), network.fabric.device)
 
 
 def _fingerprint(config: Config, data: images.Images, left_out: Rows) -> str:
@@ -163,36 +196,21 @@ def _fingerprint(config: Config, data: images.Images, left_out: Rows) -> str:
     return hashlib.sha256(f"{asked} {data.content_digest()} {rows}".encode()).hexdigest()
 
 
-def _write(network: Network, config: Config, out: Path, states: StateFile) -> bytes:
+def _content(network: Network, config: Config) -> bytes:
     checkpoint.check_finite(network.module.state_dict())
-    content = checkpoint.to_bytes(
-        network.module.state_dict(), metadata(network, recipe=config.train)
-    )
-    checkpoint.write_all({out: content})
-    states.remove()
-    return content
+    return checkpoint.to_bytes(network.module.state_dict(), metadata(network, recipe=config.train))
 
 
-def _summary(
-    network: Network,
-    written: bytes,
-    out: Path,
-    outcome: Outcome,
-    retain: Resident,
-    left_out: int,
-    heldout: Resident | None,
-    progress: Progress,
-) -> Trained:
+def _summary(given: Opened, written: bytes, outcome: Outcome, progress: Progress) -> Trained:
+    network, retain, heldout = given.network, given.retain, given.heldout
     return Trained(
-        path=str(out),
+        path=str(given.out),
         sha256=hashlib.sha256(written).hexdigest(),
         arch=network.arch,
         samples=len(retain),
-        left_out=left_out,
+        left_out=given.left_out,
         seconds=outcome.seconds,
-        retain_accuracy=accuracy(network.logits(retain.pixels), retain.labels) or 0.0,
-        heldout_accuracy=accuracy(network.logits(heldout.pixels), heldout.labels)
-        if heldout
-        else None,
+        retain_accuracy=accuracy(network.predict(retain), retain.labels) or 0.0,
+        heldout_accuracy=accuracy(network.predict(heldout), heldout.labels) if heldout else None,
         warnings=tuple(progress.warnings),
     )

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from falw_cli import architectures
-from falw_cli.data.batches import Resident
+from falw_cli import architectures, sharing
+from falw_cli.data.device import Samples
 from falw_cli.network import INFERENCE_BATCH, Network
 
 Gradients = dict[str, Tensor]
@@ -26,22 +26,22 @@ def spread_rows(count: int, wanted: int) -> Tensor:
     return torch.linspace(0, count - 1, min(count, wanted)).long()
 
 
-def mean_gradient(network: Network, data: Resident) -> Gradients:
+def mean_gradient(network: Network, data: Samples) -> Gradients:
     """Gradient of the mean cross-entropy over a set [N], in eval mode, without augmentation."""
-    total: Gradients = {}
-    for rows in torch.split(torch.arange(len(data)), INFERENCE_BATCH):
-        for name, value in _gradient(network, data, rows).items():
-            total[name] = total[name] + value if name in total else value
-    return {name: value / len(data) for name, value in total.items()}
+    groups = torch.split(sharing.mine(len(data), network.fabric), INFERENCE_BATCH)
+    found = (
+        _gradient(network, pixels, data.labels[rows.to(data.labels.device)])
+        for rows, pixels in zip(groups, data.read(groups), strict=True)
+    )
+    return _mean(network, found, len(data))
 
 
-def sample_gradients(network: Network, data: Resident, wanted: int) -> Iterator[Gradients]:
+def sample_gradients(network: Network, data: Samples, wanted: int) -> Iterator[Gradients]:
     """Gradient of the cross-entropy of each of at most `wanted` samples, one after the other."""
-    for row in spread_rows(len(data), wanted):
-        yield _gradient(network, data, row[None])
+    yield from _each(network, data.of(spread_rows(len(data), wanted)))
 
 
-def diagonal_fisher(network: Network, data: Resident, wanted: int) -> Gradients:
+def diagonal_fisher(network: Network, data: Samples, wanted: int) -> Gradients:
     """Diagonal of the empirical Fisher information: mean squared gradient of single samples.
 
     Args:
@@ -49,23 +49,35 @@ def diagonal_fisher(network: Network, data: Resident, wanted: int) -> Gradients:
         data: the samples, [N].
         wanted: how many of them to take at most; one backward pass each.
     """
-    total: Gradients = {}
-    for one in sample_gradients(network, data, wanted):
-        for name, value in one.items():
-            squared = value.square()
-            total[name] = total[name] + squared if name in total else squared
-    return {name: value / min(wanted, len(data)) for name, value in total.items()}
+    chosen = data.of(spread_rows(len(data), wanted))
+    singles = _each(network, chosen.of(sharing.mine(len(chosen), network.fabric)))
+    squares = ({name: value.square() for name, value in one.items()} for one in singles)
+    return _mean(network, squares, len(chosen))
 
 
-def _gradient(network: Network, data: Resident, rows: Tensor) -> Gradients:
-    """Gradient of the summed cross-entropy over some rows of a set."""
+def _each(network: Network, data: Samples) -> Iterator[Gradients]:
+    groups = torch.split(torch.arange(len(data)), 1)
+    for row, pixels in zip(groups, data.read(groups), strict=True):
+        yield _gradient(network, pixels, data.labels[row.to(data.labels.device)])
+
+
+def _mean(network: Network, parts: Iterator[Gradients], count: int) -> Gradients:
+    """Sum of the parts of all ranks over `count`."""
+    summed = {name: torch.zeros_like(p) for name, p in trained(network.module).items()}
+    for part in parts:
+        for name, value in part.items():
+            summed[name] += value
+    return {name: sharing.total(v, network.fabric) / count for name, v in summed.items()}
+
+
+def _gradient(network: Network, pixels: Tensor, label: Tensor) -> Gradients:
+    """Gradient of the summed cross-entropy over samples: uint8 [n, S, S, channels], int64 [n]."""
     module, named = network.module, trained(network.module)
-    rows = rows.to(data.labels.device)
     training = module.training
     module.eval()
     try:
-        logits = architectures.logits(module(network.inputs(data.pixels[rows]))).float()
-        loss = F.cross_entropy(logits, data.labels[rows], reduction="sum")
+        logits = architectures.logits(module(network.inputs(pixels))).float()
+        loss = F.cross_entropy(logits, label, reduction="sum")
         values = torch.autograd.grad(loss, list(named.values()), allow_unused=True)
     finally:
         module.train(training)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal, Protocol
@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
-from falw_cli.data.batches import Resident
+from falw_cli.data.device import Samples
 from falw_cli.network import Network
 from falw_cli.unlearning.target import Target
 
@@ -29,10 +29,10 @@ class Start:
 
     network: Network
     """The original, which the run will change; `retain`, `forget`: what it was trained on."""
-    forget: Resident
-    retain: Resident
+    forget: Samples
+    retain: Samples
     """Of the retain set what the run may look at."""
-    guide: Resident
+    guide: Samples
     """Held-out samples; empty where none were given."""
     kept: Tensor
     """All retain samples of each class, looked at or not, int64 [C]."""
@@ -59,6 +59,8 @@ class Seen:
     """True class, int64 [n]."""
     images: Tensor
     """What the module was given, float [n, channels, S, S], augmented."""
+    mean: Callable[[Tensor], Tensor] = torch.mean
+    """Of a value [n] a sample: its mean over all ranks' samples of this kind in the batch."""
 
 
 Masks = dict[nn.Parameter, Tensor]

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from falw_cli.data.batches import Resident
+from falw_cli.data.device import Samples
 from falw_cli.network import Network
 from falw_cli.unlearning.gradients import spread_rows
 from falw_cli.unlearning.target import true_class_probability
@@ -103,14 +103,14 @@ class View:
     `share` [N] counts it as what stays of its class, `mix` [N] as what goes; `mix` sums to 1.
     """
 
-    forget: Resident
-    guide: Resident
-    retain: Resident
+    forget: Samples
+    guide: Samples
+    retain: Samples
     share: Tensor
     mix: Tensor
 
     @classmethod
-    def of(cls, forget: Resident, retain: Resident, guide: Resident, kept: Tensor) -> View:
+    def of(cls, forget: Samples, retain: Samples, guide: Samples, kept: Tensor) -> View:
         """`kept`: all retain samples of each class, [C].
 
         A class that the list takes away as a whole has no held-out accuracy to keep.
@@ -130,9 +130,8 @@ class View:
         return cls(forget, guide, retain, share[guide.labels], mix / mix.sum().clamp(min=1e-9))
 
 
-def _some(part: Resident, most: int) -> Resident:
-    rows = spread_rows(len(part), most).to(part.labels.device)
-    return Resident(part.pixels[rows], part.labels[rows])
+def _some(part: Samples, most: int) -> Samples:
+    return part.of(spread_rows(len(part), most))
 
 
 def look(network: Network, view: View, step: int, before: Look | None) -> Look:
@@ -144,11 +143,10 @@ def look(network: Network, view: View, step: int, before: Look | None) -> Look:
         before: a look at the original; None if this is the original.
     """
     parts = [view.forget, view.guide, view.retain]
-    logits = network.logits(torch.cat([part.pixels for part in parts]))
-    found = [
-        (true_class_probability(rows, part.labels), rows.argmax(1) == part.labels)
-        for rows, part in zip(torch.split(logits, [len(p) for p in parts]), parts, strict=True)
-    ]
+    found = []
+    for part in parts:
+        logits = network.predict(part)
+        found.append((true_class_probability(logits, part.labels), logits.argmax(1) == part.labels))
     (forget, forget_right), (guide, guide_right), (retain, retain_right) = found
     kept = float((guide_right * view.share).sum() / view.share.sum().clamp(min=1e-9))
     threshold = best_threshold(retain, guide)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
-from falw_cli import architectures
-from falw_cli.data.batches import Batch, Resident
+from falw_cli import architectures, sharing
+from falw_cli.data.batches import Batch
+from falw_cli.data.device import Samples
 from falw_cli.network import Network
 from falw_cli.unlearning.estimate import Estimate
 from falw_cli.unlearning.interfaces import Masks, Method, Seen, Weighting
@@ -26,7 +29,7 @@ class Unlearning:
         self,
         method: Method,
         weighting: Weighting,
-        guide: Resident,
+        guide: Samples,
         estimate: Estimate,
         watch: Watch | None = None,
     ) -> None:
@@ -44,13 +47,16 @@ class Unlearning:
         self, network: Network, batch: Batch, images: Tensor, step: int, progress: float
     ) -> Tensor:
         """See `Objective`."""
-        prob = self._before(network, batch, step) if batch.forget else None
+        prob = self._before(network, batch, step) if batch.whole_forget else None
         logits = architectures.logits(network.module(images)).float()
         weight = self._weigh(batch, logits, prob) if batch.forget else None
-        forget, retain = self._losses(batch, images, logits, weight)
-        if self.method.forget_mask is not None and 0 < batch.forget < len(batch.labels):
-            return _backward_apart(network, forget, retain, self.method.forget_mask)
-        loss = torch.cat([forget, retain]).mean()
+        forget, retain = self._losses(network, batch, images, logits, weight)
+        # Fabric averages the ranks' gradients: the mean over the whole batch is what comes out.
+        share = network.fabric.world_size / batch.whole
+        if self.method.forget_mask is not None and 0 < batch.whole_forget < batch.whole:
+            apart = forget.sum() * share, retain.sum() * share
+            return _backward_apart(network, *apart, self.method.forget_mask)
+        loss = torch.cat([forget, retain]).sum() * share
         if (penalty := self.method.penalty(progress)) is not None:
             loss = loss + penalty
         network.fabric.backward(loss)
@@ -59,14 +65,14 @@ class Unlearning:
         return loss.detach()
 
     def _losses(
-        self, batch: Batch, images: Tensor, logits: Tensor, weight: Tensor | None
+        self, network: Network, batch: Batch, images: Tensor, logits: Tensor, weight: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         """Losses of the forget and of the retain samples of a batch whose logits are [n, C]."""
-        cut = batch.forget
+        cut, mean = batch.forget, partial(sharing.mean, fabric=network.fabric)
         parts = []
         for rows in (slice(None, cut), slice(cut, None)):
             position = batch.sample[rows] - (batch.offset if rows.start else 0)
-            parts.append(Seen(logits[rows], position, batch.labels[rows], images[rows]))
+            parts.append(Seen(logits[rows], position, batch.labels[rows], images[rows], mean))
         forget = self.method.forget_loss(parts[0])
         if weight is not None:
             forget = weight * forget
@@ -76,17 +82,19 @@ class Unlearning:
         """Look at held-out samples where it is time; p [n] where it is taken before the step."""
         needs = self.weighting.needs
         rows = self.estimate.due(step) if needs == "target" else None
-        mine = batch.forget if needs in ("probability", "target") and self.estimate.own_pass else 0
-        guides = self.guide.pixels[:0] if rows is None else self.guide.pixels[rows]
-        if not mine and not len(guides):
-            return None
-        # Held-out and forget samples in one pass.
-        logits = network.logits(torch.cat([guides, batch.pixels[:mine]]))
-        cut = len(guides)
-        if rows is not None:
-            prob = true_class_probability(logits[:cut], self.guide.labels[rows])
-            self.estimate.take(rows, prob)
-        return true_class_probability(logits[cut:], batch.labels[:mine]) if mine else None
+        own = needs in ("probability", "target") and self.estimate.own_pass
+        looked = batch.pixels[: batch.forget] if own else batch.pixels[:0]
+        if rows is None:
+            logits = network.logits(looked)
+        else:
+            # Held-out samples, which the ranks share, and forget samples in one pass.
+            share = rows[sharing.mine(len(rows), network.fabric).to(rows.device)]
+            guides = next(iter(self.guide.read([share])))
+            logits = network.logits(torch.cat([guides, looked]))
+            prob = true_class_probability(logits[: len(share)], self.guide.labels[share])
+            self.estimate.take(rows, sharing.gather(prob, len(rows), network.fabric))
+            logits = logits[len(share) :]
+        return true_class_probability(logits, batch.labels[: batch.forget]) if own else None
 
     def _weigh(self, batch: Batch, logits: Tensor, prob: Tensor | None) -> Tensor | None:
         """Weights [n] of the batch's forget samples, or None where all count the same."""
@@ -111,30 +119,39 @@ class Unlearning:
         """How well the target is known now, for the report; None where nothing needed one."""
         if self.weighting.needs != "target":
             return None
-        exact = measure(network.logits(self.guide.pixels), self.guide.labels)
+        exact = measure(network.predict(self.guide), self.guide.labels)
         return Standing(self.estimate.rests_on(), (self.estimate.target.mu - exact.mu).abs())
 
-    def end_epoch(self) -> None:
+    def end_epoch(self, network: Network) -> None:
         """Sum up the epoch's weights for the report; ones where nothing was weighted."""
-        seen = torch.cat(self._seen) if self._seen else torch.ones(1)
+        seen = self._all_seen(network)
+        if not len(seen):
+            seen = torch.ones(1)
         self.epochs.append(torch.stack([seen.min(), seen.mean(), seen.max()]).cpu())
         self._seen = []
 
-    def state(self) -> dict[str, Tensor]:
+    def _all_seen(self, network: Network) -> Tensor:
+        """The epoch's weights so far, those of all ranks."""
+        none = self.guide.labels.new_zeros(0, dtype=torch.float32)
+        return sharing.gather_uneven(torch.cat([none, *self._seen]), network.fabric)
+
+    def state(self, network: Network) -> dict[str, Tensor]:
         """See `Objective`."""
         kept = {f"estimate/{name}": value for name, value in self.estimate.state().items()}
         if self.epochs:
             kept["epochs"] = torch.stack(self.epochs)
-        if self._seen:
-            kept["seen"] = torch.cat(self._seen)
+        if len(seen := self._all_seen(network)):
+            kept["seen"] = seen
         if self.watch:
             kept |= {f"watch/{name}": value for name, value in self.watch.state().items()}
         return kept
 
-    def restore(self, state: dict[str, Tensor]) -> None:
+    def restore(self, network: Network, state: dict[str, Tensor]) -> None:
         """See `Objective`."""
         self.epochs = list(state["epochs"]) if "epochs" in state else []
-        self._seen = [state["seen"].to(self.guide.labels.device)] if "seen" in state else []
+        # All ranks' weights are kept as one: the first rank takes them back for all.
+        mine = "seen" in state and network.fabric.is_global_zero
+        self._seen = [state["seen"].to(self.guide.labels.device)] if mine else []
         self.estimate.restore(_below("estimate/", state))
         if self.watch:
             self.watch.restore(_below("watch/", state))
@@ -145,12 +162,14 @@ def _below(prefix: str, state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _backward_apart(network: Network, forget: Tensor, retain: Tensor, mask: Masks) -> Tensor:
-    """The mean of both, with the gradient of the forget losses masked before the others join."""
-    count = len(forget) + len(retain)
-    network.fabric.backward(forget.sum() / count, retain_graph=True)
-    _silence(mask)
-    network.fabric.backward(retain.sum() / count)
-    return (forget.detach().sum() + retain.detach().sum()) / count
+    """The sum of two scalars, with the gradient of the forget losses masked before it joins."""
+    # Not accumulated, and so not yet averaged over the ranks: that comes after the mask.
+    apart = torch.autograd.grad(forget, list(mask), retain_graph=True, allow_unused=True)
+    network.fabric.backward(retain)
+    for (weights, free), slope in zip(mask.items(), apart, strict=True):
+        if slope is not None and weights.grad is not None:
+            weights.grad += sharing.total(slope * free, network.fabric) / network.fabric.world_size
+    return forget.detach() + retain.detach()
 
 
 def _silence(mask: Masks) -> None:

@@ -20,8 +20,9 @@ from falw_cli.errors import RequestError
 from falw_cli.evaluation.metrics import Metrics
 from falw_cli.evaluation.run import measure
 from falw_cli.inputs import Inputs, open_inputs
-from falw_cli.network import metadata
+from falw_cli.network import make_fabric, metadata
 from falw_cli.progress import Progress
+from falw_cli.sharing import agreed, in_turn
 from falw_cli.training.interrupt import Interrupt
 from falw_cli.training.state import StateFile
 from falw_cli.unlearning.looking import Look
@@ -91,12 +92,14 @@ def unlearn(
     if config.forget is None:
         raise RequestError("--forget is missing: the IDs to forget", "give --forget ids.txt")
     paths = Paths.of(config)
-    if not config.dry_run:
-        paths.check(config)
-    given = open_inputs(config, progress)
-    config = with_method_defaults(given.config)
-    asked = [gates.parse(expression, given.network.classes) for expression in config.gate]
-    stage = Stage.of(config, given)
+    fabric = make_fabric(config)
+    with agreed(fabric), in_turn(fabric):
+        if fabric.is_global_zero and not config.dry_run:
+            paths.check(config)
+        given = open_inputs(config, progress, fabric)
+        config = with_method_defaults(given.config)
+        asked = [gates.parse(expression, given.network.classes) for expression in config.gate]
+        stage = Stage.of(config, given)
     if config.dry_run:
         work = stage.work(config, 1.0)
         plan = Run(
@@ -131,7 +134,7 @@ def unlearn(
         given,
         occasion,
         progress,
-        run=_run(done, stage.guide.labels.device),
+        run=_run(done, fabric.device),
         metrics=all_metrics(known.before, after, known.references),
         output=Output(path=str(paths.out), sha256=hashlib.sha256(content).hexdigest()),
         target=class_targets(network, stage.guide, done.standing),
@@ -142,8 +145,9 @@ def unlearn(
         asked=asked,
     )
     text = report.model_dump_json(indent=2) + "\n"
-    checkpoint.write_all({paths.out: content, paths.report: text.encode()})
-    states.remove()
+    if fabric.is_global_zero:
+        checkpoint.write_all({paths.out: content, paths.report: text.encode()})
+        states.remove()
     return report
 
 
@@ -158,7 +162,7 @@ def _fingerprint(config: Config, given: Inputs) -> str:
     """What a saved state belongs to: model, list, data and everything that was asked."""
     left_out = {"out", "report", "force", "resume", "cache", "gate", "reference", "forget"}
     asked = config.model_dump(mode="json", exclude=left_out)
-    rows = hashlib.sha256(given.splits.forget.pixels.tobytes()).hexdigest()
+    rows = hashlib.sha256(given.splits.forget.read().tobytes()).hexdigest()
     read = {key: given.described[key] for key in ("model", "data", "heldout")}
     return hashlib.sha256(json.dumps([asked, rows, read]).encode()).hexdigest()
 

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from falw_cli.config import Config
-from falw_cli.data.batches import Resident, join, resident
+from falw_cli.data.device import Samples, place
+from falw_cli.data.splits import join
 from falw_cli.errors import RequestError
 from falw_cli.evaluation.run import Judged
 from falw_cli.inputs import Inputs
@@ -23,22 +24,22 @@ class Stage:
     """The network to unlearn and the samples of the run, on the device."""
 
     network: Network
-    whole: Resident
+    whole: Samples
     """Forget samples, then retain samples."""
     judged: Judged
-    guide: Resident
+    guide: Samples
     kept: Tensor
     """All retain samples of each class, looked at or not, int64 [C]."""
 
     @property
-    def forget(self) -> Resident:
+    def forget(self) -> Samples:
         """The forget samples."""
         return self.judged.forget
 
     @property
-    def retain(self) -> Resident:
+    def retain(self) -> Samples:
         """The retain samples that the run looks at."""
-        return _rows(self.whole, len(self.forget), None)
+        return self.whole.of(slice(len(self.forget), None))
 
     @classmethod
     def of(cls, config: Config, given: Inputs) -> Stage:
@@ -48,13 +49,12 @@ class Stage:
             RequestError: the method, weighting or stopping needs held-out data, and there is none.
         """
         parts, device = given.splits, given.network.fabric.device
-        whole = join(resident(parts.forget, device), resident(parts.retain, device))
-        cut = len(parts.forget)
-        forget, retain = _rows(whole, 0, cut), _rows(whole, cut, None)
+        guide = place(parts.heldout, device)
+        whole, cut = place(join(parts.forget, parts.retain), device), len(parts.forget)
+        forget, retain = whole.of(slice(cut)), whole.of(slice(cut, None))
         if parts.judged is not parts.retain:
-            retain = resident(parts.judged, device)
-        judged = Judged(forget, retain, resident(parts.test, device))
-        guide = resident(parts.heldout, device)
+            retain = place(parts.judged, device)
+        judged = Judged(forget, retain, place(parts.test, device))
         for what, needed in _needs_guide(config).items():
             if needed and not len(guide):
                 raise RequestError(
@@ -91,7 +91,3 @@ def _needs_guide(config: Config) -> dict[str, bool]:
         "--stop auto": recipe.stop == "auto",
         "--lr auto": recipe.lr == "auto",
     }
-
-
-def _rows(data: Resident, begin: int, end: int | None) -> Resident:
-    return Resident(data.pixels[begin:end], data.labels[begin:end])

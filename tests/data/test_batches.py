@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from falw_cli.data.batches import (
     Augmentation,
     Mix,
-    Resident,
     augment,
     batches_per_epoch,
     epoch,
     generator,
     normalise,
 )
+from falw_cli.data.device import Resident
 
 
 def data(count: int, size: int = 8) -> Resident:

@@ -7,9 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from falw_cli.config import Preprocessing
-from falw_cli.data.batches import Resident
+from falw_cli.data.device import Resident
 from falw_cli.evaluation.run import Judged, compare, mean_metrics, measure
-from falw_cli.network import Network, make_fabric
+from falw_cli.network import Network
+from tests.engine import cpu
 
 CLASSES = ("a", "b", "c")
 
@@ -27,7 +28,13 @@ class FirstPixels(nn.Module):
 
 def network(sharpness: float = 4.0) -> Network:
     shown = Preprocessing(image_size=8, resize=8, mean=(0.0,), std=(1.0,))
-    return Network(FirstPixels(sharpness), "x", CLASSES, shown, make_fabric("cpu", "fp32"))
+    return Network(
+        FirstPixels(sharpness),
+        "x",
+        CLASSES,
+        shown,
+        cpu(),
+    )
 
 
 def part(labels: list[int], answers: list[int]) -> Resident:

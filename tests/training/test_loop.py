@@ -12,14 +12,16 @@ from torch import Tensor
 
 from falw_cli.architectures import tiny_cnn
 from falw_cli.config import Preprocessing, Recipe
-from falw_cli.data.batches import Batch, Resident
+from falw_cli.data.batches import Batch
+from falw_cli.data.device import Resident
 from falw_cli.errors import Interrupted, RequestError, RunError
-from falw_cli.network import Network, make_fabric
+from falw_cli.network import Network
 from falw_cli.progress import Silent
 from falw_cli.training.interrupt import Interrupt
 from falw_cli.training.loop import Work, fit
 from falw_cli.training.run import CrossEntropy
 from falw_cli.training.state import StateFile
+from tests.engine import cpu
 
 RECIPE = Recipe(epochs=3, batch_size=16, crop=1, flip=True, lr=0.05)
 
@@ -28,7 +30,7 @@ def network(seed: int = 0) -> Network:
     torch.manual_seed(seed)
     module = torch.nn.Sequential(tiny_cnn(3, 1), torch.nn.Dropout(0.1))
     shown = Preprocessing(image_size=8, resize=8, mean=(0.5,), std=(0.25,))
-    return Network(module, "x", ("a", "b", "c"), shown, make_fabric("cpu", "fp32"))
+    return Network(module, "x", ("a", "b", "c"), shown, cpu())
 
 
 def work(recipe: Recipe = RECIPE) -> Work:

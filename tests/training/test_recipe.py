@@ -43,5 +43,7 @@ def test_constant_stays() -> None:
 
 
 @pytest.mark.parametrize("name", ["constant", "step", "cosine", "one-cycle"])
-def test_one_step_is_enough(name: str) -> None:
-    assert rates(name, 1)[0] > 0
+@pytest.mark.parametrize("steps", range(1, 9))
+def test_few_steps_are_enough(name: str, steps: int) -> None:
+    assert all(rate >= 0 for rate in rates(name, steps))
+    assert max(rates(name, steps)) > 0

@@ -12,8 +12,8 @@ from scipy.stats import wasserstein_distance
 from torch import Tensor, nn
 
 from falw_cli.config import Preprocessing
-from falw_cli.data.batches import Resident
-from falw_cli.network import Network, make_fabric
+from falw_cli.data.device import Resident
+from falw_cli.network import Network
 from falw_cli.unlearning.looking import (
     View,
     best_threshold,
@@ -21,6 +21,7 @@ from falw_cli.unlearning.looking import (
     look,
     wasserstein,
 )
+from tests.engine import cpu
 
 unit = st.lists(st.floats(0, 1, width=32), min_size=1, max_size=20)
 
@@ -97,7 +98,13 @@ def test_the_estimated_gap_by_hand() -> None:
     each: (50 + 100 + 8 + 30) / 4 = 47.
     """
     shown = Preprocessing(image_size=8, resize=8, mean=(0.5,), std=(0.1,))
-    network = Network(Brightness(), "x", ("dark", "bright"), shown, make_fabric("cpu", "fp32"))
+    network = Network(
+        Brightness(),
+        "x",
+        ("dark", "bright"),
+        shown,
+        cpu(),
+    )
     forget, retain = part((250, 1), (255, 1)), part((245, 1), (250, 1), (255, 1), (5, 0))
     view = View.of(forget, retain, part((200, 1), (50, 1)), torch.tensor([1, 3]))
     before = look(network, view, 0, None)

@@ -14,9 +14,10 @@ from torch import Tensor, nn
 
 from falw_cli.architectures import tiny_cnn
 from falw_cli.config import Preprocessing
-from falw_cli.data.batches import Batch, Resident
+from falw_cli.data.batches import Batch
+from falw_cli.data.device import Resident
 from falw_cli.errors import RequestError
-from falw_cli.network import Network, make_fabric
+from falw_cli.network import Network
 from falw_cli.unlearning.divergence import divergence
 from falw_cli.unlearning.gradients import diagonal_fisher, mean_gradient
 from falw_cli.unlearning.interfaces import Method, Seen, Settings, Start
@@ -29,6 +30,7 @@ from falw_cli.unlearning.methods.salun import saliency_mask
 from falw_cli.unlearning.objective import Unlearning
 from falw_cli.unlearning.registry import METHODS, WEIGHTINGS, load_method, load_weighting
 from falw_cli.unlearning.weighting.none import NoWeighting
+from tests.engine import cpu
 
 CLASSES = 3
 LABEL = torch.tensor([0, 1, 2, 2])
@@ -48,7 +50,7 @@ def make_network(module: nn.Module | None = None, arch: str = "tiny-cnn") -> Net
     torch.manual_seed(0)
     shown = Preprocessing(image_size=8, resize=8, mean=(0.5,), std=(0.25,))
     module = module or tiny_cnn(CLASSES, 1)
-    return Network(module, arch, ("a", "b", "c"), shown, make_fabric("cpu", "fp32"))
+    return Network(module, arch, ("a", "b", "c"), shown, cpu())
 
 
 def start(network: Network, seed: int = 0, **more: Resident) -> Start:
@@ -75,7 +77,7 @@ def backward(method: Method, network: Network) -> Tensor:
     )
     weighting = NoWeighting(torch.bincount(LABEL), CLASSES, Settings())
     objective = Unlearning(method, weighting, GUIDE, 1)
-    batch = Batch(torch.arange(13), whole.pixels, whole.labels, 4, 4)
+    batch = Batch(torch.arange(13), whole.pixels, whole.labels, 4, 4, torch.arange(13), 13, 4)
     return objective.backward(network, batch, network.inputs(whole.pixels), 0, 0.0)
 
 

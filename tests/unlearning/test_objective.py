@@ -10,8 +10,9 @@ import torch.nn.functional as F
 
 from falw_cli.architectures import tiny_cnn
 from falw_cli.config import Preprocessing
-from falw_cli.data.batches import Batch, Resident
-from falw_cli.network import Network, make_fabric
+from falw_cli.data.batches import Batch
+from falw_cli.data.device import Resident
+from falw_cli.network import Network
 from falw_cli.unlearning.estimate import Exact, Streaming
 from falw_cli.unlearning.interfaces import Seen, Settings, Start
 from falw_cli.unlearning.methods.gradient_ascent import GradientAscent
@@ -20,6 +21,7 @@ from falw_cli.unlearning.objective import Unlearning
 from falw_cli.unlearning.target import measure, true_class_probability
 from falw_cli.unlearning.weighting.falw import FalwSettings, FalwWeighting
 from falw_cli.unlearning.weighting.none import NoWeighting
+from tests.engine import cpu
 
 CLASSES = 3
 COUNTS = torch.tensor([4, 2, 1])
@@ -35,7 +37,7 @@ def pixels(count: int, seed: int) -> torch.Tensor:
 def network() -> Network:
     torch.manual_seed(0)
     shown = Preprocessing(image_size=8, resize=8, mean=(0.5,), std=(0.25,))
-    fabric = make_fabric("cpu", "fp32")
+    fabric = cpu()
     return Network(tiny_cnn(CLASSES, 1).train(), "x", ("a", "b", "c"), shown, fabric)
 
 
@@ -43,7 +45,7 @@ def batch() -> Batch:
     """Forget samples 5, 0, 6, then five retain samples."""
     sample = torch.tensor([5, 0, 6, 7, 8, 9, 10, 11])
     labels = torch.cat([LABEL[sample[:3]], torch.tensor([0, 1, 2, 0, 1])])
-    return Batch(sample, pixels(8, 1), labels, 3, 7)
+    return Batch(sample, pixels(8, 1), labels, 3, 7, torch.arange(8), 8, 3)
 
 
 GUIDE = Resident(pixels(30, 2), torch.arange(30) % 3)
@@ -111,7 +113,7 @@ def test_falw_is_equation_4(network: Network) -> None:
     retain = F.cross_entropy(logits[3:], given.labels[3:], reduction="none")
     expected = torch.cat([forget, retain]).mean()
     torch.testing.assert_close(objective.backward(before, given, images, 0, 0.0), expected)
-    objective.end_epoch()
+    objective.end_epoch(network)
     torch.testing.assert_close(
         objective.epochs[0], torch.stack([weight.min(), weight.mean(), weight.max()])
     )
@@ -159,7 +161,8 @@ def test_a_batch_without_forget_samples_has_the_plain_loss(network: Network) -> 
     method = RandomLabel(start(network), Settings())
     objective = Unlearning(method, FalwWeighting(COUNTS, CLASSES, FalwSettings()), GUIDE, exact())
     whole = batch()
-    given = Batch(whole.sample[3:], whole.pixels[3:], whole.labels[3:], 0, 7)
+    five = torch.arange(5)
+    given = Batch(whole.sample[3:], whole.pixels[3:], whole.labels[3:], 0, 7, five, 5, 0)
     images = network.inputs(given.pixels)
     plain = F.cross_entropy(network.module(images), given.labels)
     torch.testing.assert_close(objective.backward(network, given, images, 0, 0.0), plain)

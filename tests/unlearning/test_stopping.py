@@ -9,11 +9,12 @@ import torch
 
 from falw_cli.architectures import tiny_cnn
 from falw_cli.config import Preprocessing
-from falw_cli.data.batches import Resident
-from falw_cli.network import Network, make_fabric
+from falw_cli.data.device import Resident
+from falw_cli.network import Network
 from falw_cli.unlearning import stopping
 from falw_cli.unlearning.looking import Look, View
 from falw_cli.unlearning.stopping import PATIENCE, Watch
+from tests.engine import cpu
 
 
 def pixels(count: int) -> torch.Tensor:
@@ -25,7 +26,13 @@ def pixels(count: int) -> torch.Tensor:
 @pytest.fixture
 def network() -> Network:
     shown = Preprocessing(image_size=8, resize=8, mean=(0.5,), std=(0.25,))
-    return Network(tiny_cnn(3, 1), "x", ("a", "b", "c"), shown, make_fabric("cpu", "fp32"))
+    return Network(
+        tiny_cnn(3, 1),
+        "x",
+        ("a", "b", "c"),
+        shown,
+        cpu(),
+    )
 
 
 def view() -> View:

@@ -37,9 +37,10 @@ class BadTeacher(Method):
         self.temperature = settings.temperature
         self.competent = deepcopy(network.module).eval().requires_grad_(False)
         build = architectures.builder(network.arch)
+        channels = len(network.preprocessing.mean or ())
         with torch.random.fork_rng():
             torch.manual_seed(start.generator.initial_seed() % 2**63)
-            fresh = build(start.num_classes, start.forget.pixels.shape[-1])
+            fresh = build(start.num_classes, channels)
         self.incompetent = to_device(fresh, network.fabric).eval().requires_grad_(False)
 
     def forget_loss(self, seen: Seen) -> Tensor:

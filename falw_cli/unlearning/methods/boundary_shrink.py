@@ -13,7 +13,7 @@ from pydantic import PositiveFloat
 from torch import Tensor
 
 from falw_cli import architectures
-from falw_cli.data.batches import Resident
+from falw_cli.data.device import Samples
 from falw_cli.network import INFERENCE_BATCH, Network
 from falw_cli.unlearning.interfaces import Method, Seen, Settings, Start
 
@@ -41,7 +41,7 @@ class BoundaryShrink(Method):
         return F.cross_entropy(seen.logits, self.nearest[seen.position], reduction="none")
 
 
-def nearest_wrong_class(network: Network, data: Resident, bound: float) -> Tensor:
+def nearest_wrong_class(network: Network, data: Samples, bound: float) -> Tensor:
     """The likeliest wrong class of each sample's adversarial neighbour, int64 [N].
 
     Args:
@@ -54,9 +54,10 @@ def nearest_wrong_class(network: Network, data: Resident, bound: float) -> Tenso
         1, 1, len(std), 2).permute(3, 0, 1, 2))  # fmt: skip
     found = []
     network.module.eval()
-    for rows in torch.split(torch.arange(len(data), device=std.device), INFERENCE_BATCH):
-        label = data.labels[rows]
-        images = network.inputs(data.pixels[rows]).requires_grad_()
+    groups = torch.split(torch.arange(len(data)), INFERENCE_BATCH)
+    for rows, pixels in zip(groups, data.read(groups), strict=True):
+        label = data.labels[rows.to(std.device)]
+        images = network.inputs(pixels).requires_grad_()
         loss = F.cross_entropy(architectures.logits(network.module(images)), label, reduction="sum")
         (slope,) = torch.autograd.grad(loss, images)
         with torch.no_grad():

@@ -51,7 +51,7 @@ class Match(Method):
     def __init__(self, start: Start, settings: MatchSettings) -> None:
         """See `Method`. `target` holds the prediction to match of each forget sample, [N_f, C]."""
         number, network = start.num_classes, start.network
-        unseen, forget = network.logits(start.guide.pixels), network.logits(start.forget.pixels)
+        unseen, forget = network.predict(start.guide), network.predict(start.forget)
         gone = torch.bincount(start.forget.labels, minlength=number)
         share = (start.kept / (start.kept + gone).clamp(min=1)).clamp(min=NOTHING_LEFT)
         warmth = temperature(unseen, start.guide.labels)

@@ -57,7 +57,7 @@ class Sfron(Method):
         """Minus alpha times the adaptively weighted cross-entropy, [n]; the weights have mean 1."""
         plain = F.cross_entropy(seen.logits, seen.label, reduction="none")
         weight = (plain.detach() + TINY).pow(-self.settings.adapt)
-        return -self.settings.strength * weight / weight.mean() * plain
+        return -self.settings.strength * weight / seen.mean(weight) * plain
 
 
 method = Sfron

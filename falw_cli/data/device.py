@@ -1,0 +1,152 @@
+"""Samples as the device takes them: resident on it where they fit, else streamed to it."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import psutil
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from falw_cli.data.splits import Part
+from falw_cli.errors import RunError
+
+FITS = 0.5
+"""Share of the memory that is free now which samples may take up; activations want the rest."""
+WORKERS = 4
+"""Processes that read ahead, where there are as many cores."""
+AHEAD = 4
+"""Batches that each of them reads ahead."""
+FEW = 4
+"""So few groups of rows are read at once: starting workers takes longer."""
+
+
+class Samples(Protocol):
+    """N samples of a part: their labels on the device, their pixels on demand."""
+
+    @property
+    def labels(self) -> Tensor:
+        """Class of each sample, int64 [N], on the device."""
+
+    def __len__(self) -> int:
+        """N."""
+
+    def read(self, groups: Iterable[Tensor]) -> Iterator[Tensor]:
+        """Pixels of each group of rows in turn, uint8 [n, S, S, channels] on the device."""
+
+    def of(self, rows: Tensor | slice) -> Samples:
+        """Some of the samples, as they are held now."""
+
+
+@dataclass(frozen=True)
+class Resident:
+    """A part on the device: pixels uint8 [N, S, S, channels], labels int64 [N]."""
+
+    pixels: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def read(self, groups: Iterable[Tensor]) -> Iterator[Tensor]:
+        """See `Samples`."""
+        for rows in groups:
+            yield self.pixels[rows.to(self.pixels.device)]
+
+    def of(self, rows: Tensor | slice) -> Resident:
+        """See `Samples`; a slice is a view."""
+        if isinstance(rows, Tensor):
+            rows = rows.to(self.pixels.device)
+        return Resident(self.pixels[rows], self.labels[rows])
+
+
+@dataclass(frozen=True)
+class Streamed:
+    """A part too large for the device: read batch by batch, ahead of time, by workers.
+
+    Attributes:
+        pixels: of the whole source, mapped from the cache, uint8 [M, S, S, channels].
+        rows: which of them these samples are, int64 [N].
+        labels: of the samples, int64 [N], on the device.
+    """
+
+    pixels: npt.NDArray[np.uint8]
+    rows: npt.NDArray[np.int64]
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def read(self, groups: Iterable[Tensor]) -> Iterator[Tensor]:
+        """See `Samples`.
+
+        Raises:
+            RunError: a worker was killed.
+        """
+        device = self.labels.device
+        wanted = (self.rows[rows.cpu().numpy()] for rows in groups)
+        if isinstance(groups, Sequence) and len(groups) <= FEW:
+            for rows in wanted:
+                yield torch.from_numpy(self.pixels[rows]).to(device)
+            return
+        loader: DataLoader[Tensor] = DataLoader(
+            _Rows(self.pixels),
+            batch_sampler=wanted,
+            collate_fn=torch.from_numpy,
+            num_workers=min(WORKERS, os.cpu_count() or 1),
+            prefetch_factor=AHEAD,
+            pin_memory=device.type == "cuda",
+            # Forked workers share the map; others would be sent a copy of it.
+            multiprocessing_context="fork" if _forks() else None,
+        )
+        try:
+            for pixels in loader:
+                yield pixels.to(device, non_blocking=True)
+        except RuntimeError as error:
+            if "DataLoader worker" not in str(error):
+                raise
+            raise RunError(
+                "a process that reads images was killed", "is memory short? run again"
+            ) from error
+
+    def of(self, rows: Tensor | slice) -> Streamed:
+        """See `Samples`."""
+        if isinstance(rows, Tensor):
+            return Streamed(self.pixels, self.rows[rows.cpu().numpy()], self.labels[rows])
+        return Streamed(self.pixels, self.rows[rows], self.labels[rows])
+
+
+class _Rows(Dataset[Tensor]):
+    """The rows of an array, a batch at a time."""
+
+    def __init__(self, pixels: npt.NDArray[np.uint8]) -> None:
+        self.pixels = pixels
+
+    def __getitems__(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
+        return self.pixels[rows]
+
+
+def _forks() -> bool:
+    return "fork" in multiprocessing.get_all_start_methods()
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes of the device's memory that are free now."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    return int(psutil.virtual_memory().available)
+
+
+def place(part: Part, device: torch.device) -> Samples:
+    """Move a part to the device, where it stays as uint8; streamed where it does not fit."""
+    labels = torch.from_numpy(part.labels).to(device)
+    if part.size > FITS * free_memory(device):
+        return Streamed(part.pixels, part.rows, labels)
+    return Resident(torch.from_numpy(part.read()).to(device), labels)

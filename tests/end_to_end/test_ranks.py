@@ -1,0 +1,121 @@
+"""The command in several processes: the same result, one voice, and nobody left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.conftest import COMMAND, clean_environment, run_falw
+
+pytestmark = pytest.mark.slow
+RUN = ("unlearn", "model.safetensors", "--forget", "ids.txt", "--device", "cpu")
+
+
+def report(folder: Path, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / f"{name}.audit.json").read_text())
+    return found
+
+
+def test_two_and_four_ranks_end_where_one_does(project: Path) -> None:
+    """Gap and target estimates, with the paper's exact target and over a few steps."""
+    asked = (*RUN, "--target", "exact", "--stop", "epochs", "--epochs", "3")
+    asked += ("--reference", "retrain.safetensors")
+    for count in (1, 2, 4):
+        out = ("--out", f"{count}.safetensors", "--devices", str(count))
+        done = run_falw(*asked, *out, cwd=project)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout == f"{count}.safetensors\n"
+        assert done.stderr.count("forget accuracy") == 1
+    alone = report(project, "1")
+    for count in (2, 4):
+        together = report(project, str(count))
+        assert together["run"]["steps"] == alone["run"]["steps"]
+        gap = alone["metrics"]["after"]["avg_gap"]
+        assert together["metrics"]["after"]["avg_gap"] == pytest.approx(gap, abs=0.3)
+        for name, target in alone["target"].items():
+            for figure in ("mu", "sigma", "rests_on"):
+                found = together["target"][name][figure]
+                assert found == pytest.approx(target[figure], rel=1e-2, abs=2e-3), (name, figure)
+        for mine, theirs in zip(together["weights"], alone["weights"], strict=True):
+            assert mine["mean"] == pytest.approx(theirs["mean"], rel=1e-2)
+
+
+def test_it_finds_the_ranks_that_torchrun_started(project: Path) -> None:
+    torchrun = str(Path(sys.executable).with_name("torchrun"))
+    done = subprocess.run(
+        [torchrun, "--nproc-per-node", "2", "-m", "falw_cli", "evaluate", "model.safetensors",
+         "--forget", "ids.txt", "--device", "cpu", "--json"],
+        cwd=project, capture_output=True, text=True, timeout=300, check=False,
+        env=clean_environment(),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    alone = run_falw("evaluate", *RUN[1:], "--json", cwd=project)
+    for name, value in json.loads(alone.stdout)["metrics"]["after"].items():
+        found = json.loads(done.stdout)["metrics"]["after"][name]
+        if isinstance(value, float):
+            assert found == pytest.approx(value, abs=0.01), name
+
+
+def test_what_is_wrong_is_said_once(project: Path) -> None:
+    (project / "bad.txt").write_text("no such sample\n")
+    before = set(project.iterdir())
+    done = run_falw(*RUN[:2], "--forget", "bad.txt", "--devices", "2", cwd=project)
+    assert done.returncode == 2
+    assert done.stderr.count("error:") == 1
+    assert "'no such sample'" in done.stderr
+    assert set(project.iterdir()) == before
+    gate = ("--gate", "forget_accuracy<=0", "--out", "gated.safetensors")
+    assert run_falw(*RUN, "--devices", "2", *gate, cwd=project).returncode == 1
+
+
+def start(project: Path, *more: str) -> tuple[subprocess.Popen[str], list[psutil.Process]]:
+    """A long run of two ranks, in its steps."""
+    running = subprocess.Popen(
+        [str(COMMAND), *RUN, "--devices", "2", "--stop", "epochs", "--epochs", "500", *more],
+        cwd=project, stderr=subprocess.PIPE, text=True, env=clean_environment(),
+    )  # fmt: skip
+    ours = psutil.Process(running.pid)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        found = [child for child in ours.children() if child.cpu_times().user > 6]
+        if len(found) == 2:
+            return running, sorted(found, key=lambda child: child.environ()["RANK"])
+        assert running.poll() is None, running.stderr
+        time.sleep(0.2)
+    raise AssertionError("the ranks did not start")
+
+
+@pytest.mark.parametrize("victim", [0, 1])
+def test_a_killed_rank_ends_all(project: Path, victim: int) -> None:
+    before = set(project.iterdir())
+    running, found = start(project)
+    os.kill(found[victim].pid, signal.SIGKILL)
+    _, errors = running.communicate(timeout=60)
+    assert running.returncode == 3, errors
+    assert f"rank {victim} was ended by SIGKILL" in errors
+    assert errors.count("error:") == 1
+    assert set(project.iterdir()) == before
+    psutil.wait_procs(found, timeout=30)
+    assert not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in found)
+
+
+def test_an_interrupted_run_goes_on_in_ranks(project: Path) -> None:
+    running, _ = start(project)
+    running.send_signal(signal.SIGTERM)
+    _, errors = running.communicate(timeout=60)
+    assert running.returncode == 143, errors
+    assert "--resume goes on from" in errors
+    state = project / "model.unlearned.safetensors.state"
+    assert state.is_file()
+    running, _ = start(project, "--resume")
+    running.kill()
+    running.communicate(timeout=60)  # its ranks end with it, or this waits for their stderr
