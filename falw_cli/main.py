@@ -289,10 +289,11 @@ def session(quiet: bool, verbose: int) -> Iterator[Console]:
         if ranks.lost(error):
             if not ranks.launched():
                 console.error("another rank has gone; nothing was written", "it says why")
-            raise typer.Exit(3) from error
-        console.error(
-            f"{type(error).__name__}: {error}", "this is a fault of falw; -v -v shows where"
-        )
+        elif "DataLoader worker" in str(error):  # torch raises it wherever the command is then
+            console.error("a process that reads images was killed", "is memory short? run again")
+        else:
+            told = f"{type(error).__name__}: {error}"
+            console.error(told, "this is a fault of falw; -v -v shows where")
         raise typer.Exit(3) from error
     finally:
         console.stop()

@@ -16,7 +16,6 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from falw_cli.data.splits import Part
-from falw_cli.errors import RunError
 
 FITS = 0.5
 """Share of the memory that is free now which samples may take up; activations want the rest."""
@@ -85,11 +84,7 @@ class Streamed:
         return len(self.labels)
 
     def read(self, groups: Iterable[Tensor]) -> Iterator[Tensor]:
-        """See `Samples`.
-
-        Raises:
-            RunError: a worker was killed.
-        """
+        """See `Samples`."""
         device = self.labels.device
         wanted = (self.rows[rows.cpu().numpy()] for rows in groups)
         if isinstance(groups, Sequence) and len(groups) <= FEW:
@@ -106,15 +101,8 @@ class Streamed:
             # Forked workers share the map; others would be sent a copy of it.
             multiprocessing_context="fork" if _forks() else None,
         )
-        try:
-            for pixels in loader:
-                yield pixels.to(device, non_blocking=True)
-        except RuntimeError as error:
-            if "DataLoader worker" not in str(error):
-                raise
-            raise RunError(
-                "a process that reads images was killed", "is memory short? run again"
-            ) from error
+        for pixels in loader:
+            yield pixels.to(device, non_blocking=True)
 
     def of(self, rows: Tensor | slice) -> Streamed:
         """See `Samples`."""

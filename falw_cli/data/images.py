@@ -1,27 +1,22 @@
-"""Images of a listing, decoded once: uint8 [N, S, S, channels], with a digest of each.
-
-Decoded folders are kept in the user's cache folder, keyed by paths, sizes and times of change, and
-mapped into memory from there, so that a second run neither decodes nor copies.
-"""
+"""Images of a listing, decoded once: uint8 [N, S, S, channels], with a digest of each."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import re
-import shutil
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import platformdirs
+import psutil
 import torch
 from torch import Tensor
 
+from falw_cli.data import cache as cached
+from falw_cli.data.cache import Draft
 from falw_cli.data.listing import Listing
 from falw_cli.errors import RequestError
 from falw_cli.progress import Progress
@@ -97,20 +92,35 @@ def load(
     if listing.array is not None:
         pixels = _fit_array(listing.array, wanted)
         return Images(listing, pixels, _digest(pixels))
-    folder = _cache_folder(listing, wanted) if cache else None
-    if folder and (found := _from_cache(listing, folder)):
-        return found
-    pixels, bad = _decode_all(listing, wanted, progress, skip_unreadable, strict_size)
-    if bad:
-        progress.warn(f"{len(bad)} unreadable images of {listing.spec!r} were left out")
-        rows = np.setdiff1d(np.arange(len(listing.ids)), bad)
-        listing, pixels, folder = listing.keep(rows), pixels[rows], None
-        if not len(rows):
-            raise RequestError(f"no image of {listing.spec!r} can be read", "check the files")
-    images = Images(listing, pixels, _digest(pixels))
-    if folder:
-        _to_cache(images, folder, progress)
-    return images
+    folder = cached.entry(listing, str(wanted)) if cache else None
+    if folder and (found := cached.read(folder)):
+        return Images(listing, *found)
+    shape = (len(listing.files), wanted.size, wanted.size, wanted.channels)
+    draft = Draft.begin(folder, shape, progress) if folder else None
+    try:
+        pixels = draft.pixels if draft else _in_memory(shape, listing.spec)
+        digests = np.empty((len(pixels), 32), dtype=np.uint8)
+        into = Images(listing, pixels, digests)
+        bad = _decode_all(into, wanted, progress, skip_unreadable, strict_size)
+        if bad:
+            return _without(into, bad, progress)
+        kept = draft.keep(digests, progress) if draft else None
+        return Images(listing, *kept) if kept else into
+    finally:
+        if draft:
+            draft.drop()
+
+
+def _without(images: Images, bad: list[int], progress: Progress) -> Images:
+    """The images but for some rows, in memory."""
+    listing = images.listing
+    progress.warn(f"{len(bad)} unreadable images of {listing.spec!r} were left out")
+    rows = np.setdiff1d(np.arange(len(listing.ids)), bad)
+    if not len(rows):
+        raise RequestError(f"no image of {listing.spec!r} can be read", "check the files")
+    kept = _in_memory((len(rows), *images.pixels.shape[1:]), listing.spec)
+    np.take(images.pixels, rows, axis=0, out=kept)
+    return Images(listing.keep(rows), kept, images.digests[rows])
 
 
 def _digest(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
@@ -158,13 +168,10 @@ def _fit_array(array: npt.NDArray[np.uint8], wanted: Geometry) -> npt.NDArray[np
 
 
 def _decode_all(
-    listing: Listing, wanted: Geometry, progress: Progress, skip: bool, strict: bool
-) -> tuple[npt.NDArray[np.uint8], list[int]]:
-    """Pixels of all images, and the rows of those that could not be read."""
-    count = len(listing.files)
-    shape = (count, wanted.size, wanted.size, wanted.channels)
-    _check_memory(shape, listing.spec)
-    pixels = np.empty(shape, dtype=np.uint8)
+    into: Images, wanted: Geometry, progress: Progress, skip: bool, strict: bool
+) -> list[int]:
+    """Fill pixels and digests of all images; the rows of those that could not be read."""
+    listing, count = into.listing, len(into.listing.files)
     mode = "GRAY" if wanted.channels == 1 else "RGB"
 
     def decode_rows(rows: range) -> list[int]:
@@ -183,7 +190,10 @@ def _decode_all(
                     f"the first one {wanted.size}x{wanted.size}",
                     "say preprocessing: {image_size: N} in falw.yaml",
                 )
-            pixels[row] = _fit(image, wanted).permute(1, 2, 0).numpy()
+            fitted = _fit(image, wanted).permute(1, 2, 0).contiguous().numpy()
+            into.pixels[row] = fitted
+            digest = hashlib.sha256(fitted.tobytes()).digest()
+            into.digests[row] = np.frombuffer(digest, dtype=np.uint8)
         return bad
 
     chunks = [range(i, min(i + CHUNK, count)) for i in range(0, count, CHUNK)]
@@ -196,56 +206,20 @@ def _decode_all(
                 progress.advance(len(rows))
         finally:
             pool.shutdown(cancel_futures=True)
-    return pixels, bad
+    return bad
 
 
-def _check_memory(shape: tuple[int, int, int, int], spec: str) -> None:
-    needed = int(np.prod(shape, dtype=np.int64))
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if needed > memory:
+def _in_memory(shape: tuple[int, ...], spec: str) -> npt.NDArray[np.uint8]:
+    """Room for decoded images.
+
+    Raises:
+        RequestError: there is not so much memory.
+    """
+    needed, free = int(np.prod(shape, dtype=np.int64)), psutil.virtual_memory().available
+    if needed > free:
         raise RequestError(
-            f"{spec!r} takes {needed >> 20} MiB decoded, more than this machine's memory",
-            "choose a smaller preprocessing.image_size or fewer images",
+            f"{spec!r} takes {needed >> 20:,} MiB decoded, {free >> 20:,} MiB of memory are free",
+            "let it be kept in the cache (no --no-cache, room on its disk), choose a smaller "
+            "preprocessing.image_size, or fewer images",
         )
-
-
-def _cache_folder(listing: Listing, wanted: Geometry) -> Path:
-    """The cache entry that these very files would have: paths, sizes, times of change, geometry."""
-    key = hashlib.sha256(f"{version('torchvision')} {wanted} {listing.identity}".encode())
-    for name, file in zip(listing.ids, listing.files, strict=True):
-        try:
-            state = file.stat()
-        except OSError as error:
-            raise RequestError(
-                f"image {name!r} cannot be read: {error.strerror}",
-                "mend or remove it, or leave such images out with --skip-unreadable and --no-cache",
-            ) from error
-        line = f"{name}\0{file}\0{state.st_size}\0{state.st_mtime_ns}\n"
-        key.update(line.encode("utf-8", "surrogateescape"))
-    return platformdirs.user_cache_path("falw") / "images" / key.hexdigest()
-
-
-def _from_cache(listing: Listing, folder: Path) -> Images | None:
-    if not folder.is_dir():
-        return None
-    pixels = np.load(folder / "pixels.npy", mmap_mode="r", allow_pickle=False)
-    digests = np.load(folder / "digests.npy", allow_pickle=False)
-    return Images(listing, pixels, digests)
-
-
-def _to_cache(images: Images, folder: Path, progress: Progress) -> None:
-    """Write an entry under another name and rename it: two runs at once do not meet."""
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix="draft-"))
-    except OSError as error:
-        progress.warn(f"the cache cannot be written ({error.strerror}); images were decoded anew")
-        return
-    try:
-        np.save(draft / "pixels.npy", images.pixels)
-        np.save(draft / "digests.npy", images.digests)
-        draft.rename(folder)
-    except OSError as error:
-        shutil.rmtree(draft, ignore_errors=True)
-        if not folder.is_dir():  # otherwise another run was quicker with the same entry
-            progress.warn(f"the cache cannot be written ({error.strerror})")
+    return np.empty(shape, dtype=np.uint8)

@@ -16,6 +16,7 @@ from falw_cli.audit import gates
 from falw_cli.audit.build import Occasion, all_metrics, build_report, class_targets
 from falw_cli.audit.report import AllMetrics, EpochWeights, Moment, Output, Probed, Report, Run
 from falw_cli.config import Config
+from falw_cli.data.device import Streamed
 from falw_cli.errors import RequestError
 from falw_cli.evaluation.metrics import Metrics
 from falw_cli.evaluation.run import measure
@@ -100,6 +101,8 @@ def unlearn(
         config = with_method_defaults(given.config)
         asked = [gates.parse(expression, given.network.classes) for expression in config.gate]
         stage = Stage.of(config, given)
+    if isinstance(stage.whole, Streamed):
+        progress.note("training samples are read as they are needed: they do not fit on the device")
     if config.dry_run:
         work = stage.work(config, 1.0)
         plan = Run(

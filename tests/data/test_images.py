@@ -10,7 +10,7 @@ import numpy as np
 import platformdirs
 import pytest
 
-from falw_cli.data import images
+from falw_cli.data.cache import Draft
 from falw_cli.data.images import Geometry, geometry, load
 from falw_cli.data.listing import Listing
 from falw_cli.data.sources import open_listing
@@ -40,7 +40,7 @@ def test_a_second_run_decodes_nothing(listing: Listing, monkeypatch: pytest.Monk
 
 
 def test_no_cache_writes_nothing(listing: Listing, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(images, "_to_cache", _refuse)
+    monkeypatch.setattr(Draft, "begin", _refuse)
     assert len(load(listing, WANTED, Silent(), cache=False).pixels) == 5
 
 

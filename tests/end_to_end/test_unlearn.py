@@ -15,7 +15,10 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from falw_cli import unlearn
 from falw_cli.audit.report import Report
+from falw_cli.data import device
+from falw_cli.progress import Silent
 from falw_cli.unlearning.registry import METHODS
 from tests.conftest import COMMAND, clean_environment, run_falw
 from tests.data.pictures import make_folder
@@ -251,3 +254,19 @@ def test_every_method_runs_and_keeps_utility(project: Path, method: str) -> None
     done = run_falw(*JOB, "--method", method, *own, "--json", "-q", cwd=project)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["metrics"]["after"]["retain_accuracy"] > 80
+
+
+def test_streamed_samples_end_in_the_same_bytes(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sets that do not fit on the device are read as they are needed, and nothing else changes."""
+    monkeypatch.chdir(project)
+    asked = {"forget": "ids.txt", "epochs": 2, "device": "cpu"}
+    resident = unlearn("model.safetensors", **asked, out="resident.safetensors")
+    monkeypatch.setattr(device, "FITS", 0.0)
+    progress = Silent()
+    streamed = unlearn("model.safetensors", **asked, out="streamed.safetensors", progress=progress)
+    assert resident.output is not None
+    assert streamed.output is not None
+    assert streamed.output.sha256 == resident.output.sha256
+    assert streamed.metrics.after == resident.metrics.after

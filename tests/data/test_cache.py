@@ -1,0 +1,58 @@
+"""The cache of decoded images where it cannot be written."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import numpy as np
+import platformdirs
+import pytest
+
+from falw_cli.data import cache
+from falw_cli.data.cache import Draft
+from falw_cli.progress import Silent
+
+
+def _full(*_: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_an_entry_is_mapped_and_whole(tmp_path: Path) -> None:
+    draft = Draft.begin(tmp_path / "images" / "entry", (3, 2, 2, 1), Silent())
+    assert draft is not None
+    draft.pixels[:] = 7
+    kept = draft.keep(np.ones((3, 32), dtype=np.uint8), Silent())
+    assert kept is not None
+    assert isinstance(kept[0], np.memmap)
+    assert (kept[0] == 7).all()
+    assert not kept[0].flags.writeable
+    draft.drop()
+    assert list((tmp_path / "images").iterdir()) == [tmp_path / "images" / "entry"]
+
+
+def test_a_full_disk_is_found_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "posix_fallocate", _full)
+    progress = Silent()
+    assert Draft.begin(tmp_path / "images" / "entry", (3, 2, 2, 1), progress) is None
+    assert progress.warnings == [
+        "the cache cannot be written (No space left on device); images are not kept"
+    ]
+    assert not list((tmp_path / "images").iterdir())
+
+
+def test_an_entry_that_cannot_be_kept_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draft, progress = Draft.begin(tmp_path / "images" / "entry", (1, 2, 2, 1), Silent()), Silent()
+    assert draft is not None
+    monkeypatch.setattr(np, "save", _full)
+    assert draft.keep(np.ones((1, 32), dtype=np.uint8), progress) is None
+    assert progress.warnings == ["the cache cannot be written (No space left on device)"]
+
+
+def test_no_entry_is_none() -> None:
+    assert cache.read(platformdirs.user_cache_path("falw") / "images" / "nothing") is None
