@@ -21,8 +21,9 @@ from falw_cli.bench.grid import Grid
 from falw_cli.bench.store import Store
 from falw_cli.config import Config
 from falw_cli.data.batches import Batch, Mix, epoch, generator
+from falw_cli.engine import make_fabric
 from falw_cli.inputs import open_inputs
-from falw_cli.network import Network, make_fabric
+from falw_cli.network import Network
 from falw_cli.progress import Silent
 from falw_cli.training.recipe import optimizer
 from falw_cli.unlearning.estimate import PERIOD, Estimate, Exact, Streaming

@@ -1,10 +1,11 @@
 """The whole command against a textbook loop of the same unlearning, run alternately: docs/speed.md.
 
-    python benchmarks/speed.py CIFAR_FOLDER [--rounds 5]
+    python benchmarks/speed.py CIFAR_FOLDER [--rounds 5] [--arch tiny-cnn] [--each 600]
 
-CIFAR_FOLDER holds CIFAR-10 as train/CLASS/ and test/CLASS/. 600 images of each class train a net, a
-list of 10 % at gamma 1 is forgotten; 100 test images of each class guide and 400 judge. Times are
-those of whole processes, from the start to the files written.
+CIFAR_FOLDER holds CIFAR-10 as train/CLASS/ and test/CLASS/. `each` images of each class train a
+net, a list of 10 % at gamma 1 is forgotten; 100 test images of each class guide and 400 judge.
+Times are those of whole processes, from the start to the files written. On a GPU: `--arch
+resnet18-cifar --each 5000`; the page then goes to docs/speed-ARCH.md.
 """
 
 from __future__ import annotations
@@ -27,19 +28,20 @@ HERE = Path(__file__).parent
 FALW = Path(sys.executable).with_name("falw")
 EPOCHS = 2
 COMMON = ("--method", "random-label", "--epochs", str(EPOCHS), "--lr", "0.03", "--stop", "epochs")
-PARTS = {"train": ("train", 0, 600), "heldout": ("test", 0, 100), "test": ("test", 100, 500)}
+PARTS = {"heldout": ("test", 0, 100), "test": ("test", 100, 500)}
 
 
-def lay_out(source: Path, folder: Path) -> None:
+def lay_out(source: Path, folder: Path, arch: str, each: int) -> None:
     """Links to the images of each part, a falw.yaml, a trained net and a list."""
-    for part, (kind, begin, end) in PARTS.items():
+    for part, (kind, begin, end) in {"train": ("train", 0, each), **PARTS}.items():
         for label in sorted((source / kind).iterdir()):
             there = folder / part / label.name
             there.mkdir(parents=True)
             for image in sorted(label.iterdir())[begin:end]:
                 (there / image.name).symlink_to(image.resolve())
     (folder / "falw.yaml").write_text(
-        "arch: tiny-cnn\ndata: imagefolder:train\nheldout: imagefolder:heldout\n"
+        f"arch: {arch}\n"
+        "data: imagefolder:train\nheldout: imagefolder:heldout\n"
         "test: imagefolder:test\npreprocessing: {mean: [0.4914, 0.4822, 0.4465], "
         "std: [0.247, 0.2435, 0.2616]}\ntrain: {epochs: 16, lr: 0.1, flip: true}\n"
     )
@@ -48,13 +50,14 @@ def lay_out(source: Path, folder: Path) -> None:
         subprocess.run(ask, cwd=folder, stdout=stream, check=True)
 
 
-def commands(folder: Path) -> dict[str, list[str]]:
+def commands(arch: str) -> dict[str, list[str]]:
     """What is timed, by name."""
     unlearn = [str(FALW), "unlearn", "model.safetensors", "--forget", "ids.txt", "--force", "-q"]
     textbook = [sys.executable, str(HERE / "textbook.py"), "model.safetensors", "ids.txt"]
     return {
         "textbook loop, exact FaLW": [
             *textbook, "train", "heldout", "test", "textbook.safetensors", "--epochs", str(EPOCHS),
+            "--arch", arch,
         ],
         "falw, exact": [*unlearn, *COMMON, "--weighting", "falw", "--target", "exact"],
         "falw, streaming": [*unlearn, *COMMON, "--weighting", "falw"],
@@ -88,13 +91,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("cifar", type=Path)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--arch", default="tiny-cnn")
+    parser.add_argument("--each", type=int, default=600)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
-        lay_out(asked.cifar, folder)
+        lay_out(asked.cifar, folder, asked.arch, asked.each)
         training = seconds([str(FALW), "train", "-q"], folder)
-        wanted = commands(folder)
+        wanted = commands(asked.arch)
         taken: dict[str, list[float]] = {what: [] for what in wanted}
         for _ in range(asked.rounds):
             for what, command in wanted.items():
@@ -108,12 +113,12 @@ def main() -> None:
     text = f"""# How long the whole command takes
 
 Made by `python benchmarks/speed.py CIFAR_FOLDER` on {platform.machine()}, {os.cpu_count()} cores,
-torch {torch.__version__}, CPU: 6,000 CIFAR-10 images, `tiny-cnn`, a list of 10 % at gamma 1, 1,000
-held-out images that guide, 4,000 that judge. Whole processes, from the start to the files written,
-evaluation included, {asked.rounds} rounds taken alternately: median, smallest and largest. The
-first four do the same unlearning, random labels for {EPOCHS} epochs; the loop is
-`benchmarks/textbook.py`. Images were in the cache after the first round. Largest memory of any:
-{peak:,} MiB.
+torch {torch.__version__}, {report["environment"]["device"]}: {10 * asked.each:,} CIFAR-10 images,
+`{asked.arch}`, a list of 10 % at gamma 1, 1,000 held-out images that guide, 4,000 that judge.
+Whole processes, from the start to the files written, evaluation included, {asked.rounds} rounds
+taken alternately: median, smallest and largest. The first four do the same unlearning, random
+labels for {EPOCHS} epochs; the loop is `benchmarks/textbook.py`. Images were in the cache after the
+first round. Largest memory of any: {peak:,} MiB.
 
 | command | seconds | times as fast as the loop |
 |---|---|---|
@@ -123,7 +128,8 @@ Training the net had taken {training:.1f} seconds. The default's own {steps} ste
 them, took {spent:.1f}; the rest is the start of Python and torch, reading, measuring before and
 after, and writing.
 """
-    (HERE.parent / "docs" / "speed.md").write_text(text)
+    own = "" if asked.arch == "tiny-cnn" else f"-{asked.arch}"
+    (HERE.parent / "docs" / f"speed{own}.md").write_text(text)
     print(text)
 
 

@@ -1,6 +1,6 @@
 """The unlearning of `falw-paper` as a textbook writes it, to measure `falw` against: speed.py.
 
-    python benchmarks/textbook.py MODEL IDS TRAIN HELDOUT TEST --epochs 2
+    python benchmarks/textbook.py MODEL IDS TRAIN HELDOUT TEST OUT --epochs 2
 
 A DataLoader with per-image transforms; mu and sigma over all held-out data, and the forget samples'
 own probability, by two more passes before every step; forget, retain and test accuracy and the
@@ -22,10 +22,11 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
-from falw_cli.architectures import tiny_cnn
+from falw_cli.architectures import builder
 
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.247, 0.2435, 0.2616)
 PLAIN = [v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize(MEAN, STD)]
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 Net = torch.nn.Module
 
 
@@ -59,7 +60,7 @@ def confidence(net: Net, loader: DataLoader[Any]) -> tuple[np.ndarray, np.ndarra
     net.eval()
     found: list[tuple[np.ndarray, ...]] = []
     for images, labels in loader:
-        logits = net(images)
+        logits = net(images.to(DEVICE)).cpu()
         prob = logits.softmax(1).gather(1, labels[:, None]).squeeze(1)
         found.append((prob.numpy(), (logits.argmax(1) == labels).numpy(), labels.numpy()))
     prob, right, label = (np.concatenate(part) for part in zip(*found, strict=True))
@@ -74,7 +75,7 @@ def weights(
     mu = torch.tensor([prob[label == c].mean() for c in range(len(balance))])
     sigma = torch.tensor([prob[label == c].std() for c in range(len(balance))])
     with torch.no_grad():
-        p = net(images).softmax(1).gather(1, labels[:, None]).squeeze(1)
+        p = net(images.to(DEVICE)).cpu().softmax(1).gather(1, labels[:, None]).squeeze(1)
     z = (p - mu[labels]) / sigma[labels]
     return 1 + z.sign() * z.abs().tanh() ** (1 / balance[labels])
 
@@ -93,8 +94,9 @@ def unlearn(net: Net, data: Marked, heldout: DataLoader[Any], epochs: int, lr: f
             if forget.any():
                 weight[forget] = weights(net, plain[forget], label[forget], heldout, balance)
             net.train()
-            target = torch.where(forget, drawn, label)
-            loss = (weight * F.cross_entropy(net(images), target, reduction="none")).mean()
+            target = torch.where(forget, drawn, label).to(DEVICE)
+            each = F.cross_entropy(net(images.to(DEVICE)), target, reduction="none")
+            loss = (weight.to(DEVICE) * each).mean()
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -108,9 +110,11 @@ def main() -> None:
         parser.add_argument(name, type=Path)
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--lr", type=float, default=0.03)
+    parser.add_argument("--arch", default="tiny-cnn")
     asked = parser.parse_args()
-    net = tiny_cnn(10, 3)
+    net = builder(asked.arch)(10, 3)
     net.load_state_dict(load_file(asked.model))
+    net.to(DEVICE)
     augmented = ImageFolder(asked.train, v2.Compose([v2.RandomHorizontalFlip(), *PLAIN]))
     data = Marked(asked.train, set(asked.ids.read_text().split()), augmented)
     unseen, test = (

@@ -134,6 +134,8 @@ class Config(Section):
     nodes: Count = 1
     """Machines that share the run."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
+    compile: bool = False
+    """Compile the network before the first step; on a CPU it did not pay (docs/cpu.md)."""
     skip_unreadable: bool = False
     cache: bool = True
     preprocessing: Preprocessing = Preprocessing()

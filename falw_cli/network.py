@@ -2,39 +2,42 @@
 
 from __future__ import annotations
 
-import inspect
-import logging
-import os
-import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from functools import cache
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
-from falw_cli import architectures, checkpoint, ranks, sharing
+from falw_cli import architectures, checkpoint, sharing
 from falw_cli.batchnorm import share_batchnorm
 from falw_cli.checkpoint import Checkpoint, Metadata
 from falw_cli.config import Config, Preprocessing
 from falw_cli.data.batches import normalise
-from falw_cli.data.device import Samples
+from falw_cli.data.device import Samples, send
 from falw_cli.data.images import Geometry
 from falw_cli.data.splits import Part
 from falw_cli.errors import RequestError
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
-    from lightning_fabric.strategies.ddp import DDPStrategy
 
 INFERENCE_BATCH = 256
-PATIENCE = timedelta(hours=3)
-"""How long ranks wait for one that decodes images; a rank that died is known of at once."""
 IMAGENET = Preprocessing(
     image_size=224, resize=256, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)
 )
+
+
+def true_class_probability(logits: Tensor, label: Tensor) -> Tensor:
+    """Softmax probability of the true class: logits [N, C], label int64 [N] -> [N] in [0, 1]."""
+    return logits.float().softmax(dim=1).gather(1, label[:, None]).squeeze(1)
+
+
+@cache
+def _constant(values: tuple[float, ...], device: torch.device) -> Tensor:
+    """Kept on the device: sending it there at each step would wait for the device."""
+    return torch.tensor(values, device=device)
 
 
 @dataclass(frozen=True)
@@ -53,10 +56,7 @@ class Network:
         # Settled when the network was made.
         assert mean is not None
         assert std is not None
-        device = pixels.device
-        return normalise(
-            pixels, torch.tensor(mean, device=device), torch.tensor(std, device=device)
-        )
+        return normalise(pixels, _constant(mean, pixels.device), _constant(std, pixels.device))
 
     @torch.no_grad()
     def logits(self, pixels: Tensor) -> Tensor:
@@ -77,78 +77,26 @@ class Network:
 
     def predict(self, samples: Samples) -> Tensor:
         """Logits [N, C] of samples, in eval mode; the ranks share the work, each gets them all."""
-        rows = torch.split(sharing.mine(len(samples), self.fabric), INFERENCE_BATCH)
-        parts = [self.logits(pixels) for pixels in samples.read(rows)]
+        parts = [logits for logits, _ in self._pass(samples)]
         return sharing.gather(torch.cat(parts), len(samples), self.fabric)
 
+    def confidence(self, samples: Samples) -> tuple[Tensor, Tensor]:
+        """True-class probability of samples, [N], and is the true class the likeliest, bool [N].
 
-def make_fabric(config: Config) -> Fabric:
-    """The engine of devices, precision and ranks.
+        As `predict`, but without keeping the logits: of thousands of classes they are many.
+        """
+        parts = [
+            torch.stack([true_class_probability(logits, label), logits.argmax(1) == label], dim=1)
+            for logits, label in self._pass(samples)
+        ]
+        found = sharing.gather(torch.cat(parts), len(samples), self.fabric)
+        return found[:, 0], found[:, 1] > 0
 
-    Args:
-        config: `device` auto, cpu, cuda or cuda:N; `precision` auto (bf16 where the GPU has it,
-            else fp32), fp32 or bf16. Ranks are as torchrun, SLURM or `falw_cli.ranks` started them.
-
-    Raises:
-        RequestError: there is no such device here, or several are wanted of a single process.
-    """
-    from lightning_fabric import Fabric  # a second, which lists and `inspect` need not wait for
-
-    place = ranks.found()
-    if place:
-        ranks.check(config, place)
-        ranks.follow_launcher()
-    elif (config.devices or 1) * config.nodes > 1:
-        raise RequestError(
-            "several devices want a process each, and this is one",
-            "run your script under torchrun, or take the command `falw`",
-        )
-    kind, _, number = config.device.partition(":")
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if kind == "auto":
-        kind = "cuda" if count else "cpu"
-    wanted = place.devices if place else int(number or 0) + 1
-    if kind == "cuda" and wanted > count:
-        raise RequestError(
-            f"device {config.device} is not here: torch sees {count} CUDA devices, {wanted} wanted",
-            "take --device cpu",
-        )
-    precision = config.precision
-    if precision == "auto":
-        good = kind == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-        precision = "bf16" if good else "fp32"
-    with warnings.catch_warnings():
-        # Fabric's advice to use a GPU that it found, and what precision it was given.
-        warnings.simplefilter("ignore")
-        logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-        fabric = Fabric(
-            accelerator=kind,
-            devices=place.devices if place else [int(number or 0)] if kind == "cuda" else 1,
-            num_nodes=place.nodes if place else 1,
-            strategy=_strategy(config) if place else "auto",
-            precision="bf16-mixed" if precision == "bf16" else "32-true",
-        )
-        if place:
-            fabric.launch()
-            if kind == "cpu" and "OMP_NUM_THREADS" not in os.environ:
-                torch.set_num_threads(max(1, (os.cpu_count() or 1) // place.devices))
-    return fabric
-
-
-def _strategy(config: Config) -> DDPStrategy:
-    """Data parallel: every rank holds the network, gradients are averaged over the ranks."""
-    from lightning_fabric.strategies.ddp import DDPStrategy
-
-    known = inspect.signature(DistributedDataParallel).parameters
-    sync = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
-    settings: dict[str, Any] = {sync: False}
-    return DDPStrategy(
-        # BatchNorm's running statistics are the same on all ranks already; torch 2.8's name.
-        **settings,
-        # In the others every weight takes part in every step.
-        find_unused_parameters=config.arch in architectures.AUXILIARY,
-        timeout=PATIENCE,
-    )
+    def _pass(self, samples: Samples) -> Iterator[tuple[Tensor, Tensor]]:
+        """Logits and labels of this rank's share of the samples, a batch at a time."""
+        groups = torch.split(sharing.mine(len(samples), self.fabric), INFERENCE_BATCH)
+        for rows, pixels in zip(groups, samples.read(groups), strict=True):
+            yield self.logits(pixels), samples.labels[send(rows, samples.labels.device)]
 
 
 def settle(config: Config, source: Checkpoint) -> Config:

@@ -145,6 +145,15 @@ Nodes = Annotated[
     _option("--nodes", help="Machines that share the run; MASTER_ADDR says the first.", panel=RUN),
 ]
 Precision = Annotated[str | None, _option("--precision", help="auto, fp32 or bf16.", panel=RUN)]
+Compile = Annotated[
+    bool | None,
+    typer.Option(
+        "--compile/--no-compile",
+        help="Compile the network first, for long runs on GPUs; default no.",
+        show_default=False,
+        rich_help_panel=RUN,
+    ),
+]
 Resume = Annotated[
     bool | None,
     typer.Option("--resume", help="Go on with an interrupted run.", rich_help_panel=RUN),
@@ -197,7 +206,7 @@ MaxUtilityLoss = Annotated[
     float | None,
     _option(
         "--max-utility-loss",
-        help="Points of retain and held-out accuracy that --stop auto may give up; default 3.",
+        help="Points of retain and held-out accuracy that --stop auto may give up; default 7.",
         panel=TRAINING,
     ),
 ]

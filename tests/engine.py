@@ -5,7 +5,7 @@ from __future__ import annotations
 from lightning_fabric import Fabric
 
 from falw_cli.config import Config
-from falw_cli.network import make_fabric
+from falw_cli.engine import make_fabric
 
 
 def cpu() -> Fabric:

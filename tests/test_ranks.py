@@ -6,8 +6,8 @@ import pytest
 
 from falw_cli import ranks
 from falw_cli.config import Config
+from falw_cli.engine import make_fabric
 from falw_cli.errors import RequestError
-from falw_cli.network import make_fabric
 from falw_cli.ranks import Place
 
 TORCHRUN = {"TORCHELASTIC_RUN_ID": "x", "RANK": "5", "WORLD_SIZE": "8", "GROUP_WORLD_SIZE": "2"}

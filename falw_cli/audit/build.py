@@ -31,7 +31,7 @@ from falw_cli.evaluation.run import compare, mean_metrics
 from falw_cli.inputs import Inputs
 from falw_cli.network import Network
 from falw_cli.progress import Progress
-from falw_cli.unlearning.target import Standing, measure
+from falw_cli.unlearning.target import Standing, Target
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def class_targets(
     """
     if not len(guide):
         return {}
-    found = measure(network.predict(guide), guide.labels)
+    found = Target.of(network.confidence(guide)[0], guide.labels, len(network.classes))
     result = {}
     for c, name in enumerate(network.classes):
         count, sigma = int(found.count[c]), float(found.sigma[c])
@@ -138,4 +138,5 @@ def _environment(network: Network) -> Environment:
         device=f"{device} ({kind})",
         precision="bf16" if bf16 else "fp32",
         threads=torch.get_num_threads(),
+        ranks=network.fabric.world_size,
     )

@@ -10,9 +10,9 @@ from falw_cli.audit.build import Occasion, all_metrics, build_report, class_targ
 from falw_cli.audit.report import Report
 from falw_cli.config import Config
 from falw_cli.data.device import place
+from falw_cli.engine import make_fabric
 from falw_cli.evaluation.run import Judged, measure
 from falw_cli.inputs import open_inputs
-from falw_cli.network import make_fabric
 from falw_cli.progress import Progress
 from falw_cli.sharing import agreed, in_turn
 

@@ -26,6 +26,8 @@ class Environment(Figures):
     device: str
     precision: str
     threads: int
+    ranks: int = 1
+    """Processes that shared the run."""
 
 
 class FileInput(Figures):

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from falw_cli.data.device import Samples
+from falw_cli.data.device import Samples, send
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ def epoch(
         among = int((whole < forget).sum())
         place = share.of(len(whole), among)
         rows = whole[place]
-        here = rows.to(data.labels.device)
+        here = send(rows, data.labels.device)
         first = int((rows < forget).sum())
         yield Batch(
             here, pixels, data.labels[here], first, forget, place, len(whole), among
@@ -203,7 +203,8 @@ def augment(
         pixels = torch.nn.functional.pad(pixels, (0, 0, *edge, *edge))
     device = pixels.device
     each = torch.arange(count, device=device)[:, None, None]
-    return pixels[each, rows.to(device)[:, :, None], columns.to(device)[:, None, :]]
+    rows, columns = send(rows, device), send(columns, device)
+    return pixels[each, rows[:, :, None], columns[:, None, :]]
 
 
 def normalise(pixels: Tensor, mean: Tensor, std: Tensor) -> Tensor:

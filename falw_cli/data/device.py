@@ -57,12 +57,12 @@ class Resident:
     def read(self, groups: Iterable[Tensor]) -> Iterator[Tensor]:
         """See `Samples`."""
         for rows in groups:
-            yield self.pixels[rows.to(self.pixels.device)]
+            yield self.pixels[send(rows, self.pixels.device)]
 
     def of(self, rows: Tensor | slice) -> Resident:
         """See `Samples`; a slice is a view."""
         if isinstance(rows, Tensor):
-            rows = rows.to(self.pixels.device)
+            rows = send(rows, self.pixels.device)
         return Resident(self.pixels[rows], self.labels[rows])
 
 
@@ -107,7 +107,8 @@ class Streamed:
     def of(self, rows: Tensor | slice) -> Streamed:
         """See `Samples`."""
         if isinstance(rows, Tensor):
-            return Streamed(self.pixels, self.rows[rows.cpu().numpy()], self.labels[rows])
+            labels = self.labels[send(rows, self.labels.device)]
+            return Streamed(self.pixels, self.rows[rows.cpu().numpy()], labels)
         return Streamed(self.pixels, self.rows[rows], self.labels[rows])
 
 
@@ -123,6 +124,13 @@ class _Rows(Dataset[Tensor]):
 
 def _forks() -> bool:
     return "fork" in multiprocessing.get_all_start_methods()
+
+
+def send(values: Tensor, device: torch.device) -> Tensor:
+    """The values on the device, without waiting for it to have done what it was given before."""
+    if device.type == "cuda" and values.device.type == "cpu":
+        return values.pin_memory().to(device, non_blocking=True)
+    return values.to(device)
 
 
 def free_memory(device: torch.device) -> int:

@@ -16,7 +16,6 @@ from falw_cli.evaluation.gap import avg_gap
 from falw_cli.evaluation.membership import attack_size, mia_efficacy
 from falw_cli.evaluation.metrics import ClassMetrics, GroupMetrics, Groups, Metrics
 from falw_cli.network import Network
-from falw_cli.unlearning.target import true_class_probability
 
 Vector = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
@@ -102,9 +101,8 @@ def _mean_of(values: Sequence[object]) -> object:
 
 
 def _look(network: Network, part: Samples) -> Seen:
-    logits = network.predict(part)
-    prob = true_class_probability(logits, part.labels)
-    correct = (logits.argmax(1) == part.labels).double() * 100
+    prob, right = network.confidence(part)
+    correct = right.double() * 100
     return Seen(part.labels.cpu().numpy(), correct.cpu().numpy(), prob.double().cpu().numpy())
 
 

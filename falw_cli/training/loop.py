@@ -8,10 +8,10 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from falw_cli import sharing
 from falw_cli.config import Recipe
@@ -68,6 +68,8 @@ class Work:
     """See `Mix`."""
     share_of_run: float = 1.0
     """Below 1 the whole schedule is gone through in so much of the steps: a probe."""
+    compiled: bool = False
+    """Is the network compiled first (`torch.compile`)?"""
 
     @property
     def mix(self) -> Mix:
@@ -126,7 +128,8 @@ def fit(
     _check_batches(work, share.ranks)
     chosen = optimizer(module, recipe)
     plan = schedule(chosen, recipe, total)
-    wrapped, fabric_optimizer = fabric.setup(module, chosen, move_to_device=False)
+    called = cast(nn.Module, torch.compile(module)) if work.compiled else module
+    wrapped, fabric_optimizer = fabric.setup(called, chosen, move_to_device=False)
     running = Network(wrapped, network.arch, network.classes, network.preprocessing, fabric)
     started, done, before = clock(), 0, 0.0
     reason: str | None = None
@@ -194,6 +197,13 @@ def _step(network: Network, batch: Batch, objective: Objective, work: Work, done
         )
         failure.own = True
         raise failure from error
+    except RuntimeError as error:
+        if not type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+            raise
+        raise RunError(
+            f"the network cannot be compiled here: {str(error).strip().partition(chr(10))[0]}",
+            "leave out --compile",
+        ) from error
 
 
 def _check_batches(work: Work, ranks: int) -> None:

@@ -12,12 +12,15 @@ from falw_cli.data.batches import Augmentation
 def optimizer(module: nn.Module, recipe: Recipe) -> optim.Optimizer:
     """SGD with momentum, or AdamW, over all parameters."""
     if recipe.optimizer == "adamw":
-        return optim.AdamW(module.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay)
+        return optim.AdamW(
+            module.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True
+        )
     return optim.SGD(
         module.parameters(),
         lr=recipe.lr,
         momentum=recipe.momentum,
         weight_decay=recipe.weight_decay,
+        fused=True,
     )
 
 

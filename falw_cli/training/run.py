@@ -19,9 +19,9 @@ from falw_cli.data import forget_list, images, splits
 from falw_cli.data.batches import Batch, generator
 from falw_cli.data.device import Samples, place
 from falw_cli.data.splits import Rows
+from falw_cli.engine import make_fabric
 from falw_cli.errors import RequestError
-from falw_cli.evaluation.accuracy import accuracy
-from falw_cli.network import IMAGENET, Network, complete, make_fabric, metadata, to_device
+from falw_cli.network import IMAGENET, Network, complete, metadata, to_device
 from falw_cli.progress import Progress
 from falw_cli.sharing import agreed, in_turn
 from falw_cli.training.interrupt import Interrupt
@@ -107,7 +107,8 @@ def train(config: Config, progress: Progress, interrupt: Interrupt) -> Trained:
     fabric = make_fabric(config)
     with agreed(fabric), in_turn(fabric):
         given = _open(config, progress, fabric)
-    work = Work(given.retain, 0, config.train, config.seed, f"train {given.network.arch}")
+    label = f"train {given.network.arch}"
+    work = Work(given.retain, 0, config.train, config.seed, label, compiled=config.compile)
     objective = CrossEntropy(config.train.label_smoothing)
     outcome = fit(
         given.network, work, objective, progress, interrupt, given.states, time.perf_counter
@@ -210,7 +211,12 @@ def _summary(given: Opened, written: bytes, outcome: Outcome, progress: Progress
         samples=len(retain),
         left_out=given.left_out,
         seconds=outcome.seconds,
-        retain_accuracy=accuracy(network.predict(retain), retain.labels) or 0.0,
-        heldout_accuracy=accuracy(network.predict(heldout), heldout.labels) if heldout else None,
+        retain_accuracy=_accuracy(network, retain),
+        heldout_accuracy=_accuracy(network, heldout) if heldout else None,
         warnings=tuple(progress.warnings),
     )
+
+
+def _accuracy(network: Network, part: Samples) -> float:
+    """Percent, in eval mode and without augmentation."""
+    return 100 * float(network.confidence(part)[1].float().mean())

@@ -20,7 +20,6 @@ from torch import Tensor
 from falw_cli.data.device import Samples
 from falw_cli.network import Network
 from falw_cli.unlearning.gradients import spread_rows
-from falw_cli.unlearning.target import true_class_probability
 
 RETAIN_SAMPLES = 1000
 UNSEEN_SAMPLES = 2000
@@ -143,10 +142,7 @@ def look(network: Network, view: View, step: int, before: Look | None) -> Look:
         before: a look at the original; None if this is the original.
     """
     parts = [view.forget, view.guide, view.retain]
-    found = []
-    for part in parts:
-        logits = network.predict(part)
-        found.append((true_class_probability(logits, part.labels), logits.argmax(1) == part.labels))
+    found = [network.confidence(part) for part in parts]
     (forget, forget_right), (guide, guide_right), (retain, retain_right) = found
     kept = float((guide_right * view.share).sum() / view.share.sum().clamp(min=1e-9))
     threshold = best_threshold(retain, guide)

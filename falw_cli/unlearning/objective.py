@@ -10,11 +10,11 @@ from torch import Tensor
 from falw_cli import architectures, sharing
 from falw_cli.data.batches import Batch
 from falw_cli.data.device import Samples
-from falw_cli.network import Network
+from falw_cli.network import Network, true_class_probability
 from falw_cli.unlearning.estimate import Estimate
 from falw_cli.unlearning.interfaces import Masks, Method, Seen, Weighting
 from falw_cli.unlearning.stopping import Watch
-from falw_cli.unlearning.target import Standing, measure, true_class_probability
+from falw_cli.unlearning.target import Standing, Target
 
 
 class Unlearning:
@@ -88,7 +88,7 @@ class Unlearning:
             logits = network.logits(looked)
         else:
             # Held-out samples, which the ranks share, and forget samples in one pass.
-            share = rows[sharing.mine(len(rows), network.fabric).to(rows.device)]
+            share = rows[network.fabric.global_rank :: network.fabric.world_size]
             guides = next(iter(self.guide.read([share])))
             logits = network.logits(torch.cat([guides, looked]))
             prob = true_class_probability(logits[: len(share)], self.guide.labels[share])
@@ -119,8 +119,10 @@ class Unlearning:
         """How well the target is known now, for the report; None where nothing needed one."""
         if self.weighting.needs != "target":
             return None
-        exact = measure(network.predict(self.guide), self.guide.labels)
-        return Standing(self.estimate.rests_on(), (self.estimate.target.mu - exact.mu).abs())
+        known = self.estimate.target
+        prob, _ = network.confidence(self.guide)
+        exact = Target.of(prob, self.guide.labels, len(network.classes))
+        return Standing(self.estimate.rests_on(), (known.mu - exact.mu).abs())
 
     def end_epoch(self, network: Network) -> None:
         """Sum up the epoch's weights for the report; ones where nothing was weighted."""

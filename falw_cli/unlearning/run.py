@@ -17,11 +17,12 @@ from falw_cli.audit.build import Occasion, all_metrics, build_report, class_targ
 from falw_cli.audit.report import AllMetrics, EpochWeights, Moment, Output, Probed, Report, Run
 from falw_cli.config import Config
 from falw_cli.data.device import Streamed
+from falw_cli.engine import make_fabric
 from falw_cli.errors import RequestError
 from falw_cli.evaluation.metrics import Metrics
 from falw_cli.evaluation.run import measure
 from falw_cli.inputs import Inputs, open_inputs
-from falw_cli.network import make_fabric, metadata
+from falw_cli.network import metadata
 from falw_cli.progress import Progress
 from falw_cli.sharing import agreed, in_turn
 from falw_cli.training.interrupt import Interrupt

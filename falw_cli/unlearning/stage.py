@@ -77,7 +77,10 @@ class Stage:
         elif not method.uses_forget:
             data, forget = self.retain, 0
         label = f"{recipe.method} x {recipe.weighting}"
-        return Work(data, forget, recipe, config.seed, label, recipe.forget_share, share_of_run)
+        return Work(
+            data, forget, recipe, config.seed, label, recipe.forget_share, share_of_run,
+            config.compile,
+        )  # fmt: skip
 
 
 def _needs_guide(config: Config) -> dict[str, bool]:

@@ -44,11 +44,6 @@ class Standing:
     mu_error: Tensor
 
 
-def true_class_probability(logits: Tensor, label: Tensor) -> Tensor:
-    """Softmax probability of the true class: logits [N, C], label int64 [N] -> [N] in [0, 1]."""
-    return logits.float().softmax(dim=1).gather(1, label[:, None]).squeeze(1)
-
-
 def class_statistics(
     prob: Tensor, label: Tensor, num_classes: int, counts: Tensor | None = None
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -67,13 +62,9 @@ def class_statistics(
     wide = prob.double()
     counts = torch.ones_like(wide) if counts is None else counts.double()
     zeros = torch.zeros(num_classes, dtype=torch.float64, device=prob.device)
-    number = torch.bincount(label, minlength=num_classes)
+    # Not bincount, which waits for the device.
+    number = zeros.index_add(0, label, torch.ones_like(wide)).long()
     total = zeros.index_add(0, label, counts).clamp(min=torch.finfo(torch.float64).tiny)
     mu = zeros.index_add(0, label, counts * wide) / total
     variance = zeros.index_add(0, label, counts * (wide - mu[label]).square()) / total
     return mu.to(prob.dtype), variance.sqrt().to(prob.dtype), number
-
-
-def measure(logits: Tensor, label: Tensor) -> Target:
-    """The target distribution from a model's logits [N, C] on held-out samples of class `label`."""
-    return Target.of(true_class_probability(logits, label), label, logits.shape[1])

@@ -38,6 +38,7 @@ def test_two_and_four_ranks_end_where_one_does(project: Path) -> None:
     alone = report(project, "1")
     for count in (2, 4):
         together = report(project, str(count))
+        assert together["environment"]["ranks"] == count
         assert together["run"]["steps"] == alone["run"]["steps"]
         gap = alone["metrics"]["after"]["avg_gap"]
         assert together["metrics"]["after"]["avg_gap"] == pytest.approx(gap, abs=0.3)

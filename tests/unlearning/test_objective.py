@@ -12,13 +12,13 @@ from falw_cli.architectures import tiny_cnn
 from falw_cli.config import Preprocessing
 from falw_cli.data.batches import Batch
 from falw_cli.data.device import Resident
-from falw_cli.network import Network
+from falw_cli.network import Network, true_class_probability
 from falw_cli.unlearning.estimate import Exact, Streaming
 from falw_cli.unlearning.interfaces import Seen, Settings, Start
 from falw_cli.unlearning.methods.gradient_ascent import GradientAscent
 from falw_cli.unlearning.methods.random_label import RandomLabel
 from falw_cli.unlearning.objective import Unlearning
-from falw_cli.unlearning.target import measure, true_class_probability
+from falw_cli.unlearning.target import Target
 from falw_cli.unlearning.weighting.falw import FalwSettings, FalwWeighting
 from falw_cli.unlearning.weighting.none import NoWeighting
 from tests.engine import cpu
@@ -103,7 +103,7 @@ def test_falw_is_equation_4(network: Network) -> None:
     objective = Unlearning(method, weighting, GUIDE, exact())
     given = batch()
     before = deepcopy(network)  # a pass in train mode moves BatchNorm's running statistics
-    target = measure(network.logits(GUIDE.pixels), GUIDE.labels)
+    target = Target.of(network.confidence(GUIDE)[0], GUIDE.labels, CLASSES)
     prob = true_class_probability(network.logits(given.pixels[:3]), given.labels[:3])
     weight = weighting.weight(prob, given.labels[:3], target)
     assert weight.unique().numel() == 3
@@ -146,7 +146,7 @@ def test_a_streaming_target_takes_p_from_the_training_pass(network: Network) -> 
     weighting = FalwWeighting(COUNTS, CLASSES, FalwSettings())
     objective = Unlearning(method, weighting, GUIDE, Streaming(GUIDE.labels, CLASSES, 8, 0))
     given, before = batch(), deepcopy(network)
-    target = measure(network.logits(GUIDE.pixels), GUIDE.labels)
+    target = Target.of(network.confidence(GUIDE)[0], GUIDE.labels, CLASSES)
     images = network.inputs(given.pixels)
     logits = network.module(images)
     prob = true_class_probability(logits[:3].detach(), given.labels[:3])

@@ -7,7 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from falw_cli.unlearning.target import class_statistics, measure, true_class_probability
+from falw_cli.network import true_class_probability
+from falw_cli.unlearning.target import class_statistics
 
 
 def test_true_class_probability_by_hand() -> None:
@@ -28,13 +29,3 @@ def test_statistics_agree_with_numpy(rows: list[tuple[float, int]]) -> None:
         assert count[c] == len(mine)
         expected = (mine.mean(), mine.std()) if len(mine) else (0, 0)
         np.testing.assert_allclose((mu[c], sigma[c]), expected, atol=1e-6)
-
-
-def test_measure_is_softmax_then_statistics() -> None:
-    logits = torch.randn(20, 3, generator=torch.Generator().manual_seed(0))
-    label = torch.arange(20) % 3
-    found = measure(logits, label)
-    mu, sigma, count = class_statistics(true_class_probability(logits, label), label, 3)
-    assert torch.equal(found.mu, mu)
-    assert torch.equal(found.sigma, sigma)
-    assert torch.equal(found.count, count)

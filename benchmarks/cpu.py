@@ -1,0 +1,165 @@
+"""Threads, memory format, batch size, compilation on a CPU: what is quickest? docs/cpu.md.
+
+    python benchmarks/cpu.py [--rounds 5]
+
+Images are noise of CIFAR-10's size: only time is measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+
+from falw_cli.architectures import builder
+from falw_cli.config import Config
+from falw_cli.engine import make_fabric
+
+ARCHS = ("tiny-cnn", "resnet18-cifar")
+BATCH = 128
+SIZES = (64, 128, 256, 512, 1024)
+PROCESSES = 2
+Ways = dict[str, Callable[[], None]]
+Tables = dict[str, dict[str, float]]
+
+
+def network(arch: str, channels_last: bool) -> torch.nn.Module:
+    """A net with the same random weights each time."""
+    torch.manual_seed(0)
+    form = torch.channels_last if channels_last else torch.contiguous_format
+    return builder(arch)(10, 3).to(memory_format=form)
+
+
+def images(count: int, channels_last: bool) -> torch.Tensor:
+    """Noise, [count, 3, 32, 32]."""
+    form = torch.channels_last if channels_last else torch.contiguous_format
+    return torch.randn(count, 3, 32, 32).to(memory_format=form)
+
+
+def step(
+    arch: str,
+    threads: int,
+    *,
+    channels_last: bool = True,
+    fused: bool = True,
+    compiled: bool = False,
+) -> Callable[[], None]:
+    """A training step on a batch of 128."""
+    module = network(arch, channels_last).train()
+    inputs, label = images(BATCH, channels_last), torch.arange(BATCH) % 10
+    chosen = torch.optim.SGD(module.parameters(), 0.01, 0.9, weight_decay=5e-4, fused=fused)
+    called = torch.compile(module) if compiled else module
+
+    def take() -> None:
+        torch.set_num_threads(threads)
+        F.cross_entropy(called(inputs), label).backward()
+        chosen.step()
+        chosen.zero_grad(set_to_none=True)
+
+    return take
+
+
+def inference(arch: str, size: int) -> Callable[[], None]:
+    """Logits of 1,024 images in batches of `size`."""
+    module, inputs = network(arch, True).eval(), images(1024, True)
+
+    @torch.no_grad()
+    def take() -> None:
+        torch.set_num_threads(os.cpu_count() or 1)
+        for part in inputs.split(size):
+            module(part)
+
+    return take
+
+
+def medians(ways: Ways, rounds: int) -> dict[str, float]:
+    """Milliseconds of each way, taken alternately, after one round that warms up."""
+    taken: dict[str, list[float]] = {name: [] for name in ways}
+    for number in range(rounds + 1):
+        for name, way in ways.items():
+            began = time.perf_counter()
+            way()
+            if number:
+                taken[name].append(1e3 * (time.perf_counter() - began))
+    return {name: statistics.median(times) for name, times in taken.items()}
+
+
+def measure(rounds: int) -> Tables:
+    """All tables, in this process."""
+    cores, tables = os.cpu_count() or 1, {}
+    for arch in ARCHS:
+        ways: Ways = {
+            "as falw does it": step(arch, cores),
+            "one thread": step(arch, 1),
+            "not channels-last": step(arch, cores, channels_last=False),
+            "optimizer not fused": step(arch, cores, fused=False),
+            "compiled": step(arch, cores, compiled=True),
+        }
+        began = time.perf_counter()
+        ways["compiled"]()
+        waited = time.perf_counter() - began
+        tables[f"a training step of {BATCH} images, {arch}"] = medians(ways, rounds)
+        tables[f"a training step of {BATCH} images, {arch}"]["(compiling)"] = 1e3 * waited
+        sizes: Ways = {f"batches of {size}": inference(arch, size) for size in SIZES}
+        tables[f"logits of 1,024 images, {arch}"] = medians(sizes, rounds)
+    return tables
+
+
+def in_process(keeps: bool, rounds: int) -> Tables:
+    """All tables, in a process of its own that keeps freed memory as falw has it, or does not."""
+    with tempfile.TemporaryDirectory() as cache:
+        command = [sys.executable, __file__, "--rounds", str(rounds), "--as", str(keeps)]
+        environment = os.environ | {"TORCHINDUCTOR_CACHE_DIR": cache}
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, env=environment)
+    found: Tables = json.loads(done.stdout)
+    return found
+
+
+def main() -> None:
+    """Measure, and write docs/cpu.md."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--as", dest="keeps", help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.keeps:
+        if asked.keeps == "True":
+            make_fabric(Config(device="cpu"))
+        print(json.dumps(measure(asked.rounds)))
+        return
+    kept, given = [], []
+    for _ in range(PROCESSES):
+        kept.append(in_process(True, asked.rounds))
+        given.append(in_process(False, asked.rounds))
+    text = f"""# What is quickest on a CPU
+
+Made by `python benchmarks/cpu.py` on {platform.machine()}, {os.cpu_count()} cores, torch
+{torch.__version__}. Milliseconds; in each process medians of {asked.rounds} goes, all ways of a
+table alternately; {PROCESSES} processes of each kind, alternately, and their median.
+
+"Given back" is what glibc does unasked with large blocks, such as activations: every page of them
+is cleared anew by the kernel at the next step. falw has it keep them. It does not compile unless
+`--compile` asks for it: on a CPU no run is long enough to win back the wait.
+"""
+    for title, found in kept[0].items():
+        text += f"\n## {title[:1].upper()}{title[1:]}\n\n"
+        text += "| way | freed memory kept | given back |\n|---|---|---|\n"
+        for way in found:
+            both = [statistics.median(one[title][way] for one in kind) for kind in (kept, given)]
+            text += f"| {way} | {both[0]:.0f} | {both[1]:.0f} |\n"
+    (Path(__file__).parents[1] / "docs" / "cpu.md").write_text(text)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,207 @@
+"""How a run's time grows with lists, held-out data and ranks: docs/scaling.md and its plot.
+
+    python benchmarks/scaling.py CIFAR_FOLDER [--rounds 2]
+
+CIFAR_FOLDER holds CIFAR-10 as train/CLASS/ and test/CLASS/. `tiny-cnn`, the installed command, the
+report's own seconds. All runs of a round are taken one after the other, and the rounds alternately.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from falw_cli.data.batches import Mix
+from falw_cli.unlearning.estimate import PER_STEP
+from falw_cli.unlearning.looking import FORGET_SAMPLES, RETAIN_SAMPLES
+from falw_cli.unlearning.registry import load_method
+from falw_cli.unlearning.stopping import LOOKS
+
+FALW = Path(sys.executable).with_name("falw")
+DOCS = Path(__file__).parents[1] / "docs"
+LISTS = (150, 300, 600, 1200, 2400)
+HELDOUT = (200, 500, 1000, 2000, 5000)
+TARGETS = {"none": ("--weighting", "none"), "streaming": (), "exact": ("--target", "exact")}
+RANKS = (1, 2)
+CONFIG = """
+arch: tiny-cnn
+data: imagefolder:{train}
+heldout: imagefolder:{test}
+test: imagefolder:{test}
+per_class: {{data: [0, 600], heldout: [0, {each}], test: [800, 1000]}}
+train: {{epochs: 2, lr: 0.1, flip: true}}
+"""
+STEPS = ("--method", "random-label", "--stop", "epochs", "--epochs", "1")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One thing to time: where it stands in which table, and the command's flags."""
+
+    table: str
+    row: int
+    column: str
+    flags: tuple[str, ...]
+    each: int = 100
+    """Held-out images of each class."""
+
+
+def runs() -> list[Run]:
+    """All runs of a round."""
+    found = [
+        Run("list", count, "seconds", ("--forget", f"{count}.txt", "--max-utility-loss", "100"))
+        for count in LISTS
+    ]
+    found += [
+        Run("held-out", count, name, (*STEPS, "--forget", "600.txt", *flags), count // 10)
+        for count in HELDOUT
+        for name, flags in TARGETS.items()
+    ]
+    found += [
+        Run("ranks", count, name, (*STEPS, "--forget", "600.txt", *flags, "--devices", str(count)))
+        for count in RANKS
+        for name, flags in TARGETS.items()
+    ]
+    return found
+
+
+def take(run: Run, folder: Path, config: str) -> float:
+    """Seconds of a run, or milliseconds of its steps."""
+    (folder / "falw.yaml").write_text(config.replace("{each}", str(run.each)))
+    command = [str(FALW), "unlearn", "model.safetensors", "--force", "-q", *run.flags]
+    one = {"OMP_NUM_THREADS": "1"} if run.table == "ranks" else {}
+    subprocess.run(command, cwd=folder, check=True, capture_output=True, env=os.environ | one)
+    done = json.loads((folder / "model.unlearned.audit.json").read_text())["run"]
+    seconds: float = done["seconds"]
+    return seconds if run.table == "list" else 1e3 * seconds / done["steps"]
+
+
+def tables(taken: dict[Run, list[float]]) -> dict[str, dict[int, dict[str, float]]]:
+    """Medians: table -> row -> column."""
+    found: dict[str, dict[int, dict[str, float]]] = {}
+    for run, times in taken.items():
+        row = found.setdefault(run.table, {}).setdefault(run.row, {})
+        row[run.column] = statistics.median(times)
+    return found
+
+
+def predicted(count: int, sample: float) -> float:
+    """Seconds of the default on a list, by the cost model of docs/scale.md.
+
+    Args: sample, seconds of a forward and backward pass of one image.
+    """
+    recipe = load_method("match").defaults
+    share, batch = recipe["forget_share"], 128
+    steps = recipe["epochs"] * Mix(batch, share).batches(6000, count)
+    unseen = PER_STEP * batch / 3
+    looks = LOOKS * (min(count, FORGET_SAMPLES) + 1000 + RETAIN_SAMPLES) / 3
+    # The last batches of an epoch are smaller: forget samples are counted, not batches.
+    seen = recipe["epochs"] * count + steps * (batch - round(batch * share))
+    return float(sample * (seen + steps * unseen + looks))
+
+
+def markdown(found: dict[int, dict[str, float]], first: str, digits: int) -> str:
+    """A table."""
+    columns = list(next(iter(found.values())))
+    lines = [f"| {first} | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
+    for row, values in found.items():
+        cells = " | ".join(f"{values[c]:.{digits}f}" for c in columns)
+        lines.append(f"| {row:,} | {cells} |")
+    return "\n".join(lines)
+
+
+def draw(found: dict[str, dict[int, dict[str, float]]]) -> None:
+    """docs/plots/scaling.svg."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    mpl.rcParams["svg.hashsalt"] = "falw"
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    lists = found["list"]
+    left.plot(list(lists), [row["seconds"] for row in lists.values()], "o-")
+    left.set(xlabel="images to forget", ylabel="seconds of the run", title="the default", ylim=0)
+    for name in TARGETS:
+        held = found["held-out"]
+        right.plot(list(held), [row[name] for row in held.values()], "o-", label=name)
+    right.set(xlabel="held-out images", ylabel="ms a step", title="random labels", ylim=0)
+    right.legend(title="weighting, target")
+    figure.savefig(DOCS / "plots" / "scaling.svg", metadata={"Date": None})
+
+
+def main() -> None:
+    """Measure, and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("cifar", type=Path)
+    parser.add_argument("--rounds", type=int, default=2)
+    asked = parser.parse_args()
+    cifar = asked.cifar.resolve()
+    config = CONFIG.replace("{train}", str(cifar / "train")).replace("{test}", str(cifar / "test"))
+    config = config.replace("{{", "{").replace("}}", "}")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
+        (folder / "falw.yaml").write_text(config.replace("{each}", "100"))
+        subprocess.run([FALW, "train", "-q"], cwd=folder, check=True, capture_output=True)
+        for count in LISTS:
+            ask = [FALW, "forget-list", "--count", str(count), "-q"]
+            drawn = subprocess.run(ask, cwd=folder, check=True, capture_output=True, text=True)
+            (folder / f"{count}.txt").write_text(drawn.stdout)
+        taken: dict[Run, list[float]] = {run: [] for run in runs()}
+        for _ in range(asked.rounds):
+            for run, times in taken.items():
+                times.append(take(run, folder, config))
+                print(run.table, run.row, run.column, f"{times[-1]:.1f}", flush=True)
+    found = tables(taken)
+    sample = found["held-out"][1000]["none"] / 1e3 / 128
+    for count, row in found["list"].items():
+        row["the cost model says"] = predicted(count, sample)
+    text = f"""# How a run's time grows
+
+Made by `python benchmarks/scaling.py CIFAR_FOLDER` on {platform.machine()}, {os.cpu_count()} cores,
+torch {torch.__version__}, CPU: 6,000 CIFAR-10 images, `tiny-cnn`, batches of 128. Medians of
+{asked.rounds} rounds. How it grows with the training set stands in [scale](scale.md).
+
+![seconds by list, step by held-out data](plots/scaling.svg)
+
+## With the list
+
+The default (`match` x `falw`, 16 passes, 1,000 held-out images), seconds of the run, beside what
+the [cost model](scale.md) makes of the plain step below, {1e3 * sample:.2f} ms an image:
+
+{markdown(found["list"], "images to forget", 1)}
+
+## With held-out data
+
+Random labels, milliseconds a step over one epoch of 47, by weighting and target. A streaming target
+looks at all held-out images once, before the first step: that is in it.
+
+{markdown(found["held-out"], "held-out images", 1)}
+
+## With ranks
+
+Gloo processes of one thread each on one machine, milliseconds a step:
+
+{markdown(found["ranks"], "ranks", 1)}
+
+Ranks of a CPU talk through its memory, which they also compute in, and BatchNorm over several of
+them is written in plain tensor code, for torch has none on CPUs: this shows that it works, not what
+GPUs gain.
+"""
+    (DOCS / "scaling.md").write_text(text)
+    draw(found)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
