@@ -10,17 +10,18 @@ from falw_cli.data.batches import Augmentation
 
 
 def optimizer(module: nn.Module, recipe: Recipe) -> optim.Optimizer:
-    """SGD with momentum, or AdamW, over all parameters."""
+    """SGD with momentum, or AdamW, over all parameters; on a GPU in one kernel."""
+    fused = all(weights.is_cuda for weights in module.parameters())
     if recipe.optimizer == "adamw":
         return optim.AdamW(
-            module.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True
+            module.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay, fused=fused
         )
     return optim.SGD(
         module.parameters(),
         lr=recipe.lr,
         momentum=recipe.momentum,
         weight_decay=recipe.weight_decay,
-        fused=True,
+        fused=fused,
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn, optim
@@ -54,15 +55,23 @@ class State:
     ) -> None:
         """Put the state back."""
         module.load_state_dict(self._under("model/"))
+        weights = [one for group in optimizer.param_groups for one in group["params"]]
         slots: dict[int, dict[str, Tensor]] = {}
         for name, value in self._under("optimizer/").items():
             index, _, slot = name.partition("/")
-            slots.setdefault(int(index), {})[slot] = value
+            slots.setdefault(int(index), {})[slot] = _laid_out(value, weights[int(index)])
         optimizer.load_state_dict({**optimizer.state_dict(), "state": slots})
         objective(self._under("objective/"))
 
     def _under(self, prefix: str) -> dict[str, Tensor]:
         return {k[len(prefix) :]: v for k, v in self.tensors.items() if k.startswith(prefix)}
+
+
+def _laid_out(value: Tensor, weights: Tensor) -> Tensor:
+    """A slot in the memory format of its weights: torch's fused optimizers go by memory alone."""
+    if value.shape != weights.shape:
+        return value
+    return torch.empty_like(weights, dtype=value.dtype, device=value.device).copy_(value)
 
 
 @dataclass(frozen=True)
