@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -120,3 +121,38 @@ def test_an_interrupted_run_goes_on_in_ranks(project: Path) -> None:
     running, _ = start(project, "--resume")
     running.kill()
     running.communicate(timeout=60)  # its ranks end with it, or this waits for their stderr
+
+
+def test_two_machines_meet_where_they_are_told_to(project: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = str(free.getsockname()[1])
+    there = clean_environment() | {"MASTER_ADDR": "localhost", "MASTER_PORT": port}
+    command = [str(COMMAND), *RUN, "--nodes", "2", "--epochs", "2", "-q"]
+    both = [
+        subprocess.Popen(command, cwd=project, stdout=subprocess.PIPE, text=True, env=there)
+        for _ in range(2)
+    ]
+    said = [one.communicate(timeout=120)[0] for one in both]
+    assert [one.returncode for one in both] == [0, 0]
+    assert sorted(said) == ["", "model.unlearned.safetensors\n"]
+    assert report(project, "model.unlearned")["environment"]["ranks"] == 2
+
+
+def test_it_finds_the_ranks_that_slurm_started(project: Path) -> None:
+    job = {
+        "SLURM_JOB_ID": "77", "SLURM_JOB_NAME": "night", "SLURM_NODELIST": "localhost",
+        "SLURM_NTASKS": "2", "SLURM_NTASKS_PER_NODE": "2", "SLURM_NNODES": "1", "SLURM_NODEID": "0",
+    }  # fmt: skip
+    command = [str(COMMAND), "evaluate", *RUN[1:], "--json"]
+    both = [
+        subprocess.Popen(
+            command, cwd=project, stdout=subprocess.PIPE, text=True,
+            env=clean_environment() | job | {"SLURM_PROCID": rank, "SLURM_LOCALID": rank},
+        )
+        for rank in ("0", "1")
+    ]  # fmt: skip
+    said = [one.communicate(timeout=120)[0] for one in both]
+    assert [one.returncode for one in both] == [0, 0]
+    assert json.loads(said[0])["environment"]["ranks"] == 2
+    assert said[1] == ""
