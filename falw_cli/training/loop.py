@@ -11,7 +11,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, nn, optim
+from torch.optim import lr_scheduler
 
 from falw_cli import sharing
 from falw_cli.config import Recipe
@@ -131,16 +132,8 @@ def fit(
     called = cast(nn.Module, torch.compile(module)) if work.compiled else module
     wrapped, fabric_optimizer = fabric.setup(called, chosen, move_to_device=False)
     running = Network(wrapped, network.arch, network.classes, network.preprocessing, fabric)
-    started, done, before = clock(), 0, 0.0
-    reason: str | None = None
-    if states is not None and (saved := states.load()) is not None:
-        saved.restore(module, chosen, partial(objective.restore, running))
-        done, before = saved.step, saved.seconds
-        with warnings.catch_warnings():
-            # torch takes a schedule that runs ahead of its optimizer for a mistake.
-            warnings.simplefilter("ignore", UserWarning)
-            for _ in range(done):
-                plan.step()
+    started, reason = clock(), None
+    done, before = _restore(running, module, chosen, plan, objective, states)
     progress.start(work.label, total)
     progress.advance(done)
     module.train()
@@ -162,23 +155,51 @@ def fit(
                     break
                 # Ranks end at the same step: they ask each other where they look at the loss too.
                 if (looks or share.ranks == 1) and (came := _asked_to_end(interrupt, fabric)):
-                    if states is None:
-                        raise Interrupted("stopped", "nothing was written", came)
                     seconds = before + clock() - started
                     kept = State.of(module, chosen, objective.state(running), done, seconds)
-                    if fabric.is_global_zero:
-                        states.save(kept)
-                    raise Interrupted(
-                        f"stopped after step {done} of {total}; nothing was written but the state",
-                        f"the same command with --resume goes on from {states.path}",
-                        came,
-                    )
+                    raise _interrupted(kept, states, total, came, fabric)
             if reason or done == total:
                 break
     module.eval()
     epochs = -(-done // per_epoch)
     reason = reason or f"the configured {recipe.epochs} epochs are over"
     return Outcome(done, epochs, before + clock() - started, reason)
+
+
+def _restore(
+    running: Network,
+    module: nn.Module,
+    chosen: optim.Optimizer,
+    plan: lr_scheduler.LRScheduler,
+    objective: Objective,
+    states: StateFile | None,
+) -> tuple[int, float]:
+    """Steps that an interrupted run took, and its seconds; its state is put back."""
+    saved = states.load() if states is not None else None
+    if saved is None:
+        return 0, 0.0
+    saved.restore(module, chosen, partial(objective.restore, running))
+    with warnings.catch_warnings():
+        # torch takes a schedule that runs ahead of its optimizer for a mistake.
+        warnings.simplefilter("ignore", UserWarning)
+        for _ in range(saved.step):
+            plan.step()
+    return saved.step, saved.seconds
+
+
+def _interrupted(
+    kept: State, states: StateFile | None, total: int, came: int, fabric: Fabric
+) -> Interrupted:
+    """Save the state, where one is kept, and say how to go on."""
+    if states is None:
+        return Interrupted("stopped", "nothing was written", came)
+    if fabric.is_global_zero:
+        states.save(kept)
+    return Interrupted(
+        f"stopped after step {kept.step} of {total}; nothing was written but the state",
+        f"the same command with --resume goes on from {states.path}",
+        came,
+    )
 
 
 def _step(network: Network, batch: Batch, objective: Objective, work: Work, done: int) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+import shutil
 import signal
 import subprocess
 import time
@@ -270,3 +271,25 @@ def test_streamed_samples_end_in_the_same_bytes(
     assert streamed.output is not None
     assert streamed.output.sha256 == resident.output.sha256
     assert streamed.metrics.after == resident.metrics.after
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch compiles with g++ on a CPU")
+def test_a_compiled_run_ends_in_the_same_place(project: Path) -> None:
+    for name, flag in (("plain", "--no-compile"), ("compiled", "--compile")):
+        out = ("--out", f"{name}.safetensors", "--epochs", "2", "--device", "cpu")
+        done = run_falw(*JOB, *out, flag, cwd=project)
+        assert done.returncode == 0, done.stderr
+    plain, compiled = (load_file(project / f"{n}.safetensors") for n in ("plain", "compiled"))
+    for tensor, weights in plain.items():
+        torch.testing.assert_close(compiled[tensor], weights, rtol=1e-2, atol=1e-3)
+
+
+@pytest.mark.slow
+def test_a_network_that_cannot_be_compiled_ends_in_two_lines(project: Path) -> None:
+    nothing = {"CXX": "/no/such/compiler", "TORCHINDUCTOR_CACHE_DIR": str(project / "cache")}
+    done = run_falw(*JOB, "--compile", "--device", "cpu", cwd=project, **nothing)
+    assert done.returncode == 3
+    assert "cannot be compiled here" in done.stderr
+    assert "leave out --compile" in done.stderr
+    assert not (project / "model.unlearned.safetensors").exists()
