@@ -14,12 +14,12 @@ import argparse
 import json
 import os
 import platform
-import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -70,19 +70,31 @@ def commands(arch: str) -> dict[str, list[str]]:
     }  # fmt: skip
 
 
-def seconds(command: list[str], folder: Path) -> float:
-    """Wall time of a command."""
+@dataclass(frozen=True)
+class Taken:
+    """What a command took: wall time, and the resident memory of its largest process."""
+
+    seconds: float
+    mib: int
+
+
+def take(command: list[str], folder: Path) -> Taken:
+    """Run a command to its end."""
     began = time.perf_counter()
-    subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
-    return time.perf_counter() - began
+    running = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(running.pid, 0)
+    if status:
+        raise subprocess.CalledProcessError(os.waitstatus_to_exitcode(status), command)
+    return Taken(time.perf_counter() - began, usage.ru_maxrss >> 10)
 
 
-def row(name: str, mine: list[float], base: list[float]) -> str:
-    """A line of the table: median, spread, and ratio to the first command."""
-    ratio = statistics.median(b / m for b, m in zip(base, mine, strict=True))
+def row(name: str, mine: list[Taken], base: list[Taken]) -> str:
+    """A line of the table: median, spread, ratio to the first command, memory."""
+    times = [one.seconds for one in mine]
+    ratio = statistics.median(b.seconds / m for b, m in zip(base, times, strict=True))
     return (
-        f"| {name} | {statistics.median(mine):.1f} ({min(mine):.1f} to {max(mine):.1f}) "
-        f"| {ratio:.1f} |"
+        f"| {name} | {statistics.median(times):.1f} ({min(times):.1f} to {max(times):.1f}) "
+        f"| {ratio:.1f} | {max(one.mib for one in mine):,} |"
     )
 
 
@@ -98,18 +110,17 @@ def main() -> None:
         folder = Path(name)
         os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
         lay_out(asked.cifar, folder, asked.arch, asked.each)
-        training = seconds([str(FALW), "train", "-q"], folder)
+        training = take([str(FALW), "train", "-q"], folder).seconds
         wanted = commands(asked.arch)
-        taken: dict[str, list[float]] = {what: [] for what in wanted}
+        taken: dict[str, list[Taken]] = {what: [] for what in wanted}
         for _ in range(asked.rounds):
             for what, command in wanted.items():
-                taken[what].append(seconds(command, folder))
-                print(f"{what}: {taken[what][-1]:.1f} s", flush=True)
+                taken[what].append(take(command, folder))
+                print(f"{what}: {taken[what][-1].seconds:.1f} s", flush=True)
         report = json.loads((folder / "model.unlearned.audit.json").read_text())
     base = taken["textbook loop, exact FaLW"]
     rows = "\n".join(row(what, times, base) for what, times in taken.items())
     steps, spent = report["run"]["steps"], report["run"]["seconds"]
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss >> 10
     text = f"""# How long the whole command takes
 
 Made by `python benchmarks/speed.py CIFAR_FOLDER` on {platform.machine()}, {os.cpu_count()} cores,
@@ -118,10 +129,11 @@ torch {torch.__version__}, {report["environment"]["device"]}: {10 * asked.each:,
 Whole processes, from the start to the files written, evaluation included, {asked.rounds} rounds
 taken alternately: median, smallest and largest. The first four do the same unlearning, random
 labels for {EPOCHS} epochs; the loop is `benchmarks/textbook.py`. Images were in the cache after the
-first round. Largest memory of any: {peak:,} MiB.
+first round. Memory is what the largest process of a command held at the most; the loop's DataLoader
+has workers beside it.
 
-| command | seconds | times as fast as the loop |
-|---|---|---|
+| command | seconds | times as fast as the loop | MiB |
+|---|---|---|---|
 {rows}
 
 Training the net had taken {training:.1f} seconds. The default's own {steps} steps, its looks among
