@@ -194,6 +194,26 @@ def bench(
         )
 
 
+def verify(asked: Mapping[str, Any], console: Console, *, as_json: bool) -> None:
+    """`falw verify`."""
+    from falw_cli.audit.verify import Asked
+    from falw_cli.audit.verify import verify as run
+
+    _interrupt()
+    checks = run(Asked(**asked), console)
+    if as_json:
+        console.result(json.dumps([asdict(check) for check in checks], indent=2))
+    else:
+        console.table(tables.facts({one.name: one.problem or "as it was" for one in checks}))
+    if any(check.problem for check in checks):
+        raise typer.Exit(1)
+
+
+def schema(console: Console) -> None:
+    """`falw schema`."""
+    console.result(json.dumps(Report.model_json_schema(), indent=2))
+
+
 def inspect(path: str, flags: Flags, file: Path | None, console: Console, *, as_json: bool) -> None:
     """`falw inspect`."""
     others = {key: value for key, value in flags.items() if key != "path"}

@@ -251,6 +251,41 @@ def bench(
         commands.bench(config or config_file, folder, jobs, dry_run, console, as_json=json)
 
 
+@app.command(epilog="Example: falw verify model.unlearned.audit.json --rerun")
+def verify(
+    report: Annotated[Path, typer.Argument(help="The audit report.")],
+    forget: Annotated[
+        str | None, typer.Option("--forget", help="The forget list: proves which one it was.")
+    ] = None,
+    rerun: Annotated[bool, typer.Option("--rerun", help="Measure again, and compare.")] = False,
+    trust_code: o.TrustCode = None,
+    config_file: o.ConfigFile = None,
+    json: o.Json = False,
+    quiet: o.Quiet = False,
+    verbose: o.Verbose = 0,
+) -> None:
+    """Hold model, list, data and output against a report; exit 1 where they differ."""
+    with session(quiet, verbose) as console:
+        from falw_cli import commands
+
+        asked = {"report": report, "forget": forget, "rerun": rerun, "trust_code": bool(trust_code)}
+        commands.verify(asked, console, as_json=json)
+
+
+@app.command(epilog="Example: falw schema > audit.schema.json")
+def schema(
+    config_file: o.ConfigFile = None,
+    json: o.Json = False,
+    quiet: o.Quiet = False,
+    verbose: o.Verbose = 0,
+) -> None:
+    """The JSON schema of audit reports."""
+    with session(quiet, verbose) as console:
+        from falw_cli import commands
+
+        commands.schema(console)
+
+
 @app.command(epilog="Example: falw demo")
 def demo(
     force: o.Force = None,

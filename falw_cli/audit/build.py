@@ -23,6 +23,7 @@ from falw_cli.audit.report import (
     Report,
     Run,
 )
+from falw_cli.audit.seal import seal
 from falw_cli.config import Config
 from falw_cli.data.device import Samples
 from falw_cli.evaluation.gap import noise_floor
@@ -115,7 +116,8 @@ def build_report(
         gates=[],
         warnings=list(progress.warnings),
     )
-    return made.model_copy(update={"gates": [gates.judge(gate, made) for gate in asked]})
+    judged = [gates.judge(gate, made) for gate in asked]
+    return seal(made.model_copy(update={"gates": judged}))
 
 
 def _settled(config: Config, network: Network) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from falw_cli import checkpoint
 from falw_cli.audit import gates
 from falw_cli.audit.build import Occasion, all_metrics, build_report, class_targets
 from falw_cli.audit.report import Report
+from falw_cli.audit.seal import to_text
 from falw_cli.config import Config
 from falw_cli.data.device import place
 from falw_cli.engine import make_fabric
@@ -49,5 +50,5 @@ def evaluate(config: Config, progress: Progress, occasion: Occasion) -> Report:
         asked=asked,
     )
     if path and fabric.is_global_zero:
-        checkpoint.write_all({path: (report.model_dump_json(indent=2) + "\n").encode()})
+        checkpoint.write_all({path: to_text(report).encode()})
     return report

@@ -184,6 +184,8 @@ class Report(BaseModel):
     weights: list[EpochWeights]
     gates: list[GateResult]
     warnings: list[str]
+    digest: str | None = None
+    """SHA-256 of all else in the report; `falw verify` holds it against what stands there."""
 
     @property
     def passed(self) -> bool:

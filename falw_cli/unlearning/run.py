@@ -15,6 +15,7 @@ from falw_cli import checkpoint
 from falw_cli.audit import gates
 from falw_cli.audit.build import Occasion, all_metrics, build_report, class_targets
 from falw_cli.audit.report import AllMetrics, EpochWeights, Moment, Output, Probed, Report, Run
+from falw_cli.audit.seal import to_text
 from falw_cli.config import Config
 from falw_cli.data.device import Streamed
 from falw_cli.engine import make_fabric
@@ -148,7 +149,7 @@ def unlearn(
         ],
         asked=asked,
     )
-    text = report.model_dump_json(indent=2) + "\n"
+    text = to_text(report)
     if fabric.is_global_zero:
         checkpoint.write_all({paths.out: content, paths.report: text.encode()})
         states.remove()

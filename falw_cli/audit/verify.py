@@ -1,0 +1,170 @@
+"""`falw verify`: is everything that a report speaks of still what it was?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from falw_cli import architectures, checkpoint
+from falw_cli.audit import seal
+from falw_cli.audit.report import FileInput, Report
+from falw_cli.config import Config
+from falw_cli.data import forget_list
+from falw_cli.engine import make_fabric
+from falw_cli.errors import RequestError
+from falw_cli.evaluation.metrics import Metrics
+from falw_cli.evaluation.run import Judged, measure
+from falw_cli.inputs import Inputs, open_inputs
+from falw_cli.inspection import read_report
+from falw_cli.network import assemble, plan, settle
+from falw_cli.progress import Progress
+
+SAME = 0.01
+"""Percentage points within which a figure measured again counts as the same: other machines add in
+another order."""
+FIGURES = ("forget_accuracy", "retain_accuracy", "test_accuracy", "mia_efficacy")
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at; `problem` says what is wrong with it, None that nothing is."""
+
+    name: str
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What to verify, and with what."""
+
+    report: Path
+    forget: str | None = None
+    """The forget list, if it is not where the report says."""
+    rerun: bool = False
+    """Measure again, too."""
+    trust_code: bool = False
+    """May architectures be imported that the report names?"""
+
+
+def verify(asked: Asked, progress: Progress) -> list[Check]:
+    """Recompute what a report says: its own digest, those of all files and samples, its metrics.
+
+    Raises:
+        RequestError: the report cannot be read as one.
+    """
+    report = read_report(asked.report)
+    checks = [_report(report, asked.report)]
+    for name, file in _files(report):
+        checks.append(Check(name, _differs(file)))
+    listed = report.inputs.forget_list
+    path = asked.forget or report.config.get("forget")
+    if listed:
+        checks.append(Check("forget list", _list_differs(path, listed.sha256)))
+    if any(check.problem for check in checks[1:]):
+        why = "not looked at: the files above are not those of the run"
+        return [*checks, *(Check(name, why) for name in _sources(report))]
+    return [*checks, *_samples(report, asked, progress)]
+
+
+def _report(report: Report, path: Path) -> Check:
+    problem = None
+    if report.digest is None:
+        problem = "has no digest: an older falw wrote it"
+    elif report.digest != seal.digest(report):
+        problem = "was changed after it was written"
+    elif path.read_text(encoding="utf-8") != seal.to_text(report):
+        problem = "was written anew by something else: its bytes are not falw's"
+    return Check("report", problem)
+
+
+def _files(report: Report) -> Iterator[tuple[str, FileInput]]:
+    yield "model", report.inputs.model
+    for reference in report.inputs.references:
+        yield f"reference {reference.path}", reference
+    if report.output:
+        yield "output", FileInput(path=report.output.path, sha256=report.output.sha256)
+
+
+def _differs(file: FileInput) -> str | None:
+    path = Path(file.path)
+    if not path.is_file():
+        return f"{path} is not there; run this where the report was made"
+    return None if checkpoint.sha256(path) == file.sha256 else f"{path} is not the file of the run"
+
+
+def _list_differs(path: str | None, expected: str) -> str | None:
+    if path in (None, "-") or not Path(str(path)).is_file():
+        return "is not there; give it: --forget FILE"
+    found = forget_list.read(str(path)).sha256
+    return None if found == expected else f"{path} is not the list of the run"
+
+
+def _sources(report: Report) -> dict[str, Any]:
+    """The report's data sources by name."""
+    inputs = report.inputs
+    return {
+        name: source
+        for name, source in (
+            ("data", inputs.data), ("heldout", inputs.heldout), ("test", inputs.test),
+        )
+        if source is not None
+    }  # fmt: skip
+
+
+def _samples(report: Report, asked: Asked, progress: Progress) -> list[Check]:
+    """Decode the samples again, and hold their digests, and the metrics, against the report's."""
+    try:
+        config = _config(report, asked)
+        given = open_inputs(config, progress, make_fabric(config))
+    except RequestError as error:
+        return [Check(name, str(error)) for name in _sources(report)]
+    checks = []
+    for name, source in _sources(report).items():
+        found = given.described[name]
+        same = found is not None and found["sha256"] == source.sha256
+        checks.append(Check(name, None if same else "holds other samples than in the run"))
+    if asked.rerun:
+        checks.append(Check("metrics", _metrics_differ(report, given)))
+    return checks
+
+
+def _config(report: Report, asked: Asked) -> Config:
+    try:
+        config = Config.model_validate(report.config)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise RequestError(f"its config cannot be used: {where}: {first['msg']}", "") from error
+    if config.arch and architectures.is_code(config.arch) and not asked.trust_code:
+        raise RequestError(f"it asks to import code: {config.arch!r}; --trust-code allows it", "")
+    return config.model_copy(update={"forget": asked.forget or config.forget, "dry_run": False})
+
+
+def _metrics_differ(report: Report, given: Inputs) -> str | None:
+    """The report's metrics of the model after the run, measured again."""
+    claimed, network = report.metrics.after, given.network
+    if claimed is None:
+        return "the report has none"
+    if report.output:
+        source = checkpoint.read(report.output.path)
+        config = settle(given.config, source)
+        shown = network.preprocessing
+        made = plan(config, source)
+        network = assemble(made, source, network.classes, shown, network.fabric)
+    seed = given.config.seed
+    found = measure(network, Judged.of(given.splits, network.fabric.device), seed)
+    off = [
+        f"{name} is {_figure(found, name):.2f}, the report says {_figure(claimed, name):.2f}"
+        for name in FIGURES
+        if abs(_figure(found, name) - _figure(claimed, name)) > SAME
+    ]
+    return "; ".join(off) or None
+
+
+def _figure(metrics: Metrics, name: str) -> float:
+    value = getattr(metrics, name)
+    return -1.0 if value is None else float(value)

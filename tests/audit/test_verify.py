@@ -1,0 +1,136 @@
+"""Nothing that a report speaks of changes unseen."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from falw_cli import unlearn
+from falw_cli.audit.report import Report
+from falw_cli.audit.seal import seal, to_text
+from falw_cli.audit.verify import Asked, verify
+from falw_cli.data.sources import open_listing
+from falw_cli.progress import Silent
+from tests.conftest import run_falw
+
+REPORT = "model.unlearned.audit.json"
+CONFIG = "arch: tiny-cnn\ndata: npz:train.npz\nheldout: npz:heldout.npz\n"
+
+
+@pytest.fixture(scope="module")
+def run(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a run on the digits as files, and its report: do not write."""
+    folder = tmp_path_factory.mktemp("run")
+    for name in ("model.safetensors", "retrain.safetensors", "ids.txt"):
+        shutil.copy(trained / name, folder)
+    for part, name in (("train", "train"), ("test", "heldout")):
+        listing = open_listing("digits", part)
+        np.savez(
+            folder / f"{name}.npz", images=listing.array, labels=listing.labels, ids=listing.ids
+        )
+    (folder / "falw.yaml").write_text(CONFIG)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        unlearn(
+            "model.safetensors", forget="ids.txt", reference="retrain.safetensors", epochs=2,
+            device="cpu",
+        )  # fmt: skip
+    return folder
+
+
+@pytest.fixture
+def copy(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "copy"
+    shutil.copytree(run, folder)
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def problems(**more: bool | str) -> dict[str, str]:
+    """What verify finds, by name."""
+    asked = Asked(Path(REPORT), **more)  # type: ignore[arg-type]
+    return {one.name: one.problem for one in verify(asked, Silent()) if one.problem}
+
+
+def test_an_untouched_run_holds(copy: Path) -> None:
+    checks = verify(Asked(Path(REPORT), rerun=True), Silent())
+    assert [check.name for check in checks] == [
+        "report", "model", "reference retrain.safetensors", "output", "forget list", "data",
+        "heldout", "test", "metrics",
+    ]  # fmt: skip
+    assert not any(check.problem for check in checks)
+
+
+@pytest.mark.parametrize(
+    ("file", "check"),
+    [
+        ("model.safetensors", "model"),
+        ("retrain.safetensors", "reference retrain.safetensors"),
+        ("model.unlearned.safetensors", "output"),
+        ("ids.txt", "forget list"),
+        ("train.npz", "data"),
+        ("heldout.npz", "heldout"),
+        (REPORT, "report"),
+    ],
+)
+@pytest.mark.parametrize("place", [0.3, 0.6, 0.97])
+def test_a_flipped_byte_is_found(copy: Path, file: str, check: str, place: float) -> None:
+    content = bytearray((copy / file).read_bytes())
+    at = int(place * len(content))
+    while file == REPORT and not chr(content[at]).isdigit():  # such that it can still be read
+        at += 1
+    content[at] = ord("1") if content[at] == ord("2") else ord("2")
+    (copy / file).write_bytes(content)
+    assert check in problems()
+
+
+def test_a_report_that_was_only_laid_out_anew_is_found(copy: Path) -> None:
+    text = json.dumps(json.loads((copy / REPORT).read_text()), indent=4)
+    (copy / REPORT).write_text(text)
+    assert list(problems()) == ["report"]
+
+
+def test_a_forger_who_makes_a_new_digest_is_found_by_measuring_again(copy: Path) -> None:
+    report = Report.model_validate_json((copy / REPORT).read_text())
+    assert report.metrics.after is not None
+    report.metrics.after.forget_accuracy = 12.5
+    (copy / REPORT).write_text(to_text(seal(report)))
+    assert not problems()
+    assert "the report says 12.50" in problems(rerun=True)["metrics"]
+
+
+def test_another_list_and_a_missing_file_are_named(copy: Path) -> None:
+    (copy / "other.txt").write_text("1\n2\n")
+    assert "is not the list of the run" in problems(forget="other.txt")["forget list"]
+    (copy / "model.unlearned.safetensors").unlink()
+    found = problems()
+    assert "is not there" in found["output"]
+    assert "not looked at" in found["data"]
+
+
+def test_code_that_a_report_names_is_not_imported(copy: Path) -> None:
+    report = Report.model_validate_json((copy / REPORT).read_text())
+    report.config["arch"] = "os:getcwd"
+    (copy / REPORT).write_text(to_text(seal(report)))
+    assert "asks to import code" in problems()["data"]
+
+
+def test_the_command_says_it_and_gives_the_exit_code(copy: Path) -> None:
+    done = run_falw("verify", REPORT, "--forget", "ids.txt", cwd=copy)
+    assert done.returncode == 0, done.stderr
+    assert "output" in done.stdout
+    (copy / "model.safetensors").write_bytes(b"another")
+    done = run_falw("verify", REPORT, "--json", cwd=copy)
+    assert done.returncode == 1
+    found = {one["name"]: one["problem"] for one in json.loads(done.stdout)}
+    assert found["model"] == "model.safetensors is not the file of the run"
+
+
+def test_the_schema_is_that_of_the_reports(copy: Path) -> None:
+    done = run_falw("schema", cwd=copy)
+    assert done.returncode == 0
+    assert json.loads(done.stdout) == Report.model_json_schema()
