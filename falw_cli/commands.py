@@ -166,11 +166,6 @@ def bench(
     """`falw bench`."""
     if file is None:
         raise RequestError("no bench config is given", "name it: falw bench bench.yaml")
-    if ranks.found() is not None:
-        raise RequestError(
-            "a bench starts its own processes, and this is one of several",
-            "run it alone, with --jobs N for N processes",
-        )
     from falw_cli.bench.run import Asked
     from falw_cli.bench.run import bench as run
 

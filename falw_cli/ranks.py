@@ -52,6 +52,12 @@ def found() -> Place | None:
     return place if place and place.ranks > 1 else None
 
 
+def forget() -> None:
+    """Work alone from here on, whatever started this process."""
+    for name in ("TORCHELASTIC_RUN_ID", "SLURM_PROCID", "SLURM_NTASKS"):
+        os.environ.pop(name, None)
+
+
 def launched() -> bool:
     """Did `launch` start this process? Then it is the launcher that tells of ranks that died."""
     return os.environ.get("TORCHELASTIC_RUN_ID") == RUN

@@ -12,6 +12,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from falw_cli import ranks
 from falw_cli.bench.store import Store
 from falw_cli.checkpoint import write_all
 from falw_cli.config import Config
@@ -45,6 +46,7 @@ def prepare(threads: int, devices: Any) -> None:
     import torch
 
     torch.set_num_threads(threads)
+    ranks.forget()  # what a bench shares with other machines is its folder
     # An interrupt ends the workers through their parent, and so does its death.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_follow_parent, daemon=True).start()

@@ -5,22 +5,26 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
+from falw_cli import ranks
 from falw_cli.bench import plan, plots, results
 from falw_cli.bench.grid import Grid
 from falw_cli.bench.jobs import Job, perform, prepare
 from falw_cli.bench.plan import Entry, Lot
 from falw_cli.bench.store import Store
 from falw_cli.checkpoint import write_all
-from falw_cli.errors import Interrupted, RunError
+from falw_cli.errors import Interrupted, RequestError, RunError
 from falw_cli.progress import Progress
 
+POLL = 0.5
+"""Seconds between two looks at what other machines have done."""
 SUFFIX = {"models": ".json", "metrics": ".json", "cells": ".audit.json"}
 
 
@@ -32,6 +36,36 @@ class Asked:
     folder: Path
     jobs: int | None
     dry_run: bool
+
+
+@dataclass(frozen=True)
+class Machine:
+    """This machine among those that share a bench's folder, one rank each; they talk through it."""
+
+    rank: int = 0
+    ranks: int = 1
+
+    @classmethod
+    def here(cls) -> Machine:
+        """As torchrun or SLURM started it.
+
+        Raises:
+            RequestError: several ranks on a machine.
+        """
+        place = ranks.found()
+        if place is None:
+            return cls()
+        if place.devices > 1:
+            raise RequestError(
+                f"a bench starts its own processes, and there are {place.devices} ranks a machine",
+                "start one rank on each machine; --jobs says how many processes each has",
+            )
+        return cls(place.rank, place.ranks)
+
+    def wait_for(self, done: Callable[[], bool]) -> None:
+        """Wait until the other machines have done their share."""
+        while self.ranks > 1 and not done():
+            time.sleep(POLL)
 
 
 @dataclass(frozen=True)
@@ -58,12 +92,14 @@ def bench(asked: Asked, progress: Progress) -> Done:
     searched = [entry for entry in entries if entry.search]
     probes = list(plan.search_lots(config)) if searched else []
     store = Store(asked.folder)
+    here = Machine.here()
     grid = Grid(config, store)
     grid.check()
     stages = _stages(grid, lots, probes, entries)
     if asked.dry_run:
         wanted = sum(entry.wants(lot) for lot in lots for entry in entries)
         return Done(asked.folder, [], [], _missing(store, stages, wanted))
+    here.wait_for(lambda: store.mark.exists() or here.rank == 0)
     if (told := store.open()) is not None:
         progress.warn(told)
     for lot in (*probes, *lots):
@@ -71,7 +107,7 @@ def bench(asked: Asked, progress: Progress) -> Done:
     failed: list[str] = []
     with _workers(asked.jobs, config.device) as pool:
         for label, jobs in stages:
-            failed += _run(pool, store, jobs, label, progress)
+            failed += _run(pool, store, here, jobs, label, progress)
         rates = search(grid, probes, searched)
         cells = [
             grid.cell(lot, entry, rates.get((lot.dataset, lot.arch, entry.label)))
@@ -79,7 +115,9 @@ def bench(asked: Asked, progress: Progress) -> Done:
             for entry in entries
             if entry.wants(lot)
         ]
-        failed += _run(pool, store, cells, "cells", progress)
+        failed += _run(pool, store, here, cells, "cells", progress)
+    if here.rank:
+        return Done(asked.folder, [], [], {})
     rows = results.collect(grid, lots, entries, rates)
     results.write(asked.folder, config, rows)
     plots.draw(asked.folder, rows)
@@ -172,27 +210,34 @@ def _workers(jobs: int | None, device: str) -> Iterator[ProcessPoolExecutor]:
             signal.signal(number, handler)
 
 
+def _settled(store: Store, job: Job) -> bool:
+    """Is it done, or a cell that failed: the same run would fail the same way?"""
+    failed = job.part == "cells" and store.file(job.part, job.name, ".error.json").exists()
+    return failed or _there(store, job)
+
+
 def _run(
-    pool: ProcessPoolExecutor, store: Store, jobs: Iterable[Job], label: str, progress: Progress
+    pool: ProcessPoolExecutor,
+    store: Store,
+    here: Machine,
+    jobs: Iterable[Job],
+    label: str,
+    progress: Progress,
 ) -> list[str]:
-    """Do what is missing; the labels of what failed, now or before."""
-    missing = {job.name: job for job in jobs if not _there(store, job)}
-    failed = []
-    for job in list(missing.values()):
-        told = store.load(job.part, job.name, ".error.json")
-        if told is not None and job.part == "cells":  # the same run would fail the same way
-            failed.append(f"{job.label}: {told['error']}")
-            del missing[job.name]
-    progress.start(label, len(missing))
-    waiting = {pool.submit(perform, store, job): job for job in missing.values()}
+    """Do this machine's share of what is missing, wait for the others', and tell what failed."""
+    wanted = list({job.name: job for job in jobs}.values())
+    mine = [job for job in wanted[here.rank :: here.ranks] if not _settled(store, job)]
+    progress.start(label, len(mine))
+    waiting = {pool.submit(perform, store, job): job for job in mine}
     while waiting:
         finished, _ = wait(waiting, return_when=FIRST_COMPLETED)
         for future in finished:
             job = waiting.pop(future)
             error = future.result()
-            if error is not None:
-                failed.append(f"{job.label}: {error}")
-                if job.part != "cells":
-                    raise RunError(f"{job.label}: {error}", "mend that and run it again")
+            if error is not None and job.part != "cells":
+                raise RunError(f"{job.label}: {error}", "mend that and run it again")
             progress.advance(1, job.label)
-    return failed
+    here.wait_for(lambda: all(_settled(store, job) for job in wanted))
+    undone = [job for job in wanted if not _there(store, job)]
+    told = [(job.label, store.load(job.part, job.name, ".error.json")) for job in undone]
+    return [f"{name}: {found['error']}" for name, found in told if found]

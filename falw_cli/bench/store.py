@@ -28,13 +28,18 @@ class Store:
 
     folder: Path
 
+    @property
+    def mark(self) -> Path:
+        """The file that says what made the folder."""
+        return self.folder / "store.json"
+
     def open(self) -> str | None:
         """Make the folder; a text where it was made by another version, whose work is not used.
 
         Raises:
             RequestError: the folder cannot be made, or holds something else.
         """
-        mark = self.folder / "store.json"
+        mark = self.mark
         here = {"tool": f"falw {__version__}", "layout": LAYOUT}
         try:
             self.folder.mkdir(parents=True, exist_ok=True)

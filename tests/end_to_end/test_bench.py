@@ -112,3 +112,33 @@ def test_killed_and_started_again_it_ends_the_same(tmp_path: Path) -> None:
     done = run_falw("bench", SHIPPED, "--out", "parts", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert figures(tmp_path / "parts") == figures(tmp_path / "whole")
+
+
+@pytest.mark.slow
+def test_two_machines_share_the_work_through_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "small.yaml").write_text(SMALL)
+    one = ("--jobs", "1")  # as many threads each: other sums would end in other digits
+    alone = run_falw("bench", "small.yaml", "--out", "alone", *one, cwd=tmp_path)
+    assert alone.returncode == 0, alone.stderr
+    job = {"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "2", "GROUP_WORLD_SIZE": "2"}
+    both = [
+        subprocess.Popen(
+            [str(COMMAND), "bench", "small.yaml", "--out", "shared", *one],
+            cwd=tmp_path, stdout=subprocess.PIPE, text=True,
+            env=clean_environment() | job | {"RANK": rank},
+        )
+        for rank in ("0", "1")
+    ]  # fmt: skip
+    said = [one.communicate(timeout=300)[0] for one in both]
+    assert [one.returncode for one in both] == [0, 0]
+    assert said == ["shared/results.md\n", ""]
+    assert figures(tmp_path / "shared") == figures(tmp_path / "alone")
+
+
+def test_one_rank_a_machine_is_enough_for_a_bench(tmp_path: Path) -> None:
+    (tmp_path / "small.yaml").write_text(SMALL)
+    job = {"TORCHELASTIC_RUN_ID": "x", "RANK": "0", "WORLD_SIZE": "2", "GROUP_WORLD_SIZE": "1"}
+    done = run_falw("bench", "small.yaml", cwd=tmp_path, **job)
+    assert done.returncode == 2
+    assert "one rank on each machine" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["small.yaml"]
