@@ -103,7 +103,7 @@ def _keep_freed_memory() -> None:
     """Let the process keep the memory that activations were in for those of the next step.
 
     glibc gives large blocks back at once, and every page of them is then cleared anew by the
-    kernel: a fifth of a step's time and more (docs/cpu.md).
+    kernel: up to a sixth of a step's time, and half of a large forward pass's (docs/cpu.md).
     """
     if platform.libc_ver()[0] == "glibc":
         for parameter in (M_TRIM_THRESHOLD, M_MMAP_THRESHOLD):
