@@ -141,7 +141,9 @@ def _config(report: Report, asked: Asked) -> Config:
         raise RequestError(f"its config cannot be used: {where}: {first['msg']}", "") from error
     if config.arch and architectures.is_code(config.arch) and not asked.trust_code:
         raise RequestError(f"it asks to import code: {config.arch!r}; --trust-code allows it", "")
-    return config.model_copy(update={"forget": asked.forget or config.forget, "dry_run": False})
+    # One process is enough to look, however many the run was shared by.
+    alone = {"devices": None, "nodes": 1, "dry_run": False}
+    return config.model_copy(update={"forget": asked.forget or config.forget, **alone})
 
 
 def _metrics_differ(report: Report, given: Inputs) -> str | None:

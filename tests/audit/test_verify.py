@@ -112,6 +112,13 @@ def test_another_list_and_a_missing_file_are_named(copy: Path) -> None:
     assert "not looked at" in found["data"]
 
 
+def test_a_run_of_several_devices_is_verified_by_one_process(copy: Path) -> None:
+    report = Report.model_validate_json((copy / REPORT).read_text())
+    report.config |= {"devices": 4, "nodes": 2}
+    (copy / REPORT).write_text(to_text(seal(report)))
+    assert not problems(rerun=True)
+
+
 def test_code_that_a_report_names_is_not_imported(copy: Path) -> None:
     report = Report.model_validate_json((copy / REPORT).read_text())
     report.config["arch"] = "os:getcwd"
