@@ -41,7 +41,7 @@ def complete_stop(incomplete: str) -> list[str]:
 
 
 def complete_target(incomplete: str) -> list[str]:
-    """Ways to stop that begin so, for the shell."""
+    """Kinds of target that begin so, for the shell."""
     return [name for name in ("streaming", "exact") if name.startswith(incomplete)]
 
 
