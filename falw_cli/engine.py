@@ -87,11 +87,11 @@ def _strategy(config: Config) -> DDPStrategy:
     """Data parallel: every rank holds the network, gradients are averaged over the ranks."""
     from lightning_fabric.strategies.ddp import DDPStrategy
 
+    # BatchNorm's running statistics are the same on all ranks already. torch 2.8 has the second name.
     known = inspect.signature(DistributedDataParallel).parameters
     sync = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
     settings: dict[str, Any] = {sync: False}
     return DDPStrategy(
-        # BatchNorm's running statistics are the same on all ranks already; torch 2.8's name.
         **settings,
         # In the others every weight takes part in every step.
         find_unused_parameters=config.arch in architectures.AUXILIARY,

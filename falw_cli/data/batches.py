@@ -155,21 +155,15 @@ def epoch(
         skip: batches to pass over, when a run is resumed.
         share: this rank's; the batches of all ranks together do not depend on how many there are.
     """
-    wholes, ahead = tee(islice(mix.rows(len(data), forget, seed, number), skip, None))
-
-    def mine(rows: Tensor) -> Tensor:
-        return rows[share.of(len(rows), int((rows < forget).sum()))]
-
-    for whole, pixels in zip(wholes, data.read(map(mine, ahead)), strict=True):
-        # How many are forget samples is known without asking the device.
-        among = int((whole < forget).sum())
-        place = share.of(len(whole), among)
-        rows = whole[place]
-        here = send(rows, data.labels.device)
-        first = int((rows < forget).sum())
-        yield Batch(
-            here, pixels, data.labels[here], first, forget, place, len(whole), among
-        )  # fmt: skip
+    wholes = islice(mix.rows(len(data), forget, seed, number), skip, None)
+    # How many are forget samples is known without asking the device.
+    counted = ((rows, int((rows < forget).sum())) for rows in wholes)
+    dealt, ahead = tee((rows, among, share.of(len(rows), among)) for rows, among in counted)
+    read = data.read(rows[place] for rows, _, place in ahead)
+    for (whole, among, place), pixels in zip(dealt, read, strict=True):
+        here = send(whole[place], data.labels.device)
+        first = int((place < among).sum())
+        yield Batch(here, pixels, data.labels[here], first, forget, place, len(whole), among)
 
 
 def augment(
