@@ -87,7 +87,7 @@ def _strategy(config: Config) -> DDPStrategy:
     """Data parallel: every rank holds the network, gradients are averaged over the ranks."""
     from lightning_fabric.strategies.ddp import DDPStrategy
 
-    # BatchNorm's running statistics are the same on all ranks already. torch 2.8 has the second name.
+    # BatchNorm's running statistics are the same on all ranks. The second name is torch 2.8's.
     known = inspect.signature(DistributedDataParallel).parameters
     sync = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
     settings: dict[str, Any] = {sync: False}
