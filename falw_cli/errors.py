@@ -31,6 +31,15 @@ class RunError(FalwError):
     exit_code = 3
 
 
+class ReaderKilled(RunError):
+    """A process that reads samples ahead has gone, most often for want of memory."""
+
+    own = True
+
+    def __init__(self) -> None:
+        super().__init__("a process that reads images was killed", "is memory short? run again")
+
+
 class Interrupted(FalwError):  # noqa: N818 (nothing went wrong)
     """A signal ended the run; its state lies where `--resume` finds it (exit code 128 + signal)."""
 

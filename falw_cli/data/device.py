@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from falw_cli.data.splits import Part
+from falw_cli.errors import ReaderKilled
 
 FITS = 0.5
 """Share of the memory that is free now which samples may take up; activations want the rest."""
@@ -101,8 +102,11 @@ class Streamed:
             # Forked workers share the map; others would be sent a copy of it.
             multiprocessing_context="fork" if _forks() else None,
         )
-        for pixels in loader:
-            yield pixels.to(device, non_blocking=True)
+        try:
+            for pixels in loader:
+                yield pixels.to(device, non_blocking=True)
+        except (OSError, EOFError) as error:  # what a killed worker had read is gone with it
+            raise ReaderKilled from error
 
     def of(self, rows: Tensor | slice) -> Streamed:
         """See `Samples`."""
