@@ -31,7 +31,7 @@ class RunError(FalwError):
     exit_code = 3
 
 
-class ReaderKilled(RunError):
+class ReaderError(RunError):
     """A process that reads samples ahead has gone, most often for want of memory."""
 
     own = True

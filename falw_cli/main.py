@@ -15,7 +15,7 @@ import typer
 from falw_cli import __version__, ranks
 from falw_cli import options as o
 from falw_cli.console import Console
-from falw_cli.errors import FalwError, ReaderKilled, nearest
+from falw_cli.errors import FalwError, ReaderError, nearest
 
 app = typer.Typer(
     name="falw",
@@ -327,7 +327,7 @@ def session(quiet: bool, verbose: int) -> Iterator[Console]:
             if not ranks.launched():
                 console.error("another rank has gone; nothing was written", "it says why")
         elif "DataLoader worker" in str(error):  # torch raises it wherever the command is then
-            killed = ReaderKilled()
+            killed = ReaderError()
             console.error(str(killed), killed.hint)
         else:
             told = f"{type(error).__name__}: {error}"

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from falw_cli.data.splits import Part
-from falw_cli.errors import ReaderKilled
+from falw_cli.errors import ReaderError
 
 FITS = 0.5
 """Share of the memory that is free now which samples may take up; activations want the rest."""
@@ -106,7 +106,7 @@ class Streamed:
             for pixels in loader:
                 yield pixels.to(device, non_blocking=True)
         except (OSError, EOFError) as error:  # what a killed worker had read is gone with it
-            raise ReaderKilled from error
+            raise ReaderError from error
 
     def of(self, rows: Tensor | slice) -> Streamed:
         """See `Samples`."""
