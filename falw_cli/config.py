@@ -126,6 +126,8 @@ class Config(Section):
     without: str | None = None
     reference: tuple[str, ...] = ()
     gate: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = ()
+    """What the Avg. Gap is made of, NAME or NAME:WEIGHT each; default: FA, RA, TA and MIA."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
     devices: Count | None = None
@@ -148,6 +150,11 @@ class Config(Section):
     dry_run: bool = False
     trust_code: bool = False
     allow_outside: bool = False
+
+    @field_validator("metrics", mode="before")
+    @classmethod
+    def _listed(cls, value: object) -> object:
+        return value.split(",") if isinstance(value, str) else value
 
     def over(self, lower: Mapping[str, Any]) -> Config:
         """This config with what it does not set taken from `lower` (metadata, defaults)."""

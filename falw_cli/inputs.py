@@ -117,9 +117,11 @@ def _shown(config: Config, arch: str, progress: Progress) -> Preprocessing:
 def _reference(path: str, given: Config, network: Network) -> Network:
     """A Retrain checkpoint, which must know the same classes and take the same images."""
     source = checkpoint.read(path)
-    # What was said of the model to unlearn holds for a reference that says nothing of itself.
+    # A reference knows best what it was trained on; what was said of the model to unlearn holds
+    # for one that says nothing of itself.
+    own = given.model_copy(update={"preprocessing": Preprocessing()})
     said = {"arch": network.arch, "preprocessing": network.preprocessing.model_dump()}
-    config = settle(given if source.metadata else given.over(said), source)
+    config = settle(own if source.metadata else given.over(said), source)
     made = plan(config, source)
     classes = config.classes or network.classes
     if classes != network.classes or made.num_classes != len(classes):

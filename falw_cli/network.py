@@ -81,16 +81,22 @@ class Network:
         return sharing.gather(torch.cat(parts), len(samples), self.fabric)
 
     def confidence(self, samples: Samples) -> tuple[Tensor, Tensor]:
-        """True-class probability of samples, [N], and is the true class the likeliest, bool [N].
+        """True-class probability of samples, [N], and is the true class the likeliest, bool [N]."""
+        found = self.of_each(
+            samples,
+            lambda logits, label: torch.stack(
+                [true_class_probability(logits, label), logits.argmax(1) == label], dim=1
+            ),
+        )
+        return found[:, 0], found[:, 1] > 0
+
+    def of_each(self, samples: Samples, reduce: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+        """What `reduce` makes of logits [n, C] and labels [n], [n, K] each, of all samples. [N, K]
 
         As `predict`, but without keeping the logits: of thousands of classes they are many.
         """
-        parts = [
-            torch.stack([true_class_probability(logits, label), logits.argmax(1) == label], dim=1)
-            for logits, label in self._pass(samples)
-        ]
-        found = sharing.gather(torch.cat(parts), len(samples), self.fabric)
-        return found[:, 0], found[:, 1] > 0
+        parts = [reduce(logits, label) for logits, label in self._pass(samples)]
+        return sharing.gather(torch.cat(parts), len(samples), self.fabric)
 
     def _pass(self, samples: Samples) -> Iterator[tuple[Tensor, Tensor]]:
         """Logits and labels of this rank's share of the samples, a batch at a time."""

@@ -254,6 +254,12 @@ Gate = Annotated[
     list[str] | None,
     _option("--gate", help="Such as 'avg_gap<=1'; exit 1 if it fails; repeatable.", panel=OUTPUT),
 ]
+GapMetrics = Annotated[
+    str | None,
+    _option(
+        "--metrics", help="What the gap is made of: NAME or NAME:WEIGHT, by commas.", panel=OUTPUT
+    ),
+]
 Out = Annotated[str | None, _option("--out", help="Checkpoint to write.", panel=OUTPUT)]
 ReportFile = Annotated[str | None, _option("--report", help="Audit report to write.", panel=OUTPUT)]
 Force = Annotated[

@@ -29,6 +29,7 @@ from falw_cli.data.device import Samples
 from falw_cli.evaluation.gap import noise_floor
 from falw_cli.evaluation.metrics import Metrics
 from falw_cli.evaluation.run import compare, mean_metrics
+from falw_cli.evaluation.study import Study
 from falw_cli.inputs import Inputs
 from falw_cli.network import Network
 from falw_cli.progress import Progress
@@ -46,7 +47,10 @@ class Occasion:
 def all_metrics(
     before: Metrics | None, after: Metrics, references: Sequence[Metrics]
 ) -> AllMetrics:
-    """Metrics before and after against the mean of the references, with their noise floor."""
+    """Metrics before and after against the mean of the references, with their noise floor.
+
+    What a bench compares: without the intervals that must be drawn.
+    """
     reference = mean_metrics(references)
     return AllMetrics(
         before=compare(before, reference) if before else None,
@@ -54,6 +58,12 @@ def all_metrics(
         reference=reference,
         noise_floor=noise_floor(references),
     )
+
+
+def studied(found: Study) -> AllMetrics:
+    """Every figure of a study."""
+    names = AllMetrics.model_fields
+    return AllMetrics(**{name: getattr(found, name) for name in names})
 
 
 def class_targets(

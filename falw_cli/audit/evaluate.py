@@ -6,13 +6,15 @@ from pathlib import Path
 
 from falw_cli import checkpoint
 from falw_cli.audit import gates
-from falw_cli.audit.build import Occasion, all_metrics, build_report, class_targets
+from falw_cli.audit.build import Occasion, build_report, class_targets, studied
 from falw_cli.audit.report import Report
 from falw_cli.audit.seal import to_text
 from falw_cli.config import Config
 from falw_cli.data.device import place
 from falw_cli.engine import make_fabric
-from falw_cli.evaluation.run import Judged, measure
+from falw_cli.evaluation.evidence import Evidence, Judged
+from falw_cli.evaluation.gap import parse_weights
+from falw_cli.evaluation.study import study
 from falw_cli.inputs import open_inputs
 from falw_cli.progress import Progress
 from falw_cli.sharing import agreed, in_turn
@@ -29,23 +31,25 @@ def evaluate(config: Config, progress: Progress, occasion: Occasion) -> Report:
     with agreed(fabric), in_turn(fabric):
         if path and fabric.is_global_zero:
             checkpoint.check_writable(path, force=config.force)
+        weights = parse_weights(config.metrics)
         given = open_inputs(config, progress, fabric)
         config, network = given.config, given.network
         asked = [gates.parse(expression, network.classes) for expression in config.gate]
     judged = Judged.of(given.splits, fabric.device)
     progress.start("evaluate", 1 + len(given.references))
-    after = measure(network, judged, config.seed)
-    progress.advance()
-    references = []
-    for reference in given.references:
-        references.append(measure(reference, judged, config.seed))
+    looked = []
+    for one in (network, *given.references):
+        looked.append(Evidence.of(one, judged, config.seed))
         progress.advance()
+    found = study(None, looked[0], looked[1:], weights)
+    for warning in found.warnings:
+        progress.warn(warning)
     report = build_report(
         config,
         given,
         occasion,
         progress,
-        metrics=all_metrics(None, after, references),
+        metrics=studied(found),
         target=class_targets(network, place(given.splits.heldout, fabric.device)),
         asked=asked,
     )

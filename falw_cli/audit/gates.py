@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from falw_cli.audit.report import GateResult, Report
 from falw_cli.errors import RequestError, nearest
-from falw_cli.evaluation.metrics import Metrics
+from falw_cli.evaluation.metrics import Figure, Groups, Interval, Metrics
 
 OPERATORS: dict[str, Callable[[float, float], bool]] = {
     "<=": operator.le,
@@ -57,8 +57,9 @@ def parse(expression: str, classes: Sequence[str]) -> Gate:
         )
     name = found["name"]
     path = _find(Report, name, classes)
-    if path is None and (inner := _find(Metrics, name, classes)) is not None:
-        path = ("metrics", "after", *inner)
+    for below, room in ((("metrics", "after"), Metrics), (("metrics", "after", "groups"), Groups)):
+        if path is None and (inner := _find(room, name, classes)) is not None:
+            path = (*below, *inner)
     if path is None:
         known = [*_numbers(Metrics, ""), *_numbers(Report, "")]
         match = nearest(name, known)
@@ -97,10 +98,14 @@ def _find(annotation: Any, name: str, classes: Sequence[str]) -> tuple[str, ...]
     annotation = _plain(annotation)
     if annotation in (float, int):
         return () if not name else None
+    if not name and isinstance(annotation, type) and issubclass(annotation, Figure):
+        return ("value",)
     if get_origin(annotation) is dict:
         keys, inner = {c: get_args(annotation)[1] for c in classes}, None
     elif isinstance(annotation, type) and issubclass(annotation, BaseModel):
         keys = {key: field.annotation for key, field in annotation.model_fields.items()}
+        if (path := _end_of_interval(keys, name)) is not None:
+            return path
     else:
         return None
     for key, inner in keys.items():
@@ -111,13 +116,22 @@ def _find(annotation: Any, name: str, classes: Sequence[str]) -> tuple[str, ...]
     return None
 
 
+def _end_of_interval(keys: Mapping[str, Any], name: str) -> tuple[str, ...] | None:
+    """`avg_gap.upper` is kept as `intervals.avg_gap.upper`, beside the figure itself."""
+    figure, _, end = name.rpartition(".")
+    plain = _plain(keys.get(figure)) in (float, int)
+    known = plain and "intervals" in keys and end in Interval.model_fields
+    return ("intervals", figure, end) if known else None
+
+
 def _numbers(annotation: Any, prefix: str) -> list[str]:
     """Dotted names of the numbers in a model, but those below class names."""
     annotation = _plain(annotation)
     if annotation in (float, int):
         return [prefix]
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [
+        own = [prefix] if issubclass(annotation, Figure) and prefix else []
+        return own + [
             name
             for key, field in annotation.model_fields.items()
             for name in _numbers(field.annotation, f"{prefix}.{key}" if prefix else key)

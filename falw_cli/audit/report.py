@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from falw_cli import __version__
-from falw_cli.evaluation.metrics import Figures, Metrics
+from falw_cli.evaluation.metrics import Changes, Figures, Metrics, Seeds
 
 
 class Tool(Figures):
@@ -132,6 +132,10 @@ class AllMetrics(Figures):
     reference: Metrics | None
     noise_floor: float | None
     """Mean Avg. Gap between two references, percentage points; None with fewer than two."""
+    changes: Changes | None = None
+    """None where there is no model before."""
+    seeds: Seeds | None = None
+    """None with fewer than two references."""
 
 
 class ClassTarget(Figures):

@@ -11,22 +11,23 @@ from pydantic import ValidationError
 
 from falw_cli import architectures, checkpoint
 from falw_cli.audit import seal
-from falw_cli.audit.report import FileInput, Report
+from falw_cli.audit.build import studied
+from falw_cli.audit.report import FileInput, Output, Report
 from falw_cli.config import Config
 from falw_cli.data import forget_list
 from falw_cli.engine import make_fabric
 from falw_cli.errors import RequestError
-from falw_cli.evaluation.metrics import Metrics
-from falw_cli.evaluation.run import Judged, measure
+from falw_cli.evaluation.evidence import Evidence, Judged
+from falw_cli.evaluation.gap import parse_weights
+from falw_cli.evaluation.study import study
 from falw_cli.inputs import Inputs, open_inputs
 from falw_cli.inspection import read_report
-from falw_cli.network import assemble, plan, settle
+from falw_cli.network import Network, assemble, plan, settle
 from falw_cli.progress import Progress
 
 SAME = 0.01
-"""Percentage points within which a figure measured again counts as the same: other machines add in
-another order."""
-FIGURES = ("forget_accuracy", "retain_accuracy", "test_accuracy", "mia_efficacy")
+"""How far a figure measured again may be off: other machines add in another order. In the figure's
+unit, percentage points mostly."""
 
 
 @dataclass(frozen=True)
@@ -147,26 +148,50 @@ def _config(report: Report, asked: Asked) -> Config:
 
 
 def _metrics_differ(report: Report, given: Inputs) -> str | None:
-    """The report's metrics of the model after the run, measured again."""
-    claimed, network = report.metrics.after, given.network
-    if claimed is None:
-        return "the report has none"
+    """Every figure of the report's models, measured again."""
+    models = [_evidence(given.network, given)]
     if report.output:
-        source = checkpoint.read(report.output.path)
-        config = settle(given.config, source)
-        shown = network.preprocessing
-        made = plan(config, source)
-        network = assemble(made, source, network.classes, shown, network.fabric)
-    seed = given.config.seed
-    found = measure(network, Judged.of(given.splits, network.fabric.device), seed)
+        models.append(_evidence(_written(report.output, given), given))
+    references = [_evidence(network, given) for network in given.references]
+    before = models[0] if report.output else None
+    found = studied(study(before, models[-1], references, parse_weights(given.config.metrics)))
+    claimed = dict(_leaves(report.metrics.model_dump()))
+    again = dict(_leaves(found.model_dump()))
     off = [
-        f"{name} is {_figure(found, name):.2f}, the report says {_figure(claimed, name):.2f}"
-        for name in FIGURES
-        if abs(_figure(found, name) - _figure(claimed, name)) > SAME
+        f"{name} is {again.get(name)}, the report says {value}"
+        for name, value in claimed.items()
+        if not _same(again.get(name), value)
     ]
-    return "; ".join(off) or None
+    more = f" (and {len(off) - 3} more)" if len(off) > 3 else ""
+    return "; ".join(off[:3]) + more or None
 
 
-def _figure(metrics: Metrics, name: str) -> float:
-    value = getattr(metrics, name)
-    return -1.0 if value is None else float(value)
+def _evidence(network: Network, given: Inputs) -> Evidence:
+    judged = Judged.of(given.splits, network.fabric.device)
+    return Evidence.of(network, judged, given.config.seed)
+
+
+def _written(output: Output, given: Inputs) -> Network:
+    """The network that the run wrote."""
+    source = checkpoint.read(output.path)
+    shown, classes = given.network.preprocessing, given.network.classes
+    made = plan(settle(given.config, source), source)
+    return assemble(made, source, classes, shown, given.network.fabric)
+
+
+def _leaves(content: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted names and values of all that a report says."""
+    if isinstance(content, dict):
+        for key, value in content.items():
+            yield from _leaves(value, f"{prefix}.{key}" if prefix else key)
+    elif isinstance(content, list | tuple):
+        for number, value in enumerate(content):
+            yield from _leaves(value, f"{prefix}.{number}")
+    else:
+        yield prefix, content
+
+
+def _same(found: Any, claimed: Any) -> bool:
+    if isinstance(found, float) and isinstance(claimed, float):
+        return abs(found - claimed) <= SAME
+    return bool(found == claimed)

@@ -90,7 +90,8 @@ def _train(store: Store, job: Job, config: Config) -> None:
 
 def _measure(store: Store, job: Job, config: Config) -> None:
     from falw_cli.engine import make_fabric
-    from falw_cli.evaluation.run import Judged, measure
+    from falw_cli.evaluation.evidence import Judged
+    from falw_cli.evaluation.run import measure
     from falw_cli.inputs import open_inputs
     from falw_cli.progress import Silent
 

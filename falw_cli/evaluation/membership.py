@@ -13,6 +13,10 @@ Probabilities = npt.NDArray[np.float64]
 
 ATTACK_SAMPLES = 5000
 """Members and non-members together: an RBF SVC's time grows with their square."""
+REFITS = 40
+"""Attacks trained again, to see how their figure scatters."""
+REFIT_SAMPLES = 250
+"""Members, and as many non-members, of each of those."""
 
 
 def attack_size(retain: int, test: int) -> int:
@@ -34,15 +38,55 @@ def mia_efficacy(
     Returns:
         Percent, or None where one of the three is empty.
     """
+    flags = called_strangers(forget, retain, test, seed)
+    return None if flags is None else float(flags.mean() * 100)
+
+
+def called_strangers(
+    forget: Probabilities, retain: Probabilities, test: Probabilities, seed: int
+) -> Probabilities | None:
+    """1 for each forget sample that the attack calls non-member, else 0; [N_f].
+
+    Args, Returns: see `mia_efficacy`.
+    """
     size = attack_size(len(retain), len(test))
     if not size or not len(forget):
         return None
+    rng = np.random.default_rng([seed, 7])
+    return _call(forget, rng.permutation(retain)[:size], rng.permutation(test)[:size])
+
+
+def attack_noise(
+    forget: Probabilities, retain: Probabilities, test: Probabilities, seed: int
+) -> Probabilities:
+    """How the efficacy scatters with the samples that the attack is trained with, in percent.
+
+    The attack is trained again on small draws, and what it finds is scaled to the size of
+    the whole by the square root of the sizes (the m-out-of-n bootstrap).
+
+    Args: see `mia_efficacy`; none of the three is empty.
+
+    Returns:
+        Deviations from their mean, [REFITS].
+    """
+    size = attack_size(len(retain), len(test))
+    few = max(2, min(REFIT_SAMPLES, size // 2))
+    rng = np.random.default_rng([seed, 8])
+    found = np.array(
+        [
+            _call(forget, rng.permutation(retain)[:few], rng.permutation(test)[:few]).mean() * 100
+            for _ in range(REFITS)
+        ]
+    )
+    deviations: Probabilities = (found - found.mean()) * np.sqrt(few / size)
+    return deviations
+
+
+def _call(forget: Probabilities, members: Probabilities, strangers: Probabilities) -> Probabilities:
     from sklearn.svm import SVC
 
-    rng = np.random.default_rng([seed, 7])
-    members = rng.permutation(retain)[:size]
-    strangers = rng.permutation(test)[:size]
     features = np.concatenate([members, strangers])[:, None]
     attack = SVC(C=3, gamma="auto", kernel="rbf")
-    attack.fit(features, np.repeat([1, 0], size))
-    return float((attack.predict(forget[:, None]) == 0).mean() * 100)
+    attack.fit(features, np.repeat([1, 0], [len(members), len(strangers)]))
+    flags: Probabilities = (attack.predict(forget[:, None]) == 0).astype(np.float64)
+    return flags

@@ -14,6 +14,19 @@ class Figures(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+class Interval(Figures):
+    """Where a figure lies in 95 of 100 cases, samples being drawn again; in the figure's unit."""
+
+    lower: float
+    upper: float
+
+
+class Figure(Interval):
+    """A figure with its 95 % interval."""
+
+    value: float
+
+
 class ClassMetrics(Figures):
     """Of one class."""
 
@@ -25,6 +38,8 @@ class ClassMetrics(Figures):
     """Mean true-class probability of the class's forget samples, in [0, 1]."""
     unseen_probability: float | None
     """The same of its test samples, which no model saw."""
+    intervals: dict[str, Interval] = {}
+    """Of the figures above, by name."""
 
 
 class GroupMetrics(Figures):
@@ -43,6 +58,8 @@ class GroupMetrics(Figures):
     """Forget accuracy minus that of unseen data of the same class mix, percentage points."""
     unseen_probability_deviation: float | None
     """The same of the mean true-class probability."""
+    intervals: dict[str, Interval] = {}
+    """Of the figures above, by name."""
 
 
 class Groups(Figures):
@@ -51,6 +68,81 @@ class Groups(Figures):
     head: GroupMetrics
     mid: GroupMetrics
     tail: GroupMetrics
+
+
+class Attack(Figures):
+    """A membership attack by one score: members against unseen samples of the same class mix."""
+
+    auc: Figure
+    """Area under the ROC, in [0, 1]; 0.5 tells members from strangers no better than a coin."""
+    tpr_at_fpr_1: Figure
+    """Members found, percent, where 1 % of the unseen are taken for members."""
+    tpr_at_fpr_01: Figure
+    """The same at 0.1 %."""
+
+
+class Scores(Figures):
+    """The attack by each score; confidence and loss order samples alike, but for rounding."""
+
+    confidence: Attack
+    entropy: Attack
+    modified_entropy: Attack
+    loss: Attack
+    margin: Attack
+
+
+class InGroups(Figures):
+    """AUC in a third of the classes; None where it has too few samples."""
+
+    head: Figure | None = None
+    mid: Figure | None = None
+    tail: Figure | None = None
+
+
+class Membership(Attack):
+    """Are forget samples told from unseen ones? The attack by `loss`, and those by other scores."""
+
+    scores: Scores
+    retained: Attack | None
+    """The same attack on retain samples: the exposure of those who stay."""
+    per_class: dict[str, Figure]
+    """AUC within each class that has forget samples and unseen ones."""
+    groups: InGroups
+    curve: list[tuple[float, float]]
+    """False- and true-positive rate, in [0, 1], along the ROC."""
+
+
+class Apart(Figure):
+    """1-Wasserstein distance of true-class probability, forget to unseen of a class, in [0, 1]."""
+
+    chance: float
+    """What it would be in the mean, were the forget samples unseen ones."""
+    p_value: float
+    """By permutation of forget and unseen within each class."""
+
+
+class GroupApart(Apart):
+    """The distance in a third of the classes, and the distributions that it is between."""
+
+    forget_histogram: list[float]
+    """Share of the group's forget samples in each of 20 equal bins of true-class probability."""
+    unseen_histogram: list[float]
+    """The same of unseen samples of the same class mix."""
+
+
+class GroupsApart(Figures):
+    """None where no class of the third has enough samples."""
+
+    head: GroupApart | None = None
+    mid: GroupApart | None = None
+    tail: GroupApart | None = None
+
+
+class Distance(Apart):
+    """As a whole: the mean over classes, weighted by their forget samples."""
+
+    per_class: dict[str, Apart]
+    groups: GroupsApart
 
 
 class Metrics(Figures):
@@ -63,11 +155,49 @@ class Metrics(Figures):
     test_accuracy: Percent
     """TA"""
     mia_efficacy: Percent
-    """Share of the forget set that the attack calls non-member."""
+    """Share of the forget set that the field's attack calls non-member; its classes not matched."""
     mia_attack_samples: int
     """Size of the balanced, seeded subsample of members and non-members that trains the attack."""
+    calibration_error: Percent = None
+    """Expected calibration error on test samples."""
     avg_gap: float | None = None
-    """Mean absolute difference from Retrain over the four above, percentage points."""
+    """Mean absolute difference from Retrain over FA, RA, TA and MIA efficacy, or over what
+    --metrics names; percentage points."""
+    intervals: dict[str, Interval] = {}
+    """Of the figures above, by name."""
+    mia: Membership | None = None
+    distance: Distance | None = None
     per_class: dict[str, ClassMetrics]
     groups: Groups | None
     """None without a forget list."""
+
+
+class ClassChange(Figures):
+    """What unlearning did to a class, percentage points."""
+
+    retain_accuracy: Figure | None
+    test_accuracy: Figure | None
+
+
+class Changes(Figures):
+    """The model after against the one before."""
+
+    retain_agreement: Figure | None
+    """Retain samples that both put into the same class, percent."""
+    test_agreement: Figure | None
+    """The same of test samples."""
+    per_class: dict[str, ClassChange]
+
+
+class Seeds(Figures):
+    """The gap against what Retrain's seeds alone explain."""
+
+    pairs: int
+    """Pairs of references."""
+    smallest: float
+    """Smallest Avg. Gap between two references, percentage points."""
+    largest: float
+    model: Figure
+    """Mean Avg. Gap of the model to each reference alone."""
+    verdict: str
+    """closer, within or outside."""

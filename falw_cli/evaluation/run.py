@@ -3,73 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
-import torch
 
-from falw_cli.data.device import Samples, place
-from falw_cli.data.splits import Splits
-from falw_cli.evaluation.deviation import class_means, mixed_mean, thirds
-from falw_cli.evaluation.gap import avg_gap
-from falw_cli.evaluation.membership import attack_size, mia_efficacy
-from falw_cli.evaluation.metrics import ClassMetrics, GroupMetrics, Groups, Metrics
+from falw_cli.evaluation.calibration import calibration_error
+from falw_cli.evaluation.deviation import class_means, mixed_mean
+from falw_cli.evaluation.evidence import Evidence, Judged
+from falw_cli.evaluation.gap import FIELD, Weights, avg_gap
+from falw_cli.evaluation.intervals import apart, wilson
+from falw_cli.evaluation.membership import attack_size
+from falw_cli.evaluation.metrics import ClassMetrics, GroupMetrics, Groups, Interval, Metrics
+from falw_cli.evaluation.scores import Counts, Seen, Vector
 from falw_cli.network import Network
-
-Vector = npt.NDArray[np.float64]
-Counts = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Judged:
-    """The parts that metrics are taken on, on the device."""
-
-    forget: Samples
-    retain: Samples
-    test: Samples
-
-    @classmethod
-    def of(cls, parts: Splits, device: torch.device) -> Judged:
-        """The judged parts of a run, moved to the device."""
-        return cls(*(place(one, device) for one in (parts.forget, parts.judged, parts.test)))
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What a network makes of one part: N samples."""
-
-    labels: Counts
-    correct: Vector
-    """100 where the largest logit is the true class's, else 0; [N]."""
-    prob: Vector
-    """True-class probability, [N]."""
 
 
 def measure(network: Network, parts: Judged, seed: int) -> Metrics:
-    """All metrics of a network but those that need a reference.
+    """The metrics of a network that need neither a reference nor long draws.
 
     Args:
         network: the model; taken in eval mode, without augmentation.
         parts: forget, retain and test samples.
         seed: of the attack's subsample.
     """
-    forget, retain, test = (
-        _look(network, part) for part in (parts.forget, parts.retain, parts.test)
-    )
-    count = np.bincount(forget.labels, minlength=len(network.classes))
+    return metrics_of(Evidence.of(network, parts, seed))
+
+
+def metrics_of(evidence: Evidence) -> Metrics:
+    """See `measure`."""
+    forget, retain, test = evidence.forget, evidence.retain, evidence.test
+    shares = {
+        "forget_accuracy": forget.correct,
+        "retain_accuracy": retain.correct,
+        "test_accuracy": test.correct,
+    }
+    called = evidence.strangers
+    error = float(calibration_error(test.top, test.correct)[0])
     return Metrics(
-        forget_accuracy=_mean(forget.correct),
-        retain_accuracy=_mean(retain.correct),
-        test_accuracy=_mean(test.correct),
-        mia_efficacy=mia_efficacy(forget.prob, retain.prob, test.prob, seed),
-        mia_attack_samples=2 * attack_size(len(retain.prob), len(test.prob)),
-        per_class=_per_class(network.classes, count, forget, retain, test),
-        groups=_groups(network.classes, count, forget, test) if len(forget.labels) else None,
+        forget_accuracy=_percent(forget.correct),
+        retain_accuracy=_percent(retain.correct),
+        test_accuracy=_percent(test.correct),
+        mia_efficacy=None if called is None else _percent(called),
+        mia_attack_samples=2 * attack_size(len(retain), len(test)),
+        calibration_error=None if np.isnan(error) else 100 * error,
+        intervals={n: _wilson(v.mean(), len(v), 100) for n, v in shares.items() if len(v)},
+        per_class=_per_class(evidence),
+        groups=_groups(evidence) if len(forget) else None,
     )
 
 
-def compare(metrics: Metrics, reference: Metrics | None) -> Metrics:
+def compare(metrics: Metrics, reference: Metrics | None, weights: Weights = FIELD) -> Metrics:
     """The metrics with what a reference adds: Avg. Gap and the groups' deviations."""
     if reference is None:
         return metrics
@@ -81,11 +63,15 @@ def compare(metrics: Metrics, reference: Metrics | None) -> Metrics:
                 for name in Groups.model_fields
             }
         )
-    return metrics.model_copy(update={"avg_gap": avg_gap(metrics, reference), "groups": groups})
+    gap = avg_gap(metrics, reference, weights)
+    return metrics.model_copy(update={"avg_gap": gap, "groups": groups})
 
 
 def mean_metrics(several: Sequence[Metrics]) -> Metrics | None:
-    """Field by field, the mean over several models; None of none."""
+    """Field by field, the mean over several models; None of none.
+
+    Its intervals are those of the mean only as far as the samples go: see `Seeds` for the models.
+    """
     if not several:
         return None
     return Metrics.model_validate(_mean_of([metrics.model_dump() for metrics in several]))
@@ -95,38 +81,51 @@ def _mean_of(values: Sequence[object]) -> object:
     first = values[0]
     if isinstance(first, dict):
         return {key: _mean_of([value[key] for value in values]) for key in first}  # type: ignore[index]
+    if isinstance(first, (list, tuple)):
+        return [_mean_of(column) for column in zip(*values, strict=True)]
     if isinstance(first, float):
         return float(np.mean(values))  # type: ignore[arg-type]
     return first
 
 
-def _look(network: Network, part: Samples) -> Seen:
-    prob, right = network.confidence(part)
-    correct = right.double() * 100
-    return Seen(part.labels.cpu().numpy(), correct.cpu().numpy(), prob.double().cpu().numpy())
+def _percent(values: Vector) -> float | None:
+    return float(values.mean() * 100) if len(values) else None
 
 
-def _mean(values: Vector) -> float | None:
-    return float(values.mean()) if len(values) else None
+def _wilson(share: float, count: float, unit: float = 1) -> Interval:
+    lower, upper = wilson(float(share), count)
+    return Interval(lower=unit * lower, upper=unit * upper)
 
 
-def _per_class(
-    classes: Sequence[str], count: Counts, forget: Seen, retain: Seen, test: Seen
-) -> dict[str, ClassMetrics]:
-    number = len(classes)
+UNITS = {
+    "forget_accuracy": 100, "retain_accuracy": 100, "test_accuracy": 100,
+    "forget_probability": 1, "unseen_probability": 1,
+}  # fmt: skip
+
+
+def _per_class(evidence: Evidence) -> dict[str, ClassMetrics]:
+    number, count = len(evidence.classes), evidence.forget_count
+    forget, retain, test = evidence.forget, evidence.retain, evidence.test
     columns = {
-        "forget_accuracy": class_means(forget.correct, forget.labels, number),
-        "retain_accuracy": class_means(retain.correct, retain.labels, number),
-        "test_accuracy": class_means(test.correct, test.labels, number),
-        "forget_probability": class_means(forget.prob, forget.labels, number),
-        "unseen_probability": class_means(test.prob, test.labels, number),
+        "forget_accuracy": (forget, forget.correct),
+        "retain_accuracy": (retain, retain.correct),
+        "test_accuracy": (test, test.correct),
+        "forget_probability": (forget, forget.prob),
+        "unseen_probability": (test, test.prob),
     }
+    means = {n: class_means(v, s.labels, number) for n, (s, v) in columns.items()}
+    sizes = {n: np.bincount(s.labels, minlength=number) for n, (s, _) in columns.items()}
     return {
         name: ClassMetrics(
             forget_count=int(count[c]),
-            **{key: _known(values[c]) for key, values in columns.items()},
+            **{key: _known(UNITS[key] * values[c]) for key, values in means.items()},
+            intervals={
+                key: _wilson(values[c], sizes[key][c], UNITS[key])
+                for key, values in means.items()
+                if sizes[key][c]
+            },
         )
-        for c, name in enumerate(classes)
+        for c, name in enumerate(evidence.classes)
     }
 
 
@@ -134,29 +133,54 @@ def _known(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
 
 
-def _groups(classes: Sequence[str], count: Counts, forget: Seen, test: Seen) -> Groups:
-    number = len(classes)
-    correct = class_means(forget.correct, forget.labels, number)
-    prob = class_means(forget.prob, forget.labels, number)
-    unseen_correct = class_means(test.correct, test.labels, number)
-    unseen_prob = class_means(test.prob, test.labels, number)
+def _groups(evidence: Evidence) -> Groups:
+    found = {name: _group(evidence, members) for name, members in evidence.thirds.items()}
+    return Groups(**found)
 
-    def group(members: list[int]) -> GroupMetrics:
-        # Unseen data is mixed as the forget samples are, so that the classes alone shift nothing.
-        of = [mixed_mean(m, count, members) for m in (correct, unseen_correct, prob, unseen_prob)]
-        return GroupMetrics(
-            classes=[classes[c] for c in members],
-            forget_count=int(count[members].sum()),
-            forget_accuracy=of[0],
-            forget_probability=of[2],
-            deviation=None,
-            probability_deviation=None,
-            unseen_deviation=_difference(of[0], of[1]),
-            unseen_probability_deviation=_difference(of[2], of[3]),
-        )
 
-    head, mid, tail = thirds(count)
-    return Groups(head=group(head), mid=group(mid), tail=group(tail))
+def _group(evidence: Evidence, members: list[int]) -> GroupMetrics:
+    forget, test, count = evidence.forget, evidence.test, evidence.forget_count
+    # Unseen data is mixed as the forget samples are, so that the classes alone shift nothing.
+    own, other = (_mixed(seen, count, members) for seen in (forget, test))
+    size = int(count[members].sum())
+    accuracy, probability = own["correct"], own["prob"]
+    intervals = {}
+    if accuracy is not None and probability is not None:
+        intervals["forget_accuracy"] = _wilson(accuracy, size, 100)
+        intervals["forget_probability"] = _wilson(probability, size)
+        if other["correct"] is not None:
+            both = ((accuracy, size), (other["correct"], _effective(test, count, members)))
+            (a, of_a), (b, of_b) = ((share, wilson(share, number)) for share, number in both)
+            lower, upper = apart(a, of_a, b, of_b)
+            intervals["unseen_deviation"] = Interval(lower=100 * lower, upper=100 * upper)
+    return GroupMetrics(
+        classes=[evidence.classes[c] for c in members],
+        forget_count=size,
+        forget_accuracy=None if accuracy is None else 100 * accuracy,
+        forget_probability=probability,
+        deviation=None,
+        probability_deviation=None,
+        unseen_deviation=_difference(accuracy, other["correct"], 100),
+        unseen_probability_deviation=_difference(probability, other["prob"]),
+        intervals=intervals,
+    )
+
+
+def _mixed(seen: Seen, count: Counts, members: list[int]) -> dict[str, float | None]:
+    """Means over classes in the forget set's mix."""
+    number = len(count)
+    return {
+        key: mixed_mean(class_means(getattr(seen, key), seen.labels, number), count, members)
+        for key in ("correct", "prob")
+    }
+
+
+def _effective(seen: Seen, count: Counts, members: list[int]) -> float:
+    """So many samples of one class would fix a mean as well as these do in the forget set's mix."""
+    there = np.bincount(seen.labels, minlength=len(count))
+    both = [c for c in members if count[c] and there[c]]
+    share = count[both] / count[both].sum()
+    return float(1 / (share**2 / there[both]).sum())
 
 
 def _deviate(group: GroupMetrics, reference: GroupMetrics) -> GroupMetrics:
@@ -170,5 +194,5 @@ def _deviate(group: GroupMetrics, reference: GroupMetrics) -> GroupMetrics:
     )
 
 
-def _difference(one: float | None, other: float | None) -> float | None:
-    return None if one is None or other is None else one - other
+def _difference(one: float | None, other: float | None, unit: float = 1) -> float | None:
+    return None if one is None or other is None else unit * (one - other)

@@ -13,15 +13,24 @@ from pydantic import BaseModel
 
 from falw_cli import checkpoint
 from falw_cli.audit import gates
-from falw_cli.audit.build import Occasion, all_metrics, build_report, class_targets
+from falw_cli.audit.build import (
+    Occasion,
+    all_metrics,
+    build_report,
+    class_targets,
+    studied,
+)
 from falw_cli.audit.report import AllMetrics, EpochWeights, Moment, Output, Probed, Report, Run
 from falw_cli.audit.seal import to_text
 from falw_cli.config import Config
 from falw_cli.data.device import Streamed
 from falw_cli.engine import make_fabric
 from falw_cli.errors import RequestError
+from falw_cli.evaluation.evidence import Evidence
+from falw_cli.evaluation.gap import parse_weights
 from falw_cli.evaluation.metrics import Metrics
-from falw_cli.evaluation.run import measure
+from falw_cli.evaluation.run import metrics_of
+from falw_cli.evaluation.study import study
 from falw_cli.inputs import Inputs, open_inputs
 from falw_cli.network import metadata
 from falw_cli.progress import Progress
@@ -101,6 +110,7 @@ def unlearn(
             paths.check(config)
         given = open_inputs(config, progress, fabric)
         config = with_method_defaults(given.config)
+        weights = parse_weights(config.metrics)
         asked = [gates.parse(expression, given.network.classes) for expression in config.gate]
         stage = Stage.of(config, given)
     if isinstance(stage.whole, Streamed):
@@ -113,16 +123,24 @@ def unlearn(
         )  # fmt: skip
         nothing = AllMetrics(before=None, after=None, reference=None, noise_floor=None)
         return build_report(config, given, occasion, progress, run=plan, metrics=nothing)
-    known = known or _measured(given, stage, config.seed)
+    looked = [] if known else _looked(given, stage, config.seed)
+    references = known.references if known else tuple(metrics_of(one) for one in looked[1:])
     states = StateFile(
         paths.out.with_name(paths.out.name + ".state"), _fingerprint(config, given), config.resume
     )
-    done = perform(config, stage, known.references, progress, interrupt, states)
+    done = perform(config, stage, references, progress, interrupt, states)
     network = given.network
     # What is written is what is measured: in the dtypes that the checkpoint had.
     tensors = checkpoint.like(network.module, given.source)
     network.module.load_state_dict(tensors)
-    after = measure(network, stage.judged, config.seed)
+    after = Evidence.of(network, stage.judged, config.seed)
+    if known:
+        metrics = all_metrics(known.before, metrics_of(after), references)
+    else:
+        found = study(looked[0], after, looked[1:], weights)
+        metrics = studied(found)
+        for warning in found.warnings:
+            progress.warn(warning)
     said = {**config.unlearn.model_dump(mode="json"), "lr": done.lr}
     content = checkpoint.to_bytes(
         tensors,
@@ -140,7 +158,7 @@ def unlearn(
         occasion,
         progress,
         run=_run(done, fabric.device),
-        metrics=all_metrics(known.before, after, known.references),
+        metrics=metrics,
         output=Output(path=str(paths.out), sha256=hashlib.sha256(content).hexdigest()),
         target=class_targets(network, stage.guide, done.standing),
         weights=[
@@ -156,16 +174,25 @@ def unlearn(
     return report
 
 
-def _measured(given: Inputs, stage: Stage, seed: int) -> Known:
-    before, *references = (
-        measure(network, stage.judged, seed) for network in (given.network, *given.references)
-    )
-    return Known(before, tuple(references))
+def _looked(given: Inputs, stage: Stage, seed: int) -> list[Evidence]:
+    """Evidence of the original and of each reference."""
+    networks = (given.network, *given.references)
+    return [Evidence.of(network, stage.judged, seed) for network in networks]
 
 
 def _fingerprint(config: Config, given: Inputs) -> str:
     """What a saved state belongs to: model, list, data and everything that was asked."""
-    left_out = {"out", "report", "force", "resume", "cache", "gate", "reference", "forget"}
+    left_out = {
+        "out",
+        "report",
+        "force",
+        "resume",
+        "cache",
+        "gate",
+        "reference",
+        "forget",
+        "metrics",
+    }
     asked = config.model_dump(mode="json", exclude=left_out)
     rows = hashlib.sha256(given.splits.forget.read().tobytes()).hexdigest()
     read = {key: given.described[key] for key in ("model", "data", "heldout")}

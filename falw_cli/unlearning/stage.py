@@ -12,7 +12,7 @@ from falw_cli.config import Config
 from falw_cli.data.device import Samples, place
 from falw_cli.data.splits import join
 from falw_cli.errors import RequestError
-from falw_cli.evaluation.run import Judged
+from falw_cli.evaluation.evidence import Judged
 from falw_cli.inputs import Inputs
 from falw_cli.network import Network
 from falw_cli.training.loop import Work

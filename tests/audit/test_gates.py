@@ -23,6 +23,7 @@ def report() -> Report:
         "forget_accuracy": 50.0, "retain_accuracy": 99.0, "test_accuracy": 70.0,
         "mia_efficacy": 40.0, "mia_attack_samples": 10, "avg_gap": None,
         "per_class": {"cat": figures, "St. Bernard": figures}, "groups": None,
+        "intervals": {"forget_accuracy": {"lower": 40.0, "upper": 60.0}},
     }  # fmt: skip
     data = {"spec": "digits", "sha256": "0", "count": 10, "used": 10}
     return Report.model_validate(
@@ -60,6 +61,11 @@ def report() -> Report:
         ("metrics.noise_floor>=0", None, False),
         ("per_class.cat.retain_accuracy>=0", None, False),
         ("run.seconds<9", None, False),
+        ("tail.deviation<=5", None, False),
+        ("mia.auc.upper<=0.55", None, False),
+        ("forget_accuracy.upper<=61", 60, True),
+        ("per_class.cat.test_accuracy.lower>60", None, False),
+        ("metrics.after.avg_gap.upper<9", None, False),
     ],
 )
 def test_verdicts(report: Report, expression: str, value: float | None, passed: bool) -> None:

@@ -100,7 +100,7 @@ def test_a_forger_who_makes_a_new_digest_is_found_by_measuring_again(copy: Path)
     report.metrics.after.forget_accuracy = 12.5
     (copy / REPORT).write_text(to_text(seal(report)))
     assert not problems()
-    assert "the report says 12.50" in problems(rerun=True)["metrics"]
+    assert "the report says 12.5" in problems(rerun=True)["metrics"]
 
 
 def test_another_list_and_a_missing_file_are_named(copy: Path) -> None:

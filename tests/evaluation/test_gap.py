@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from falw_cli.evaluation.gap import avg_gap, noise_floor
+from falw_cli.errors import RequestError
+from falw_cli.evaluation.gap import FIELD, avg_gap, noise_floor, parse_weights
 from falw_cli.evaluation.metrics import Metrics
 
 
@@ -26,6 +27,19 @@ def test_mean_of_four_differences() -> None:
 
 def test_a_missing_figure_leaves_no_gap() -> None:
     assert avg_gap(A, metrics(None, 99, 75, 40)) is None
+
+
+def test_other_figures_and_weights() -> None:
+    assert parse_weights([]) == FIELD
+    weights = parse_weights(["forget_accuracy:3", " mia_efficacy"])
+    assert avg_gap(A, B, weights) == pytest.approx((3 * 2 + 3) / 4)
+
+
+@pytest.mark.parametrize("asked", ["forget_acuracy", "mia_auc:0", "mia_auc:x", "mia_auc:inf"])
+def test_what_cannot_be_weighed_is_refused(asked: str) -> None:
+    with pytest.raises(RequestError) as caught:
+        parse_weights([asked])
+    assert caught.value.hint
 
 
 def test_noise_floor_is_the_mean_over_pairs() -> None:

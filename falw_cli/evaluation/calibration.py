@@ -1,0 +1,38 @@
+"""Calibration: does a network's confidence tell how often it is right?"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from falw_cli.evaluation.intervals import CHUNK
+
+Vector = npt.NDArray[np.float64]
+
+BINS = 15
+
+
+def calibration_error(
+    top: Vector, correct: Vector, counts: npt.NDArray[np.uint8] | None = None
+) -> Vector:
+    """Expected calibration error in 15 equal bins (Guo et al., ICML 2017), in [0, 1].
+
+    Args:
+        top: probability of the likeliest class, [N].
+        correct: 1 where it is the true one, else 0; [N].
+        counts: how often each sample is drawn in each resample, [B, N]; None: each once.
+
+    Returns:
+        Of each resample, [B], or [1]; NaN without samples.
+    """
+    if not len(top):
+        return np.full(1, np.nan)
+    if counts is None:
+        counts = np.ones((1, len(top)), dtype=np.uint8)
+    place = np.minimum((top * BINS).astype(np.int64), BINS - 1)
+    off = np.zeros((len(top), BINS))
+    off[np.arange(len(top)), place] = correct - top
+    chunks = range(0, len(counts), CHUNK)
+    sums = [np.abs(counts[i : i + CHUNK].astype(np.float64) @ off).sum(axis=1) for i in chunks]
+    found: Vector = np.concatenate(sums) / counts.sum(axis=1)
+    return found

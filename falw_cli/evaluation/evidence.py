@@ -1,0 +1,96 @@
+"""All that the metrics of a network rest on: what it makes of each judged sample."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from falw_cli.data.device import Samples, place
+from falw_cli.data.splits import Splits
+from falw_cli.evaluation.deviation import thirds
+from falw_cli.evaluation.intervals import resample
+from falw_cli.evaluation.membership import attack_noise, called_strangers
+from falw_cli.evaluation.scores import Counts, Seen, Vector
+from falw_cli.network import Network
+
+Draws = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The parts that metrics are taken on, on the device."""
+
+    forget: Samples
+    retain: Samples
+    test: Samples
+
+    @classmethod
+    def of(cls, parts: Splits, device: torch.device) -> Judged:
+        """The judged parts of a run, moved to the device."""
+        return cls(*(place(one, device) for one in (parts.forget, parts.judged, parts.test)))
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a network makes of the judged samples, and what the field's attack makes of that."""
+
+    classes: tuple[str, ...]
+    forget: Seen
+    retain: Seen
+    test: Seen
+    seed: int
+
+    @classmethod
+    def of(cls, network: Network, parts: Judged, seed: int) -> Evidence:
+        """Look at all judged samples.
+
+        Args:
+            network: the model; taken in eval mode, without augmentation.
+            parts: forget, retain and test samples.
+            seed: of subsamples that attacks are trained with.
+        """
+        forget, retain, test = (
+            Seen.of(network, part) for part in (parts.forget, parts.retain, parts.test)
+        )
+        return cls(network.classes, forget, retain, test, seed)
+
+    @cached_property
+    def forget_count(self) -> Counts:
+        """Forget samples of each class, [C]."""
+        return np.bincount(self.forget.labels, minlength=len(self.classes))
+
+    @cached_property
+    def thirds(self) -> dict[str, list[int]]:
+        """Classes of head, mid and tail."""
+        return dict(zip(("head", "mid", "tail"), thirds(self.forget_count), strict=True))
+
+    @cached_property
+    def strangers(self) -> Vector | None:
+        """1 for each forget sample that the field's attack calls non-member, [N_f]; or None."""
+        probs = self.forget.prob, self.retain.prob, self.test.prob
+        return called_strangers(*probs, self.seed)
+
+    @cached_property
+    def attack_noise(self) -> Vector:
+        """See `membership.attack_noise`."""
+        return attack_noise(self.forget.prob, self.retain.prob, self.test.prob, self.seed)
+
+
+@dataclass(frozen=True)
+class Resamples:
+    """The samples drawn again, the same for every model, so that differences are paired."""
+
+    forget: Draws
+    retain: Draws
+    test: Draws
+
+    @classmethod
+    def of(cls, evidence: Evidence) -> Resamples:
+        """Draw each class's samples again, as many as there are. [B, N] a part"""
+        rng = np.random.default_rng([evidence.seed, 9])
+        parts = (evidence.forget, evidence.retain, evidence.test)
+        return cls(*(resample(part.labels, rng) for part in parts))

@@ -1,0 +1,134 @@
+"""ROC of an attack that tells members from non-members by one score, classes matched."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from falw_cli.evaluation.intervals import CHUNK, LEVEL, Interval
+
+Vector = npt.NDArray[np.float64]
+Counts = npt.NDArray[np.int64]
+Draws = npt.NDArray[np.uint8]
+
+FALSE_POSITIVES = (0.01, 0.001)
+"""False-positive rates at which the true-positive rate is told (Carlini et al., S&P 2022)."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """True- against false-positive rate from (0, 0) to (1, 1), a point a threshold."""
+
+    fpr: Vector
+    tpr: Vector
+
+    def at(self, fprs: npt.ArrayLike) -> Vector:
+        """Highest true-positive rate at no more than these false-positive rates."""
+        place = np.searchsorted(self.fpr, np.asarray(fprs) + 1e-12, side="right") - 1
+        found: Vector = self.tpr[place]
+        return found
+
+
+@dataclass(frozen=True)
+class Attack:
+    """Figures of an attack, with their 95 % intervals by stratified bootstrap."""
+
+    auc: float
+    """In [0, 1]; 0.5 tells nothing."""
+    auc_draws: Vector
+    """Of each resample, [B]."""
+    tpr: tuple[float, ...]
+    """At each of FALSE_POSITIVES, in [0, 1]."""
+    tpr_intervals: tuple[Interval, ...]
+    curve: Curve
+
+    @property
+    def auc_interval(self) -> Interval:
+        """Of the area, 95 %."""
+        return _between(self.auc_draws)
+
+
+def matching(members: Counts, strangers: Counts) -> tuple[Vector, Vector]:
+    """Weights under which the strangers have the members' class mix.
+
+    Args:
+        members, strangers: class of each sample, [N_m] and [N_s].
+
+    Returns:
+        Weights of the members [N_m], 0 for those of classes without a stranger, and of the
+        strangers [N_s]; each sums to 1, or is all 0 where no class is on both sides.
+    """
+    size = int(max(members.max(initial=0), strangers.max(initial=0))) + 1
+    of_members = np.bincount(members, minlength=size).astype(np.float64)
+    of_strangers = np.bincount(strangers, minlength=size)
+    both = (of_members > 0) & (of_strangers > 0)
+    total = of_members[both].sum()
+    if not total:
+        return np.zeros(len(members)), np.zeros(len(strangers))
+    share = np.divide(of_members, of_strangers, out=np.zeros(size), where=both)
+    return both[members] / total, share[strangers] / total
+
+
+def attack(
+    members: Vector,
+    strangers: Vector,
+    weights: tuple[Vector, Vector],
+    draws: tuple[Draws, Draws],
+) -> Attack:
+    """The ROC of a score that is larger for members.
+
+    Args:
+        members, strangers: scores, [N_m] and [N_s].
+        weights: of each sample, see `matching`; [N_m] and [N_s].
+        draws: how often each is drawn in each resample, [B, N_m] and [B, N_s].
+    """
+    score = np.concatenate([members, strangers])
+    order = np.argsort(-score, kind="stable")
+    ends = np.append(np.flatnonzero(np.diff(score[order])), len(score) - 1)
+    cut = len(members)
+    once = np.ones((1, len(score)), dtype=np.uint8)
+    fpr, tpr = _rates(once, np.concatenate(weights), order, ends, cut)
+    aucs, tprs = [], []
+    for first in range(0, len(draws[0]), CHUNK):
+        chunk = np.concatenate([part[first : first + CHUNK] for part in draws], axis=1)
+        rates = _rates(chunk, np.concatenate(weights), order, ends, cut)
+        aucs.append(_area(*rates))
+        tprs.append([Curve(f, t).at(FALSE_POSITIVES) for f, t in zip(*rates, strict=True)])
+    drawn = np.concatenate(tprs)
+    curve = Curve(fpr[0], tpr[0])
+    return Attack(
+        float(_area(fpr, tpr)[0]),
+        np.concatenate(aucs),
+        tuple(curve.at(FALSE_POSITIVES).tolist()),
+        tuple(_between(column) for column in drawn.T),
+        curve,
+    )
+
+
+def _rates(
+    counts: Draws, weights: Vector, order: Counts, ends: Counts, cut: int
+) -> tuple[Vector, Vector]:
+    """False- and true-positive rates of each resample at each threshold, [B, thresholds + 1]."""
+    mass = counts * weights
+    found = []
+    for part in (slice(cut, None), slice(None, cut)):
+        mine = np.zeros_like(mass)
+        mine[:, part] = mass[:, part]
+        summed = np.cumsum(mine[:, order], axis=1)
+        whole = np.maximum(summed[:, -1:], np.finfo(np.float64).tiny)
+        rate = summed[:, ends] / whole
+        found.append(np.concatenate([np.zeros((len(rate), 1)), rate], axis=1))
+    return found[0], found[1]
+
+
+def _area(fpr: Vector, tpr: Vector) -> Vector:
+    """Area under each row of rates [B, n], by trapezoids: ties count half. -> [B]"""
+    found: Vector = (np.diff(fpr) * (tpr[:, 1:] + tpr[:, :-1]) / 2).sum(axis=1)
+    return found
+
+
+def _between(drawn: Vector) -> Interval:
+    low, high = np.percentile(drawn, LEVEL)
+    return float(low), float(high)

@@ -1,0 +1,100 @@
+"""What a network says of each sample, in the numbers that membership attacks look at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from falw_cli.data.device import Samples
+from falw_cli.network import Network
+
+Vector = npt.NDArray[np.float64]
+Counts = npt.NDArray[np.int64]
+
+ATTACK_SCORES = ("confidence", "entropy", "modified_entropy", "loss", "margin")
+"""Each is larger for what looks like a training sample; see `Seen.score`."""
+HEADLINE = "loss"
+"""The score of the figures that stand alone: the same order as confidence, but it still tells
+samples apart whose probability rounds to 1."""
+TINY = 1e-30
+
+
+def columns(logits: Tensor, label: Tensor) -> Tensor:
+    """The columns of `Seen` after `labels`: logits [n, C], label int64 [n] -> float64 [n, 6].
+
+    Entropy and modified entropy: Song and Mittal, USENIX Security 2021, equation 8. Margin: the
+    logit of the true class minus the largest other one.
+    """
+    logits = logits.double()
+    log_prob = logits.log_softmax(dim=1)
+    prob = log_prob.exp()
+    own = label[:, None]
+    loss = -log_prob.gather(1, own).squeeze(1)
+    others = logits.scatter(1, own, -torch.inf)
+    margin = logits.gather(1, own).squeeze(1) - others.max(dim=1).values
+    entropy = -(prob * log_prob).sum(dim=1)
+    # 1 - p without loss of digits where p is near 1.
+    rest = (-torch.expm1(log_prob)).clamp(min=TINY)
+    per_class = prob * rest.log()
+    true, log_true = prob.gather(1, own).squeeze(1), log_prob.gather(1, own).squeeze(1)
+    wrong = per_class.sum(dim=1) - per_class.gather(1, own).squeeze(1)
+    modified = -rest.gather(1, own).squeeze(1) * log_true - wrong
+    top, predicted = prob.max(dim=1)
+    return torch.stack([predicted.double(), true, top, loss, margin, entropy, modified], dim=1)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a network makes of N samples, in eval mode and without augmentation."""
+
+    labels: Counts
+    """The true class, [N]."""
+    predicted: Counts
+    """The likeliest class, [N]."""
+    prob: Vector
+    """True-class probability, [N] in [0, 1]."""
+    top: Vector
+    """Probability of the likeliest class, [N] in [0, 1]."""
+    loss: Vector
+    """Cross-entropy against the true class, [N], nats."""
+    margin: Vector
+    """Logit of the true class minus the largest other one, [N]."""
+    entropy: Vector
+    """Entropy of the prediction, [N], nats."""
+    modified_entropy: Vector
+    """Modified entropy of the prediction, [N], nats."""
+
+    @classmethod
+    def of(cls, network: Network, samples: Samples) -> Seen:
+        """Look at samples; the ranks share the work."""
+        found = network.of_each(samples, columns).cpu().numpy()
+        predicted, *rest = found.T
+        return cls(samples.labels.cpu().numpy(), predicted.astype(np.int64), *rest)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def correct(self) -> Vector:
+        """1 where the likeliest class is the true one, else 0; [N]."""
+        right: Vector = (self.predicted == self.labels).astype(np.float64)
+        return right
+
+    def score(self, name: str) -> Vector:
+        """One of ATTACK_SCORES, larger for what looks like a training sample, [N]."""
+        signed: dict[str, Vector] = {
+            "confidence": self.prob,
+            "entropy": -self.entropy,
+            "modified_entropy": -self.modified_entropy,
+            "loss": -self.loss,
+            "margin": self.margin,
+        }
+        return signed[name]
+
+    def of_rows(self, rows: Counts) -> Seen:
+        """Some of the samples."""
+        return Seen(*(getattr(self, field.name)[rows] for field in fields(self)))

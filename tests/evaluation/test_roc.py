@@ -1,0 +1,70 @@
+"""The class-matched ROC: by hand, and against scikit-learn's."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from falw_cli.evaluation.intervals import resample
+from falw_cli.evaluation.roc import Attack, Curve, attack, matching
+
+RNG = np.random.default_rng(0)
+
+
+def run(
+    members: list[float], strangers: list[float], of: tuple[list[int], list[int]] | None = None
+) -> Attack:
+    labels = of or ([0] * len(members), [0] * len(strangers))
+    one, other = np.array(labels[0]), np.array(labels[1])
+    rng = np.random.default_rng(3)
+    draws = resample(one, rng, 50), resample(other, rng, 50)
+    return attack(np.array(members), np.array(strangers), matching(one, other), draws)
+
+
+def test_by_hand() -> None:
+    """Of the 6 pairs, 4 are in order and 1 is a tie."""
+    found = run([3, 2], [1, 2, 2.5])
+    assert found.auc == pytest.approx((3 + 1 + 0.5) / 6)
+    assert found.tpr == (0.5, 0.5)  # 3 stands above all strangers
+
+
+def test_it_is_scikit_learns_with_weights() -> None:
+    labels = RNG.integers(0, 3, 80), RNG.integers(0, 3, 200)
+    members, strangers = RNG.normal(labels[0]), RNG.normal(labels[1])
+    weights = matching(*labels)
+    draws = resample(labels[0], RNG, 10), resample(labels[1], RNG, 10)
+    expected = roc_auc_score(
+        [1] * 80 + [0] * 200,
+        np.concatenate([members, strangers]),
+        sample_weight=np.concatenate(weights),
+    )
+    assert attack(members, strangers, weights, draws).auc == pytest.approx(expected)
+
+
+def test_the_class_mix_alone_shifts_nothing() -> None:
+    """Class 1 scores higher by nature; the members are mostly of it, and no different."""
+    of_members, of_strangers = [0] * 10 + [1] * 90, [0] * 100 + [1] * 100
+    members = [float(c) for c in of_members]
+    strangers = [float(c) for c in of_strangers]
+    assert run(members, strangers).auc == pytest.approx(0.7)
+    assert run(members, strangers, (of_members, of_strangers)).auc == pytest.approx(0.5)
+
+
+def test_weights_give_the_members_mix() -> None:
+    members, strangers = matching(np.array([0, 0, 1, 2]), np.array([0, 1, 1, 3]))
+    assert members == pytest.approx([1 / 3, 1 / 3, 1 / 3, 0])  # no stranger of class 2
+    assert strangers == pytest.approx([2 / 3, 1 / 6, 1 / 6, 0])
+    assert not matching(np.array([0]), np.array([1]))[1].any()
+
+
+def test_the_interval_holds_chance_for_strangers() -> None:
+    found = run(RNG.normal(size=300).tolist(), RNG.normal(size=300).tolist())
+    low, high = found.auc_interval
+    assert low < 0.5 < high
+    assert high - low < 0.12
+
+
+def test_true_positives_at_no_more_than_so_many_false_ones() -> None:
+    curve = Curve(np.array([0, 0, 0.01, 0.5, 1]), np.array([0, 0.2, 0.3, 0.9, 1]))
+    assert curve.at([0.0, 0.005, 0.01, 0.6]).tolist() == [0.2, 0.2, 0.3, 0.9]

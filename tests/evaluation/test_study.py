@@ -1,0 +1,115 @@
+"""The whole audit, on made-up models whose faults are known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from falw_cli.evaluation.evidence import Evidence
+from falw_cli.evaluation.gap import FIELD
+from falw_cli.evaluation.scores import Seen, columns
+from falw_cli.evaluation.study import study
+
+CLASSES = ("a", "b", "c", "d")
+TRUTH = {"forget": np.repeat([0, 1, 2, 3], [120, 60, 20, 3]), "retain": np.repeat(range(4), 200),
+         "test": np.repeat(range(4), 150)}  # fmt: skip
+
+
+def model(seed: int, forget: float, unseen: float = 1.5, retain: float = 6.0) -> Evidence:
+    """A net whose true logits are so much higher in the mean, one number a part."""
+    rng = np.random.default_rng(seed)
+    parts = []
+    for name, lift in (("forget", forget), ("retain", retain), ("test", unseen)):
+        label = TRUTH[name]
+        logits = rng.normal(size=(len(label), 4))
+        logits[np.arange(len(label)), label] += lift
+        found = columns(torch.from_numpy(logits), torch.from_numpy(label)).numpy().T
+        parts.append(Seen(label, found[0].astype(np.int64), *found[1:]))
+    return Evidence(CLASSES, *parts, seed=0)
+
+
+@pytest.fixture(scope="module")
+def retrains() -> list[Evidence]:
+    return [model(seed, forget=1.5) for seed in (1, 2, 3)]
+
+
+def test_what_was_not_forgotten_stands_out(retrains: list[Evidence]) -> None:
+    found = study(model(9, 6.0), model(8, forget=4.0), retrains, FIELD)
+    after = found.after
+    assert after.mia is not None
+    assert after.distance is not None
+    assert after.mia.auc.lower > 0.6
+    assert after.distance.p_value <= 0.01
+    assert after.distance.lower > after.distance.chance
+    assert after.groups is not None
+    assert after.groups.head.intervals["deviation"].lower > 0
+    assert found.seeds is not None
+    assert found.seeds.verdict == "outside"
+    gap = after.intervals["avg_gap"]
+    assert after.avg_gap is not None
+    assert gap.lower < after.avg_gap < gap.upper
+    assert found.before is not None
+    assert found.before.avg_gap is not None
+    assert found.before.avg_gap > after.avg_gap
+
+
+def test_another_retrain_model_passes_for_one(retrains: list[Evidence]) -> None:
+    found = study(None, model(7, forget=1.5), retrains, FIELD)
+    assert found.after.mia is not None
+    assert found.after.distance is not None
+    assert found.after.mia.auc.lower < 0.5 < found.after.mia.auc.upper
+    assert found.after.distance.p_value > 0.05
+    assert found.seeds is not None
+    assert found.seeds.verdict == "within"
+    assert found.seeds.pairs == 3
+    assert found.changes is None
+
+
+def test_those_who_stay_are_told_from_strangers(retrains: list[Evidence]) -> None:
+    found = study(None, model(7, forget=1.5), [], FIELD)
+    assert found.after.mia is not None
+    assert found.after.mia.retained is not None
+    assert found.after.mia.retained.auc.lower > 0.8
+    assert (found.reference, found.seeds, found.noise_floor) == (None, None, None)
+
+
+def test_changes_are_against_the_original() -> None:
+    before = model(1, forget=6.0)
+    same = study(before, before, [], FIELD).changes
+    assert same is not None
+    assert same.test_agreement is not None
+    assert same.test_agreement.value == 100
+    worse = study(before, model(2, forget=1.5, unseen=0.0), [], FIELD).changes
+    assert worse is not None
+    change = worse.per_class["b"].test_accuracy
+    assert change is not None
+    assert change.upper < 0
+
+
+def test_few_samples_are_warned_of() -> None:
+    found = study(None, model(1, forget=1.5), [], FIELD)
+    assert any("class 'd'" in warning for warning in found.warnings)
+    assert any("0.1 % false positives" in warning for warning in found.warnings)
+    assert found.after.distance is not None
+    assert set(found.after.distance.per_class) == {"a", "b", "c"}
+
+
+def test_the_gap_is_made_of_what_is_asked_for(retrains: list[Evidence]) -> None:
+    weights = {"mia_auc": 1.0, "tail_accuracy": 3.0}
+    found = study(None, model(8, forget=4.0), retrains, weights)
+    after, mean = found.after, found.reference
+    assert after.mia is not None
+    assert after.groups is not None
+    assert mean is not None
+    assert mean.mia is not None
+    assert mean.groups is not None
+    auc = 100 * abs(after.mia.auc.value - mean.mia.auc.value)
+    tail = abs((after.groups.tail.forget_accuracy or 0) - (mean.groups.tail.forget_accuracy or 0))
+    assert after.avg_gap == pytest.approx((auc + 3 * tail) / 4)
+    assert "avg_gap" in after.intervals
+
+
+def test_it_repeats(retrains: list[Evidence]) -> None:
+    once, again = (study(None, model(8, 4.0), retrains, FIELD) for _ in range(2))
+    assert once.after == again.after
