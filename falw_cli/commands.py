@@ -204,6 +204,20 @@ def verify(asked: Mapping[str, Any], console: Console, *, as_json: bool) -> None
         raise typer.Exit(1)
 
 
+def report(asked: Mapping[str, Any], console: Console, *, force: bool, as_json: bool) -> None:
+    """`falw report`."""
+    from falw_cli.audit.publish import Asked, publish
+
+    show = asked["open_it"]
+    path, text = publish(Asked(**{k: v for k, v in asked.items() if k != "open_it"}, force=force))
+    if path is None:
+        console.result(text.rstrip("\n"))
+        return
+    console.result(json.dumps({"path": str(path)}) if as_json else str(path))
+    if show:
+        typer.launch(path.resolve().as_uri())
+
+
 def schema(console: Console) -> None:
     """`falw schema`."""
     console.result(json.dumps(Report.model_json_schema(), indent=2))

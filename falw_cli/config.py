@@ -145,6 +145,8 @@ class Config(Section):
     unlearn: UnlearnRecipe = UnlearnRecipe()
     out: str | None = None
     report: str | None = None
+    html: bool = False
+    """Write the report's page beside it."""
     force: bool = False
     resume: bool = False
     dry_run: bool = False

@@ -88,6 +88,7 @@ def unlearn(
     reference: o.Reference = None,
     metrics: o.GapMetrics = None,
     gate: o.Gate = None,
+    html: o.Html = None,
     force: o.Force = None,
     config_file: o.ConfigFile = None,
     json: o.Json = False,
@@ -272,6 +273,38 @@ def verify(
 
         asked = {"report": report, "forget": forget, "rerun": rerun, "trust_code": bool(trust_code)}
         commands.verify(asked, console, as_json=json)
+
+
+@app.command(epilog="Example: falw report model.unlearned.audit.json --open")
+def report(
+    reports: Annotated[
+        list[Path], typer.Argument(help="Audit reports; several are set side by side.")
+    ],
+    format: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            help="html, md (a pull request's comment) or junit (gates for a CI).",
+            autocompletion=o.complete_format,
+        ),
+    ] = "html",
+    out: Annotated[
+        str | None,
+        typer.Option("--out", help="File to write, - for stdout; default: beside the report."),
+    ] = None,
+    open_it: Annotated[bool, typer.Option("--open", help="Show it when it is written.")] = False,
+    force: o.Force = None,
+    config_file: o.ConfigFile = None,
+    json: o.Json = False,
+    quiet: o.Quiet = False,
+    verbose: o.Verbose = 0,
+) -> None:
+    """A page that people read, of one audit report or of several; needs no network."""
+    with session(quiet, verbose) as console:
+        from falw_cli import commands
+
+        asked = {"reports": reports, "format": format, "out": out, "open_it": open_it}
+        commands.report(asked, console, force=bool(force), as_json=json)
 
 
 @app.command(epilog="Example: falw schema > audit.schema.json")

@@ -45,6 +45,11 @@ def complete_target(incomplete: str) -> list[str]:
     return [name for name in ("streaming", "exact") if name.startswith(incomplete)]
 
 
+def complete_format(incomplete: str) -> list[str]:
+    """Formats of a report's page that begin so, for the shell."""
+    return [name for name in ("html", "md", "junit") if name.startswith(incomplete)]
+
+
 def _option(name: str, help: str, panel: str, complete: Complete | None = None) -> Any:
     """An option with a value, which the environment may give as well."""
     variable = "FALW_" + name.lstrip("-").upper().replace("-", "_")
@@ -259,6 +264,10 @@ GapMetrics = Annotated[
     _option(
         "--metrics", help="What the gap is made of: NAME or NAME:WEIGHT, by commas.", panel=OUTPUT
     ),
+]
+Html = Annotated[
+    bool | None,
+    typer.Option("--html", help="Write the report's page as well.", rich_help_panel=OUTPUT),
 ]
 Out = Annotated[str | None, _option("--out", help="Checkpoint to write.", panel=OUTPUT)]
 ReportFile = Annotated[str | None, _option("--report", help="Audit report to write.", panel=OUTPUT)]

@@ -72,7 +72,7 @@ def unlearn(fabric: Fabric, name: str, target: str) -> dict[str, Tensor]:
     method.finish()
     found = {f"{name}/{k}": v.clone() for k, v in network.module.state_dict().items()}
     found[f"{name}/mu"] = estimate.target.mu
-    found[f"{name}/epochs"] = torch.stack(objective.epochs or [torch.zeros(3)])
+    found[f"{name}/epochs"] = torch.stack(objective.epochs or [torch.zeros(6)]).nan_to_num()
     found[f"{name}/logits"] = network.predict(guide)
     return found
 

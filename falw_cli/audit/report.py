@@ -107,6 +107,16 @@ class Probed(Figures):
     heldout_accuracy: float | None
 
 
+class Course(Figures):
+    """An epoch of the run."""
+
+    loss: float
+    """Mean over its steps."""
+    mu: float | None
+    """Of the target at its end, in the mean over classes; None where nothing needed one."""
+    sigma: float | None
+
+
 class Run(Figures):
     """How the unlearning went."""
 
@@ -122,6 +132,8 @@ class Run(Figures):
     """What --lr auto tried."""
     curve: list[Moment] = []
     """What --stop auto saw."""
+    course: list[Course] = []
+    """Each epoch."""
 
 
 class AllMetrics(Figures):

@@ -109,15 +109,17 @@ def study(
 def _examined(evidence: Evidence, again: Resamples) -> Metrics:
     """All of a model's metrics that need no other model."""
     found = metrics_of(evidence)
-    drawn = {
-        name: KINDS[name].draw(evidence, again)
-        for name in ("mia_efficacy", "calibration_error")
-        if KINDS[name].read(found) is not None
-    }
-    more = {
-        name: _interval(intervals.around(KINDS[name].read(found) or 0.0, draws), 100)
-        for name, draws in drawn.items()
-    }
+    more = {}
+    if found.calibration_error is not None:
+        draws = KINDS["calibration_error"].draw(evidence, again)
+        more["calibration_error"] = _percent(intervals.around(found.calibration_error, draws))
+    if evidence.strangers is not None:
+        share, spread = float(evidence.strangers.mean()), float(evidence.attack_noise.std()) / 100
+        own = intervals.wilson(share, len(evidence.strangers))
+        # Forget samples are one source of scatter, those that the attack is trained with another.
+        noise_ends = (-intervals.Z * spread, intervals.Z * spread)
+        ends = intervals.apart(share, own, 0.0, noise_ends)
+        more["mia_efficacy"] = _percent((100 * ends[0], 100 * ends[1]))
     return found.model_copy(
         update={
             "intervals": found.intervals | more,
@@ -127,9 +129,9 @@ def _examined(evidence: Evidence, again: Resamples) -> Metrics:
     )
 
 
-def _interval(ends: intervals.Interval, most: float) -> Interval:
-    """Ends within what a figure can be."""
-    return Interval(lower=min(max(0.0, ends[0]), most), upper=max(min(ends[1], most), 0.0))
+def _percent(ends: intervals.Interval) -> Interval:
+    """Ends, in percent, within what a share can be."""
+    return Interval(lower=max(0.0, ends[0]), upper=min(100.0, ends[1]))
 
 
 def _figure(value: float, ends: intervals.Interval, unit: float = 1) -> Figure:

@@ -40,13 +40,23 @@ class Unlearning:
         self.estimate = estimate
         self.watch = watch
         self.epochs: list[Tensor] = []
-        """Per finished epoch: min, mean and max of the weights, [3]."""
+        """Per finished epoch: min, mean and max of the weights, mean loss, then mu and sigma of
+        the target in the mean over classes, NaN where nothing needs one; [6]."""
         self._seen: list[Tensor] = []
+        self._loss = guide.labels.new_zeros(2, dtype=torch.float64)
+        """Sum of the epoch's losses so far, and how many."""
 
     def backward(
         self, network: Network, batch: Batch, images: Tensor, step: int, progress: float
     ) -> Tensor:
         """See `Objective`."""
+        loss = self._backward(network, batch, images, step, progress)
+        self._loss += torch.stack([loss.double(), torch.ones_like(loss, dtype=torch.float64)])
+        return loss
+
+    def _backward(
+        self, network: Network, batch: Batch, images: Tensor, step: int, progress: float
+    ) -> Tensor:
         prob = self._before(network, batch, step) if batch.whole_forget else None
         logits = architectures.logits(network.module(images)).float()
         weight = self._weigh(batch, logits, prob) if batch.forget else None
@@ -125,12 +135,23 @@ class Unlearning:
         return Standing(self.estimate.rests_on(), (known.mu - exact.mu).abs())
 
     def end_epoch(self, network: Network) -> None:
-        """Sum up the epoch's weights for the report; ones where nothing was weighted."""
+        """Sum up the epoch for the report; weights are ones where nothing was weighted."""
         seen = self._all_seen(network)
         if not len(seen):
             seen = torch.ones(1)
-        self.epochs.append(torch.stack([seen.min(), seen.mean(), seen.max()]).cpu())
+        total, steps = sharing.total(self._loss, network.fabric).cpu()
+        row = [seen.min(), seen.mean(), seen.max(), total / steps.clamp(min=1), *self._target()]
+        self.epochs.append(torch.stack([value.detach().cpu().float() for value in row]))
         self._seen = []
+        self._loss = torch.zeros_like(self._loss)
+
+    def _target(self) -> tuple[Tensor, Tensor]:
+        """mu and sigma of the classes that have held-out samples, in the mean."""
+        if self.weighting.needs != "target":
+            return torch.tensor(torch.nan), torch.tensor(torch.nan)
+        known = self.estimate.target
+        there = known.count > 0
+        return known.mu[there].mean(), known.sigma[there].mean()
 
     def _all_seen(self, network: Network) -> Tensor:
         """The epoch's weights so far, those of all ranks."""
@@ -140,6 +161,7 @@ class Unlearning:
     def state(self, network: Network) -> dict[str, Tensor]:
         """See `Objective`."""
         kept = {f"estimate/{name}": value for name, value in self.estimate.state().items()}
+        kept["loss"] = sharing.total(self._loss, network.fabric)
         if self.epochs:
             kept["epochs"] = torch.stack(self.epochs)
         if len(seen := self._all_seen(network)):
@@ -154,6 +176,8 @@ class Unlearning:
         # All ranks' weights are kept as one: the first rank takes them back for all.
         mine = "seen" in state and network.fabric.is_global_zero
         self._seen = [state["seen"].to(self.guide.labels.device)] if mine else []
+        first = network.fabric.is_global_zero
+        self._loss = state["loss"].to(self._loss.device) * (1.0 if first else 0.0)
         self.estimate.restore(_below("estimate/", state))
         if self.watch:
             self.watch.restore(_below("watch/", state))

@@ -40,8 +40,8 @@ class Performed:
     seconds: float
     stopped_because: str
     lr: float
-    weights: list[Tensor]
-    """Min, mean and max of the weights of each epoch, [3]."""
+    epochs_seen: list[Tensor]
+    """Of each epoch, see `Unlearning.epochs`, [6]."""
     probes: list[Probe]
     curve: list[Look]
     standing: Standing | None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,7 +21,16 @@ from falw_cli.audit.build import (
     class_targets,
     studied,
 )
-from falw_cli.audit.report import AllMetrics, EpochWeights, Moment, Output, Probed, Report, Run
+from falw_cli.audit.report import (
+    AllMetrics,
+    Course,
+    EpochWeights,
+    Moment,
+    Output,
+    Probed,
+    Report,
+    Run,
+)
 from falw_cli.audit.seal import to_text
 from falw_cli.config import Config
 from falw_cli.data.device import Streamed
@@ -64,11 +74,16 @@ class Paths:
         report = Path(config.report) if config.report else out.with_name(f"{out.stem}.audit.json")
         return cls(out, report)
 
+    @property
+    def page(self) -> Path:
+        """The report as people read it."""
+        return self.report.with_suffix(".html")
+
     def check(self, config: Config) -> None:
         """Refuse outputs that could not be written, before the work."""
         if self.out.resolve() == self.report.resolve():
             raise RequestError(f"--out and --report are both {self.out}", "name two files")
-        for path in (self.out, self.report):
+        for path in (self.out, self.report, *([self.page] if config.html else [])):
             checkpoint.check_writable(path, force=config.force)
 
 
@@ -163,15 +178,23 @@ def unlearn(
         target=class_targets(network, stage.guide, done.standing),
         weights=[
             EpochWeights(min=e[0], mean=e[1], max=e[2])
-            for e in (epoch.tolist() for epoch in done.weights)
+            for e in (epoch.tolist() for epoch in done.epochs_seen)
         ],
         asked=asked,
     )
     text = to_text(report)
     if fabric.is_global_zero:
-        checkpoint.write_all({paths.out: content, paths.report: text.encode()})
+        pages = {paths.page: _page(paths, report)} if config.html else {}
+        # The report last: it stands for all of it.
+        checkpoint.write_all({paths.out: content, **pages, paths.report: text.encode()})
         states.remove()
     return report
+
+
+def _page(paths: Paths, report: Report) -> bytes:
+    from falw_cli.audit.page import Named, html
+
+    return html([Named(paths.out.name, report)]).encode()
 
 
 def _looked(given: Inputs, stage: Stage, seed: int) -> list[Evidence]:
@@ -192,6 +215,7 @@ def _fingerprint(config: Config, given: Inputs) -> str:
         "reference",
         "forget",
         "metrics",
+        "html",
     }
     asked = config.model_dump(mode="json", exclude=left_out)
     rows = hashlib.sha256(given.splits.forget.read().tobytes()).hexdigest()
@@ -215,7 +239,15 @@ def _run(done: Performed, device: torch.device) -> Run:
         lr=done.lr,
         probes=[_moment(Probed, probe.found, lr=probe.lr) for probe in done.probes],
         curve=[_moment(Moment, found) for found in done.curve],
+        course=[
+            Course(loss=loss, mu=_number(mu), sigma=_number(sigma))
+            for *_, loss, mu, sigma in (epoch.tolist() for epoch in done.epochs_seen)
+        ],
     )
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else value
 
 
 def _moment(kind: type[M], found: Look | None, **more: Any) -> M:

@@ -1,0 +1,258 @@
+"""Are audits to be believed? Intervals, class mix, power and false alarms, on small CIFAR-10 nets.
+
+    python benchmarks/proof_nets.py CIFAR WORK_FOLDER
+    python benchmarks/proof.py CIFAR WORK_FOLDER
+
+CIFAR is the folder that holds train/ and test/ as images. Writes docs/proof.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from falw_cli import __version__, samples
+from falw_cli.config import Config, resolve
+from falw_cli.data import forget_list, splits
+from falw_cli.data.device import place
+from falw_cli.data.images import Geometry
+from falw_cli.engine import make_fabric
+from falw_cli.evaluation.evidence import Evidence, Judged, Resamples
+from falw_cli.evaluation.figures import noise
+from falw_cli.evaluation.gap import FIELD, avg_gap, gap_interval
+from falw_cli.evaluation.membership import mia_efficacy
+from falw_cli.evaluation.run import metrics_of
+from falw_cli.evaluation.scores import Seen
+from falw_cli.evaluation.study import study
+from falw_cli.inputs import open_inputs
+from falw_cli.progress import Silent
+from proof_nets import KEPT_OUT, PER_CLASS, RETRAINS, SEEDS, source
+
+DOCS = Path(__file__).parents[1] / "docs"
+INTRO = Path(__file__).with_suffix(".intro.md")
+DRAWS = 40
+"""Sets of samples on which each pair of Retrain models is held against the truth."""
+SIZES = {"forget": 600, "retain": 2000, "test": 2000}
+LISTS = 20
+"""Lists of unseen images, for each of which no net may raise an alarm."""
+LISTED = 600
+
+
+@dataclass(frozen=True)
+class Pool:
+    """What a net makes of all that it can be asked about."""
+
+    evidence: Evidence
+    """The list, the other training images, the test images."""
+    unseen: Seen
+    """Training images of CIFAR-10 that no net was trained on."""
+
+
+def look(cifar: Path, folder: Path, names: list[str]) -> dict[str, Pool]:
+    """Show every image to every net, once."""
+    flags = {
+        **source(cifar),
+        "forget": str(folder / "list.txt"),
+        "test": f"imagefolder:{cifar}/test",
+    }
+    del flags["heldout"]
+    first = resolve("evaluate", {**flags, "model": str(folder / f"{names[0]}.safetensors")})
+    fabric = make_fabric(first)
+    given = open_inputs(first, Silent(), fabric)
+    judged = Judged.of(given.splits, fabric.device)
+    rest = {**flags, "per_class": {"data": [PER_CLASS, 10**6]}}
+    listing = samples.open_source(resolve("evaluate", rest), "data")
+    data = samples.load(listing, first, Geometry(None, None, 3), Silent())
+    unseen = place(
+        splits.part(data, splits.align(data.listing, given.network.classes)), fabric.device
+    )
+    found = {}
+    for name in names:
+        config = resolve("evaluate", {**flags, "model": str(folder / f"{name}.safetensors")})
+        network = open_inputs(config, Silent(), fabric).network
+        found[name] = Pool(Evidence.of(network, judged, 0), Seen.of(network, unseen))
+        print(f"looked: {name}", flush=True)
+    return found
+
+
+def again(pool: Evidence, seed: int) -> Evidence:
+    """Samples drawn from the pools, which stand for the world; each class in its share."""
+    rng = np.random.default_rng([seed, 1])
+    parts = {}
+    for name, size in SIZES.items():
+        seen: Seen = getattr(pool, name)
+        rows = []
+        for c in range(len(pool.classes)):
+            mine = np.flatnonzero(seen.labels == c)
+            number = max(1, round(size * len(mine) / len(seen)))
+            rows.append(rng.choice(mine, number))
+        parts[name] = seen.of_rows(np.concatenate(rows))
+    return replace(pool, **parts, seed=seed)
+
+
+def coverage(pools: dict[str, Pool]) -> list[str]:
+    """Does the interval of the gap hold the gap of the pools?"""
+    names = [f"retrain-{seed}" for seed in range(1, RETRAINS + 1)]
+    truth = {n: metrics_of(pools[n].evidence) for n in names}
+    pairs = list(combinations(names, 2))
+    held, widths = {pair: 0 for pair in pairs}, []
+    for draw in range(DRAWS):
+        drawn = {n: again(pools[n].evidence, draw) for n in names}
+        resamples = Resamples.of(drawn[names[0]])
+        found = {n: metrics_of(one) for n, one in drawn.items()}
+        scatter = {n: noise(list(FIELD), one, resamples) for n, one in drawn.items()}
+        for a, b in pairs:
+            low, high = gap_interval(found[a], found[b], scatter[a] - scatter[b])
+            held[a, b] += low <= float(avg_gap(truth[a], truth[b]) or 0) <= high
+            widths.append(high - low)
+        print(f"coverage: draw {draw + 1} of {DRAWS}", flush=True)
+    total = sum(held.values())
+    share = 100 * total / (DRAWS * len(pairs))
+    shares = [100 * count / DRAWS for count in held.values()]
+    gaps = [float(avg_gap(truth[a], truth[b]) or 0) for a, b in pairs]
+    return [
+        "| pairs | draws of samples | intervals that hold the true gap | by pair, least and most | "
+        "true gaps | width of the intervals, median |",
+        "| ---: | ---: | ---: | ---: | ---: | ---: |",
+        f"| {len(pairs)} | {DRAWS} | {share:.1f} % | {min(shares):.0f} % to {max(shares):.0f} % | "
+        f"{min(gaps):.2f} to {max(gaps):.2f} | {np.median(widths):.2f} |",
+    ]
+
+
+def listed(labels: np.ndarray, gamma: float, seed: int, used: set[int]) -> np.ndarray:
+    """A list of unseen images, of which none was listed before."""
+    free = np.array([row for row in range(len(labels)) if row not in used])
+    available = np.bincount(labels[free], minlength=10)
+    sizes = forget_list.tail_sizes(available, LISTED, gamma, seed)
+    rows = free[np.array(forget_list.draw(labels[free], sizes, seed))]
+    used.update(rows.tolist())
+    return rows
+
+
+def with_list(pool: Pool, rows: np.ndarray, seed: int = 0) -> Evidence:
+    """The evidence, were these unseen images the list."""
+    return replace(pool.evidence, forget=pool.unseen.of_rows(rows), seed=seed)
+
+
+def class_mix(pools: dict[str, Pool]) -> list[str]:
+    """Two sets that no net saw, one long-tailed and one balanced: does an attack tell them apart?"""
+    lines = [
+        "| net | lists | field's MIA, long-tailed | balanced | difference | matched AUC, "
+        "long-tailed | balanced | difference |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    worst_within = True
+    for seed in SEEDS:
+        pool = pools[f"out-0-{seed}"]
+        used: set[int] = set()
+        for order in (1, 2):
+            found = []
+            for gamma in (2.0, 0.0):
+                one = with_list(pool, listed(pool.unseen.labels, gamma, order, used))
+                field = mia_efficacy(one.forget.prob, one.retain.prob, one.test.prob, 0) or 0.0
+                mia = study(None, one, [], FIELD).after.mia
+                assert mia is not None
+                found.append((field, mia.auc))
+            (tail, long), (flat, even) = found
+            off = abs(long.value - even.value)
+            within = off <= max(long.upper - long.lower, even.upper - even.lower)
+            worst_within = worst_within and within
+            lines.append(
+                f"| {seed} | {order} | {tail:.2f} | {flat:.2f} | {abs(tail - flat):.2f} | "
+                f"{long.value:.3f} ({long.lower:.3f} to {long.upper:.3f}) | "
+                f"{even.value:.3f} ({even.lower:.3f} to {even.upper:.3f}) | {off:.3f} |"
+            )
+    words = "In every row" if worst_within else "Not in every row"
+    return [*lines, "", f"{words} the matched attack's difference is within its interval's width."]
+
+
+def power(pools: dict[str, Pool]) -> list[str]:
+    """Degrees of forgetting that are known, since the nets were trained so."""
+    lines = [
+        "| kept out of training | seed | distance (95 %) | chance | p | matched AUC (95 %) |",
+        "| ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    ordered = {"distance": True, "AUC": True}
+    for seed in SEEDS:
+        last = {"distance": 9.0, "AUC": 9.0}
+        for percent in (*KEPT_OUT, 100):
+            name = f"out-{percent}-{seed}" if percent < 100 else f"retrain-{seed}"
+            after = study(None, pools[name].evidence, [], FIELD).after
+            assert after.mia is not None
+            assert after.distance is not None
+            auc, far = after.mia.auc, after.distance
+            lines.append(
+                f"| {percent} % | {seed} | {far.value:.3f} ({far.lower:.3f} to {far.upper:.3f}) | "
+                f"{far.chance:.3f} | {far.p_value:.3f} | "
+                f"{auc.value:.3f} ({auc.lower:.3f} to {auc.upper:.3f}) |"
+            )
+            for key, value in (("distance", far.value), ("AUC", auc.value)):
+                ordered[key] = ordered[key] and value < last[key]
+                last[key] = value
+    said = ", ".join(f"{key}: {'yes' if right else 'no'}" for key, right in ordered.items())
+    return [*lines, "", f"In the right order for every seed: {said}."]
+
+
+def alarms(pools: dict[str, Pool]) -> list[str]:
+    """Lists that no net was trained on: each alarm is a false one."""
+    count = {"distance": 0, "AUC": 0}
+    used: set[int] = set()
+    nets = [f"retrain-{seed}" for seed in range(1, RETRAINS + 1)]
+    labels = pools[nets[0]].unseen.labels
+    lists = [listed(labels, 1.0, order, used) for order in range(LISTS)]
+    for name in nets:
+        for number, rows in enumerate(lists):
+            after = study(None, with_list(pools[name], rows, number), [], FIELD).after
+            assert after.mia is not None
+            assert after.distance is not None
+            count["distance"] += after.distance.p_value <= 0.05
+            count["AUC"] += not after.mia.auc.lower <= 0.5 <= after.mia.auc.upper
+        print(f"alarms: {name}: {count}", flush=True)
+    tests = len(nets) * LISTS
+    return [
+        f"{len(nets)} nets, {LISTS} disjoint lists of {LISTED} images that none of them saw, gamma 1: "
+        f"the distance's permutation test raised {count['distance']} alarms in {tests} "
+        f"({100 * count['distance'] / tests:.1f} %), the matched AUC's interval left out 0.5 in "
+        f"{count['AUC']} ({100 * count['AUC'] / tests:.1f} %)."
+    ]
+
+
+def sections(pools: dict[str, Pool]) -> Iterator[str]:
+    """The page, after its introduction."""
+    yield "## Do intervals hold what they should?\n"
+    yield from coverage(pools)
+    yield "\n## Does the class mix shift an attack?\n"
+    yield from class_mix(pools)
+    yield "\n## Are degrees of forgetting told apart?\n"
+    yield from power(pools)
+    yield "\n## False alarms\n"
+    yield from alarms(pools)
+
+
+def main() -> None:
+    """Look at every net once, and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("cifar", type=Path)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--out", type=Path, default=DOCS / "proof.md")
+    asked = parser.parse_args()
+    names = [f"retrain-{seed}" for seed in range(1, RETRAINS + 1)]
+    names += [f"out-{percent}-{seed}" for seed in SEEDS for percent in KEPT_OUT]
+    pools = look(asked.cifar, asked.folder, names)
+    made = (
+        f"Made by benchmarks/proof.py with falw {__version__}, torch {torch.__version__}, on a CPU "
+    )
+    made += f"({platform.machine()})."
+    text = "\n".join([INTRO.read_text().rstrip(), "", made, "", *sections(pools)])
+    asked.out.write_text(text + "\n")
+
+
+if __name__ == "__main__":
+    main()

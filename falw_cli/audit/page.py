@@ -1,0 +1,191 @@
+"""Reports as pages: one HTML file that needs nothing from anywhere, Markdown, JUnit's XML."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from falw_cli.audit import rows
+from falw_cli.audit.pictures import Picture, pictures, roc
+from falw_cli.audit.report import Report
+from falw_cli.audit.rows import Row
+from falw_cli.audit.verdict import Verdict, verdict
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+PALETTE = ("#2b7cd3", "#c9620a", "#3f8f4f", "#a457b8", "#8a8f98", "#b5484f")
+LIMITS = (
+    "Unlearning of this kind is approximate: it moves a model towards what retraining would have "
+    "made of it, and gives no bound on what is left.",
+    "Tests that find nothing prove no absence. Attacks made for each sample, with models trained "
+    "with and without it, find more than these; `falw audit --shadow` runs some of them.",
+    "Figures rest on the samples and the Retrain models that were at hand; intervals say how far "
+    "other samples would have moved them, not other forget lists, data or attacks.",
+    "Of one Retrain model nobody knows how far another seed would have been from it.",
+    "Copies of the model that were given away, its logs and its training data are not looked at.",
+)
+
+
+@dataclass(frozen=True)
+class Named:
+    """A report, and what it is called beside others."""
+
+    name: str
+    report: Report
+
+
+def html(named: Sequence[Named]) -> str:
+    """One page: of one report all that it says, of several the figures side by side."""
+    if len(named) == 1:
+        return _whole(named[0])
+    return _beside(named)
+
+
+def _whole(named: Named) -> str:
+    report = named.report
+    shown = rows.models(report.metrics)
+    return _render(
+        "page.html.j2",
+        name=named.name,
+        report=report,
+        verdict=verdict(report),
+        columns=list(shown),
+        main=rows.main_rows(shown),
+        groups=rows.group_rows(shown),
+        attacks=rows.attack_rows(shown),
+        classes={
+            label: rows.class_rows(shown, f"{label}_accuracy") for label in ("forget", "test")
+        },
+        pictures=pictures(report, shown),
+        after=report.metrics.after,
+        cell=rows.figure,
+        limits=LIMITS,
+        settings=_settings(report),
+    )
+
+
+def _settings(report: Report) -> dict[str, Any]:
+    """What was done, in a few facts."""
+    asked, run = report.config.get("unlearn", {}), report.run
+    facts: dict[str, Any] = {"forgotten": f"{report.forget.count:,} samples"}
+    if run:
+        facts |= {
+            "method": f"{asked.get('method')} × {asked.get('weighting')}",
+            "run": f"{run.steps:,} steps, {run.epochs} epochs, {run.seconds:.1f} s",
+            "stopped": run.stopped_because,
+        }
+    return facts
+
+
+def _beside(named: Sequence[Named]) -> str:
+    """Several reports: the model that each one is about, a column each."""
+    shown = {one.name: m for one in named if (m := one.report.metrics.after) is not None}
+    verdicts: dict[str, Verdict] = {one.name: verdict(one.report) for one in named}
+    picture: Picture | None = roc(shown, PALETTE) if any(m.mia for m in shown.values()) else None
+    return _render(
+        "beside.html.j2",
+        named=named,
+        verdicts=verdicts,
+        columns=list(shown),
+        main=rows.main_rows(shown),
+        groups=rows.group_rows(shown),
+        attacks=rows.attack_rows(shown),
+        settings={one.name: _settings(one.report) for one in named},
+        picture=picture,
+        limits=LIMITS,
+    )
+
+
+@cache
+def _environment() -> Environment:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    loader = FileSystemLoader(Path(__file__).with_name("templates"))
+    made = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    made.filters["plain"] = _plain
+    return made
+
+
+def _render(template: str, **content: Any) -> str:
+    text: str = _environment().get_template(template).render(**content)
+    return text
+
+
+def _plain(text: object) -> str:
+    """Text from files, without what a page or a terminal would act on."""
+    return "".join(c if c.isprintable() else " " for c in str(text))
+
+
+def markdown(named: Sequence[Named]) -> str:
+    """What a pull request's comment shows: verdict, figures, gates, warnings."""
+    parts = []
+    for one in named:
+        report, said = one.report, verdict(one.report)
+        shown = rows.models(report.metrics)
+        parts += [f"### {_cell_text(one.name)}: {said.headline}", ""]
+        parts += [f"- {_cell_text(point)}" for point in said.points] + [""]
+        parts += _table(["figure", *shown], rows.main_rows(shown) + rows.group_rows(shown))
+        if report.gates:
+            parts += ["", "| gate | value | |", "| --- | --- | --- |"]
+            parts += [
+                f"| `{_cell_text(gate.expression)}` | {_value(gate.value)} | "
+                f"{'passed' if gate.passed else '**failed**'} |"
+                for gate in report.gates
+            ]
+        if report.warnings:
+            parts += ["", *(f"- warning: {_cell_text(text)}" for text in report.warnings)]
+        parts += ["", f"`falw {report.tool.version}`, report `{(report.digest or '')[:16]}`", ""]
+    return "\n".join(parts)
+
+
+def _table(head: list[str], figures: Sequence[Row]) -> list[str]:
+    lines = ["| " + " | ".join(head) + " |", "| --- |" + " ---: |" * (len(head) - 1)]
+    for row in figures:
+        label = f"{row.label}, {row.unit}" if row.unit else row.label
+        cells = [str(cell) if (cell := row.cells.get(name)) else "–" for name in head[1:]]
+        lines.append("| " + " | ".join([label, *cells]) + " |")
+    return lines
+
+
+def _cell_text(text: object) -> str:
+    """Text from files that Markdown would act on, made harmless."""
+    plain = _plain(text)
+    for sign in "\\`*_[]<>|#":
+        plain = plain.replace(sign, f"\\{sign}")
+    return plain
+
+
+def _value(value: float | None) -> str:
+    return "no value" if value is None else f"{value:.4g}"
+
+
+def junit(named: Sequence[Named]) -> str:
+    """JUnit's XML: a case a gate; a report without gates has one case, that it was written."""
+    suites = ET.Element("testsuites", name="falw")
+    for one in named:
+        gates = one.report.gates
+        failures = sum(not gate.passed for gate in gates)
+        suite = ET.SubElement(
+            suites, "testsuite", name=_plain(one.name), tests=str(max(1, len(gates))),
+            failures=str(failures), errors="0", skipped="0",
+            timestamp=one.report.created.isoformat(timespec="seconds"),
+        )  # fmt: skip
+        for gate in gates:
+            case = ET.SubElement(
+                suite, "testcase", classname="falw.gates", name=_plain(gate.expression)
+            )
+            if not gate.passed:
+                text = f"{gate.expression}: {_value(gate.value)}"
+                ET.SubElement(case, "failure", message=_plain(text), type="gate").text = text
+        if not gates:
+            ET.SubElement(suite, "testcase", classname="falw", name="report written")
+    ET.indent(suites)
+    return ET.tostring(suites, encoding="unicode", xml_declaration=True) + "\n"

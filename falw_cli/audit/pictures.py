@@ -1,0 +1,257 @@
+"""A report's pictures, as SVG that lies within a page: text and axes take the page's own colour."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from falw_cli.audit.report import Report
+from falw_cli.audit.rows import GROUPS
+from falw_cli.evaluation.metrics import GroupApart, Metrics
+
+INK = "#010203"
+"""Stands for the page's text colour, which is put in its place."""
+COLOURS = {"before": "#8a8f98", "after": "#2b7cd3", "model": "#2b7cd3", "Retrain": "#c9620a"}
+FORGET, UNSEEN = "#2b7cd3", "#c9620a"
+SIZE = (4.0, 2.7)
+"""Inches: a picture is as wide as a phone, and a page puts as many side by side as it has room."""
+MOST_CLASSES = 24
+"""Classes that a picture shows; of more, those of the two ends."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An SVG, what it is about, and what it shows in words, for those who do not see it."""
+
+    title: str
+    svg: str
+    words: str
+
+
+def pictures(report: Report, shown: dict[str, Metrics]) -> dict[str, list[Picture]]:
+    """All that a report has something to show of, by section of the page."""
+    run = report.run
+    found: dict[str, list[Picture]] = {
+        "spread": [
+            picture for name in shown if name != "Retrain" for picture in _spreads(shown, name)
+        ],
+        "classes": [_classes(shown)] if report.forget.count else [],
+        "roc": [roc({n: m for n, m in shown.items() if m.mia})] if _any_mia(shown) else [],
+        "run": [],
+    }
+    if run and len(run.course) > 1:
+        found["run"] += [_loss(report), _weights(report)]
+    if run and len(run.curve) > 1:
+        found["run"].append(_stopping(report))
+    return found
+
+
+def _any_mia(shown: dict[str, Metrics]) -> bool:
+    return any(metrics.mia for metrics in shown.values())
+
+
+def _spreads(shown: dict[str, Metrics], model: str) -> Iterator[Picture]:
+    """Confidence in forget and unseen samples, a picture a group."""
+    distance = shown[model].distance
+    if distance is None:
+        return
+    for name in GROUPS:
+        group: GroupApart | None = getattr(distance.groups, name)
+        if group is None:
+            continue
+        with _canvas() as (figure, axes, out):
+            bins = len(group.forget_histogram)
+            edges = [i / bins for i in range(bins + 1)]
+            for values, colour, label in (
+                (group.forget_histogram, FORGET, "forget"),
+                (group.unseen_histogram, UNSEEN, "unseen"),
+            ):
+                percent = [max(100 * value, 0.01) for value in values]  # the axis is a log one
+                axes.stairs(percent, edges, fill=True, color=colour, alpha=0.18)
+                axes.stairs(percent, edges, color=colour, linewidth=1.6, label=label)
+            axes.set(
+                xlabel="true-class probability", ylabel="samples, %", xlim=(0, 1), yscale="log",
+                ylim=(0.1, 110), yticks=[0.1, 1, 10, 100], yticklabels=["0.1", "1", "10", "100"],
+            )  # fmt: skip
+            axes.legend(loc="upper left")
+            _finish(figure, out)
+        yield Picture(
+            f"{name}, {model}",
+            _svg(out, f"spread-{model}-{name}"),
+            f"True-class probability of forget and unseen samples of the {name} classes, {model}: "
+            f"distance {group.value:.3f}, chance {group.chance:.3f}, p = {group.p_value:.3f}.",
+        )
+
+
+def _classes(shown: dict[str, Metrics]) -> Picture:
+    """Forget accuracy less Retrain's, or unseen data's, a class, from head to tail."""
+    last = shown.get("after") or shown["model"]
+    order = sorted(
+        (name for name, one in last.per_class.items() if one.forget_count),
+        key=lambda name: -last.per_class[name].forget_count,
+    )
+    if len(order) > MOST_CLASSES:
+        order = order[: MOST_CLASSES // 2] + order[-MOST_CLASSES // 2 :]
+    truth = shown.get("Retrain")
+    what = "Retrain's" if truth else "that of unseen data"
+    with _canvas((8.2, 3.1)) as (figure, axes, out):
+        axes.axhline(0, color=INK, linewidth=0.8, alpha=0.6)
+        drawn = [name for name in ("before", "after", "model") if name in shown]
+        for number, model in enumerate(drawn):
+            shift = (number - (len(drawn) - 1) / 2) * 0.22
+            places, middles, ends = [], [], []
+            for place, name in enumerate(order):
+                one = shown[model].per_class[name]
+                ground = (truth or shown[model]).per_class[name]
+                base = ground.forget_accuracy if truth else ground.test_accuracy
+                interval = one.intervals.get("forget_accuracy")
+                if one.forget_accuracy is None or base is None or interval is None:
+                    continue
+                places.append(place + shift)
+                middles.append(one.forget_accuracy - base)
+                ends.append(
+                    (
+                        max(0.0, one.forget_accuracy - interval.lower),
+                        max(0.0, interval.upper - one.forget_accuracy),
+                    )
+                )
+            axes.errorbar(
+                places, middles, yerr=list(zip(*ends, strict=True)) if ends else None, fmt="o",
+                color=COLOURS[model], label=model, markersize=4, linewidth=1.3,
+            )  # fmt: skip
+        labels = [f"{_short(name)}\n{last.per_class[name].forget_count}" for name in order]
+        axes.set_xticks(range(len(order)), labels, rotation=0 if len(order) <= 10 else 60)
+        axes.set(ylabel=f"forget accuracy less\n{what}, points")
+        axes.legend(loc="best")
+        _finish(figure, out)
+    tail = last.groups.tail if last.groups else None
+    deviation = (tail.deviation if truth else tail.unseen_deviation) if tail else None
+    words = f"Forget accuracy less {what}, for each class from head to tail."
+    if deviation is not None:
+        words += f" Tail classes together: {deviation:+.2f} points."
+    return Picture("Deviation of each class, from head to tail", _svg(out, "classes"), words)
+
+
+def _short(name: str) -> str:
+    """A class name that fits below an axis; `$` would begin a formula."""
+    plain = "".join(c if c.isprintable() else " " for c in name).replace("$", r"\$")
+    return plain if len(plain) <= 12 else f"{plain[:11]}…"
+
+
+def roc(shown: dict[str, Metrics], colours: Sequence[str] = ()) -> Picture:
+    """ROC of the class-matched attack on log axes, a line a model."""
+    with _canvas((4.6, 3.6)) as (figure, axes, out):
+        for number, (name, metrics) in enumerate(shown.items()):
+            if metrics.mia is None:
+                continue
+            colour = colours[number % len(colours)] if colours else COLOURS[name]
+            points = [(x, y) for x, y in metrics.mia.curve if x > 0]
+            axes.plot(
+                [x for x, _ in points], [max(y, 1e-4) for _, y in points], color=colour,
+                label=_short(name) if colours else name, drawstyle="steps-post",
+            )  # fmt: skip
+        axes.plot([1e-4, 1], [1e-4, 1], color=INK, linewidth=0.8, linestyle=":", label="chance")
+        axes.set(
+            xscale="log", yscale="log", xlim=(1e-3, 1), ylim=(1e-3, 1.05),
+            xlabel="false-positive rate", ylabel="true-positive rate",
+        )  # fmt: skip
+        axes.legend(loc="lower right")
+        _finish(figure, out)
+    told = ", ".join(f"{n} AUC {m.mia.auc.value:.3f}" for n, m in shown.items() if m.mia)
+    return Picture(
+        "Who can tell forget samples from unseen ones?", _svg(out, "roc"),
+        f"ROC of the class-matched membership attack by loss, log axes: {told}.",
+    )  # fmt: skip
+
+
+def _loss(report: Report) -> Picture:
+    assert report.run is not None
+    losses = [epoch.loss for epoch in report.run.course]
+    with _canvas() as (figure, axes, out):
+        axes.plot(range(1, len(losses) + 1), losses, color=FORGET, marker="o", markersize=3)
+        axes.set(xlabel="epoch", ylabel="loss")
+        _finish(figure, out)
+    words = f"Mean loss of each epoch: {losses[0]:.3f} in the first, {losses[-1]:.3f} in the last."
+    return Picture("Loss", _svg(out, "loss"), words)
+
+
+def _weights(report: Report) -> Picture:
+    """Weights, and the target that they follow, where there is one."""
+    assert report.run is not None
+    course, weights = report.run.course, report.weights
+    epochs = range(1, len(weights) + 1)
+    targeted = [(e, one.mu) for e, one in enumerate(course, 1) if one.mu is not None]
+    with _canvas() as (figure, axes, out):
+        low, high = [one.min for one in weights], [one.max for one in weights]
+        axes.fill_between(epochs, low, high, color=FORGET, alpha=0.15, linewidth=0)
+        axes.plot(epochs, [one.mean for one in weights], color=FORGET, label="weight, mean")
+        if targeted:
+            axes.plot(*zip(*targeted, strict=True), color=UNSEEN, label="target mu, mean")
+        axes.set(xlabel="epoch", ylim=(0, None))
+        axes.legend(loc="best")
+        _finish(figure, out)
+    words = f"Weights of the forget samples, from {min(low):.2f} to {max(high):.2f}."
+    if targeted:
+        words += f" Target mu {targeted[0][1]:.3f} at first, {targeted[-1][1]:.3f} at the end."
+    return Picture("Weights and target", _svg(out, "weights"), words)
+
+
+def _stopping(report: Report) -> Picture:
+    assert report.run is not None
+    curve = report.run.curve
+    with _canvas() as (figure, axes, out):
+        steps = [moment.step for moment in curve]
+        axes.plot(steps, [m.estimated_gap for m in curve], color=FORGET, label="estimated gap")
+        known = [(m.step, m.gap) for m in curve if m.gap is not None]
+        if known:
+            axes.plot(*zip(*known, strict=True), color=UNSEEN, label="gap to Retrain")
+        axes.set(xlabel="step", ylabel="points", ylim=(0, None))
+        axes.legend(loc="best")
+        _finish(figure, out)
+    least = min(curve, key=lambda moment: moment.estimated_gap)
+    words = (
+        f"Estimated gap over {curve[-1].step} steps: smallest, {least.estimated_gap:.2f}, at step "
+        f"{least.step}."
+    )
+    return Picture("When to stop", _svg(out, "stopping"), words)
+
+
+@contextmanager
+def _canvas(size: tuple[float, float] = SIZE) -> Iterator[tuple[Any, Any, io.StringIO]]:
+    """A figure, its axes, and where it is written; matplotlib's own state is left alone."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    style: Any = {
+        "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": INK, "xtick.color": INK,
+        "ytick.color": INK, "axes.spines.top": False, "axes.spines.right": False,
+        "font.size": 9, "legend.frameon": False, "svg.fonttype": "path", "svg.hashsalt": "falw",
+        "axes.formatter.use_mathtext": True,
+    }  # fmt: skip
+    with mpl.rc_context(style):
+        figure = Figure(figsize=size, layout="constrained")
+        yield figure, figure.subplots(), io.StringIO()
+
+
+def _finish(figure: Any, out: io.StringIO) -> None:
+    figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
+
+
+def _svg(out: io.StringIO, name: str) -> str:
+    """The SVG element alone, its ids told apart from other pictures', its ink the page's."""
+    text = out.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', text)
+    text = re.sub(r'href="#([^"]+)"', rf'href="#{name}-\1"', text)
+    text = re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", text)
+    text = re.sub(r"<!--.*?-->\n?", "", text, flags=re.DOTALL)
+    opening = text[: text.index(">") + 1]
+    sized = re.sub(r'(width|height)="[\d.]+pt"', "", opening, count=2)
+    # A class name stays text: matplotlib escapes it in comments, which are gone.
+    sized = sized.replace("<svg", '<svg aria-hidden="true" focusable="false"', 1)
+    return (sized + text[len(opening) :]).replace(INK, "currentColor")

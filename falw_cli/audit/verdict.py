@@ -1,0 +1,102 @@
+"""What a report comes to, in words: the first thing that a person reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from falw_cli.audit.report import Report
+from falw_cli.audit.rows import figure
+from falw_cli.evaluation.metrics import Metrics
+
+Level = Literal["good", "mixed", "bad", "unknown"]
+CHANCE = 0.05
+"""p-values above it are what chance alone makes."""
+SEEDS = {
+    "closer": "closer to the Retrain models than they are to one another",
+    "within": "as close to the Retrain models as they are to one another: within what seeds alone "
+    "explain",
+    "outside": "further from the Retrain models than seeds alone explain",
+}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A line that stands first, how good the news is, and what it rests on."""
+
+    level: Level
+    headline: str
+    points: tuple[str, ...]
+
+
+def verdict(report: Report) -> Verdict:
+    """The report in words; nothing here is measured anew."""
+    after = report.metrics.after
+    if after is None:
+        return Verdict("unknown", "Nothing was measured: a dry run", ())
+    seeds, unseen = _against_retrain(report), _against_unseen(after)
+    before = report.metrics.before
+    if before is not None and unseen[0] == "good" and _against_unseen(before)[0] == "good":
+        # A test that finds nothing in the original cannot praise what was made of it.
+        unseen = "unknown", f"{unseen[1]}; nor were the original's: here this test has no power"
+    points = [text for _, text in (seeds, unseen) if text]
+    failed = [gate.expression for gate in report.gates if not gate.passed]
+    if report.gates:
+        passed = f"{len(report.gates) - len(failed)} of {len(report.gates)} gates passed"
+        points.append(passed + (f"; failed: {', '.join(failed)}" if failed else ""))
+    levels = {level for level, _ in (seeds, unseen)} - {"unknown"}
+    level, headline = _headline(levels, gated=bool(failed), listed=bool(report.forget.count))
+    return Verdict(level, headline, tuple(points))
+
+
+def _headline(levels: set[Level], *, gated: bool, listed: bool) -> tuple[Level, str]:
+    if gated:
+        return "bad", "A gate failed"
+    if not listed:
+        return "unknown", "No forget list: accuracy alone was measured"
+    if not levels:
+        return "unknown", "These tests cannot tell"
+    if levels == {"good"}:
+        return "good", "Forgotten, as far as these tests can tell"
+    if levels == {"bad"}:
+        return "bad", "Not forgotten: the list still shows"
+    return "mixed", "Forgotten in part: the tests do not agree"
+
+
+def _against_retrain(report: Report) -> tuple[Level, str]:
+    """The gap to Retrain, where there is one."""
+    found, after = report.metrics, report.metrics.after
+    if after is None or after.avg_gap is None:
+        return "unknown", ""
+    ends = after.intervals.get("avg_gap")
+    between = f" (95 %: {ends.lower:.2f} to {ends.upper:.2f})" if ends else ""
+    before = ""
+    if found.before is not None and found.before.avg_gap is not None:
+        before = f", {found.before.avg_gap:.2f} before"
+    gap = f"Avg. Gap to Retrain {after.avg_gap:.2f} points{between}{before}"
+    if found.seeds is None:
+        level: Level = "good" if ends is not None and ends.lower == 0 else "mixed"
+        return level, f"{gap}; one reference does not tell what another seed would have changed"
+    least, most = found.seeds.smallest, found.seeds.largest
+    floor = f"{least:.2f}" if found.seeds.pairs == 1 else f"{least:.2f} to {most:.2f}"
+    words = SEEDS.get(found.seeds.verdict, found.seeds.verdict)
+    level = "bad" if found.seeds.verdict == "outside" else "good"
+    return level, f"{gap}; {words} (Retrain pairs: {floor})"
+
+
+def _against_unseen(after: Metrics) -> tuple[Level, str]:
+    """Forget samples against unseen ones of their classes; needs no Retrain model."""
+    if after.mia is None or after.distance is None:
+        return "unknown", ""
+    auc, distance = after.mia.auc, after.distance
+    figures = (
+        f"AUC {figure(auc, 3)}; distance {distance.value:.3f} where chance makes "
+        f"{distance.chance:.3f} (p = {distance.p_value:.3f})"
+    )
+    if auc.lower > 0.5:
+        return "bad", f"forget samples still look like training samples: {figures}"
+    if auc.upper < 0.5:
+        return "bad", f"forget samples look less known than unseen ones, which shows too: {figures}"
+    if distance.p_value <= CHANCE:
+        return "mixed", f"forget samples are spread unlike unseen ones: {figures}"
+    return "good", f"forget samples are not told from unseen ones: {figures}"

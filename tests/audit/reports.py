@@ -1,0 +1,85 @@
+"""A made-up report with everything in it, and nothing to be trusted."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from functools import cache
+
+import numpy as np
+import torch
+
+from falw_cli.audit.build import studied
+from falw_cli.audit.report import (
+    Course,
+    EpochWeights,
+    GateResult,
+    Moment,
+    Report,
+    Run,
+)
+from falw_cli.audit.seal import seal
+from falw_cli.evaluation.evidence import Evidence
+from falw_cli.evaluation.gap import FIELD
+from falw_cli.evaluation.scores import Seen, columns
+from falw_cli.evaluation.study import study
+
+HOSTILE = "<script>alert(1)</script>"
+CLASSES = (HOSTILE, "b | *c*", "$x^2$ \x1b[31m", "d" * 80)
+
+
+def evidence(seed: int, forget: float) -> Evidence:
+    """A net whose logits are so much higher for the true class of forget samples."""
+    rng = np.random.default_rng(seed)
+    seen = []
+    for sizes, lift in (([90, 40, 20, 8], forget), ([100] * 4, 6.0), ([80] * 4, 1.5)):
+        label = np.repeat(range(4), sizes)
+        logits = rng.normal(size=(len(label), 4))
+        logits[np.arange(len(label)), label] += lift
+        found = columns(torch.from_numpy(logits), torch.from_numpy(label)).numpy().T
+        seen.append(Seen(label, found[0].astype(np.int64), *found[1:]))
+    return Evidence(CLASSES, *seen, seed=0)
+
+
+@cache
+def report(after: float = 1.5, references: int = 2) -> Report:
+    """Of a run after which forget samples have logits so much higher."""
+    retrains = [evidence(seed, 1.5) for seed in range(2, 2 + references)]
+    found = study(evidence(0, 6.0), evidence(1, after), retrains, FIELD)
+    moments = [
+        Moment(step=step, distance=0.1, estimated_gap=9.0 - step, retain_accuracy=99,
+               heldout_accuracy=70, gap=None)
+        for step in range(5)
+    ]  # fmt: skip
+    data = {"spec": f"imagefolder:{HOSTILE}", "sha256": "0" * 64, "count": 600, "used": 600}
+    made = Report.model_validate(
+        {
+            "created": datetime(2026, 1, 1, tzinfo=timezone.utc),
+            "command": ["falw", "unlearn", HOSTILE],
+            "config": {"unlearn": {"method": "match", "weighting": "falw"}},
+            "environment": {
+                "python": "3", "torch": "2", "device": "cpu", "precision": "fp32", "threads": 1,
+            },
+            "inputs": {
+                "model": {"path": f"{HOSTILE}.safetensors", "sha256": "0" * 64},
+                "forget_list": {"sha256": "0" * 64, "count": 158}, "data": data,
+                "heldout": data, "test": None, "references": [],
+            },
+            "output": {"path": "out.safetensors", "sha256": "0" * 64},
+            "forget": {"count": 158, "per_class": {}, "unknown": 0},
+            "run": Run(
+                steps=40, epochs=3, seconds=1.5, peak_memory_bytes=1, stopped_because="enough",
+                curve=moments,
+                course=[Course(loss=1 / e, mu=0.5, sigma=0.2) for e in range(1, 4)],
+            ),
+            "metrics": studied(found),
+            "target": {},
+            "weights": [EpochWeights(min=0, mean=1, max=2)] * 3,
+            "gates": [
+                GateResult(expression="avg_gap<=2", value=1.0, passed=True),
+                GateResult(expression=f"per_class.{HOSTILE}.test_accuracy>9", value=None,
+                           passed=False),
+            ],
+            "warnings": [f"class {HOSTILE} is strange"],
+        }
+    )  # fmt: skip
+    return seal(made)

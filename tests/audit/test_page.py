@@ -1,0 +1,142 @@
+"""The report as people read it: nothing in it acts, and it opens in a browser without a fault."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+from falw_cli.audit.page import Named, html, junit, markdown
+from falw_cli.audit.publish import Asked, publish
+from falw_cli.audit.seal import to_text
+from falw_cli.errors import RequestError
+from tests.audit.reports import HOSTILE, report
+from tests.conftest import run_falw
+
+BROWSER = Path(__file__).parents[1] / "page"
+CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
+
+
+@pytest.fixture(scope="module")
+def page() -> str:
+    return html([Named("audit", report())])
+
+
+def test_the_verdict_comes_first(page: str) -> None:
+    assert page.index("A gate failed") < page.index("Before, after, and Retrain")
+    assert "What this does not prove" in page
+
+
+def test_what_comes_from_files_stays_text(page: str) -> None:
+    for text in (page, html([Named(HOSTILE, report()), Named("b", report(4.0))])):
+        assert "<script" not in text
+        assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
+        assert "\x1b" not in text
+
+
+def test_a_page_is_the_same_for_the_same_report(page: str) -> None:
+    assert html([Named("audit", report())]) == page
+
+
+def test_ids_are_told_apart(page: str) -> None:
+    ids = [part.split('"')[0] for part in page.split(' id="')[1:]]
+    assert len(ids) > 50
+    assert len(ids) == len(set(ids))
+
+
+def test_every_picture_says_what_it_shows(page: str) -> None:
+    figures = page.split("<figure")[1:]
+    assert len(figures) == 6 + 1 + 1 + 3  # spreads, classes, ROC, run
+    for one in figures:
+        assert "<figcaption><strong>" in one
+
+
+def test_markdown_is_a_comment_that_acts_on_nothing() -> None:
+    text = markdown([Named("a|b", report())])
+    assert text.startswith("### a\\|b: A gate failed")
+    assert HOSTILE not in text
+    assert "| forget accuracy, % |" in text
+    assert "**failed**" in text
+
+
+def test_junit_has_a_case_a_gate() -> None:
+    suite = ET.fromstring(junit([Named("audit", report())])).find("testsuite")
+    assert suite is not None
+    assert (suite.get("tests"), suite.get("failures")) == ("2", "1")
+    failures = suite.findall("testcase/failure")
+    assert [f.get("message") for f in failures] == [
+        f"per_class.{HOSTILE}.test_accuracy>9: no value"
+    ]
+    bare = report().model_copy(update={"gates": []})
+    suite = ET.fromstring(junit([Named("audit", bare)])).find("testsuite")
+    assert suite is not None
+    assert (suite.get("tests"), suite.get("failures")) == ("1", "0")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name, after in (("one", 1.5), ("two", 4.0)):
+        (tmp_path / f"{name}.audit.json").write_text(to_text(report(after)))
+    return tmp_path
+
+
+def test_the_command(folder: Path) -> None:
+    done = run_falw("report", "one.audit.json", cwd=folder)
+    assert (done.returncode, done.stdout) == (0, "one.audit.html\n")
+    again = run_falw("report", "one.audit.json", cwd=folder)
+    assert again.returncode == 2
+    assert "--force" in again.stderr
+    both = run_falw("report", "one.audit.json", "two.audit.json", cwd=folder)
+    assert both.stdout == "audits.html\n"
+    shown = run_falw("report", "two.audit.json", "--format", "md", "--out", "-", cwd=folder)
+    assert shown.stdout.startswith("### two: ")
+    junit_file = run_falw("report", "two.audit.json", "--format", "junit", cwd=folder)
+    assert junit_file.stdout == "two.audit.junit.xml\n"
+
+
+@pytest.mark.parametrize(
+    ("names", "form", "out", "said"),
+    [
+        (["one.audit.json"], "pdf", None, "unknown format"),
+        (["one.audit.json"], "html", "one.audit.json", "is one of the reports"),
+        (["one.audit.json"] * 2, "html", None, "given 2 times"),
+        (["three.audit.json"], "html", None, "cannot be read"),
+    ],
+)
+def test_wrong_requests(
+    folder: Path,
+    names: list[str],
+    form: str,
+    out: str | None,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(folder)
+    with pytest.raises(RequestError, match=said):
+        publish(Asked([Path(name) for name in names], form, out, force=True))
+    assert not list(folder.glob("*.html"))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path(CHROMIUM).exists(), reason="no Chromium here")
+@pytest.mark.skipif(
+    not (BROWSER / "node_modules/axe-core").is_dir() or shutil.which("node") is None,
+    reason="no axe-core here: npm install --prefix tests/page",
+)
+@pytest.mark.parametrize("names", [["one"], ["one", "two"]], ids=["one", "side by side"])
+def test_it_opens_in_a_browser_without_a_fault(folder: Path, names: list[str]) -> None:
+    """Three widths, light and dark: no console line, request, cut text, or serious axe finding."""
+    paths = [folder / f"{name}.audit.json" for name in names]
+    written, _ = publish(Asked(paths, "html", None, force=False))
+    done = subprocess.run(
+        ["node", str(BROWSER / "look.mjs"), str(written), str(folder)],
+        capture_output=True, text=True, check=False, timeout=180,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == []
+    assert len(list(folder.glob("*.png"))) == 6

@@ -1,0 +1,64 @@
+// Open a page from disk at three widths, in light and dark: node look.mjs PAGE [FOLDER]
+// Prints what is wrong as JSON; pictures go to FOLDER.
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { pathToFileURL } from "node:url";
+import { chromium } from "playwright-core";
+
+const [page_path, folder] = process.argv.slice(2);
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const browser = await chromium.launch({
+  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+  args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync",
+    "--disable-component-update", "--no-first-run"],
+});
+const address = pathToFileURL(page_path).href;
+const faults = [];
+
+// Text that its box hides, and what is wider than the page.
+function cut() {
+  const found = [];
+  if (document.documentElement.scrollWidth > document.documentElement.clientWidth)
+    found.push(`the page is ${document.documentElement.scrollWidth} wide`);
+  for (const element of document.querySelectorAll("body *:not(svg *)")) {
+    const style = getComputedStyle(element);
+    const hides = ["hidden", "clip"].includes(style.overflowX);
+    if (hides && element.scrollWidth > element.clientWidth + 1)
+      found.push(`${element.tagName} hides text: ${element.textContent.slice(0, 40)}`);
+    if (style.textOverflow === "ellipsis") found.push(`${element.tagName} ends in dots`);
+  }
+  return found;
+}
+
+for (const colorScheme of ["light", "dark"])
+  for (const width of [360, 820, 1280]) {
+    const where = `${width} ${colorScheme}`;
+    // The page forbids scripts; looking for faults needs one of ours.
+    const context = await browser.newContext({
+      viewport: { width, height: 900 }, colorScheme, bypassCSP: true,
+    });
+    const page = await context.newPage();
+    page.on("console", (message) => faults.push(`${where}: console: ${message.text()}`));
+    page.on("pageerror", (error) => faults.push(`${where}: error: ${error}`));
+    page.on("dialog", (dialog) => { faults.push(`${where}: a script ran`); dialog.dismiss(); });
+    page.on("request", (request) => {
+      if (request.url() !== address && !request.url().startsWith("data:"))
+        faults.push(`${where}: asks for ${request.url()}`);
+    });
+    await page.goto(address);
+    if (folder) {
+      await page.screenshot({ path: `${folder}/${width}-${colorScheme}.png`, fullPage: true });
+    }
+    await page.evaluate(() => {
+      for (const details of document.querySelectorAll("details")) details.open = true;
+    });
+    for (const fault of await page.evaluate(cut)) faults.push(`${where}: ${fault}`);
+    await page.evaluate(axe);
+    const { violations } = await page.evaluate(() => window.axe.run());
+    for (const found of violations)
+      if (["serious", "critical"].includes(found.impact))
+        faults.push(`${where}: axe: ${found.help}: ${found.nodes[0].html.slice(0, 200)}`);
+    await context.close();
+  }
+await browser.close();
+console.log(JSON.stringify(faults, null, 1));
