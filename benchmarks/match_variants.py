@@ -23,8 +23,9 @@ from torch import Tensor
 from falw_cli.audit.build import Occasion
 from falw_cli.bench import plan
 from falw_cli.bench.grid import Grid
-from falw_cli.bench.jobs import Job, perform
+from falw_cli.bench.jobs import Job
 from falw_cli.bench.plan import Lot
+from falw_cli.bench.pool import perform
 from falw_cli.bench.store import Store
 from falw_cli.config import Config
 from falw_cli.progress import Silent

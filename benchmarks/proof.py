@@ -17,9 +17,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from proof_nets import KEPT_OUT, PER_CLASS, RETRAINS, SEEDS, source
 
 from falw_cli import __version__, samples
-from falw_cli.config import Config, resolve
+from falw_cli.config import resolve
 from falw_cli.data import forget_list, splits
 from falw_cli.data.device import place
 from falw_cli.data.images import Geometry
@@ -33,7 +34,6 @@ from falw_cli.evaluation.scores import Seen
 from falw_cli.evaluation.study import study
 from falw_cli.inputs import open_inputs
 from falw_cli.progress import Silent
-from proof_nets import KEPT_OUT, PER_CLASS, RETRAINS, SEEDS, source
 
 DOCS = Path(__file__).parents[1] / "docs"
 INTRO = Path(__file__).with_suffix(".intro.md")
@@ -69,7 +69,7 @@ def look(cifar: Path, folder: Path, names: list[str]) -> dict[str, Pool]:
     judged = Judged.of(given.splits, fabric.device)
     rest = {**flags, "per_class": {"data": [PER_CLASS, 10**6]}}
     listing = samples.open_source(resolve("evaluate", rest), "data")
-    data = samples.load(listing, first, Geometry(None, None, 3), Silent())
+    data = samples.load(listing, first, Geometry(32, 32, 3), Silent())
     unseen = place(
         splits.part(data, splits.align(data.listing, given.network.classes)), fabric.device
     )
@@ -102,7 +102,7 @@ def coverage(pools: dict[str, Pool]) -> list[str]:
     names = [f"retrain-{seed}" for seed in range(1, RETRAINS + 1)]
     truth = {n: metrics_of(pools[n].evidence) for n in names}
     pairs = list(combinations(names, 2))
-    held, widths = {pair: 0 for pair in pairs}, []
+    held, widths = dict.fromkeys(pairs, 0), []
     for draw in range(DRAWS):
         drawn = {n: again(pools[n].evidence, draw) for n in names}
         resamples = Resamples.of(drawn[names[0]])
@@ -142,7 +142,7 @@ def with_list(pool: Pool, rows: np.ndarray, seed: int = 0) -> Evidence:
 
 
 def class_mix(pools: dict[str, Pool]) -> list[str]:
-    """Two sets that no net saw, one long-tailed and one balanced: does an attack tell them apart?"""
+    """Two sets that no net saw, one long-tailed and one balanced: are they told apart?"""
     lines = [
         "| net | lists | field's MIA, long-tailed | balanced | difference | matched AUC, "
         "long-tailed | balanced | difference |",
@@ -217,7 +217,7 @@ def alarms(pools: dict[str, Pool]) -> list[str]:
         print(f"alarms: {name}: {count}", flush=True)
     tests = len(nets) * LISTS
     return [
-        f"{len(nets)} nets, {LISTS} disjoint lists of {LISTED} images that none of them saw, gamma 1: "
+        f"{len(nets)} nets, {LISTS} disjoint lists of {LISTED} images that none of them saw: "
         f"the distance's permutation test raised {count['distance']} alarms in {tests} "
         f"({100 * count['distance'] / tests:.1f} %), the matched AUC's interval left out 0.5 in "
         f"{count['AUC']} ({100 * count['AUC'] / tests:.1f} %)."

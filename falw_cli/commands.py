@@ -146,6 +146,28 @@ def evaluate(flags: Flags, file: Path | None, console: Console, *, as_json: bool
     _verdict(report, console)
 
 
+def audit(
+    flags: Flags, asked: Mapping[str, Any], file: Path | None, console: Console, *, as_json: bool
+) -> None:
+    """`falw audit`."""
+    config = resolve("evaluate", flags, file)
+    from falw_cli.api import occasion
+    from falw_cli.shadow.run import Asked
+    from falw_cli.shadow.run import audit as run
+
+    _interrupt()
+    report = run(config, Asked(**asked), console, occasion())
+    if report is None:
+        return
+    if as_json:
+        console.result(report.model_dump_json(indent=2))
+    else:
+        console.table(tables.metrics(report.metrics))
+        if report.per_sample:
+            console.table(tables.per_sample(report.per_sample))
+    _verdict(report, console)
+
+
 def _verdict(report: Report, console: Console) -> None:
     for gate in report.gates:
         value = "no value" if gate.value is None else f"{gate.value:.4g}"

@@ -139,6 +139,52 @@ def evaluate(
         commands.evaluate(_flags(context), config_file, console, as_json=json)
 
 
+@app.command(epilog="Example: falw audit model.unlearned.safetensors --forget ids.txt --shadow 16")
+def audit(
+    context: typer.Context,
+    model: Annotated[str, typer.Argument(help="The unlearned checkpoint.")],
+    forget: o.Forget = None,
+    data: o.Data = None,
+    heldout: o.Heldout = None,
+    test: o.Test = None,
+    skip_unreadable: o.SkipUnreadable = None,
+    cache: o.Cache = None,
+    allow_outside: o.AllowOutside = None,
+    arch: o.Arch = None,
+    trust_code: o.TrustCode = None,
+    shadow: Annotated[
+        int, typer.Option("--shadow", help="Shadow models to train, an even number.")
+    ] = 16,
+    folder: Annotated[
+        Path,
+        typer.Option("--folder", help="Where they are kept: a second run takes them from there."),
+    ] = Path("falw-shadows"),
+    jobs: Annotated[
+        int | None, typer.Option("--jobs", min=1, help="Runs side by side; default: GPUs or cores.")
+    ] = None,
+    seed: o.Seed = None,
+    device: o.Device = None,
+    precision: o.Precision = None,
+    reference: o.Reference = None,
+    metrics: o.GapMetrics = None,
+    gate: o.Gate = None,
+    report: o.ReportFile = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would cost.")] = False,
+    force: o.Force = None,
+    config_file: o.ConfigFile = None,
+    json: o.Json = False,
+    quiet: o.Quiet = False,
+    verbose: o.Verbose = 0,
+) -> None:
+    """What evaluate measures, and attacks made for each sample by models trained for them."""
+    with session(quiet, verbose) as console:
+        from falw_cli import commands
+
+        asked = {"shadow": shadow, "folder": folder, "jobs": jobs, "dry_run": dry_run}
+        flags = {key: value for key, value in _flags(context).items() if key not in asked}
+        commands.audit(flags, asked, config_file, console, as_json=json)
+
+
 @app.command(epilog="Example: falw train --data imagefolder:photos --arch tiny-cnn")
 def train(
     context: typer.Context,

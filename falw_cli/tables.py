@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from rich.markup import escape
 from rich.table import Table
 
+from falw_cli.audit import rows
 from falw_cli.audit.report import AllMetrics, Report
 from falw_cli.console import printable
-from falw_cli.evaluation.metrics import GroupMetrics, Metrics
+from falw_cli.evaluation.metrics import GroupMetrics, Metrics, PerSample
 
 ROWS = {
     "forget accuracy": "forget_accuracy",
@@ -70,6 +71,19 @@ def _group_row(table: Table, name: str, models: Mapping[str, Metrics], found: Al
 def _group(model: Metrics, name: str) -> GroupMetrics | None:
     group: GroupMetrics | None = getattr(model.groups, name) if model.groups else None
     return group
+
+
+def per_sample(found: PerSample) -> Table:
+    """Attacks made for each sample."""
+    table = Table(title=f"attacks by {found.models} shadow models", title_justify="left")
+    for name in ("attack", "value", "95 %"):
+        table.add_column(name, justify="left" if name == "attack" else "right")
+    for row in rows.per_sample_rows(found):
+        cell = row.cells["value"]
+        if cell is not None:
+            table.add_row(f"{row.label}, {row.unit}" if row.unit else row.label, cell.number,
+                          cell.interval)  # fmt: skip
+    return table
 
 
 def plan(report: Report) -> Table:

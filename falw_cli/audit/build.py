@@ -27,7 +27,7 @@ from falw_cli.audit.seal import seal
 from falw_cli.config import Config
 from falw_cli.data.device import Samples
 from falw_cli.evaluation.gap import noise_floor
-from falw_cli.evaluation.metrics import Metrics
+from falw_cli.evaluation.metrics import Metrics, PerSample
 from falw_cli.evaluation.run import compare, mean_metrics
 from falw_cli.evaluation.study import Study
 from falw_cli.inputs import Inputs
@@ -100,6 +100,7 @@ def build_report(
     progress: Progress,
     *,
     metrics: AllMetrics,
+    per_sample: PerSample | None = None,
     run: Run | None = None,
     output: Output | None = None,
     target: dict[str, ClassTarget] | None = None,
@@ -121,6 +122,7 @@ def build_report(
         ),
         run=run,
         metrics=metrics,
+        per_sample=per_sample,
         target=target or {},
         weights=list(weights),
         gates=[],

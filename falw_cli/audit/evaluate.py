@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from falw_cli import checkpoint
@@ -14,14 +15,26 @@ from falw_cli.data.device import place
 from falw_cli.engine import make_fabric
 from falw_cli.evaluation.evidence import Evidence, Judged
 from falw_cli.evaluation.gap import parse_weights
+from falw_cli.evaluation.metrics import PerSample
 from falw_cli.evaluation.study import study
-from falw_cli.inputs import open_inputs
+from falw_cli.inputs import Inputs, open_inputs
 from falw_cli.progress import Progress
 from falw_cli.sharing import agreed, in_turn
 
 
-def evaluate(config: Config, progress: Progress, occasion: Occasion) -> Report:
+def evaluate(
+    config: Config,
+    progress: Progress,
+    occasion: Occasion,
+    per_sample: Callable[[Inputs], PerSample] | None = None,
+) -> Report:
     """Measure a checkpoint; write the report where `--report` names a file.
+
+    Args:
+        config: as resolved from flags and files.
+        progress: see `Progress`.
+        occasion: command and time, for the report.
+        per_sample: attacks made for each sample, which `falw audit` adds.
 
     Raises:
         RequestError: the request does not fit together; nothing was written.
@@ -35,6 +48,7 @@ def evaluate(config: Config, progress: Progress, occasion: Occasion) -> Report:
         given = open_inputs(config, progress, fabric)
         config, network = given.config, given.network
         asked = [gates.parse(expression, network.classes) for expression in config.gate]
+    attacked = per_sample(given) if per_sample else None
     judged = Judged.of(given.splits, fabric.device)
     progress.start("evaluate", 1 + len(given.references))
     looked = []
@@ -50,6 +64,7 @@ def evaluate(config: Config, progress: Progress, occasion: Occasion) -> Report:
         occasion,
         progress,
         metrics=studied(found),
+        per_sample=attacked,
         target=class_targets(network, place(given.splits.heldout, fabric.device)),
         asked=asked,
     )

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from falw_cli import __version__
-from falw_cli.evaluation.metrics import Changes, Figures, Metrics, Seeds
+from falw_cli.evaluation.metrics import Changes, Figures, Metrics, PerSample, Seeds
 
 
 class Tool(Figures):
@@ -196,6 +196,8 @@ class Report(BaseModel):
     forget: Forget
     run: Run | None
     metrics: AllMetrics
+    per_sample: PerSample | None = None
+    """What `falw audit` adds."""
     target: dict[str, ClassTarget]
     weights: list[EpochWeights]
     gates: list[GateResult]

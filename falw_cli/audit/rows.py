@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from falw_cli.audit.report import AllMetrics
-from falw_cli.evaluation.metrics import Figure, GroupMetrics, Metrics
+from falw_cli.evaluation.metrics import Figure, GroupMetrics, Metrics, PerSample
 
 GROUPS = ("head", "mid", "tail")
 ACCURACIES = {
@@ -164,3 +164,17 @@ def class_rows(shown: dict[str, Metrics], name: str) -> list[Row]:
             cells[model] = Cell(value, ends.lower, ends.upper, 1) if ends is not None else None
         found.append(Row(f"{label}, {count} forgotten", "%", cells))
     return found
+
+
+def per_sample_rows(found: PerSample) -> list[Row]:
+    """Attacks made for each sample, and how far the ensembles' margins lie apart."""
+    listed = []
+    for label, one in (("U-LiRA", found.ulira), ("RMIA", found.rmia)):
+        listed += [
+            Row(f"{label}: AUC over shadow models", "", {"value": figure(one.auc, 3)}),
+            Row(f"{label}: TPR at 1 % FPR", "%", {"value": figure(one.tpr_at_fpr_1)}),
+            Row(f"{label}: TPR at 0.1 % FPR", "%", {"value": figure(one.tpr_at_fpr_01)}),
+            Row(f"{label}: told in this model at 1 % FPR", "%", {"value": figure(one.told)}),
+        ]
+    label = f"KLoM, where chance makes {found.klom_chance:.2f}"
+    return [*listed, Row(label, "nats", {"value": figure(found.klom)})]

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
 import tempfile
-import threading
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from falw_cli import ranks
+from falw_cli.bench.pool import on_this_device
 from falw_cli.bench.store import Store
 from falw_cli.checkpoint import write_all
 from falw_cli.config import Config
-from falw_cli.errors import FalwError
 
 
 @dataclass(frozen=True)
@@ -36,45 +31,11 @@ class Job:
     references: tuple[str, ...] = ()
     """Of a cell: checkpoints of the references."""
 
-
-_DEVICE: list[str] = []
-"""The GPU of this worker, if it has one."""
-
-
-def prepare(threads: int, devices: Any) -> None:
-    """Set up a worker: its share of the cores, and a GPU of its own where there are some."""
-    import torch
-
-    torch.set_num_threads(threads)
-    ranks.forget()  # what a bench shares with other machines is its folder
-    # An interrupt ends the workers through their parent, and so does its death.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_follow_parent, daemon=True).start()
-    if devices is not None:
-        _DEVICE.append(devices.get())
-
-
-def _follow_parent() -> None:
-    """End this process when the bench that it works for is gone, killed without a word."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-def perform(store: Store, job: Job) -> str | None:
-    """Do a piece of work and keep its result; the error's text where it failed."""
-    config = Config.model_validate(job.config)
-    if _DEVICE:
-        config = config.model_copy(update={"device": _DEVICE[0]})
-    work = {"models": _train, "metrics": _measure, "cells": _unlearn}[job.part]
-    try:
-        work(store, job, config)
-    except FalwError as error:
-        told = {"label": job.label, "error": str(error), "hint": error.hint}
-        store.save(job.part, job.name, told, ".error.json")
-        return str(error)
-    return None
+    def do(self, store: Store) -> None:
+        """See `pool.Job`."""
+        config = on_this_device(Config.model_validate(self.config))
+        work = {"models": _train, "metrics": _measure, "cells": _unlearn}[self.part]
+        work(store, self, config)
 
 
 def _train(store: Store, job: Job, config: Config) -> None:

@@ -24,7 +24,7 @@ def digest(content: Any) -> str:
 
 @dataclass(frozen=True)
 class Store:
-    """The folder: `lists`, `models`, `metrics`, `cells`; results lie beside them."""
+    """The folder: `lists`, `models`, `metrics`, `cells`, `shadows`; results lie beside them."""
 
     folder: Path
 
@@ -47,7 +47,7 @@ class Store:
                 raise RequestError(
                     f"{self.folder} holds something else", "name an empty folder with --out"
                 )
-            for part in ("lists", "models", "metrics", "cells"):
+            for part in ("lists", "models", "metrics", "cells", "shadows"):
                 (self.folder / part).mkdir(exist_ok=True)
             there = json.loads(mark.read_text()) if mark.exists() else here
         except (OSError, ValueError) as error:

@@ -172,6 +172,30 @@ class Metrics(Figures):
     """None without a forget list."""
 
 
+class SampleAttack(Attack):
+    """An attack made for each sample, by shadow models; judged on these, each by the others."""
+
+    told: Figure
+    """Forget samples that it calls unlearned rather than never seen in the model that is audited,
+    percent, at 1 % false positives: 1 is chance."""
+
+
+class PerSample(Figures):
+    """What shadow models tell, each of which unlearned half of the list and never saw the rest."""
+
+    models: int
+    forget: int
+    ulira: SampleAttack
+    """Hayes et al., arXiv 2403.01218"""
+    rmia: SampleAttack
+    """Zarifzadeh et al., ICML 2024"""
+    klom: Figure
+    """KL divergence of margins, unlearned to never seen, mean over the list, nats; arXiv
+    2410.23232."""
+    klom_chance: float
+    """What it would be in the mean, were there no difference: models are few."""
+
+
 class ClassChange(Figures):
     """What unlearning did to a class, percentage points."""
 

@@ -91,7 +91,7 @@ class Paths:
 class Known:
     """Metrics that are known already: of the original and of each reference."""
 
-    before: Metrics
+    before: Metrics | None
     references: tuple[Metrics, ...]
 
 

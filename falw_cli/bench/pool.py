@@ -1,0 +1,189 @@
+"""Pieces of work done side by side, one a core or a GPU, on one machine or many; kept by digest."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any, Protocol
+
+from falw_cli import ranks
+from falw_cli.bench.store import Store
+from falw_cli.config import Config
+from falw_cli.errors import FalwError, Interrupted, RequestError, RunError
+from falw_cli.progress import Progress
+
+POLL = 0.5
+"""Seconds between two looks at what other machines have done."""
+SUFFIX = {"models": ".json", "metrics": ".json", "cells": ".audit.json", "shadows": ".safetensors"}
+
+
+class Job(Protocol):
+    """A piece of work; its result is kept in the store's `part`, under `name`."""
+
+    @property
+    def part(self) -> str:
+        """Folder of the store."""
+
+    @property
+    def name(self) -> str:
+        """Digest of all that the result depends on."""
+
+    @property
+    def label(self) -> str:
+        """What a person calls it."""
+
+    def do(self, store: Store) -> None:
+        """Do it, and keep the result."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """This machine among those that share a bench's folder, one rank each; they talk through it."""
+
+    rank: int = 0
+    ranks: int = 1
+
+    @classmethod
+    def here(cls) -> Machine:
+        """As torchrun or SLURM started it.
+
+        Raises:
+            RequestError: several ranks on a machine.
+        """
+        place = ranks.found()
+        if place is None:
+            return cls()
+        if place.devices > 1:
+            raise RequestError(
+                f"a bench starts its own processes, and there are {place.devices} ranks a machine",
+                "start one rank on each machine; --jobs says how many processes each has",
+            )
+        return cls(place.rank, place.ranks)
+
+    def wait_for(self, done: Callable[[], bool]) -> None:
+        """Wait until the other machines have done their share."""
+        while self.ranks > 1 and not done():
+            time.sleep(POLL)
+
+
+_DEVICE: list[str] = []
+"""The GPU of this worker, if it has one."""
+
+
+def prepare(threads: int, devices: Any) -> None:
+    """Set up a worker: its share of the cores, and a GPU of its own where there are some."""
+    import torch
+
+    torch.set_num_threads(threads)
+    ranks.forget()  # what a bench shares with other machines is its folder
+    # An interrupt ends the workers through their parent, and so does its death.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_follow_parent, daemon=True).start()
+    if devices is not None:
+        _DEVICE.append(devices.get())
+
+
+def _follow_parent() -> None:
+    """End this process when the bench that it works for is gone, killed without a word."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def on_this_device(config: Config) -> Config:
+    """The config with the GPU of this worker, if it has one."""
+    return config.model_copy(update={"device": _DEVICE[0]}) if _DEVICE else config
+
+
+def perform(store: Store, job: Job) -> str | None:
+    """Do a piece of work and keep its result; the error's text where it failed."""
+    try:
+        job.do(store)
+    except FalwError as error:
+        told = {"label": job.label, "error": str(error), "hint": error.hint}
+        store.save(job.part, job.name, told, ".error.json")
+        return str(error)
+    return None
+
+
+def there(store: Store, job: Job) -> bool:
+    return store.file(job.part, job.name, SUFFIX[job.part]).exists()
+
+
+@contextmanager
+def workers(jobs: int | None, device: str) -> Iterator[ProcessPoolExecutor]:
+    """Processes that work side by side: one a GPU, or one a core."""
+    import torch
+
+    gpus = torch.cuda.device_count() if device != "cpu" and torch.cuda.is_available() else 0
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    count = jobs or gpus or cores or 1
+    context = multiprocessing.get_context("spawn")
+    devices = None
+    if gpus:
+        devices = context.Manager().Queue()
+        for index in range(count):
+            devices.put(f"cuda:{index % gpus}")
+    threads = max(1, (cores or 1) // count)
+    pool = ProcessPoolExecutor(count, context, initializer=prepare, initargs=(threads, devices))
+    old = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise Interrupted(
+            "the work was interrupted", "the same command goes on where it stopped", number
+        )
+
+    for number in old:
+        signal.signal(number, stop)
+    try:
+        yield pool
+    except BaseException:
+        for process in list((pool._processes or {}).values()):
+            process.kill()
+        raise
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+        for number, handler in old.items():
+            signal.signal(number, handler)
+
+
+def settled(store: Store, job: Job) -> bool:
+    """Is it done, or a cell that failed: the same run would fail the same way?"""
+    failed = job.part == "cells" and store.file(job.part, job.name, ".error.json").exists()
+    return failed or there(store, job)
+
+
+def run(
+    pool: ProcessPoolExecutor,
+    store: Store,
+    here: Machine,
+    jobs: Iterable[Job],
+    label: str,
+    progress: Progress,
+) -> list[str]:
+    """Do this machine's share of what is missing, wait for the others', and tell what failed."""
+    wanted = list({job.name: job for job in jobs}.values())
+    mine = [job for job in wanted[here.rank :: here.ranks] if not settled(store, job)]
+    progress.start(label, len(mine))
+    waiting = {pool.submit(perform, store, job): job for job in mine}
+    while waiting:
+        finished, _ = wait(waiting, return_when=FIRST_COMPLETED)
+        for future in finished:
+            job = waiting.pop(future)
+            error = future.result()
+            if error is not None and job.part != "cells":
+                raise RunError(f"{job.label}: {error}", "mend that and run it again")
+            progress.advance(1, job.label)
+    here.wait_for(lambda: all(settled(store, job) for job in wanted))
+    undone = [job for job in wanted if not there(store, job)]
+    told = [(job.label, store.load(job.part, job.name, ".error.json")) for job in undone]
+    return [f"{name}: {found['error']}" for name, found in told if found]

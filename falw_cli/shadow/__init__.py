@@ -1,0 +1,1 @@
+"""Attacks made for each sample, with models that were trained with and without it."""

@@ -1,0 +1,147 @@
+"""Shadow models: trained with half of the list, made to forget it, and asked about all of it."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from safetensors.numpy import load_file, save
+
+from falw_cli.bench.pool import on_this_device
+from falw_cli.bench.store import Store, digest
+from falw_cli.checkpoint import write_all
+from falw_cli.config import Config
+from falw_cli.evaluation.scores import Seen
+from falw_cli.progress import Silent
+from falw_cli.shadow.attacks import Members, margin
+from falw_cli.shadow.judge import Answers
+
+if TYPE_CHECKING:
+    from falw_cli.inputs import Inputs
+
+
+@dataclass(frozen=True)
+class Shadow:
+    """One shadow model: a `pool.Job`."""
+
+    number: int
+    train: dict[str, Any]
+    """Config of its training, but for what is left out."""
+    unlearn: dict[str, Any]
+    """Config of its unlearning, but for model and list."""
+    whole: tuple[str, ...]
+    """IDs of the forget list."""
+    inside: tuple[str, ...]
+    """Those of them that it is trained with and made to forget."""
+    content: str
+    """Digest of all samples."""
+    part: str = "shadows"
+
+    @property
+    def label(self) -> str:
+        """See `pool.Job`."""
+        return f"shadow model {self.number}"
+
+    @property
+    def name(self) -> str:
+        """See `pool.Job`."""
+        return digest([self.train, self.unlearn, self.whole, self.inside, self.content])
+
+    @property
+    def trained(self) -> str:
+        """Digest of the net before it forgets: other methods and weightings start from it too."""
+        return digest([self.train, self.whole, self.inside, self.content])
+
+    def do(self, store: Store) -> None:
+        """See `pool.Job`."""
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            self._look(store, folder, self._unlearn(folder, self._train(store, folder)))
+
+    def _train(self, store: Store, folder: Path) -> Path:
+        from falw_cli.training.interrupt import Interrupt
+        from falw_cli.training.run import train
+
+        out = store.file("models", self.trained, ".safetensors")
+        if out.exists():  # written whole or not at all
+            return out
+        mine = set(self.inside)
+        left_out = _write(folder / "out.txt", [one for one in self.whole if one not in mine])
+        more = {"without": str(left_out), "out": str(out)}
+        train(on_this_device(Config.model_validate(self.train | more)), Silent(), Interrupt())
+        return out
+
+    def _unlearn(self, folder: Path, model: Path) -> Path:
+        from falw_cli.api import occasion
+        from falw_cli.training.interrupt import Interrupt
+        from falw_cli.unlearning.run import Known, unlearn
+
+        ids = _write(folder / "in.txt", self.inside)
+        out = folder / "unlearned.safetensors"
+        report = folder / "report.json"
+        more = {"model": str(model), "forget": str(ids), "out": str(out), "report": str(report)}
+        config = on_this_device(Config.model_validate(self.unlearn | more))
+        unlearn(config, Silent(), Interrupt(), occasion(), Known(None, ()))
+        return out
+
+    def _look(self, store: Store, folder: Path, model: Path) -> None:
+        from falw_cli.engine import make_fabric
+        from falw_cli.inputs import open_inputs
+
+        ids = _write(folder / "whole.txt", self.whole)
+        more = {"model": str(model), "forget": str(ids)}
+        config = on_this_device(Config.model_validate(self.unlearn | more))
+        found = answers(open_inputs(config, Silent(), make_fabric(config)))
+        content = {"margins": found.margins, "probs": found.probs, "population": found.population}
+        write_all({store.file("shadows", self.name, ".safetensors"): save(content)})
+
+
+def _write(path: Path, ids: list[str] | tuple[str, ...]) -> Path:
+    path.write_text("".join(f"{one}\n" for one in ids), encoding="utf-8")
+    return path
+
+
+def answers(given: Inputs) -> Answers:
+    """What a model says of the forget and the test samples, a row."""
+    from falw_cli.data.device import place
+
+    device: torch.device = given.network.fabric.device
+    forget, test = (
+        Seen.of(given.network, place(part, device))
+        for part in (given.splits.forget, given.splits.test)
+    )
+    return Answers(margin(forget.loss)[None], forget.prob[None], test.prob[None])
+
+
+def read(store: Store, shadows: list[Shadow]) -> Answers:
+    """The answers of all shadow models, a row each."""
+    found = [load_file(store.file("shadows", one.name, ".safetensors")) for one in shadows]
+    columns = (np.concatenate([one[key] for one in found]) for key in ("margins", "probs",
+               "population"))  # fmt: skip
+    return Answers(*columns)
+
+
+def plan(
+    train: dict[str, Any],
+    unlearn: dict[str, Any],
+    whole: tuple[str, ...],
+    members: Members,
+    content: str,
+    seed: int,
+) -> list[Shadow]:
+    """The shadow models that `members` [M, N] asks for, each with a seed of its own."""
+    return [
+        Shadow(
+            number,
+            {**train, "seed": seed + number},
+            {**unlearn, "seed": seed + number},
+            whole,
+            tuple(one for one, inside in zip(whole, row, strict=True) if inside),
+            content,
+        )
+        for number, row in enumerate(members.tolist(), 1)
+    ]

@@ -1,0 +1,122 @@
+"""What shadow models' answers come to: how strong an attack is, and what it tells of a model.
+
+An attack is judged on the shadow models, each by the others, since of them it is known who
+unlearned what; then it is made on the model that is audited.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from falw_cli.evaluation import intervals, roc
+from falw_cli.evaluation.metrics import Figure, PerSample, SampleAttack
+from falw_cli.shadow import attacks
+from falw_cli.shadow.attacks import Matrix, Members, Sides, Vector
+
+FALSE_POSITIVES = 0.01
+PERMUTATIONS = 20
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What models say: margins and true-class probabilities of forget and of unseen samples."""
+
+    margins: Matrix
+    """[M, N]"""
+    probs: Matrix
+    """[M, N]"""
+    population: Matrix
+    """[M, Z]"""
+
+
+Scorer = Callable[[Answers, Answers, Sides], Vector]
+"""Scores [N] of a model, whose answers come first, by the shadow models on either side."""
+
+
+def _ulira(model: Answers, shadows: Answers, sides: Sides) -> Vector:
+    return attacks.ulira(model.margins[0], shadows.margins, sides)
+
+
+def _rmia(model: Answers, shadows: Answers, sides: Sides) -> Vector:
+    answers = (model.probs[0], model.population[0], shadows.probs, shadows.population)
+    return attacks.rmia(*answers, sides)
+
+
+def judge(model: Answers, shadows: Answers, members: Members, label: npt.NDArray[np.int64],
+          seed: int) -> PerSample:  # fmt: skip
+    """All attacks.
+
+    Args:
+        model: answers of the audited model, a row.
+        shadows: of the shadow models.
+        members: who unlearned what, [M, N].
+        label: class of each forget sample, [N].
+        seed: of resamples.
+    """
+    rng = np.random.default_rng([seed, 12])
+    draws = intervals.resample(label, rng)
+    found = {
+        name: _attack(scorer, model, shadows, members, draws, rng)
+        for name, scorer in (("ulira", _ulira), ("rmia", _rmia))
+    }
+    distances = attacks.klom(*attacks.split(shadows.margins, members))
+    chance = [
+        attacks.klom(*attacks.split(shadows.margins, rng.permuted(members, axis=0))).mean()
+        for _ in range(PERMUTATIONS)
+    ]
+    low, high = intervals.around(float(distances.mean()), intervals.means(draws, distances))
+    return PerSample(
+        models=len(members),
+        forget=len(label),
+        ulira=found["ulira"],
+        rmia=found["rmia"],
+        klom=Figure(value=float(distances.mean()), lower=max(0.0, low), upper=high),
+        klom_chance=float(np.mean(chance)),
+    )
+
+
+def _attack(
+    scorer: Scorer,
+    model: Answers,
+    shadows: Answers,
+    members: Members,
+    draws: npt.NDArray[np.uint8],
+    rng: np.random.Generator,
+) -> SampleAttack:
+    rows = range(len(members))
+    scores = np.stack([_left_out(scorer, shadows, members, row, rng) for row in rows])
+    inside, outside = np.nonzero(members), np.nonzero(~members)
+    weights = tuple(np.full(len(side[0]), 1 / len(side[0])) for side in (inside, outside))
+    # Samples are drawn again, each with its answers of all models: those are not independent.
+    found = roc.attack(
+        scores[inside], scores[outside], (weights[0], weights[1]),
+        (draws[:, inside[1]], draws[:, outside[1]]),
+    )  # fmt: skip
+    threshold = np.quantile(scores[outside], 1 - FALSE_POSITIVES, method="higher")
+    told = scorer(model, shadows, (members, ~members)) > threshold
+    share = float(told.mean())
+    low, high = intervals.wilson(share, len(told))
+    one, tenth = (
+        Figure(value=100 * v, lower=100 * ends[0], upper=100 * ends[1])
+        for v, ends in zip(found.tpr, found.tpr_intervals, strict=True)
+    )
+    ends = found.auc_interval
+    return SampleAttack(
+        auc=Figure(value=found.auc, lower=ends[0], upper=ends[1]),
+        tpr_at_fpr_1=one,
+        tpr_at_fpr_01=tenth,
+        told=Figure(value=100 * share, lower=100 * low, upper=100 * high),
+    )
+
+
+def _left_out(
+    scorer: Scorer, shadows: Answers, members: Members, row: int, rng: np.random.Generator
+) -> Vector:
+    """Scores of one shadow model by all the others."""
+    parts = (shadows.margins, shadows.probs, shadows.population)
+    one = Answers(*(part[row : row + 1] for part in parts))
+    return scorer(one, shadows, attacks.left_out(members, row, rng))

@@ -1,0 +1,159 @@
+"""`falw audit`: what `falw evaluate` measures, and attacks made for each sample of the list."""
+
+from __future__ import annotations
+
+import time
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from falw_cli import samples
+from falw_cli.audit.build import Occasion
+from falw_cli.audit.evaluate import evaluate
+from falw_cli.audit.report import Report
+from falw_cli.bench.pool import Machine, run, there, workers
+from falw_cli.bench.store import Store, digest
+from falw_cli.config import Config, UnlearnRecipe
+from falw_cli.data import forget_list
+from falw_cli.engine import make_fabric
+from falw_cli.errors import RequestError
+from falw_cli.evaluation.metrics import PerSample
+from falw_cli.inputs import Inputs, open_inputs
+from falw_cli.progress import Progress, Silent
+from falw_cli.shadow.attacks import halves
+from falw_cli.shadow.ensemble import Shadow, answers, plan, read
+from falw_cli.shadow.judge import judge
+from falw_cli.training.interrupt import Interrupt
+from falw_cli.training.loop import Work, fit
+from falw_cli.training.run import CrossEntropy
+from falw_cli.unlearning.settle import with_method_defaults
+from falw_cli.unlearning.stage import Stage
+
+LEAST = 4
+PROBED = 6
+"""Steps that the cost is estimated from."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How many shadow models, where they are kept, and how many work side by side."""
+
+    shadow: int
+    folder: Path
+    jobs: int | None
+    dry_run: bool
+
+
+def audit(config: Config, asked: Asked, progress: Progress, occasion: Occasion) -> Report | None:
+    """Measure a model, and attack it by shadow models.
+
+    Returns:
+        The report; None of a dry run, which says what it would cost.
+
+    Raises:
+        RequestError: the request does not fit together; nothing was trained.
+        RunError: a shadow model could not be made.
+        Interrupted: a signal came; the same command goes on.
+    """
+    if asked.shadow < LEAST or asked.shadow % 2:
+        raise RequestError(
+            f"--shadow is {asked.shadow}", f"take an even number, {LEAST} or more; 16 is usual"
+        )
+    if config.forget is None:
+        raise RequestError("--forget is missing: the IDs that were forgotten", "give --forget FILE")
+    if asked.dry_run:
+        _cost(config, asked, open_inputs(config, progress, make_fabric(config)), progress)
+        return None
+    path = Path(config.model or "model.safetensors")
+    report = config.report or str(path.with_name(f"{path.stem}.shadow.audit.json"))
+    named = config.model_copy(update={"report": report})
+    return evaluate(named, progress, occasion, partial(_attack, named, asked, progress))
+
+
+def _attack(config: Config, asked: Asked, progress: Progress, given: Inputs) -> PerSample:
+    """Make the shadow models that are missing, and hold the model against them."""
+    members, shadows = _cost(config, asked, given, progress)
+    store = Store(asked.folder)
+    if (told := store.open()) is not None:
+        progress.warn(told)
+    with workers(asked.jobs, config.device) as pool:
+        run(pool, store, Machine.here(), shadows, "shadow models", progress)
+    labels = given.splits.forget.labels
+    return judge(answers(given), read(store, shadows), members, labels, config.seed)
+
+
+def _cost(
+    config: Config, asked: Asked, given: Inputs, progress: Progress
+) -> tuple[np.ndarray[Any, np.dtype[np.bool_]], list[Shadow]]:
+    """The shadow models, and before anything is made of them, what they will take."""
+    shadows, members, recipe = _plan(config, asked, given, progress)
+    store = Store(asked.folder)
+    missing = [one for one in shadows if not there(store, one)]
+    untrained = [
+        one for one in missing if not store.file("models", one.trained, ".safetensors").exists()
+    ]
+    stage = Stage.of(recipe, given)
+    work = Work(stage.retain, 0, recipe.train, 0, "")
+    seconds = _seconds_a_step(stage, work)
+    steps = len(untrained) * work.steps + len(missing) * stage.work(recipe, 1.0).steps
+    progress.note(
+        f"{len(shadows)} shadow models, {len(shadows) - len(missing)} there already: "
+        f"{len(untrained)} to train, {len(missing)} to unlearn, {steps:,} steps, "
+        f"about {_time(steps * seconds)} of this machine in one process"
+    )
+    return members, shadows
+
+
+def _plan(
+    config: Config, asked: Asked, given: Inputs, progress: Progress
+) -> tuple[list[Shadow], np.ndarray[Any, np.dtype[np.bool_]], Config]:
+    """The shadow models, who is in which, and the config that they are made by."""
+    said = given.source.metadata
+    lower: dict[str, Any] = {}
+    if said is not None and said.recipe is not None:
+        lower["train"] = said.recipe.model_dump()
+    if said is not None and said.unlearned is not None:
+        lower["unlearn"] = {
+            k: v for k, v in said.unlearned.items() if k in UnlearnRecipe.model_fields
+        }
+    else:
+        progress.warn(
+            "the model does not say how it was unlearned: shadow models go by the config's settings"
+        )
+    network = given.network
+    asked_for = config.over({**lower, "arch": network.arch, "classes": network.classes})
+    both = asked_for.model_dump(
+        mode="json", exclude={"model", "forget", "without", "reference", "gate", "metrics", "out",
+                              "report", "force", "resume", "dry_run", "html", "devices", "nodes"},
+    )  # fmt: skip
+    assert config.forget is not None
+    listing = samples.open_source(config, "data")
+    rows = forget_list.find(forget_list.read(config.forget).ids, listing.ids)
+    whole = tuple(listing.ids[row] for row in rows)
+    members = halves(asked.shadow, len(whole), np.random.default_rng([config.seed, 13]))
+    content = digest([source and source["sha256"] for source in (
+        given.described["data"], given.described["heldout"], given.described["test"])])  # fmt: skip
+    train = {key: value for key, value in both.items() if key not in ("heldout", "test", "unlearn")}
+    shadows = plan(train, both, whole, members, content, config.seed + 1)
+    return shadows, members, with_method_defaults(asked_for)
+
+
+def _seconds_a_step(stage: Stage, work: Work) -> float:
+    """Time of a training step, on a copy of the model that is thrown away."""
+    trial = replace(stage.network, module=deepcopy(stage.network.module))
+    few = replace(work, share_of_run=PROBED / work.steps)
+    began, taken = 0.0, 1
+    for _ in range(2):  # the first warms up
+        began = time.perf_counter()
+        taken = fit(trial, few, CrossEntropy(0.0), Silent(), Interrupt(), None).steps
+    return (time.perf_counter() - began) / taken
+
+
+def _time(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

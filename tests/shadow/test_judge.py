@@ -1,0 +1,49 @@
+"""Attacks on made-up ensembles: strong where there is something to find, chance where not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from falw_cli.evaluation.metrics import PerSample
+from falw_cli.shadow.attacks import halves
+from falw_cli.shadow.judge import Answers, judge
+
+MODELS, COUNT = 8, 300
+
+
+def answers(rng: np.random.Generator, lifted: np.ndarray, hard: np.ndarray) -> Answers:
+    """Margins of samples that are hard by nature, so much higher where they were learned."""
+    margins = hard + lifted + rng.normal(size=lifted.shape) * 0.5
+    population = 1 / (1 + np.exp(-rng.normal(size=(len(margins), 400))))
+    return Answers(margins, 1 / (1 + np.exp(-margins)), population)
+
+
+def run(shadows_lift: float, model_lift: float) -> PerSample:
+    rng = np.random.default_rng(0)
+    members = halves(MODELS, COUNT, rng)
+    hard = rng.normal(size=COUNT) * 2
+    shadows = answers(rng, shadows_lift * members, hard)
+    model = answers(rng, np.full((1, COUNT), model_lift), hard)
+    return judge(model, shadows, members, np.arange(COUNT) % 3, seed=0)
+
+
+def test_what_is_left_is_found_sample_by_sample() -> None:
+    found = run(2.0, 2.0)
+    assert found.ulira.auc.lower > 0.9
+    assert found.rmia.auc.lower > 0.8
+    assert found.ulira.told.lower > 20
+    assert found.klom.lower > found.klom_chance
+
+
+def test_nothing_is_found_where_nothing_is() -> None:
+    found = run(0.0, 0.0)
+    for attack in (found.ulira, found.rmia):
+        assert attack.auc.lower < 0.5 < attack.auc.upper
+        assert attack.told.value < 5
+    assert found.klom.value == pytest.approx(found.klom_chance, rel=0.1)
+
+
+def test_a_model_that_forgot_is_told_from_one_that_did_not() -> None:
+    """The shadow models did not forget; the one that is attacked did."""
+    assert run(2.0, 0.0).ulira.told.value < 5
