@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from falw_cli.evaluation.intervals import CHUNK, LEVEL, Interval
+from falw_cli.evaluation.intervals import CHUNK, LEVEL, Interval, wilson
 
 Vector = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
@@ -98,11 +98,18 @@ def attack(
         tprs.append([Curve(f, t).at(FALSE_POSITIVES) for f, t in zip(*rates, strict=True)])
     drawn = np.concatenate(tprs)
     curve = Curve(fpr[0], tpr[0])
+    found = tuple(curve.at(FALSE_POSITIVES).tolist())
+    count = weights[0].sum() ** 2 / max(float((weights[0] ** 2).sum()), 1e-30)
     return Attack(
         float(_area(fpr, tpr)[0]),
         np.concatenate(aucs),
-        tuple(curve.at(FALSE_POSITIVES).tolist()),
-        tuple(_between(column) for column in drawn.T),
+        found,
+        tuple(
+            # The threshold scatters with the strangers, the share above it with the members; where
+            # none is above, no resample says how many may be.
+            _hull(_between(column), wilson(rate, count))
+            for rate, column in zip(found, drawn.T, strict=True)
+        ),
         curve,
     )
 
@@ -127,6 +134,10 @@ def _area(fpr: Vector, tpr: Vector) -> Vector:
     """Area under each row of rates [B, n], by trapezoids: ties count half. -> [B]"""
     found: Vector = (np.diff(fpr) * (tpr[:, 1:] + tpr[:, :-1]) / 2).sum(axis=1)
     return found
+
+
+def _hull(one: Interval, other: Interval) -> Interval:
+    return min(one[0], other[0]), max(one[1], other[1])
 
 
 def _between(drawn: Vector) -> Interval:
