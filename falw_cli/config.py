@@ -145,6 +145,8 @@ class Config(Section):
     unlearn: UnlearnRecipe = UnlearnRecipe()
     out: str | None = None
     report: str | None = None
+    relearn: bool = False
+    """Test whether the forgotten returns when a few of the samples are learned again."""
     html: bool = False
     """Write the report's page beside it."""
     force: bool = False

@@ -265,6 +265,14 @@ GapMetrics = Annotated[
         "--metrics", help="What the gap is made of: NAME or NAME:WEIGHT, by commas.", panel=OUTPUT
     ),
 ]
+Relearn = Annotated[
+    bool | None,
+    typer.Option(
+        "--relearn",
+        help="Test if a few samples learned again bring the others back.",
+        rich_help_panel=OUTPUT,
+    ),
+]
 Html = Annotated[
     bool | None,
     typer.Option("--html", help="Write the report's page as well.", rich_help_panel=OUTPUT),

@@ -27,7 +27,7 @@ from falw_cli.audit.seal import seal
 from falw_cli.config import Config
 from falw_cli.data.device import Samples
 from falw_cli.evaluation.gap import noise_floor
-from falw_cli.evaluation.metrics import Metrics, PerSample
+from falw_cli.evaluation.metrics import Comeback, Metrics, PerSample
 from falw_cli.evaluation.run import compare, mean_metrics
 from falw_cli.evaluation.study import Study
 from falw_cli.inputs import Inputs
@@ -101,6 +101,7 @@ def build_report(
     *,
     metrics: AllMetrics,
     per_sample: PerSample | None = None,
+    comeback: Comeback | None = None,
     run: Run | None = None,
     output: Output | None = None,
     target: dict[str, ClassTarget] | None = None,
@@ -123,6 +124,7 @@ def build_report(
         run=run,
         metrics=metrics,
         per_sample=per_sample,
+        comeback=comeback,
         target=target or {},
         weights=list(weights),
         gates=[],

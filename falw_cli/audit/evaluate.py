@@ -8,6 +8,7 @@ from pathlib import Path
 from falw_cli import checkpoint
 from falw_cli.audit import gates
 from falw_cli.audit.build import Occasion, build_report, class_targets, studied
+from falw_cli.audit.comeback import comeback
 from falw_cli.audit.report import Report
 from falw_cli.audit.seal import to_text
 from falw_cli.config import Config
@@ -65,6 +66,9 @@ def evaluate(
         progress,
         metrics=studied(found),
         per_sample=attacked,
+        comeback=comeback(
+            network, judged, given.references, None, config.seed, relearn=config.relearn
+        ),
         target=class_targets(network, place(given.splits.heldout, fabric.device)),
         asked=asked,
     )

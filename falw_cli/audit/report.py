@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from falw_cli import __version__
-from falw_cli.evaluation.metrics import Changes, Figures, Metrics, PerSample, Seeds
+from falw_cli.evaluation.metrics import Changes, Comeback, Figures, Metrics, PerSample, Seeds
 
 
 class Tool(Figures):
@@ -198,6 +198,7 @@ class Report(BaseModel):
     metrics: AllMetrics
     per_sample: PerSample | None = None
     """What `falw audit` adds."""
+    comeback: Comeback | None = None
     target: dict[str, ClassTarget]
     weights: list[EpochWeights]
     gates: list[GateResult]

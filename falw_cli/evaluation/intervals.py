@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -99,9 +98,10 @@ def of_mean_distance(differences: Vector, noise: Vector, weights: Sequence[float
     """Interval of f(d), the weighted mean of |d_k| over K figures, by inverting a test.
 
     |d| is never below 0, so noise alone makes it large, and the usual intervals miss a small truth.
-    Here differences of the shape found, but s times their size, are held against what was found:
-    the interval has each s at which f of the noisy differences is as small, or as large, as the
-    one found in 2.5 % of the draws or more.
+    Here truths of every size are held against what was found: the interval has each of them under
+    which f of the noisy differences is as small, or as large, as the one found in 2.5 % of the draws
+    or more. How a truth is spread over the figures is not known; three ways are tried, and the
+    interval has what any of them allows: as found, all in the largest, and as the noise is spread.
 
     Args:
         differences: of two models' figures as measured, [K].
@@ -110,18 +110,14 @@ def of_mean_distance(differences: Vector, noise: Vector, weights: Sequence[float
     """
     share = np.asarray(weights, dtype=np.float64) / np.sum(weights)
     found = float(np.abs(differences) @ share)
-    if found == 0:
-        return 0.0, float(np.percentile(np.abs(noise) @ share, LEVEL[1]))
-    reach = float(np.percentile(np.abs(noise) @ share, 99.9))
-    sizes = np.linspace(0.0, (found + 2 * reach) / found, 240)
-    at = partial(_mean_distances, differences=differences, noise=noise, share=share)
-    low, high = np.transpose([np.percentile(at(size), LEVEL) for size in sizes])
-    possible = sizes[(low <= found) & (found <= high)]
-    if not len(possible):  # noise alone explains more than was found
-        return 0.0, found
-    return float(possible[0]) * found, float(possible[-1]) * found
-
-
-def _mean_distances(size: float, differences: Vector, noise: Vector, share: Vector) -> Vector:
-    distances: Vector = np.abs(size * differences + noise) @ share
-    return distances
+    largest = np.abs(differences) == np.abs(differences).max()
+    sizes = np.linspace(0.0, found + 2 * float(np.percentile(np.abs(noise) @ share, 99.9)), 240)
+    ends = []
+    for shape in (differences, differences * largest, noise.std(axis=0)):
+        if not (size := float(np.abs(shape) @ share)):
+            continue
+        drawn = np.abs(sizes[:, None, None] * shape / size + noise) @ share
+        low, high = np.percentile(drawn, LEVEL, axis=1)
+        ends += sizes[(low <= found) & (found <= high)].tolist()
+    # Where noise alone explains more than was found, no truth is likely: the smallest ones are.
+    return min(ends, default=0.0), max(ends, default=found)

@@ -196,6 +196,39 @@ class PerSample(Figures):
     """What it would be in the mean, were there no difference: models are few."""
 
 
+class Rounded(Figures):
+    """What rounding the weights changes, percentage points of accuracy. Up is coming back."""
+
+    forget_change: Figure | None
+    test_change: Figure | None
+
+
+class Relearned(Figures):
+    """What learning a few forget samples again does for the others."""
+
+    samples: int
+    """Forget samples that were learned again."""
+    goal: float
+    """Accuracy of the other forget samples that counts as returned, percent: the original's less a
+    point, or, where the original is not at hand, that of retain samples."""
+    returned_after: int | None
+    """Steps; None where the accuracy did not return in 50."""
+    reference_returned_after: list[int | None]
+    """The same of each Retrain model, which learns them for the first time."""
+    curve: list[tuple[int, float, float]]
+    """Steps, accuracy of the other forget samples, of unseen ones of their class mix; percent."""
+    reference_curve: list[tuple[int, float, float]]
+    """The same of the first reference."""
+
+
+class Comeback(Figures):
+    """Does the forgotten come back?"""
+
+    fp16: Rounded
+    int8: Rounded
+    relearned: Relearned | None
+
+
 class ClassChange(Figures):
     """What unlearning did to a class, percentage points."""
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from dataclasses import asdict, dataclass
+from copy import deepcopy
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,6 +22,7 @@ from falw_cli.audit.build import (
     class_targets,
     studied,
 )
+from falw_cli.audit.comeback import comeback
 from falw_cli.audit.report import (
     AllMetrics,
     Course,
@@ -38,8 +40,8 @@ from falw_cli.engine import make_fabric
 from falw_cli.errors import RequestError
 from falw_cli.evaluation.evidence import Evidence
 from falw_cli.evaluation.gap import parse_weights
-from falw_cli.evaluation.metrics import Metrics
-from falw_cli.evaluation.run import metrics_of
+from falw_cli.evaluation.metrics import Comeback, Metrics
+from falw_cli.evaluation.run import measure, metrics_of
 from falw_cli.evaluation.study import study
 from falw_cli.inputs import Inputs, open_inputs
 from falw_cli.network import metadata
@@ -125,7 +127,7 @@ def unlearn(
             paths.check(config)
         given = open_inputs(config, progress, fabric)
         config = with_method_defaults(given.config)
-        weights = parse_weights(config.metrics)
+        parse_weights(config.metrics)  # refused before the work, if it must be
         asked = [gates.parse(expression, given.network.classes) for expression in config.gate]
         stage = Stage.of(config, given)
     if isinstance(stage.whole, Streamed):
@@ -148,14 +150,11 @@ def unlearn(
     # What is written is what is measured: in the dtypes that the checkpoint had.
     tensors = checkpoint.like(network.module, given.source)
     network.module.load_state_dict(tensors)
-    after = Evidence.of(network, stage.judged, config.seed)
     if known:
-        metrics = all_metrics(known.before, metrics_of(after), references)
+        after = measure(network, stage.judged, config.seed)
+        metrics, returned = all_metrics(known.before, after, references), None
     else:
-        found = study(looked[0], after, looked[1:], weights)
-        metrics = studied(found)
-        for warning in found.warnings:
-            progress.warn(warning)
+        metrics, returned = _studied(config, given, stage, looked, progress)
     said = {**config.unlearn.model_dump(mode="json"), "lr": done.lr}
     content = checkpoint.to_bytes(
         tensors,
@@ -174,6 +173,7 @@ def unlearn(
         progress,
         run=_run(done, fabric.device),
         metrics=metrics,
+        comeback=returned,
         output=Output(path=str(paths.out), sha256=hashlib.sha256(content).hexdigest()),
         target=class_targets(network, stage.guide, done.standing),
         weights=[
@@ -189,6 +189,25 @@ def unlearn(
         checkpoint.write_all({paths.out: content, **pages, paths.report: text.encode()})
         states.remove()
     return report
+
+
+def _studied(
+    config: Config, given: Inputs, stage: Stage, looked: list[Evidence], progress: Progress
+) -> tuple[AllMetrics, Comeback | None]:
+    """The whole audit of the stage's network; `looked` is of the original and the references."""
+    network, seed = given.network, config.seed
+    after = Evidence.of(network, stage.judged, seed)
+    found = study(looked[0], after, looked[1:], parse_weights(config.metrics))
+    for warning in found.warnings:
+        progress.warn(warning)
+    original = None
+    if config.relearn:
+        original = replace(network, module=deepcopy(network.module))
+        checkpoint.fill(original.module, given.source, network.arch)
+    returned = comeback(
+        network, stage.judged, given.references, original, seed, relearn=config.relearn
+    )
+    return studied(found), returned
 
 
 def _page(paths: Paths, report: Report) -> bytes:
@@ -216,6 +235,7 @@ def _fingerprint(config: Config, given: Inputs) -> str:
         "forget",
         "metrics",
         "html",
+        "relearn",
     }
     asked = config.model_dump(mode="json", exclude=left_out)
     rows = hashlib.sha256(given.splits.forget.read().tobytes()).hexdigest()

@@ -1,0 +1,177 @@
+"""Does the forgotten come back: when weights are rounded, or a few of the samples learned again?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import replace
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from falw_cli import architectures
+from falw_cli.config import Recipe
+from falw_cli.data.batches import Batch
+from falw_cli.data.device import Samples
+from falw_cli.data.splits import class_aware_order
+from falw_cli.evaluation import intervals
+from falw_cli.evaluation.evidence import Judged
+from falw_cli.evaluation.metrics import Comeback, Figure, Relearned, Rounded
+from falw_cli.evaluation.roc import matching
+from falw_cli.network import Network
+from falw_cli.progress import Silent
+from falw_cli.training.interrupt import Interrupt
+from falw_cli.training.loop import Work, fit
+from falw_cli.training.run import CrossEntropy
+
+FEW = 0.1
+"""Share of the forget samples that is learned again."""
+LOOKS = (0, 1, 2, 3, 5, 8, 12, 20, 30, 50)
+"""Steps after which the other forget samples are looked at."""
+LR = 0.005
+SLACK = 1.0
+"""Percentage points below the original's accuracy that count as returned."""
+ROUNDED = ("fp16", "int8")
+
+
+def comeback(
+    network: Network,
+    parts: Judged,
+    references: Sequence[Network],
+    original: Network | None,
+    seed: int,
+    *,
+    relearn: bool,
+) -> Comeback | None:
+    """Round the weights, and, if asked, relearn; the network itself is left as it is.
+
+    Args:
+        network: that has forgotten.
+        parts: forget, retain and test samples.
+        references: Retrain models, which relearn from nothing.
+        original: that had not forgotten; None where it is not at hand.
+        seed: of the few samples.
+        relearn: try that too: some dozens of steps, and ten looks at the other samples.
+
+    Returns:
+        None without forget samples.
+    """
+    if not len(parts.forget):
+        return None
+    rounded = {kind: _rounded(network, parts, kind) for kind in ROUNDED}
+    again = _relearned(network, parts, references, original, seed) if relearn else None
+    return Comeback(fp16=rounded["fp16"], int8=rounded["int8"], relearned=again)
+
+
+def round_weights(module: nn.Module, kind: str) -> None:
+    """Round a module's weights in place: to float16, or to int8 with a scale an output channel."""
+    with torch.no_grad():
+        for weights in module.parameters():
+            if kind == "fp16":
+                weights.copy_(weights.half().to(weights.dtype))
+            elif weights.ndim > 1:
+                largest = weights.abs().flatten(1).max(dim=1).values
+                scale = (largest / 127).clamp(min=1e-30).reshape(-1, *[1] * (weights.ndim - 1))
+                weights.copy_((weights / scale).round() * scale)
+
+
+def _copy(network: Network) -> Network:
+    return replace(network, module=deepcopy(network.module))
+
+
+def _rounded(network: Network, parts: Judged, kind: str) -> Rounded:
+    small = _copy(network)
+    round_weights(small.module, kind)
+    return Rounded(
+        forget_change=_change(network, small, parts.forget),
+        test_change=_change(network, small, parts.test),
+    )
+
+
+def _change(one: Network, other: Network, samples: Samples) -> Figure | None:
+    if not len(samples):
+        return None
+    right = [network.confidence(samples)[1].double().cpu().numpy() for network in (one, other)]
+    difference = right[1] - right[0]
+    lower, upper = intervals.paired(difference)
+    return Figure(value=100 * float(difference.mean()), lower=100 * lower, upper=100 * upper)
+
+
+class _Again(CrossEntropy):
+    """Cross-entropy on a few samples, with a look at others now and then."""
+
+    def __init__(self, others: Samples, unseen: Samples, mix: Tensor) -> None:
+        """Args: mix, weights of the unseen samples [N], which sum to 1."""
+        super().__init__(0.0)
+        self.others, self.unseen, self.mix = others, unseen, mix
+        self.curve: list[tuple[int, float, float]] = []
+
+    def backward(
+        self, network: Network, batch: Batch, images: Tensor, step: int, progress: float
+    ) -> Tensor:
+        """See `Objective`; BatchNorm keeps its statistics, which a few samples would spoil."""
+        network.module.eval()
+        loss = F.cross_entropy(architectures.logits(network.module(images)), batch.labels)
+        network.fabric.backward(loss)
+        return loss.detach()
+
+    def after_step(self, network: Network, done: int, total: int) -> str | None:
+        """See `Objective`."""
+        if done in LOOKS:
+            self.look(network, done)
+        return None
+
+    def look(self, network: Network, done: int) -> None:
+        """Accuracy of the other forget samples, and of unseen ones of their classes, percent."""
+        own = 100 * float(network.confidence(self.others)[1].double().mean())
+        right = network.confidence(self.unseen)[1].double()
+        self.curve.append((done, own, 100 * float((right * self.mix).sum())))
+
+
+def _relearned(
+    network: Network,
+    parts: Judged,
+    references: Sequence[Network],
+    original: Network | None,
+    seed: int,
+) -> Relearned | None:
+    forget = parts.forget
+    labels = forget.labels.cpu().numpy()
+    order = class_aware_order(labels, np.random.default_rng([seed, 14]))
+    cut = max(1, round(FEW * len(labels)))
+    if len(labels) - cut < 1 or not len(parts.test):
+        return None
+    few, others = (
+        forget.of(torch.from_numpy(np.sort(rows))) for rows in (order[:cut], order[cut:])
+    )
+    weights = matching(labels[np.sort(order[cut:])], parts.test.labels.cpu().numpy())[1]
+    mix = torch.from_numpy(weights).to(parts.test.labels.device)
+
+    def curve(one: Network) -> list[tuple[int, float, float]]:
+        trial = _copy(one)
+        objective = _Again(others, parts.test, mix)
+        objective.look(trial, 0)
+        recipe = Recipe(
+            lr=LR, schedule="constant", weight_decay=0.0, epochs=LOOKS[-1], batch_size=len(few)
+        )
+        fit(trial, Work(few, 0, recipe, seed, "relearn"), objective, Silent(), Interrupt(), None)
+        return objective.curve
+
+    known = original or network
+    measured = others if original else parts.retain
+    goal = 100 * float(known.confidence(measured)[1].double().mean()) - SLACK
+    own, retrain = curve(network), [curve(one) for one in references]
+    return Relearned(
+        samples=len(few),
+        goal=goal,
+        returned_after=_first(own, goal),
+        reference_returned_after=[_first(one, goal) for one in retrain],
+        curve=own,
+        reference_curve=retrain[0] if retrain else [],
+    )
+
+
+def _first(curve: list[tuple[int, float, float]], goal: float) -> int | None:
+    return next((step for step, others, _ in curve if others >= goal), None)
