@@ -16,6 +16,7 @@ import typer
 
 from falw_cli import ranks, tables
 from falw_cli.audit.report import Report
+from falw_cli.audit.verdict import verdict
 from falw_cli.config import Config, resolve
 from falw_cli.console import Console
 from falw_cli.data import forget_list
@@ -169,6 +170,9 @@ def audit(
 
 
 def _verdict(report: Report, console: Console) -> None:
+    if report.metrics.after is not None:
+        said = verdict(report)
+        console.note("\n".join([f"{said.headline}:", *(f"  {point}" for point in said.points)]))
     for gate in report.gates:
         value = "no value" if gate.value is None else f"{gate.value:.4g}"
         console.note(f"gate {gate.expression}: {value}: {'passed' if gate.passed else 'FAILED'}")

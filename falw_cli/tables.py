@@ -10,7 +10,7 @@ from rich.table import Table
 from falw_cli.audit import rows
 from falw_cli.audit.report import AllMetrics, Report
 from falw_cli.console import printable
-from falw_cli.evaluation.metrics import GroupMetrics, Metrics, PerSample
+from falw_cli.evaluation.metrics import GroupMetrics, Interval, Metrics, PerSample
 
 ROWS = {
     "forget accuracy": "forget_accuracy",
@@ -27,18 +27,19 @@ def metrics(found: AllMetrics, title: str = "") -> Table:
 
 
 def side_by_side(models: Mapping[str, Metrics], found: AllMetrics, title: str = "") -> Table:
-    """Several models' metrics, and those of the Retrain reference where there is one."""
+    """Several models' metrics, the last with its intervals, and Retrain where it is known."""
     table = Table(title=title or None, title_justify="left")
     table.add_column("percent")
     for name in models:
         table.add_column(name, justify="right")
     last = list(models.values())[-1]
+    table.add_column("95 %", justify="right", style="dim")
     if found.reference:
         table.add_column("Retrain", justify="right")
         table.add_column("gap", justify="right")
     for label, key in ROWS.items():
         values = [getattr(model, key) for model in models.values()]
-        row = [_number(value) for value in values]
+        row = [*map(_number, values), _interval(last.intervals.get(key))]
         if found.reference:
             truth = getattr(found.reference, key)
             row += [_number(truth), _difference(values[-1], truth)]
@@ -48,7 +49,12 @@ def side_by_side(models: Mapping[str, Metrics], found: AllMetrics, title: str = 
         gaps = [f"[bold]{_number(model.avg_gap)}[/]" for model in models.values()]
         floor = found.noise_floor
         side = f"floor {floor:.2f}" if floor is not None else ""
-        table.add_row("Avg. Gap to Retrain", *gaps, side, "")
+        table.add_row(
+            "Avg. Gap to Retrain", *gaps, _interval(last.intervals.get("avg_gap")), side, ""
+        )
+    if last.mia and last.distance:
+        table.add_section()
+        _unseen_rows(table, models, found)
     if last.groups:
         table.add_section()
         for name in ("head", "mid", "tail"):
@@ -56,10 +62,23 @@ def side_by_side(models: Mapping[str, Metrics], found: AllMetrics, title: str = 
     return table
 
 
+def _unseen_rows(table: Table, models: Mapping[str, Metrics], found: AllMetrics) -> None:
+    """Forget against unseen samples, in [0, 1]."""
+    every = [*models.values(), *([found.reference] if found.reference else [])]
+    aucs = [rows.figure(m.mia.auc, 3) if m.mia else None for m in every]
+    far = [rows.figure(m.distance, 3) if m.distance else None for m in every]
+    for label, cells in (("AUC forget to unseen", aucs), ("distance to unseen", far)):
+        numbers = [cell.number if cell else "–" for cell in cells]
+        own = cells[len(models) - 1]
+        numbers.insert(len(models), own.interval.replace(" to ", "–") if own else "")
+        table.add_row(label, *numbers)
+
+
 def _group_row(table: Table, name: str, models: Mapping[str, Metrics], found: AllMetrics) -> None:
     """Forget accuracy of a third of the classes."""
     groups = [_group(model, name) for model in models.values()]
     row = [_number(group.forget_accuracy if group else None) for group in groups]
+    row.append(_interval(groups[-1].intervals.get("forget_accuracy") if groups[-1] else None))
     if found.reference:
         truth = _group(found.reference, name)
         row += [_number(truth.forget_accuracy if truth else None)]
@@ -102,6 +121,10 @@ def plan(report: Report) -> Table:
         table.add_row("steps", f"{run.steps} in {run.epochs} epochs")
     table.add_row("device", escape(report.environment.device))
     return table
+
+
+def _interval(found: Interval | None) -> str:
+    return f"{found.lower:.2f}–{found.upper:.2f}" if found else ""
 
 
 def _number(value: float | None) -> str:

@@ -59,6 +59,7 @@ def _whole(named: Named) -> str:
         groups=rows.group_rows(shown),
         attacks=rows.attack_rows(shown),
         per_sample=rows.per_sample_rows(report.per_sample) if report.per_sample else [],
+        comeback=rows.comeback_rows(report.comeback) if report.comeback else [],
         classes={
             label: rows.class_rows(shown, f"{label}_accuracy") for label in ("forget", "test")
         },

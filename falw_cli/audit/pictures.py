@@ -11,7 +11,7 @@ from typing import Any
 
 from falw_cli.audit.report import Report
 from falw_cli.audit.rows import GROUPS
-from falw_cli.evaluation.metrics import GroupApart, Metrics
+from falw_cli.evaluation.metrics import GroupApart, Metrics, Relearned
 
 INK = "#010203"
 """Stands for the page's text colour, which is put in its place."""
@@ -42,11 +42,14 @@ def pictures(report: Report, shown: dict[str, Metrics]) -> dict[str, list[Pictur
         "classes": [_classes(shown)] if report.forget.count else [],
         "roc": [roc({n: m for n, m in shown.items() if m.mia})] if _any_mia(shown) else [],
         "run": [],
+        "relearned": [],
     }
     if run and len(run.course) > 1:
         found["run"] += [_loss(report), _weights(report)]
     if run and len(run.curve) > 1:
         found["run"].append(_stopping(report))
+    if report.comeback and report.comeback.relearned:
+        found["relearned"].append(_relearning(report.comeback.relearned))
     return found
 
 
@@ -218,6 +221,38 @@ def _stopping(report: Report) -> Picture:
         f"{least.step}."
     )
     return Picture("When to stop", _svg(out, "stopping"), words)
+
+
+def _relearning(found: Relearned) -> Picture:
+    """What learning a few forget samples again does for the others."""
+    lines = [
+        ("other forget", FORGET, [(step, own) for step, own, _ in found.curve]),
+        ("unseen", UNSEEN, [(step, unseen) for step, _, unseen in found.curve]),
+        (
+            "other forget, Retrain",
+            COLOURS["before"],
+            [(step, own) for step, own, _ in found.reference_curve],
+        ),
+    ]
+    with _canvas() as (figure, axes, out):
+        for label, colour, points in lines:
+            if points:
+                axes.plot(*zip(*points, strict=True), color=colour, label=label)
+        axes.axhline(found.goal, color=INK, linewidth=0.8, linestyle=":")
+        axes.set(xlabel="steps", ylabel="accuracy, %")
+        axes.legend(loc="best")
+        _finish(figure, out)
+    others = [_steps(number) for number in found.reference_returned_after]
+    words = (
+        f"{found.samples} forget samples are learned again; accuracy on the others reaches "
+        f"{found.goal:.1f} % {_steps(found.returned_after)}"
+        + (f"; in Retrain models {', '.join(others)}." if others else ".")
+    )
+    return Picture("Learned again", _svg(out, "relearned"), words)
+
+
+def _steps(number: int | None) -> str:
+    return "not in 50 steps" if number is None else f"after {number} steps"
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from falw_cli.audit.report import AllMetrics
-from falw_cli.evaluation.metrics import Figure, GroupMetrics, Metrics, PerSample
+from falw_cli.evaluation.metrics import Comeback, Figure, GroupMetrics, Metrics, PerSample
 
 GROUPS = ("head", "mid", "tail")
 ACCURACIES = {
@@ -164,6 +164,17 @@ def class_rows(shown: dict[str, Metrics], name: str) -> list[Row]:
             cells[model] = Cell(value, ends.lower, ends.upper, 1) if ends is not None else None
         found.append(Row(f"{label}, {count} forgotten", "%", cells))
     return found
+
+
+def comeback_rows(found: Comeback) -> list[Row]:
+    """What rounding the weights changes."""
+    return [
+        Row(f"{kind}: {label}", "points", {"change": figure(change) if change else None})
+        for kind, one in (("float16", found.fp16), ("int8", found.int8))
+        for label, change in (
+            ("forget accuracy", one.forget_change), ("test accuracy", one.test_change),
+        )
+    ]  # fmt: skip
 
 
 def per_sample_rows(found: PerSample) -> list[Row]:

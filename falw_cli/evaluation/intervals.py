@@ -99,9 +99,9 @@ def of_mean_distance(differences: Vector, noise: Vector, weights: Sequence[float
 
     |d| is never below 0, so noise alone makes it large, and the usual intervals miss a small truth.
     Here truths of every size are held against what was found: the interval has each of them under
-    which f of the noisy differences is as small, or as large, as the one found in 2.5 % of the draws
-    or more. How a truth is spread over the figures is not known; three ways are tried, and the
-    interval has what any of them allows: as found, all in the largest, and as the noise is spread.
+    which f of the noisy differences is as small, or as large, as the one found in 2.5 % of the
+    draws or more. How a truth is spread over the figures is not known; three ways are tried, and
+    the interval has what any of them allows: as found, all in the largest, as the noise is spread.
 
     Args:
         differences: of two models' figures as measured, [K].

@@ -20,9 +20,18 @@ from falw_cli.audit.report import (
 from falw_cli.audit.seal import seal
 from falw_cli.evaluation.evidence import Evidence
 from falw_cli.evaluation.gap import FIELD
+from falw_cli.evaluation.metrics import (
+    Comeback,
+    Figure,
+    PerSample,
+    Relearned,
+    Rounded,
+    SampleAttack,
+)
 from falw_cli.evaluation.scores import Seen, columns
 from falw_cli.evaluation.study import study
 
+FIGURE = Figure(value=0.5, lower=0.4, upper=0.6)
 HOSTILE = "<script>alert(1)</script>"
 CLASSES = (HOSTILE, "b | *c*", "$x^2$ \x1b[31m", "d" * 80)
 
@@ -38,6 +47,12 @@ def evidence(seed: int, forget: float) -> Evidence:
         found = columns(torch.from_numpy(logits), torch.from_numpy(label)).numpy().T
         seen.append(Seen(label, found[0].astype(np.int64), *found[1:]))
     return Evidence(CLASSES, *seen, seed=0)
+
+
+def per_sample() -> PerSample:
+    """Of shadow models that show nothing."""
+    attack = SampleAttack(auc=FIGURE, tpr_at_fpr_1=FIGURE, tpr_at_fpr_01=FIGURE, told=FIGURE)
+    return PerSample(models=16, forget=158, ulira=attack, rmia=attack, klom=FIGURE, klom_chance=1.0)
 
 
 @cache
@@ -72,6 +87,15 @@ def report(after: float = 1.5, references: int = 2) -> Report:
                 course=[Course(loss=1 / e, mu=0.5, sigma=0.2) for e in range(1, 4)],
             ),
             "metrics": studied(found),
+            "per_sample": per_sample(),
+            "comeback": Comeback(
+                fp16=Rounded(forget_change=FIGURE, test_change=None),
+                int8=Rounded(forget_change=FIGURE, test_change=FIGURE),
+                relearned=Relearned(
+                    samples=9, goal=99, returned_after=3, reference_returned_after=[None, 8],
+                    curve=[(0, 60, 50), (3, 99, 52)], reference_curve=[(0, 50, 50), (8, 99, 55)],
+                ),
+            ),
             "target": {},
             "weights": [EpochWeights(min=0, mean=1, max=2)] * 3,
             "gates": [

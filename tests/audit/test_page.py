@@ -51,7 +51,7 @@ def test_ids_are_told_apart(page: str) -> None:
 
 def test_every_picture_says_what_it_shows(page: str) -> None:
     figures = page.split("<figure")[1:]
-    assert len(figures) == 6 + 1 + 1 + 3  # spreads, classes, ROC, run
+    assert len(figures) == 6 + 1 + 1 + 3 + 1  # spreads, classes, ROC, run, relearned
     for one in figures:
         assert "<figcaption><strong>" in one
 

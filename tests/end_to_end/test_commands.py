@@ -17,7 +17,10 @@ import falw_cli
 from falw_cli.errors import RequestError
 from tests.conftest import run_falw
 
-COMMANDS = ("unlearn", "evaluate", "train", "forget-list", "inspect", "bench", "demo")
+COMMANDS = (
+    "unlearn", "evaluate", "audit", "train", "forget-list", "inspect", "bench", "verify", "report",
+    "schema", "demo",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("command", COMMANDS)
