@@ -7,6 +7,7 @@ from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -17,9 +18,10 @@ from falw_cli.data.batches import Batch
 from falw_cli.data.device import Samples
 from falw_cli.data.splits import class_aware_order
 from falw_cli.evaluation import intervals
-from falw_cli.evaluation.evidence import Judged
+from falw_cli.evaluation.evidence import Evidence, Judged
 from falw_cli.evaluation.metrics import Comeback, Figure, Relearned, Rounded
 from falw_cli.evaluation.roc import matching
+from falw_cli.evaluation.scores import Seen
 from falw_cli.network import Network
 from falw_cli.progress import Silent
 from falw_cli.training.interrupt import Interrupt
@@ -39,9 +41,9 @@ ROUNDED = ("fp16", "int8")
 def comeback(
     network: Network,
     parts: Judged,
+    seen: Evidence,
     references: Sequence[Network],
     original: Network | None,
-    seed: int,
     *,
     relearn: bool,
 ) -> Comeback | None:
@@ -50,9 +52,9 @@ def comeback(
     Args:
         network: that has forgotten.
         parts: forget, retain and test samples.
+        seen: what the network makes of them; its seed draws the few samples.
         references: Retrain models, which relearn from nothing.
         original: that had not forgotten; None where it is not at hand.
-        seed: of the few samples.
         relearn: try that too: some dozens of steps, and ten looks at the other samples.
 
     Returns:
@@ -60,8 +62,8 @@ def comeback(
     """
     if not len(parts.forget):
         return None
-    rounded = {kind: _rounded(network, parts, kind) for kind in ROUNDED}
-    again = _relearned(network, parts, references, original, seed) if relearn else None
+    rounded = {kind: _rounded(network, parts, seen, kind) for kind in ROUNDED}
+    again = _relearned(network, parts, references, original, seen.seed) if relearn else None
     return Comeback(fp16=rounded["fp16"], int8=rounded["int8"], relearned=again)
 
 
@@ -81,20 +83,19 @@ def _copy(network: Network) -> Network:
     return replace(network, module=deepcopy(network.module))
 
 
-def _rounded(network: Network, parts: Judged, kind: str) -> Rounded:
+def _rounded(network: Network, parts: Judged, seen: Evidence, kind: str) -> Rounded:
     small = _copy(network)
     round_weights(small.module, kind)
     return Rounded(
-        forget_change=_change(network, small, parts.forget),
-        test_change=_change(network, small, parts.test),
+        forget_change=_change(seen.forget, small, parts.forget),
+        test_change=_change(seen.test, small, parts.test),
     )
 
 
-def _change(one: Network, other: Network, samples: Samples) -> Figure | None:
+def _change(before: Seen, network: Network, samples: Samples) -> Figure | None:
     if not len(samples):
         return None
-    right = [network.confidence(samples)[1].double().cpu().numpy() for network in (one, other)]
-    difference = right[1] - right[0]
+    difference = network.confidence(samples)[1].double().cpu().numpy() - before.correct
     lower, upper = intervals.paired(difference)
     return Figure(value=100 * float(difference.mean()), lower=100 * lower, upper=100 * upper)
 
@@ -143,15 +144,13 @@ def _relearned(
     cut = max(1, round(FEW * len(labels)))
     if len(labels) - cut < 1 or not len(parts.test):
         return None
-    few, others = (
-        forget.of(torch.from_numpy(np.sort(rows))) for rows in (order[:cut], order[cut:])
-    )
-    weights = matching(labels[np.sort(order[cut:])], parts.test.labels.cpu().numpy())[1]
-    mix = torch.from_numpy(weights).to(parts.test.labels.device)
+    first, rest = np.sort(order[:cut]), np.sort(order[cut:])
+    few, others = (forget.of(torch.from_numpy(rows)) for rows in (first, rest))
+    unseen, mix = _unseen(parts.test, labels[rest], seed)
 
     def curve(one: Network) -> list[tuple[int, float, float]]:
         trial = _copy(one)
-        objective = _Again(others, parts.test, mix)
+        objective = _Again(others, unseen, mix)
         objective.look(trial, 0)
         recipe = Recipe(
             lr=LR, schedule="constant", weight_decay=0.0, epochs=LOOKS[-1], batch_size=len(few)
@@ -168,9 +167,26 @@ def _relearned(
         goal=goal,
         returned_after=_first(own, goal),
         reference_returned_after=[_first(one, goal) for one in retrain],
+        excess=_excess(own),
+        reference_excess=[_excess(one) for one in retrain],
         curve=own,
         reference_curve=retrain[0] if retrain else [],
     )
+
+
+def _unseen(test: Samples, labels: npt.NDArray[np.int64], seed: int) -> tuple[Samples, Tensor]:
+    """Test samples, no more than those of `labels`, and weights [N] that give them their mix."""
+    there = test.labels.cpu().numpy()
+    order = class_aware_order(there, np.random.default_rng([seed, 15]))
+    rows = np.sort(order[: len(labels)])
+    weights = torch.from_numpy(matching(labels, there[rows])[1])
+    return test.of(torch.from_numpy(rows)), weights.to(test.labels.device)
+
+
+def _excess(curve: list[tuple[int, float, float]]) -> float:
+    """Most that the other forget samples gain more than unseen ones, percentage points."""
+    _, own, unseen = curve[0]
+    return max((others - own) - (strangers - unseen) for _, others, strangers in curve)
 
 
 def _first(curve: list[tuple[int, float, float]], goal: float) -> int | None:

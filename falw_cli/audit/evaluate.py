@@ -67,7 +67,7 @@ def evaluate(
         metrics=studied(found),
         per_sample=attacked,
         comeback=comeback(
-            network, judged, given.references, None, config.seed, relearn=config.relearn
+            network, judged, looked[0], given.references, None, relearn=config.relearn
         ),
         target=class_targets(network, place(given.splits.heldout, fabric.device)),
         asked=asked,

@@ -247,6 +247,12 @@ def _relearning(found: Relearned) -> Picture:
         f"{found.samples} forget samples are learned again; accuracy on the others reaches "
         f"{found.goal:.1f} % {_steps(found.returned_after)}"
         + (f"; in Retrain models {', '.join(others)}." if others else ".")
+        + f" They gain {found.excess:.1f} points more than unseen ones at the most"
+        + (
+            f"; in Retrain models {', '.join(f'{n:.1f}' for n in found.reference_excess)}."
+            if others
+            else "."
+        )
     )
     return Picture("Learned again", _svg(out, "relearned"), words)
 

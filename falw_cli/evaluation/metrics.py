@@ -215,6 +215,10 @@ class Relearned(Figures):
     """Steps; None where the accuracy did not return in 50."""
     reference_returned_after: list[int | None]
     """The same of each Retrain model, which learns them for the first time."""
+    excess: float
+    """Most that the other forget samples gain more than unseen ones do, percentage points."""
+    reference_excess: list[float]
+    """The same of each Retrain model."""
     curve: list[tuple[int, float, float]]
     """Steps, accuracy of the other forget samples, of unseen ones of their class mix; percent."""
     reference_curve: list[tuple[int, float, float]]

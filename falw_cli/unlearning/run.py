@@ -205,7 +205,7 @@ def _studied(
         original = replace(network, module=deepcopy(network.module))
         checkpoint.fill(original.module, given.source, network.arch)
     returned = comeback(
-        network, stage.judged, given.references, original, seed, relearn=config.relearn
+        network, stage.judged, after, given.references, original, relearn=config.relearn
     )
     return studied(found), returned
 

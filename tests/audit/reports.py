@@ -93,6 +93,7 @@ def report(after: float = 1.5, references: int = 2) -> Report:
                 int8=Rounded(forget_change=FIGURE, test_change=FIGURE),
                 relearned=Relearned(
                     samples=9, goal=99, returned_after=3, reference_returned_after=[None, 8],
+                    excess=37, reference_excess=[1, 2],
                     curve=[(0, 60, 50), (3, 99, 52)], reference_curve=[(0, 50, 50), (8, 99, 55)],
                 ),
             ),

@@ -10,7 +10,7 @@ from falw_cli.architectures import tiny_cnn
 from falw_cli.audit.comeback import comeback, round_weights
 from falw_cli.config import Preprocessing, Recipe
 from falw_cli.data.device import Resident
-from falw_cli.evaluation.evidence import Judged
+from falw_cli.evaluation.evidence import Evidence, Judged
 from falw_cli.network import Network, to_device
 from falw_cli.progress import Silent
 from falw_cli.training.interrupt import Interrupt
@@ -67,7 +67,9 @@ def learned(parts: Judged) -> Network:
 
 def test_what_was_learned_returns_at_once(parts: Judged, learned: Network) -> None:
     before = {name: value.clone() for name, value in learned.module.state_dict().items()}
-    found = comeback(learned, parts, [network(5)], learned, 0, relearn=True)
+    found = comeback(
+        learned, parts, Evidence.of(learned, parts, 0), [network(5)], learned, relearn=True
+    )
     assert found is not None
     assert found.relearned is not None
     assert found.relearned.samples == 4
@@ -79,7 +81,7 @@ def test_what_was_learned_returns_at_once(parts: Judged, learned: Network) -> No
 
 
 def test_rounding_a_robust_net_changes_nothing(parts: Judged, learned: Network) -> None:
-    found = comeback(learned, parts, [], None, 0, relearn=False)
+    found = comeback(learned, parts, Evidence.of(learned, parts, 0), [], None, relearn=False)
     assert found is not None
     assert found.relearned is None
     for rounded in (found.fp16, found.int8):
@@ -90,4 +92,5 @@ def test_rounding_a_robust_net_changes_nothing(parts: Judged, learned: Network) 
 
 def test_without_a_list_there_is_nothing_to_return(parts: Judged, learned: Network) -> None:
     empty = Judged(parts.forget.of(torch.arange(0)), parts.retain, parts.test)
-    assert comeback(learned, empty, [], None, 0, relearn=True) is None
+    seen = Evidence.of(learned, empty, 0)
+    assert comeback(learned, empty, seen, [], None, relearn=True) is None
