@@ -146,7 +146,7 @@ class Config(Section):
     out: str | None = None
     report: str | None = None
     relearn: bool = False
-    """Test whether the forgotten returns when a few of the samples are learned again."""
+    """Test whether the forgotten returns when weights are rounded, or a few samples relearned."""
     html: bool = False
     """Write the report's page beside it."""
     force: bool = False

@@ -269,7 +269,7 @@ Relearn = Annotated[
     bool | None,
     typer.Option(
         "--relearn",
-        help="Test if a few samples learned again bring the others back.",
+        help="Test if rounding, or a few samples learned again, bring it back.",
         rich_help_panel=OUTPUT,
     ),
 ]

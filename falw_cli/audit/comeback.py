@@ -44,10 +44,8 @@ def comeback(
     seen: Evidence,
     references: Sequence[Network],
     original: Network | None,
-    *,
-    relearn: bool,
 ) -> Comeback | None:
-    """Round the weights, and, if asked, relearn; the network itself is left as it is.
+    """Round the weights, and relearn a few samples; the network itself is left as it is.
 
     Args:
         network: that has forgotten.
@@ -55,7 +53,6 @@ def comeback(
         seen: what the network makes of them; its seed draws the few samples.
         references: Retrain models, which relearn from nothing.
         original: that had not forgotten; None where it is not at hand.
-        relearn: try that too: some dozens of steps, and ten looks at the other samples.
 
     Returns:
         None without forget samples.
@@ -63,7 +60,7 @@ def comeback(
     if not len(parts.forget):
         return None
     rounded = {kind: _rounded(network, parts, seen, kind) for kind in ROUNDED}
-    again = _relearned(network, parts, references, original, seen.seed) if relearn else None
+    again = _relearned(network, parts, references, original, seen.seed)
     return Comeback(fp16=rounded["fp16"], int8=rounded["int8"], relearned=again)
 
 

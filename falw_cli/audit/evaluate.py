@@ -59,6 +59,9 @@ def evaluate(
     found = study(None, looked[0], looked[1:], weights)
     for warning in found.warnings:
         progress.warn(warning)
+    returned = None
+    if config.relearn:
+        returned = comeback(network, judged, looked[0], given.references, None)
     report = build_report(
         config,
         given,
@@ -66,9 +69,7 @@ def evaluate(
         progress,
         metrics=studied(found),
         per_sample=attacked,
-        comeback=comeback(
-            network, judged, looked[0], given.references, None, relearn=config.relearn
-        ),
+        comeback=returned,
         target=class_targets(network, place(given.splits.heldout, fabric.device)),
         asked=asked,
     )

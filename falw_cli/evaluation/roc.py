@@ -118,14 +118,13 @@ def _rates(
     counts: Draws, weights: Vector, order: Counts, ends: Counts, cut: int
 ) -> tuple[Vector, Vector]:
     """False- and true-positive rates of each resample at each threshold, [B, thresholds + 1]."""
-    mass = counts * weights
+    mass = counts[:, order] * weights[order]
+    strangers = np.cumsum(mass * (order >= cut), axis=1)
+    members = np.cumsum(mass, axis=1) - strangers
     found = []
-    for part in (slice(cut, None), slice(None, cut)):
-        mine = np.zeros_like(mass)
-        mine[:, part] = mass[:, part]
-        summed = np.cumsum(mine[:, order], axis=1)
+    for summed in (strangers, members):
         whole = np.maximum(summed[:, -1:], np.finfo(np.float64).tiny)
-        rate = summed[:, ends] / whole
+        rate = np.clip(summed[:, ends] / whole, 0, 1)
         found.append(np.concatenate([np.zeros((len(rate), 1)), rate], axis=1))
     return found[0], found[1]
 

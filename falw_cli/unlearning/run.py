@@ -200,13 +200,11 @@ def _studied(
     found = study(looked[0], after, looked[1:], parse_weights(config.metrics))
     for warning in found.warnings:
         progress.warn(warning)
-    original = None
+    returned = None
     if config.relearn:
         original = replace(network, module=deepcopy(network.module))
         checkpoint.fill(original.module, given.source, network.arch)
-    returned = comeback(
-        network, stage.judged, after, given.references, original, relearn=config.relearn
-    )
+        returned = comeback(network, stage.judged, after, given.references, original)
     return studied(found), returned
 
 

@@ -67,9 +67,7 @@ def learned(parts: Judged) -> Network:
 
 def test_what_was_learned_returns_at_once(parts: Judged, learned: Network) -> None:
     before = {name: value.clone() for name, value in learned.module.state_dict().items()}
-    found = comeback(
-        learned, parts, Evidence.of(learned, parts, 0), [network(5)], learned, relearn=True
-    )
+    found = comeback(learned, parts, Evidence.of(learned, parts, 0), [network(5)], learned)
     assert found is not None
     assert found.relearned is not None
     assert found.relearned.samples == 4
@@ -81,9 +79,8 @@ def test_what_was_learned_returns_at_once(parts: Judged, learned: Network) -> No
 
 
 def test_rounding_a_robust_net_changes_nothing(parts: Judged, learned: Network) -> None:
-    found = comeback(learned, parts, Evidence.of(learned, parts, 0), [], None, relearn=False)
+    found = comeback(learned, parts, Evidence.of(learned, parts, 0), [], None)
     assert found is not None
-    assert found.relearned is None
     for rounded in (found.fp16, found.int8):
         assert rounded.forget_change is not None
         assert abs(rounded.forget_change.value) <= 5
@@ -93,4 +90,4 @@ def test_rounding_a_robust_net_changes_nothing(parts: Judged, learned: Network) 
 def test_without_a_list_there_is_nothing_to_return(parts: Judged, learned: Network) -> None:
     empty = Judged(parts.forget.of(torch.arange(0)), parts.retain, parts.test)
     seen = Evidence.of(learned, empty, 0)
-    assert comeback(learned, empty, seen, [], None, relearn=True) is None
+    assert comeback(learned, empty, seen, [], None) is None

@@ -26,7 +26,7 @@ def test_by_hand() -> None:
     """Of the 6 pairs, 4 are in order and 1 is a tie."""
     found = run([3, 2], [1, 2, 2.5])
     assert found.auc == pytest.approx((3 + 1 + 0.5) / 6)
-    assert found.tpr == (0.5, 0.5)  # 3 stands above all strangers
+    assert found.tpr == pytest.approx((0.5, 0.5))  # 3 stands above all strangers
 
 
 def test_it_is_scikit_learns_with_weights() -> None:
