@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 INFERENCE_BATCH = 256
+HELD_LOGITS = 1 << 20
+"""Logits that are kept before they are reduced: many small steps take longer than a few."""
 IMAGENET = Preprocessing(
     image_size=224, resize=256, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)
 )
@@ -32,6 +34,13 @@ IMAGENET = Preprocessing(
 def true_class_probability(logits: Tensor, label: Tensor) -> Tensor:
     """Softmax probability of the true class: logits [N, C], label int64 [N] -> [N] in [0, 1]."""
     return logits.float().softmax(dim=1).gather(1, label[:, None]).squeeze(1)
+
+
+def _reduced(
+    reduce: Callable[[Tensor, Tensor], Tensor], batches: list[tuple[Tensor, Tensor]]
+) -> Tensor:
+    logits, labels = zip(*batches, strict=True)
+    return reduce(torch.cat(logits), torch.cat(labels))
 
 
 @cache
@@ -93,9 +102,16 @@ class Network:
     def of_each(self, samples: Samples, reduce: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
         """What `reduce` makes of logits [n, C] and labels [n], [n, K] each, of all samples. [N, K]
 
-        As `predict`, but without keeping the logits: of thousands of classes they are many.
+        As `predict`, but without keeping all logits: of thousands of classes they are many.
         """
-        parts = [reduce(logits, label) for logits, label in self._pass(samples)]
+        parts: list[Tensor] = []
+        waiting: list[tuple[Tensor, Tensor]] = []
+        for one in self._pass(samples):
+            waiting.append(one)
+            if sum(logits.numel() for logits, _ in waiting) > HELD_LOGITS:
+                parts.append(_reduced(reduce, waiting))
+                waiting = []
+        parts += [_reduced(reduce, waiting)] if waiting else []
         return sharing.gather(torch.cat(parts), len(samples), self.fabric)
 
     def _pass(self, samples: Samples) -> Iterator[tuple[Tensor, Tensor]]:

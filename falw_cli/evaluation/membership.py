@@ -13,7 +13,7 @@ Probabilities = npt.NDArray[np.float64]
 
 ATTACK_SAMPLES = 5000
 """Members and non-members together: an RBF SVC's time grows with their square."""
-REFITS = 24
+REFITS = 40
 """Attacks trained again, to see how their figure scatters."""
 REFIT_SAMPLES = 250
 """Members, and as many non-members, of each of those."""
