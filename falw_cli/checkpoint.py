@@ -1,9 +1,8 @@
-"""Checkpoints: safetensors in and out, with metadata, digests and whole files or none."""
+"""Checkpoints: safetensors in and out, with metadata and digests."""
 
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -186,44 +185,3 @@ def sha256(file: Path) -> str:
         while block := stream.read(1 << 20):
             whole.update(block)
     return whole.hexdigest()
-
-
-def check_writable(path: Path, *, force: bool) -> None:
-    """Refuse an output before the work begins, rather than after it.
-
-    Raises:
-        RequestError: the folder is missing or read-only, or the file exists without `force`.
-    """
-    folder = path.parent
-    if not folder.is_dir():
-        raise RequestError(f"there is no folder {folder} for {path.name}", "make it first")
-    if path.is_dir():
-        raise RequestError(f"{path} is a folder", "name a file")
-    if path.exists() and not force:
-        raise RequestError(f"{path} exists", "choose another name, or replace it with --force")
-    if not os.access(folder, os.W_OK):
-        raise RequestError(f"{folder} cannot be written", "choose another folder")
-
-
-def write_all(files: Mapping[Path, bytes]) -> None:
-    """Write files whole or not at all, in their order: the last one stands for success.
-
-    Raises:
-        RunError: the disk is full or the folder is gone; nothing was replaced.
-    """
-    drafts = {path: path.parent / f".{path.name}.{os.getpid()}.draft" for path in files}
-    try:
-        for path, content in files.items():
-            with drafts[path].open("xb") as stream:
-                stream.write(content)
-                stream.flush()
-                os.fsync(stream.fileno())
-        for path, draft in drafts.items():
-            draft.replace(path)
-    except OSError as error:
-        raise RunError(
-            f"{path} cannot be written: {error.strerror}", "make room there and run again"
-        ) from error
-    finally:
-        for draft in drafts.values():
-            draft.unlink(missing_ok=True)

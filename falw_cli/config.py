@@ -140,6 +140,9 @@ class Config(Section):
     """Compile the network before the first step; on a CPU it did not pay (docs/cpu.md)."""
     skip_unreadable: bool = False
     cache: bool = True
+    save_every: NotNegative = 60.0
+    """Seconds between two saves of a running command's state, so that a kill loses no more; fewer
+    saves where one takes over a hundredth of that."""
     preprocessing: Preprocessing = Preprocessing()
     train: Recipe = Recipe()
     unlearn: UnlearnRecipe = UnlearnRecipe()

@@ -14,6 +14,8 @@ from falw_cli.errors import RequestError, nearest
 
 FILE_LIMIT = 1 << 20
 """Bytes that a config may have: it comes from anyone."""
+DEEPEST = 20
+"""Levels that a config may have."""
 PATHS = ("model", "forget", "without")
 SPECS = ("data", "heldout", "test")
 Lines = dict[tuple[str, ...], int]
@@ -37,6 +39,7 @@ def parse_yaml(file: Path) -> tuple[dict[str, Any], Lines]:
     except UnicodeDecodeError as error:
         raise RequestError(f"config {file} is not UTF-8 text", "save it as UTF-8") from error
     try:
+        _refuse_aliases(file, text)
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         content = yaml.safe_load(text)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
@@ -49,6 +52,19 @@ def parse_yaml(file: Path) -> tuple[dict[str, Any], Lines]:
     if not isinstance(content, dict):
         raise RequestError(f"{file} holds no settings", "write lines such as `arch: tiny-cnn`")
     return content, dict(_key_lines(node))
+
+
+def _refuse_aliases(file: Path, text: str) -> None:
+    """An alias of aliases grows without end, and no setting needs one."""
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        line = event.start_mark.line + 1 if event.start_mark else 1
+        if isinstance(event, yaml.AliasEvent):
+            raise RequestError(f"{file} line {line}: aliases are not taken", "write it out")
+        if depth > DEEPEST:
+            raise RequestError(f"{file} line {line}: nested too deeply", "mend the YAML there")
 
 
 def _key_lines(

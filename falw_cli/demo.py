@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from falw_cli import checkpoint, tables
+from falw_cli import outputs, tables
 from falw_cli.api import occasion
 from falw_cli.audit.report import AllMetrics, Report
 from falw_cli.config import resolve
@@ -69,7 +69,7 @@ def _act(folder: Path, file: Path | None, console: Console) -> dict[str, Report]
     config = folder / "falw.yaml"
     settings = yaml.safe_dump(SETTINGS, sort_keys=False)
     ids = folder / "forget.txt"
-    checkpoint.write_all({config: settings.encode(), ids: _draw().encode()})
+    outputs.write_all({config: settings.encode(), ids: _draw().encode()})
     chosen = file or config
     model = folder / "model.safetensors"
     retrains = [folder / "retrain-a.safetensors", folder / "retrain-b.safetensors"]

@@ -16,6 +16,9 @@ from falw_cli.data import forget_list, sources
 from falw_cli.data.splits import Rows
 from falw_cli.errors import RequestError
 
+REPORT_LIMIT = 256 << 20
+"""Bytes that a report may have: a thousand classes make a few MiB."""
+
 
 def look(path: str, config: Config) -> dict[str, Any]:
     """Facts about whatever `path` is; `kind` says what it was taken for.
@@ -102,6 +105,8 @@ def read_report(path: Path) -> Report:
         RequestError: no such file, or not an audit report.
     """
     try:
+        if path.stat().st_size > REPORT_LIMIT:
+            raise RequestError(f"{path} is larger than 256 MiB", "falw unlearn writes smaller ones")
         return Report.model_validate(json.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise RequestError(f"{path} cannot be read: {error.strerror}", "check the path") from error

@@ -94,27 +94,6 @@ def test_malformed_metadata_is_refused(tmp_path: Path) -> None:
         checkpoint.read(tmp_path / "a.safetensors")
 
 
-def test_all_files_or_none(tmp_path: Path) -> None:
-    """The second file's folder is gone: the first is not written either."""
-    old = tmp_path / "one"
-    old.write_bytes(b"old")
-    with pytest.raises(RunError):
-        checkpoint.write_all({old: b"new", tmp_path / "gone" / "two": b"new"})
-    assert old.read_bytes() == b"old"
-    assert [file.name for file in tmp_path.iterdir()] == ["one"]
-
-
-def test_existing_outputs_need_force(tmp_path: Path) -> None:
-    file = tmp_path / "a"
-    checkpoint.check_writable(file, force=False)
-    file.write_bytes(b"")
-    with pytest.raises(RequestError, match="exists"):
-        checkpoint.check_writable(file, force=False)
-    checkpoint.check_writable(file, force=True)
-    with pytest.raises(RequestError, match="no folder"):
-        checkpoint.check_writable(tmp_path / "gone" / "a", force=True)
-
-
 def test_a_network_that_diverged_is_never_written(tmp_path: Path) -> None:
     """The last step may do it after the last loss, and half precision may overflow."""
     write(tmp_path / "half.safetensors", dtype=torch.float16)

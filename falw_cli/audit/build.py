@@ -107,8 +107,9 @@ def build_report(
     target: dict[str, ClassTarget] | None = None,
     weights: Sequence[EpochWeights] = (),
     asked: Sequence[Gate] = (),
+    remarks: Sequence[str] = (),
 ) -> Report:
-    """Put the report together and judge its gates."""
+    """Put the report together and judge its gates; `remarks` are warnings that were not shown."""
     network, forget = given.network, given.splits.forget
     counts = np.bincount(forget.labels, minlength=len(network.classes)).tolist()
     made = Report(
@@ -128,7 +129,7 @@ def build_report(
         target=target or {},
         weights=list(weights),
         gates=[],
-        warnings=list(progress.warnings),
+        warnings=[*progress.warnings, *remarks],
     )
     judged = [gates.judge(gate, made) for gate in asked]
     return seal(made.model_copy(update={"gates": judged}))

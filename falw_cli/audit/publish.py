@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from falw_cli import checkpoint
+from falw_cli import outputs
 from falw_cli.audit.page import Named, html, junit, markdown
 from falw_cli.errors import RequestError, unknown_name
 from falw_cli.inspection import read_report
@@ -44,12 +44,18 @@ def publish(asked: Asked) -> tuple[Path | None, str]:
         path = Path(asked.out) if asked.out else _beside(asked.reports, suffix)
         if path.resolve() in {report.resolve() for report in asked.reports}:
             raise RequestError(f"{path} is one of the reports", "name another file with --out")
-        checkpoint.check_writable(path, force=asked.force)
+        outputs.check_writable(path, force=asked.force)
     reports = [read_report(report) for report in asked.reports]
     names = _names(asked.reports)
-    text = write([Named(n, report) for n, report in zip(names, reports, strict=True)])
+    try:
+        text = write([Named(n, report) for n, report in zip(names, reports, strict=True)])
+    except (LookupError, ValueError, TypeError, ArithmeticError, AttributeError) as error:
+        raise RequestError(
+            f"{asked.reports[0]} does not fit together: {error}",
+            "`falw verify` tells whether a report is what was written",
+        ) from error
     if path is not None:
-        checkpoint.write_all({path: text.encode()})
+        outputs.write_all({path: text.encode()})
     return path, text
 
 

@@ -14,10 +14,10 @@ from falw_cli import samples
 from falw_cli.bench.jobs import Job
 from falw_cli.bench.plan import Bench, Dataset, Entry, Lot
 from falw_cli.bench.store import Store, digest
-from falw_cli.checkpoint import write_all
 from falw_cli.config import Config
 from falw_cli.data import forget_list
 from falw_cli.data.listing import Listing
+from falw_cli.outputs import write_all
 
 REFERENCE_SEEDS = 100
 """Reference k of seed s is trained with seed s + 100 * k."""

@@ -10,8 +10,8 @@ from typing import Any
 
 from falw_cli.bench.pool import on_this_device
 from falw_cli.bench.store import Store
-from falw_cli.checkpoint import write_all
 from falw_cli.config import Config
+from falw_cli.outputs import write_all
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import Any
 from falw_cli import __version__
 from falw_cli.bench.grid import Grid
 from falw_cli.bench.plan import Bench, Entry, Lot
-from falw_cli.checkpoint import write_all
+from falw_cli.outputs import write_all
 
 ORIGINAL, RETRAIN = "original", "Retrain"
 FIGURES = {

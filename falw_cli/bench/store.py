@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from falw_cli import __version__
-from falw_cli.checkpoint import write_all
 from falw_cli.errors import RequestError
+from falw_cli.outputs import write_all
 
 LAYOUT = 1
 """Changes when what is kept means something else: an older folder is then made anew."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import psutil
 
 from falw_cli.data.listing import (
     Listing,
@@ -22,6 +22,9 @@ from falw_cli.data.listing import (
 )
 from falw_cli.errors import RequestError
 
+Array = npt.NDArray[Any]
+HARMLESS, MOST_PACKED = 64 << 20, 100
+"""An npz may unpack to so many bytes in any case, or else to so many times its size."""
 DIGITS_SEED = 20260118
 """Of the fixed third of the digits that is their second part."""
 
@@ -30,15 +33,7 @@ def npz(spec: Spec, allow_outside: bool) -> Listing:
     """Arrays images (uint8 NHWC) and labels, perhaps ids; no pickle, sizes checked first."""
     file = file_of(spec)
     hint = "it needs images (uint8, N x H x W x channels), labels (N) and may have ids (N)"
-    try:
-        _check_size(file)
-        with np.load(file, allow_pickle=False) as arrays:
-            images, labels = arrays["images"], arrays["labels"]
-            ids = arrays["ids"] if "ids" in arrays else np.arange(len(images))
-    except KeyError as error:
-        raise RequestError(f"{file}: {error.args[0]}", hint) from error
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise RequestError(f"{file} cannot be read as npz: {error}", hint) from error
+    images, labels, ids = _unpack(file, hint)
     if images.ndim == 3:
         images = images[..., None]
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] not in (1, 3):
@@ -59,14 +54,42 @@ def npz(spec: Spec, allow_outside: bool) -> Listing:
     return Listing(spec.text, spec.identity, names, index, classes, numbered, array=images)
 
 
+def _unpack(file: Path, hint: str) -> tuple[Array, Array, Array]:
+    """The arrays images, labels and ids, or row numbers in place of these."""
+    try:
+        _check_size(file)
+        with np.load(file, allow_pickle=False) as arrays:
+            images, labels = arrays["images"], arrays["labels"]
+            ids = arrays["ids"] if "ids" in arrays else np.arange(len(images))
+        for names in (labels, ids):  # text that is none fails here
+            if isinstance(names, np.ndarray) and names.dtype.kind in "US":
+                names.tolist()
+    except RequestError:
+        raise
+    except KeyError as error:
+        raise RequestError(f"{file}: {error.args[0]}", hint) from error
+    except Exception as error:  # zipfile, zlib and numpy's reader of headers raise many kinds
+        told = str(error).partition("\n")[0] or type(error).__name__
+        raise RequestError(f"{file} cannot be read as npz: {told}", hint) from error
+    for name, array in (("images", images), ("labels", labels), ("ids", ids)):
+        if not isinstance(array, np.ndarray) or array.dtype.kind not in "iuUS":
+            raise RequestError(f"{file}: {name} is no array of numbers or names", hint)
+    return images, labels, ids
+
+
 def _check_size(file: Path) -> None:
-    """Refuse an archive that would unpack to more than the machine's memory."""
+    """Refuse an archive that would unpack to far more than it takes up, or than there is room."""
     with zipfile.ZipFile(file) as archive:
         unpacked = sum(member.file_size for member in archive.infolist())
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if unpacked > memory:
+    if unpacked > max(HARMLESS, MOST_PACKED * file.stat().st_size):
         raise RequestError(
-            f"{file} unpacks to {unpacked >> 20} MiB, more than this machine's memory",
+            f"{file} unpacks to {unpacked >> 20} MiB, which is suspiciously much for its size",
+            "save it with numpy.savez",
+        )
+    free = psutil.virtual_memory().available
+    if unpacked > free:
+        raise RequestError(
+            f"{file} unpacks to {unpacked >> 20} MiB, {free >> 20} MiB of memory are free",
             "give the images as a folder or a CSV",
         )
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +15,7 @@ from torch import Tensor
 
 from falw_cli.data import cache as cached
 from falw_cli.data.cache import Draft
+from falw_cli.data.decoding import decode, size_of
 from falw_cli.data.listing import Listing
 from falw_cli.errors import RequestError
 from falw_cli.progress import Progress
@@ -61,8 +60,8 @@ def geometry(
     if listing.array is not None:
         height, width, native = listing.array.shape[1:]
     else:
-        shape = _decode(listing.files[0], listing.ids[0], "UNCHANGED").shape
-        height, width, native = shape[1], shape[2], 3
+        height, width = size_of(listing.files[0], listing.ids[0])
+        native = 3
     size = size or min(height, width)
     return Geometry(size, resize or size, channels or native)
 
@@ -128,21 +127,6 @@ def _digest(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     return np.frombuffer(joined, dtype=np.uint8).reshape(len(pixels), 32)
 
 
-def _decode(file: Path, name: str, mode: str) -> Tensor:
-    from torchvision.io import decode_image
-
-    try:
-        image: Tensor = decode_image(str(file), mode=mode)
-    except RuntimeError as error:
-        # torchvision puts a function and a place in its source before the reason.
-        reason = re.sub(r"^\w+, \S+:\d+, ", "", str(error).partition("\n")[0]).partition(". ")[0]
-        raise RequestError(
-            f"image {name!r} cannot be read: {reason}",
-            "mend or remove it, or leave such images out with --skip-unreadable",
-        ) from error
-    return image
-
-
 def _fit(image: Tensor, wanted: Geometry) -> Tensor:
     """[channels, H, W] uint8 -> the same at [channels, size, size]."""
     if image.shape[1:] != (wanted.size, wanted.size) or wanted.resize != wanted.size:
@@ -172,13 +156,12 @@ def _decode_all(
 ) -> list[int]:
     """Fill pixels and digests of all images; the rows of those that could not be read."""
     listing, count = into.listing, len(into.listing.files)
-    mode = "GRAY" if wanted.channels == 1 else "RGB"
 
     def decode_rows(rows: range) -> list[int]:
         bad = []
         for row in rows:
             try:
-                image = _decode(listing.files[row], listing.ids[row], mode)
+                image = decode(listing.files[row], listing.ids[row], wanted.channels)
             except RequestError:
                 if not skip:
                     raise

@@ -13,9 +13,9 @@ from safetensors.numpy import load_file, save
 
 from falw_cli.bench.pool import on_this_device
 from falw_cli.bench.store import Store, digest
-from falw_cli.checkpoint import write_all
 from falw_cli.config import Config
 from falw_cli.evaluation.scores import Seen
+from falw_cli.outputs import write_all
 from falw_cli.progress import Silent
 from falw_cli.shadow.attacks import Members, margin
 from falw_cli.shadow.judge import Answers

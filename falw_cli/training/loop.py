@@ -28,6 +28,8 @@ from falw_cli.training.state import State, StateFile
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
+SAVING = 0.01
+"""Most of a run's time that saving its state may take, where nobody interrupts it."""
 LOOK_EVERY = 20
 """Steps between two looks at the loss: reading it waits for the device."""
 
@@ -137,6 +139,7 @@ def fit(
     progress.start(work.label, total)
     progress.advance(done)
     module.train()
+    saves = Saves(states, clock)
     with torch.random.fork_rng(), interrupt.soft():
         for number in range(done // per_epoch, recipe.epochs):
             skip = done - number * per_epoch
@@ -154,10 +157,14 @@ def fit(
                 if reason or done == total:
                     break
                 # Ranks end at the same step: they ask each other where they look at the loss too.
-                if (looks or share.ranks == 1) and (came := _asked_to_end(interrupt, fabric)):
-                    seconds = before + clock() - started
-                    kept = State.of(module, chosen, objective.state(running), done, seconds)
-                    raise _interrupted(kept, states, total, came, fabric)
+                if looks or share.ranks == 1:
+                    came = _asked_to_end(interrupt, fabric)
+                    if came or saves.due(fabric):
+                        seconds = before + clock() - started
+                        kept = State.of(module, chosen, objective.state(running), done, seconds)
+                        saves.save(kept, fabric)
+                    if came:
+                        raise _interrupted(done, states, total, came)
             if reason or done == total:
                 break
     module.eval()
@@ -187,19 +194,39 @@ def _restore(
     return saved.step, saved.seconds
 
 
-def _interrupted(
-    kept: State, states: StateFile | None, total: int, came: int, fabric: Fabric
-) -> Interrupted:
-    """Save the state, where one is kept, and say how to go on."""
+def _interrupted(done: int, states: StateFile | None, total: int, came: int) -> Interrupted:
+    """Say how to go on, where a state was kept."""
     if states is None:
         return Interrupted("stopped", "nothing was written", came)
-    if fabric.is_global_zero:
-        states.save(kept)
     return Interrupted(
-        f"stopped after step {kept.step} of {total}; nothing was written but the state",
+        f"stopped after step {done} of {total}; nothing was written but the state",
         f"the same command with --resume goes on from {states.path}",
         came,
     )
+
+
+class Saves:
+    """When the state of a run that nobody interrupts is saved: by time, at little cost."""
+
+    def __init__(self, states: StateFile | None, clock: Callable[[], float]) -> None:
+        self.states = states
+        self.clock = clock
+        self._last, self._cost = clock(), 0.0
+
+    def due(self, fabric: Fabric) -> bool:
+        """Is it time? The first rank's clock decides; every rank asks."""
+        if self.states is None:
+            return False
+        pause = max(self.states.every, self._cost / SAVING)
+        return bool(sharing.numbers(int(self.clock() - self._last >= pause), fabric)[0])
+
+    def save(self, kept: State, fabric: Fabric) -> None:
+        """Save it; the first rank writes."""
+        began = self.clock()
+        if self.states is not None and fabric.is_global_zero:
+            self.states.save(kept)
+        self._last = self.clock()
+        self._cost = self._last - began
 
 
 def _step(network: Network, batch: Batch, objective: Objective, work: Work, done: int) -> Tensor:

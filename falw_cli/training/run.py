@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from falw_cli import architectures, checkpoint, samples
+from falw_cli import architectures, checkpoint, outputs, samples
 from falw_cli.config import Config, Preprocessing
 from falw_cli.data import forget_list, images, splits
 from falw_cli.data.batches import Batch, generator
@@ -26,7 +27,7 @@ from falw_cli.progress import Progress
 from falw_cli.sharing import agreed, in_turn
 from falw_cli.training.interrupt import Interrupt
 from falw_cli.training.loop import Outcome, Work, fit
-from falw_cli.training.state import StateFile
+from falw_cli.training.state import StateFile, settings
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -105,25 +106,27 @@ def train(config: Config, progress: Progress, interrupt: Interrupt) -> Trained:
         Interrupted: a signal came; `--resume` goes on.
     """
     fabric = make_fabric(config)
-    with agreed(fabric), in_turn(fabric):
-        given = _open(config, progress, fabric)
-    label = f"train {given.network.arch}"
-    work = Work(given.retain, 0, config.train, config.seed, label, compiled=config.compile)
-    objective = CrossEntropy(config.train.label_smoothing)
-    outcome = fit(
-        given.network, work, objective, progress, interrupt, given.states, time.perf_counter
-    )
-    content = _content(given.network, config)
-    if fabric.is_global_zero:
-        checkpoint.write_all({given.out: content})
-        given.states.remove()
-    return _summary(given, content, outcome, progress)
+    with ExitStack() as held:
+        with agreed(fabric), in_turn(fabric):
+            given = _open(config, progress, fabric, held)
+        label = f"train {given.network.arch}"
+        work = Work(given.retain, 0, config.train, config.seed, label, compiled=config.compile)
+        objective = CrossEntropy(config.train.label_smoothing)
+        outcome = fit(
+            given.network, work, objective, progress, interrupt, given.states, time.perf_counter
+        )
+        content = _content(given.network, config)
+        if fabric.is_global_zero:
+            outputs.write_all({given.out: content})
+            given.states.remove()
+        return _summary(given, content, outcome, progress)
 
 
-def _open(config: Config, progress: Progress, fabric: Fabric) -> Opened:
+def _open(config: Config, progress: Progress, fabric: Fabric, held: ExitStack) -> Opened:
+    """Check everything; `held` gives the output free in the end."""
     out = Path(config.out or ("retrain.safetensors" if config.without else "model.safetensors"))
     if fabric.is_global_zero:
-        checkpoint.check_writable(out, force=config.force)
+        held.enter_context(outputs.claimed([out], force=config.force))
     if config.arch is None:
         raise RequestError("--arch is missing", "give --arch NAME, such as tiny-cnn or resnet18")
     arch = architectures.canonical(config.arch)
@@ -146,11 +149,14 @@ def _open(config: Config, progress: Progress, fabric: Fabric) -> Opened:
         module = build(len(classes), wanted.channels)
     network = Network(to_device(module, fabric), arch, classes, shown, fabric)
     states = StateFile(
-        out.with_name(out.name + ".state"), _fingerprint(config, data, left_out), config.resume
+        out.with_name(out.name + ".state"),
+        _belongs_to(config, data, left_out),
+        config.resume,
+        config.save_every,
     )
     heldout = _heldout(config, network, data, wanted, progress)
-    held = place(retain, fabric.device)
-    return Opened(out, network, held, heldout, len(left_out), states)
+    kept_samples = place(retain, fabric.device)
+    return Opened(out, network, kept_samples, heldout, len(left_out), states)
 
 
 def _rows_without(config: Config, ids: tuple[str, ...]) -> Rows:
@@ -191,10 +197,14 @@ def _heldout(
     return place(splits.part(unseen, aligned), network.fabric.device)
 
 
-def _fingerprint(config: Config, data: images.Images, left_out: Rows) -> str:
-    asked = config.model_dump_json(exclude={"out", "report", "force", "resume", "cache"})
+def _belongs_to(config: Config, data: images.Images, left_out: Rows) -> dict[str, str]:
+    """What a saved state belongs to: data, what is left out of it, and everything asked."""
+    asked = config.model_dump(
+        mode="json",
+        exclude={"out", "report", "force", "resume", "cache", "without", "save_every", "unlearn"},
+    )
     rows = hashlib.sha256(left_out.tobytes()).hexdigest()
-    return hashlib.sha256(f"{asked} {data.content_digest()} {rows}".encode()).hexdigest()
+    return {"data": data.content_digest(), "forget list": rows, **settings(asked)}
 
 
 def _content(network: Network, config: Config) -> bytes:

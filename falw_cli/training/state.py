@@ -6,14 +6,16 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Any
 
 import torch
+from pydantic import BaseModel, Field
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn, optim
 
-from falw_cli.checkpoint import write_all
 from falw_cli.errors import RequestError
+from falw_cli.outputs import write_all
 
 
 @dataclass(frozen=True)
@@ -74,19 +76,44 @@ def _laid_out(value: Tensor, weights: Tensor) -> Tensor:
     return torch.empty_like(weights, dtype=value.dtype, device=value.device).copy_(value)
 
 
+SECRET = {"model", "forget list", "data", "heldout"}
+"""Told by name alone: their digests say nothing to a person."""
+
+
+class _Notes(BaseModel):
+    """What stands beside the tensors."""
+
+    belongs_to: dict[str, str]
+    step: Annotated[int, Field(ge=0)]
+    seconds: float
+
+
+def settings(asked: dict[str, Any], prefix: str = "") -> dict[str, str]:
+    """A config's values by dotted name, as text."""
+    found: dict[str, str] = {}
+    for key, value in asked.items():
+        if isinstance(value, dict):
+            found |= settings(value, f"{prefix}{key}.")
+        else:
+            found[f"{prefix}{key}"] = json.dumps(value)
+    return found
+
+
 @dataclass(frozen=True)
 class StateFile:
     """Where a run's state lies, and what it must belong to.
 
     Attributes:
         path: the file beside the output.
-        belongs_to: digest of model, list, data and config: another run's state is refused.
+        belongs_to: digests and settings of the run, by name: another run's state is refused.
         resume: was `--resume` given?
+        every: seconds between two saves of a run that nobody interrupts.
     """
 
     path: Path
-    belongs_to: str
+    belongs_to: dict[str, str]
     resume: bool
+    every: float = 60.0
 
     def load(self) -> State | None:
         """The saved state, or None for a run from the start.
@@ -100,24 +127,36 @@ class StateFile:
             raise RequestError(f"there is no state {self.path} to resume", "run without --resume")
         try:
             with safe_open(self.path, framework="pt") as archive:
-                notes = json.loads((archive.metadata() or {}).get("falw_state", "{}"))
+                notes = _Notes.model_validate_json(
+                    (archive.metadata() or {}).get("falw_state", "{}")
+                )
                 tensors = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
         except (SafetensorError, ValueError) as error:
             raise RequestError(
                 f"{self.path} is not a whole state: {error}", "start anew"
             ) from error
-        if notes.get("belongs_to") != self.belongs_to:
+        if differing := self._differing(notes.belongs_to):
             raise RequestError(
-                f"{self.path} belongs to another model, list, data or config",
+                f"{self.path} belongs to another run: {differing}",
                 "repeat the interrupted command's flags, or run without --resume",
             )
-        return State(tensors, notes["step"], notes["seconds"])
+        return State(tensors, notes.step, notes.seconds)
+
+    def _differing(self, others: dict[str, str]) -> str:
+        """What is not as it was, in words."""
+        mine = self.belongs_to
+        names = [n for n in {**mine, **others} if mine.get(n) != others.get(n)]
+        shown = [
+            f"{n} is {mine.get(n)}, was {others.get(n)}" if n not in SECRET else f"the {n} differs"
+            for n in names[:3]
+        ]
+        return "; ".join(shown) + (f" (and {len(names) - 3} more)" if len(names) > 3 else "")
 
     def save(self, state: State) -> None:
         """Write the state, whole or not at all."""
-        notes = {"belongs_to": self.belongs_to, "step": state.step, "seconds": state.seconds}
+        notes = _Notes(belongs_to=self.belongs_to, step=state.step, seconds=state.seconds)
         tensors = {k: v.detach().cpu().contiguous() for k, v in state.tensors.items()}
-        write_all({self.path: save(tensors, metadata={"falw_state": json.dumps(notes)})})
+        write_all({self.path: save(tensors, metadata={"falw_state": notes.model_dump_json()})})
 
     def remove(self) -> None:
         """The run is over: its state is no longer needed."""

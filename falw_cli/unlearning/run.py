@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
+from contextlib import AbstractContextManager, ExitStack
 from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from pydantic import BaseModel
+from torch import Tensor
 
-from falw_cli import checkpoint
+from falw_cli import checkpoint, outputs
 from falw_cli.audit import gates
 from falw_cli.audit.build import (
     Occasion,
@@ -48,13 +49,25 @@ from falw_cli.network import metadata
 from falw_cli.progress import Progress
 from falw_cli.sharing import agreed, in_turn
 from falw_cli.training.interrupt import Interrupt
-from falw_cli.training.state import StateFile
+from falw_cli.training.state import StateFile, settings
 from falw_cli.unlearning.looking import Look
 from falw_cli.unlearning.perform import Performed, perform
 from falw_cli.unlearning.settle import with_method_defaults
 from falw_cli.unlearning.stage import Stage
 
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+    from falw_cli.audit.gates import Gate
+
 M = TypeVar("M", bound=BaseModel)
+
+
+NOT_OF_THE_RUN = {
+    "model", "out", "report", "force", "resume", "cache", "gate", "reference", "forget", "metrics",
+    "html", "relearn", "save_every",
+}  # fmt: skip
+"""Settings that the steps do not depend on; the model and the list go by digest."""
 
 
 @dataclass(frozen=True)
@@ -81,12 +94,12 @@ class Paths:
         """The report as people read it."""
         return self.report.with_suffix(".html")
 
-    def check(self, config: Config) -> None:
-        """Refuse outputs that could not be written, before the work."""
+    def claimed(self, config: Config) -> AbstractContextManager[None]:
+        """Refuse outputs that could not be written, before the work, and hold the others."""
         if self.out.resolve() == self.report.resolve():
             raise RequestError(f"--out and --report are both {self.out}", "name two files")
-        for path in (self.out, self.report, *([self.page] if config.html else [])):
-            checkpoint.check_writable(path, force=config.force)
+        pages = [self.page] if config.html else []
+        return outputs.claimed([self.out, self.report, *pages], force=config.force)
 
 
 @dataclass(frozen=True)
@@ -120,52 +133,78 @@ def unlearn(
     config = with_method_defaults(config)
     if config.forget is None:
         raise RequestError("--forget is missing: the IDs to forget", "give --forget ids.txt")
-    paths = Paths.of(config)
     fabric = make_fabric(config)
+    with ExitStack() as held:
+        opened = _open(config, progress, fabric, held)
+        if isinstance(opened.stage.whole, Streamed):
+            progress.note("training samples are read as they are needed: they do not fit there")
+        if config.dry_run:
+            return _planned(opened, progress, occasion)
+        return _run_opened(opened, progress, interrupt, occasion, known)
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A run whose request fits together, and whose outputs are held for it."""
+
+    config: Config
+    paths: Paths
+    given: Inputs
+    stage: Stage
+    asked: list[Gate]
+
+
+def _open(config: Config, progress: Progress, fabric: Fabric, held: ExitStack) -> Opened:
+    """Check everything; `held` gives the outputs free in the end."""
+    paths = Paths.of(config)
     with agreed(fabric), in_turn(fabric):
         if fabric.is_global_zero and not config.dry_run:
-            paths.check(config)
+            held.enter_context(paths.claimed(config))
         given = open_inputs(config, progress, fabric)
         config = with_method_defaults(given.config)
         parse_weights(config.metrics)  # refused before the work, if it must be
         asked = [gates.parse(expression, given.network.classes) for expression in config.gate]
-        stage = Stage.of(config, given)
-    if isinstance(stage.whole, Streamed):
-        progress.note("training samples are read as they are needed: they do not fit on the device")
-    if config.dry_run:
-        work = stage.work(config, 1.0)
-        plan = Run(
-            steps=work.steps, epochs=work.recipe.epochs, seconds=0, peak_memory_bytes=0,
-            stopped_because="dry run",
-        )  # fmt: skip
-        nothing = AllMetrics(before=None, after=None, reference=None, noise_floor=None)
-        return build_report(config, given, occasion, progress, run=plan, metrics=nothing)
+        return Opened(config, paths, given, Stage.of(config, given), asked)
+
+
+def _planned(opened: Opened, progress: Progress, occasion: Occasion) -> Report:
+    """What a dry run says."""
+    work = opened.stage.work(opened.config, 1.0)
+    plan = Run(
+        steps=work.steps, epochs=work.recipe.epochs, seconds=0, peak_memory_bytes=0,
+        stopped_because="dry run",
+    )  # fmt: skip
+    nothing = AllMetrics(before=None, after=None, reference=None, noise_floor=None)
+    return build_report(opened.config, opened.given, occasion, progress, run=plan, metrics=nothing)
+
+
+def _run_opened(
+    opened: Opened,
+    progress: Progress,
+    interrupt: Interrupt,
+    occasion: Occasion,
+    known: Known | None,
+) -> Report:
+    """Measure, unlearn, measure, and write."""
+    config, paths, given, stage = opened.config, opened.paths, opened.given, opened.stage
+    network, fabric = given.network, given.network.fabric
     looked = [] if known else _looked(given, stage, config.seed)
     references = known.references if known else tuple(metrics_of(one) for one in looked[1:])
     states = StateFile(
-        paths.out.with_name(paths.out.name + ".state"), _fingerprint(config, given), config.resume
-    )
+        paths.out.with_name(paths.out.name + ".state"), _belongs_to(config, given), config.resume,
+        config.save_every,
+    )  # fmt: skip
     done = perform(config, stage, references, progress, interrupt, states)
-    network = given.network
     # What is written is what is measured: in the dtypes that the checkpoint had.
     tensors = checkpoint.like(network.module, given.source)
     network.module.load_state_dict(tensors)
+    remarks: tuple[str, ...] = ()
     if known:
         after = measure(network, stage.judged, config.seed)
         metrics, returned = all_metrics(known.before, after, references), None
     else:
-        metrics, returned = _studied(config, given, stage, looked, progress)
-    said = {**config.unlearn.model_dump(mode="json"), "lr": done.lr}
-    content = checkpoint.to_bytes(
-        tensors,
-        metadata(
-            network,
-            recipe=given.source.metadata.recipe if given.source.metadata else None,
-            parent=given.source.sha256,
-            unlearned={"seed": config.seed, **said},
-        ),
-        given.source.prefix,
-    )
+        metrics, returned, remarks = _studied(config, given, stage, looked, progress)
+    content = _content(opened, tensors, done.lr)
     report = build_report(
         config,
         given,
@@ -180,32 +219,46 @@ def unlearn(
             EpochWeights(min=e[0], mean=e[1], max=e[2])
             for e in (epoch.tolist() for epoch in done.epochs_seen)
         ],
-        asked=asked,
+        asked=opened.asked,
+        remarks=remarks,
     )
-    text = to_text(report)
     if fabric.is_global_zero:
         pages = {paths.page: _page(paths, report)} if config.html else {}
         # The report last: it stands for all of it.
-        checkpoint.write_all({paths.out: content, **pages, paths.report: text.encode()})
+        files = {paths.out: content, **pages, paths.report: to_text(report).encode()}
+        outputs.write_all(files)
         states.remove()
     return report
 
 
+def _content(opened: Opened, tensors: dict[str, Tensor], lr: float) -> bytes:
+    """The checkpoint that is written."""
+    given = opened.given
+    said = {**opened.config.unlearn.model_dump(mode="json"), "lr": lr}
+    notes = metadata(
+        given.network,
+        recipe=given.source.metadata.recipe if given.source.metadata else None,
+        parent=given.source.sha256,
+        unlearned={"seed": opened.config.seed, **said},
+    )
+    return checkpoint.to_bytes(tensors, notes, given.source.prefix)
+
+
 def _studied(
     config: Config, given: Inputs, stage: Stage, looked: list[Evidence], progress: Progress
-) -> tuple[AllMetrics, Comeback | None]:
+) -> tuple[AllMetrics, Comeback | None, tuple[str, ...]]:
     """The whole audit of the stage's network; `looked` is of the original and the references."""
     network, seed = given.network, config.seed
     after = Evidence.of(network, stage.judged, seed)
     found = study(looked[0], after, looked[1:], parse_weights(config.metrics))
     for warning in found.warnings:
-        progress.warn(warning)
+        progress.note(f"note: {warning}")
     returned = None
     if config.relearn:
         original = replace(network, module=deepcopy(network.module))
         checkpoint.fill(original.module, given.source, network.arch)
         returned = comeback(network, stage.judged, after, given.references, original)
-    return studied(found), returned
+    return studied(found), returned, found.warnings
 
 
 def _page(paths: Paths, report: Report) -> bytes:
@@ -220,25 +273,15 @@ def _looked(given: Inputs, stage: Stage, seed: int) -> list[Evidence]:
     return [Evidence.of(network, stage.judged, seed) for network in networks]
 
 
-def _fingerprint(config: Config, given: Inputs) -> str:
+def _belongs_to(config: Config, given: Inputs) -> dict[str, str]:
     """What a saved state belongs to: model, list, data and everything that was asked."""
-    left_out = {
-        "out",
-        "report",
-        "force",
-        "resume",
-        "cache",
-        "gate",
-        "reference",
-        "forget",
-        "metrics",
-        "html",
-        "relearn",
-    }
-    asked = config.model_dump(mode="json", exclude=left_out)
-    rows = hashlib.sha256(given.splits.forget.read().tobytes()).hexdigest()
-    read = {key: given.described[key] for key in ("model", "data", "heldout")}
-    return hashlib.sha256(json.dumps([asked, rows, read]).encode()).hexdigest()
+    asked = config.model_dump(mode="json", exclude=NOT_OF_THE_RUN)
+    rows = given.splits.forget.rows.tobytes()
+    digests = {"forget list": hashlib.sha256(rows).hexdigest()}
+    for name in ("model", "data", "heldout"):
+        found = given.described[name]
+        digests[name] = found["sha256"] if found else "none"
+    return digests | settings(asked)
 
 
 def _run(done: Performed, device: torch.device) -> Run:

@@ -33,7 +33,7 @@ def _refuse(*args: object) -> None:
 
 def test_a_second_run_decodes_nothing(listing: Listing, monkeypatch: pytest.MonkeyPatch) -> None:
     first = load(listing, WANTED, Silent())
-    monkeypatch.setattr("torchvision.io.decode_image", _refuse)
+    monkeypatch.setattr("falw_cli.data.images.decode", _refuse)
     again = load(listing, WANTED, Silent())
     np.testing.assert_array_equal(first.pixels, again.pixels)
     assert first.content_digest() == again.content_digest()

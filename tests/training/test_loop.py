@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -18,9 +19,9 @@ from falw_cli.errors import Interrupted, RequestError, RunError
 from falw_cli.network import Network
 from falw_cli.progress import Silent
 from falw_cli.training.interrupt import Interrupt
-from falw_cli.training.loop import Work, fit
+from falw_cli.training.loop import Saves, Work, fit
 from falw_cli.training.run import CrossEntropy
-from falw_cli.training.state import StateFile
+from falw_cli.training.state import State, StateFile
 from tests.engine import cpu
 
 RECIPE = Recipe(epochs=3, batch_size=16, crop=1, flip=True, lr=0.05)
@@ -42,12 +43,12 @@ def work(recipe: Recipe = RECIPE) -> Work:
     )
 
 
-def run(net: Network, states: StateFile, interrupt: Interrupt | None = None) -> None:
+def run(net: Network, states: StateFile | None, interrupt: Interrupt | None = None) -> None:
     fit(net, work(), CrossEntropy(0.0), Silent(), interrupt or Interrupt(), states)
 
 
 def no_state(tmp_path: Path) -> StateFile:
-    return StateFile(tmp_path / "state", "mine", resume=False)
+    return StateFile(tmp_path / "state", {"model": "mine"}, resume=False)
 
 
 def test_it_learns_and_says_why_it_stopped(tmp_path: Path) -> None:
@@ -77,11 +78,11 @@ def test_resumed_is_identical_to_the_bit(tmp_path: Path, optimizer: str) -> None
     whole, parts = network(), network()
     fit(whole, work(recipe), CrossEntropy(0.0), Silent(), Interrupt(), no_state(tmp_path))
     interrupt = Interrupt()
-    states = StateFile(tmp_path / "state", "mine", resume=False)
+    states = StateFile(tmp_path / "state", {"model": "mine"}, resume=False)
     with pytest.raises(Interrupted) as caught:
         fit(parts, work(recipe), StopsAt(0.0), Silent(), interrupt, states)
     assert caught.value.exit_code == 143
-    again = StateFile(tmp_path / "state", "mine", resume=True)
+    again = StateFile(tmp_path / "state", {"model": "mine"}, resume=True)
     fresh = network(seed=99)
     fit(fresh, work(recipe), CrossEntropy(0.0), Silent(), Interrupt(), again)
     for name, tensor in whole.module.state_dict().items():
@@ -110,13 +111,56 @@ def test_a_state_of_another_run_is_refused(tmp_path: Path) -> None:
     interrupt.signal_number = signal.SIGINT
     with pytest.raises(Interrupted):
         run(network(), no_state(tmp_path), interrupt)
-    with pytest.raises(RequestError, match="another model"):
-        run(network(), StateFile(tmp_path / "state", "other", resume=True))
+    with pytest.raises(RequestError, match="another run: the model differs"):
+        run(network(), StateFile(tmp_path / "state", {"model": "other"}, resume=True))
     (tmp_path / "state").write_bytes(b"broken")
     with pytest.raises(RequestError, match="not a whole state"):
-        run(network(), StateFile(tmp_path / "state", "mine", resume=True))
+        run(network(), StateFile(tmp_path / "state", {"model": "mine"}, resume=True))
     with pytest.raises(RequestError, match="no state"):
-        run(network(), StateFile(tmp_path / "none", "mine", resume=True))
+        run(network(), StateFile(tmp_path / "none", {"model": "mine"}, resume=True))
+
+
+def test_a_state_says_which_setting_was_another(tmp_path: Path) -> None:
+    kept = StateFile(tmp_path / "state", {"lr": "0.1", "seed": "0"}, resume=True)
+    kept.save(State({}, 1, 0.0))
+    other = StateFile(tmp_path / "state", {"lr": "0.2", "seed": "0"}, resume=True)
+    with pytest.raises(RequestError, match=r"lr is 0\.2, was 0\.1"):
+        other.load()
+
+
+def test_a_run_that_dies_without_a_word_goes_on_where_its_state_was_saved(tmp_path: Path) -> None:
+    """State is saved by time, and the run that goes on ends in the same bits."""
+    whole = network()
+    run(whole, None)
+
+    class Dies(CrossEntropy):
+        def after_step(self, network: Network, done: int, total: int) -> str | None:
+            if done == 5:
+                raise KeyError  # as a kill would, but for the process
+            return None
+
+    ticks = count()
+    states = StateFile(tmp_path / "state", {"model": "mine"}, resume=False, every=1.5)
+    with pytest.raises(KeyError):
+        fit(network(), work(), Dies(0.0), Silent(), Interrupt(), states, lambda: float(next(ticks)))
+    again = StateFile(tmp_path / "state", {"model": "mine"}, resume=True)
+    saved = again.load()
+    assert saved is not None
+    assert 0 < saved.step < 5
+    resumed = network()
+    run(resumed, again)
+    for name, value in whole.module.state_dict().items():
+        assert torch.equal(resumed.module.state_dict()[name], value), name
+
+
+def test_saving_takes_no_more_than_a_hundredth() -> None:
+    now = [0.0]
+    saves = Saves(StateFile(Path("state"), {}, resume=False, every=10), lambda: now[0])
+    saves._cost = 2.0  # the last one took so long
+    now[0] = 150.0
+    assert not saves.due(cpu())
+    now[0] = 201.0
+    assert saves.due(cpu())
 
 
 def test_a_diverged_run_ends_with_exit_code_3(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ def test_slots_come_back_in_the_memory_format_of_their_weights(name: str, tmp_pa
     for weights in module.parameters():
         weights.grad = torch.randn_like(weights)
     first.step()
-    file = StateFile(tmp_path / "state", "mine", resume=True)
+    file = StateFile(tmp_path / "state", {"model": "mine"}, resume=True)
     file.save(State.of(module, first, {}, 1, 0.0))
     saved = file.load()
     assert saved is not None

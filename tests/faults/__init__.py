@@ -1,0 +1,1 @@
+"""Faults: kills, failing writes, hostile input."""

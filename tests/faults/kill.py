@@ -1,0 +1,177 @@
+"""Kill the real command at random moments; every output stays whole, every resume ends the same.
+
+    python -m tests.faults.kill [--kills 200] [--seed 0] [--jobs 2] [--out docs/kills.md]
+
+Each chain runs `falw unlearn --force` on the digits over an output that is there already, kills it
+(-9) at a random moment five times, goes on with --resume where a state was saved, and lets it end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+FALW = Path(sys.executable).with_name("falw")
+SETTINGS = """\
+arch: tiny-cnn
+data: digits
+heldout: digits
+train: {epochs: 4}
+save_every: 0.05
+unlearn: {epochs: 60, stop: epochs}
+"""
+KILLS_A_CHAIN = 5
+OUT, REPORT = "model.unlearned.safetensors", "model.unlearned.audit.json"
+
+
+@dataclass
+class Tally:
+    """What came of it."""
+
+    kills: int = 0
+    too_late: int = 0
+    resumed: int = 0
+    partial: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
+    other: list[str] = field(default_factory=list)
+    ends: int = 0
+
+
+def digest(file: Path) -> str:
+    """SHA-256, or nothing where there is no file."""
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file.exists() else ""
+
+
+def falw(folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
+    """Start the command, quietly, on one thread."""
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "XDG_CACHE_HOME": str(folder / "cache")}
+    return subprocess.Popen(
+        [str(FALW), *arguments, "-q"], cwd=folder, env=environment,
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def finish(folder: Path, *arguments: str) -> float:
+    """Run to the end; seconds."""
+    began = time.perf_counter()
+    process = falw(folder, *arguments)
+    _, told = process.communicate()
+    if process.returncode:
+        raise RuntimeError(f"{arguments}: exit code {process.returncode}: {told.decode()}")
+    return time.perf_counter() - began
+
+
+def prepare(folder: Path) -> tuple[str, float]:
+    """A trained model, a list, an older output; the reference digest, and a run's seconds."""
+    (folder / "falw.yaml").write_text(SETTINGS)
+    finish(folder, "train", "--seed", "1")
+    listed = subprocess.run(
+        [str(FALW), "forget-list", "--ratio", "0.1"], cwd=folder, check=True, capture_output=True
+    )
+    (folder / "ids.txt").write_bytes(listed.stdout)
+    seconds = finish(folder, "unlearn", "model.safetensors", "--forget", "ids.txt")
+    reference = digest(folder / OUT)
+    # What is there before is another run's output: it may be replaced whole, or not at all.
+    finish(folder, "unlearn", "model.safetensors", "--forget", "ids.txt", "--force", "--seed", "9")
+    return reference, seconds
+
+
+def look(folder: Path, old: tuple[str, str], reference: str, tally: Tally, where: str) -> None:
+    """After a kill: old and new outputs are whole, and they belong together."""
+    out, report = digest(folder / OUT), digest(folder / REPORT)
+    if out not in (old[0], reference):
+        (tally.lost if not out else tally.partial).append(f"{where}: checkpoint {out[:8]}")
+    between = (folder / f".{OUT}.commit").exists()
+    if not report:
+        tally.lost.append(f"{where}: report")
+        return
+    named = json.loads((folder / REPORT).read_text())["output"]["sha256"]
+    if named != out and not between:
+        tally.partial.append(f"{where}: report of another checkpoint")
+
+
+def chain(source: Path, reference: str, seconds: float, seed: int) -> Tally:
+    """Kill five times, then let it end."""
+    tally, rng = Tally(), random.Random(seed)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "run"
+        shutil.copytree(source, folder)
+        old = digest(folder / OUT), digest(folder / REPORT)
+        asked = ["unlearn", "model.safetensors", "--forget", "ids.txt", "--force"]
+        for number in range(KILLS_A_CHAIN):
+            resume = ["--resume"] if (folder / f"{OUT}.state").exists() else []
+            tally.resumed += bool(resume)
+            process = falw(folder, *asked, *resume)
+            try:
+                _, told = process.communicate(timeout=rng.uniform(0.2, 1.05) * seconds)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.communicate()
+                tally.kills += 1
+            else:
+                tally.too_late += 1
+                if process.returncode:
+                    tally.other.append(f"chain {seed}, {number}: {told.decode().strip()}")
+            look(folder, old, reference, tally, f"chain {seed}, kill {number}")
+        resume = ["--resume"] if (folder / f"{OUT}.state").exists() else []
+        finish(folder, *asked, *resume)
+        tally.ends += digest(folder / OUT) == reference
+        left = [file.name for file in folder.iterdir() if file.name.startswith(".")]
+        tally.other += [f"chain {seed}: {name} is left" for name in left]
+    return tally
+
+
+def run(kills: int, seed: int, jobs: int) -> tuple[Tally, int]:
+    """So many kills, in chains; the tally, and the number of chains."""
+    with tempfile.TemporaryDirectory() as name:
+        source = Path(name)
+        reference, seconds = prepare(source)
+        whole, chains = Tally(), 0
+        with ThreadPoolExecutor(jobs) as pool:
+            while whole.kills < kills:
+                wanted = -(-(kills - whole.kills) // KILLS_A_CHAIN)
+                seeds = range(seed + chains, seed + chains + min(wanted, 4 * jobs))
+                chains += len(seeds)
+                for one in pool.map(lambda s: chain(source, reference, seconds, s), seeds):
+                    for key, value in vars(one).items():
+                        setattr(whole, key, getattr(whole, key) + value)
+                print(f"{whole.kills} kills, {whole.ends} of {chains} ends", flush=True)
+        return whole, chains
+
+
+def main() -> None:
+    """Kill, count, and write what came of it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--out", type=Path)
+    asked = parser.parse_args()
+    tally, chains = run(asked.kills, asked.seed, asked.jobs)
+    lines = [
+        "| kills (-9) | runs that a kill came too late for | resumed from a saved state | partial "
+        "outputs | lost outputs | chains that ended in the reference's bytes | other |",
+        "| ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+        f"| {tally.kills} | {tally.too_late} | {tally.resumed} | {len(tally.partial)} | "
+        f"{len(tally.lost)} | {tally.ends} of {chains} | {len(tally.other)} |",
+    ]
+    lines += ["", *(f"- {text}" for text in (*tally.partial, *tally.lost, *tally.other))]
+    text = "\n".join(lines).rstrip() + "\n"
+    print(text)
+    if asked.out:
+        asked.out.write_text(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,16 @@
+"""Some kills in CI; many by `python -m tests.faults.kill` (docs/reliability.md)."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.faults.kill import run
+
+
+@pytest.mark.slow
+def test_killed_runs_leave_whole_outputs_and_end_the_same() -> None:
+    tally, chains = run(kills=6, seed=100, jobs=2)
+    assert tally.partial == []
+    assert tally.lost == []
+    assert tally.other == []
+    assert tally.ends == chains

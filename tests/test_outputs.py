@@ -1,0 +1,182 @@
+"""Outputs are there whole or not at all: every call that may fail does so in turn."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from falw_cli import outputs
+from falw_cli.errors import RequestError, RunError
+from falw_cli.outputs import check_writable, claimed, write_all
+
+CALLS = ("open", "write", "fsync", "link", "replace", "close")
+
+
+class Faulty:
+    """The os module, of which the n-th call that touches the disk fails."""
+
+    def __init__(self, fails_at: int, error: int = errno.ENOSPC) -> None:
+        self.fails_at, self.error, self.calls = fails_at, error, 0
+        self.failed = ""
+
+    def __getattr__(self, name: str) -> Any:
+        real = getattr(os, name)
+        if name not in CALLS:
+            return real
+
+        def call(*arguments: Any, **more: Any) -> Any:
+            self.calls += 1
+            if self.calls == self.fails_at:
+                self.failed = name
+                raise OSError(self.error, os.strerror(self.error))
+            return real(*arguments, **more)
+
+        return call
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
+@pytest.mark.parametrize("before", [{}, {"model": b"old"}, {"model": b"old", "report": b"old"}])
+@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EIO, errno.ESTALE])
+def test_a_call_that_fails_leaves_what_was_there(
+    tmp_path: Path, before: dict[str, bytes], error: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each one in turn, enumerated, until a run goes through."""
+    failed: set[str] = set()
+    for number in range(1, 100):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        for name, content in before.items():
+            (folder / name).write_bytes(content)
+        files = {folder / "model": b"new " * 999, folder / "report": b"new"}
+        faulty = Faulty(number, error)
+        monkeypatch.setattr(outputs, "os", faulty)
+        try:
+            write_all(files)
+        except RunError as told:
+            message = str(told)
+            failed.add(faulty.failed)
+        else:
+            assert faulty.calls < faulty.fails_at
+            assert contents(folder) == {file.name: content for file, content in files.items()}
+            break
+        assert contents(folder) == before, (number, faulty.failed)
+        assert "nothing was replaced" in message
+    assert failed == set(CALLS) - (set() if before else {"link"})
+
+
+def test_a_file_system_without_hard_links_will_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "model").write_bytes(b"old")
+
+    def no_links(*_: object) -> None:
+        raise OSError(errno.EPERM, "no links here")
+
+    monkeypatch.setattr(os, "link", no_links)
+    write_all({tmp_path / "model": b"new"})
+    assert contents(tmp_path) == {"model": b"new"}
+
+
+def test_a_missing_folder_leaves_the_first_file_as_it_was(tmp_path: Path) -> None:
+    old = tmp_path / "one"
+    old.write_bytes(b"old")
+    with pytest.raises(RunError):
+        write_all({old: b"new", tmp_path / "gone" / "two": b"new"})
+    assert contents(tmp_path) == {"one": b"old"}
+
+
+def test_existing_outputs_need_force(tmp_path: Path) -> None:
+    file = tmp_path / "a"
+    check_writable(file, force=False)
+    file.write_bytes(b"")
+    with pytest.raises(RequestError, match="exists"):
+        check_writable(file, force=False)
+    check_writable(file, force=True)
+    with pytest.raises(RequestError, match="no folder"):
+        check_writable(tmp_path / "gone" / "a", force=True)
+
+
+DIES = """
+import os, sys
+from pathlib import Path
+from falw_cli import outputs
+real, left = os.replace, [int(sys.argv[2])]
+def replace(*arguments):
+    if not left[0]:
+        os._exit(9)
+    left[0] -= 1
+    real(*arguments)
+os.replace = replace
+folder = Path(sys.argv[1])
+outputs.write_all({folder / "model": b"new", folder / "report": b"new"})
+"""
+
+
+@pytest.mark.parametrize("renamed", [0, 1])
+def test_the_next_run_finishes_what_a_killed_one_began(tmp_path: Path, renamed: int) -> None:
+    (tmp_path / "model").write_bytes(b"old")
+    done = subprocess.run([sys.executable, "-c", DIES, tmp_path, str(renamed)], check=False)
+    assert done.returncode == 9
+    files = [tmp_path / "model", tmp_path / "report"]
+    with claimed(files, force=True):
+        found = contents(tmp_path)
+        del found[".model.lock"]
+        assert found == {"model": b"new", "report": b"new"}
+    assert contents(tmp_path) == {"model": b"new", "report": b"new"}
+
+
+def test_drafts_of_dead_runs_are_removed_and_nothing_else(tmp_path: Path) -> None:
+    names = (".model.12.draft", ".model.12.old", ".model.state.12.draft")
+    others = (".model2.12.draft", ".model.draft", "model.12.draft", ".model.x.draft")
+    for name in (*names, *others):
+        (tmp_path / name).write_bytes(b"")
+    with claimed([tmp_path / "model"], force=False):
+        pass
+    assert set(contents(tmp_path)) == set(others)
+
+
+def test_a_planted_journal_moves_nothing_but_our_own_drafts(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_bytes(b"secret")
+    planted = {
+        str(tmp_path / "model"): "secret",
+        str(tmp_path / "elsewhere"): ".model.1.draft",
+    }
+    (tmp_path / ".model.commit").write_text(json.dumps(planted))
+    with claimed([tmp_path / "model"], force=False):
+        pass
+    assert contents(tmp_path) == {"secret": b"secret"}
+    (tmp_path / ".model.commit").write_text("[1")
+    with (
+        pytest.raises(RunError, match="cannot be put in order"),
+        claimed([tmp_path / "model"], force=False),
+    ):
+        pass
+
+
+def test_a_second_run_is_refused_until_the_first_is_gone(tmp_path: Path) -> None:
+    file = tmp_path / "model"
+    code = (
+        "import sys, time; from pathlib import Path; from falw_cli.outputs import claimed\n"
+        "with claimed([Path(sys.argv[1])], force=True):\n"
+        "    print('held', flush=True); time.sleep(60)"
+    )
+    first = subprocess.Popen([sys.executable, "-c", code, file], stdout=subprocess.PIPE, text=True)
+    assert first.stdout is not None
+    assert first.stdout.readline() == "held\n"
+    with pytest.raises(RequestError, match="another run"), claimed([file], force=True):
+        pass
+    first.kill()
+    first.wait()
+    with claimed([file], force=True):
+        pass
+    assert contents(tmp_path) == {}
