@@ -105,7 +105,9 @@ def test_a_killed_rank_ends_all(project: Path, victim: int) -> None:
     assert running.returncode == 3, errors
     assert f"rank {victim} was ended by SIGKILL" in errors
     assert errors.count("error:") == 1
-    assert set(project.iterdir()) == before
+    # Killed without a word, it leaves its lock, which holds nobody back, and nothing else.
+    left = {project / ".model.unlearned.safetensors.lock"}
+    assert set(project.iterdir()) - left == before
     psutil.wait_procs(found, timeout=30)
     assert not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in found)
 
