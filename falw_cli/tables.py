@@ -27,19 +27,21 @@ def metrics(found: AllMetrics, title: str = "") -> Table:
 
 
 def side_by_side(models: Mapping[str, Metrics], found: AllMetrics, title: str = "") -> Table:
-    """Several models' metrics, the last with its intervals, and Retrain where it is known."""
+    """Several models' metrics, and Retrain's where it is known; of two, the last with intervals."""
     table = Table(title=title or None, title_justify="left")
     table.add_column("percent")
     for name in models:
         table.add_column(name, justify="right")
     last = list(models.values())[-1]
-    table.add_column("95 %", justify="right", style="dim")
+    sure = len(models) <= 2  # with more columns there is no room in 80 characters
+    if sure:
+        table.add_column("95 %", justify="right", style="dim")
     if found.reference:
         table.add_column("Retrain", justify="right")
         table.add_column("gap", justify="right")
     for label, key in ROWS.items():
         values = [getattr(model, key) for model in models.values()]
-        row = [*map(_number, values), _interval(last.intervals.get(key))]
+        row = [*map(_number, values), *([_interval(last.intervals.get(key))] if sure else [])]
         if found.reference:
             truth = getattr(found.reference, key)
             row += [_number(truth), _difference(values[-1], truth)]
@@ -49,9 +51,8 @@ def side_by_side(models: Mapping[str, Metrics], found: AllMetrics, title: str = 
         gaps = [f"[bold]{_number(model.avg_gap)}[/]" for model in models.values()]
         floor = found.noise_floor
         side = f"floor {floor:.2f}" if floor is not None else ""
-        table.add_row(
-            "Avg. Gap to Retrain", *gaps, _interval(last.intervals.get("avg_gap")), side, ""
-        )
+        ends = [_interval(last.intervals.get("avg_gap"))] if sure else []
+        table.add_row("Avg. Gap to Retrain", *gaps, *ends, side, "")
     if last.mia and last.distance:
         table.add_section()
         _unseen_rows(table, models, found)
@@ -70,7 +71,8 @@ def _unseen_rows(table: Table, models: Mapping[str, Metrics], found: AllMetrics)
     for label, cells in (("AUC forget to unseen", aucs), ("distance to unseen", far)):
         numbers = [cell.number if cell else "–" for cell in cells]
         own = cells[len(models) - 1]
-        numbers.insert(len(models), own.interval.replace(" to ", "–") if own else "")
+        if len(models) <= 2:
+            numbers.insert(len(models), own.interval.replace(" to ", "–") if own else "")
         table.add_row(label, *numbers)
 
 
@@ -78,7 +80,8 @@ def _group_row(table: Table, name: str, models: Mapping[str, Metrics], found: Al
     """Forget accuracy of a third of the classes."""
     groups = [_group(model, name) for model in models.values()]
     row = [_number(group.forget_accuracy if group else None) for group in groups]
-    row.append(_interval(groups[-1].intervals.get("forget_accuracy") if groups[-1] else None))
+    if len(models) <= 2:
+        row.append(_interval(groups[-1].intervals.get("forget_accuracy") if groups[-1] else None))
     if found.reference:
         truth = _group(found.reference, name)
         row += [_number(truth.forget_accuracy if truth else None)]
