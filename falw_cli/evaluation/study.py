@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,12 +72,14 @@ def study(
     """
     again = Resamples.of(after)
     original = [before] if before is not None else []
-    whole = {id(one): _examined(one, again) for one in (*original, after, *references)}
+    models = [*original, after, *references]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # numpy and the SVC let others run meanwhile
+        examined = pool.map(lambda one: _examined(one, again), models)
+        whole = dict(zip(map(id, models), examined, strict=True))
     retrains = [whole[id(one)] for one in references]
     mean = mean_metrics(retrains)
     scatter: dict[int, Vector] = {}
     if mean is not None and avg_gap(whole[id(after)], mean, weights) is not None:
-        models = (*original, after, *references)
         scatter = {id(one): noise(list(weights), one, again) for one in models}
 
     def against(one: Evidence) -> Metrics:
