@@ -93,8 +93,7 @@ def _change(before: Seen, network: Network, samples: Samples) -> Figure | None:
     if not len(samples):
         return None
     difference = network.confidence(samples)[1].double().cpu().numpy() - before.correct
-    lower, upper = intervals.paired(difference)
-    return Figure(value=100 * float(difference.mean()), lower=100 * lower, upper=100 * upper)
+    return Figure.of(float(difference.mean()), intervals.paired(difference), 100)
 
 
 class _Again(CrossEntropy):

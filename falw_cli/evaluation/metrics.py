@@ -26,6 +26,11 @@ class Figure(Interval):
 
     value: float
 
+    @classmethod
+    def of(cls, value: float, ends: tuple[float, float], unit: float = 1) -> Figure:
+        """A value and its interval's ends, brought into a unit."""
+        return Figure(value=unit * value, lower=unit * ends[0], upper=unit * ends[1])
+
 
 class ClassMetrics(Figures):
     """Of one class."""

@@ -99,17 +99,14 @@ def _attack(
     threshold = np.quantile(scores[outside], 1 - FALSE_POSITIVES, method="higher")
     told = scorer(model, shadows, (members, ~members)) > threshold
     share = float(told.mean())
-    low, high = intervals.wilson(share, len(told))
     one, tenth = (
-        Figure(value=100 * v, lower=100 * ends[0], upper=100 * ends[1])
-        for v, ends in zip(found.tpr, found.tpr_intervals, strict=True)
+        Figure.of(v, ends, 100) for v, ends in zip(found.tpr, found.tpr_intervals, strict=True)
     )
-    ends = found.auc_interval
     return SampleAttack(
-        auc=Figure(value=found.auc, lower=ends[0], upper=ends[1]),
+        auc=Figure.of(found.auc, found.auc_interval),
         tpr_at_fpr_1=one,
         tpr_at_fpr_01=tenth,
-        told=Figure(value=100 * share, lower=100 * low, upper=100 * high),
+        told=Figure.of(share, intervals.wilson(share, len(told)), 100),
     )
 
 

@@ -1,0 +1,37 @@
+"""What unlearning did to what should have stayed."""
+
+from __future__ import annotations
+
+from falw_cli.evaluation import intervals
+from falw_cli.evaluation.evidence import Evidence
+from falw_cli.evaluation.metrics import Changes, ClassChange, Figure
+from falw_cli.evaluation.scores import Seen, Vector
+
+
+def changes_between(before: Evidence, after: Evidence) -> Changes:
+    """How often both models answer alike, and what became of each class."""
+    pairs = {"retain": (before.retain, after.retain), "test": (before.test, after.test)}
+
+    def agreement(one: Seen, other: Seen) -> Figure | None:
+        if not len(one):
+            return None
+        share = float((one.predicted == other.predicted).mean())
+        return Figure.of(share, intervals.wilson(share, len(one)), 100)
+
+    def change(one: Seen, other: Seen, c: int) -> Figure | None:
+        rows = one.labels == c
+        difference: Vector = other.correct[rows] - one.correct[rows]
+        if not len(difference):
+            return None
+        return Figure.of(float(difference.mean()), intervals.paired(difference), 100)
+
+    return Changes(
+        retain_agreement=agreement(*pairs["retain"]),
+        test_agreement=agreement(*pairs["test"]),
+        per_class={
+            name: ClassChange(
+                retain_accuracy=change(*pairs["retain"], c), test_accuracy=change(*pairs["test"], c)
+            )
+            for c, name in enumerate(before.classes)
+        },
+    )

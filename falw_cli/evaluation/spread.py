@@ -1,0 +1,72 @@
+"""How differently forget and unseen samples of a class are spread over true-class probability."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from falw_cli.evaluation import distance, roc
+from falw_cli.evaluation.evidence import Evidence, Resamples
+from falw_cli.evaluation.metrics import Apart, Distance, GroupApart, GroupsApart
+
+BINS = 20
+FEW_FORGET, FEW_UNSEEN = 5, 5
+"""A class with fewer has no distance and no AUC of its own."""
+
+
+def distance_of(evidence: Evidence, again: Resamples) -> Distance | None:
+    """Distance of true-class probability, forget to unseen, of each class, third, and as a whole.
+
+    Returns:
+        None where no class has enough samples.
+    """
+    parts: dict[int, distance.ClassDistance] = {}
+    rng = np.random.default_rng([evidence.seed, 11])
+    forget, test = evidence.forget, evidence.test
+    for c in np.flatnonzero(evidence.forget_count).tolist():
+        mine = [np.flatnonzero(seen.labels == c) for seen in (forget, test)]
+        if len(mine[0]) < FEW_FORGET or len(mine[1]) < FEW_UNSEEN:
+            continue
+        draws = (again.forget[:, mine[0]], again.test[:, mine[1]])
+        parts[c] = distance.class_distance(forget.prob[mine[0]], test.prob[mine[1]], draws, rng)
+    if not parts:
+        return None
+
+    def over(classes: Sequence[int]) -> dict[str, float]:
+        some = [c for c in classes if c in parts]
+        found = distance.together(
+            [parts[c] for c in some], [int(evidence.forget_count[c]) for c in some]
+        )
+        lower, upper = found.interval
+        return {
+            "value": found.value, "lower": lower, "upper": upper,
+            "chance": found.chance, "p_value": found.p_value,
+        }  # fmt: skip
+
+    return Distance(
+        **over(list(parts)),
+        per_class={evidence.classes[c]: Apart(**over([c])) for c in parts},
+        groups=GroupsApart(
+            **{
+                name: GroupApart(**over(classes), **_histograms(evidence, classes))  # type: ignore[arg-type]
+                for name, classes in evidence.thirds.items()
+                if any(c in parts for c in classes)
+            }
+        ),
+    )
+
+
+def _histograms(evidence: Evidence, classes: list[int]) -> dict[str, list[float]]:
+    """Distributions of true-class probability, unseen samples mixed as the forget samples are."""
+    forget, test = (
+        seen.of_rows(np.flatnonzero(np.isin(seen.labels, classes)))
+        for seen in (evidence.forget, evidence.test)
+    )
+    weights = roc.matching(forget.labels, test.labels)
+    return {
+        name: np.histogram(seen.prob, BINS, (0, 1), weights=weight)[0].tolist()
+        for name, seen, weight in (
+            ("forget_histogram", forget, weights[0]), ("unseen_histogram", test, weights[1]),
+        )
+    }  # fmt: skip

@@ -1,0 +1,88 @@
+"""Can forget samples be told from unseen ones of their classes? The class-matched attack."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from falw_cli.evaluation import roc
+from falw_cli.evaluation.evidence import Evidence, Resamples
+from falw_cli.evaluation.metrics import Attack, Figure, InGroups, Membership, Scores
+from falw_cli.evaluation.scores import ATTACK_SCORES, HEADLINE
+from falw_cli.evaluation.spread import FEW_FORGET, FEW_UNSEEN
+
+RETAINED = 5000
+"""Retain samples whose exposure is measured."""
+
+
+def _attack(found: roc.Attack) -> Attack:
+    one, tenth = (
+        Figure.of(value, ends, 100)
+        for value, ends in zip(found.tpr, found.tpr_intervals, strict=True)
+    )
+    return Attack(
+        auc=Figure.of(found.auc, found.auc_interval), tpr_at_fpr_1=one, tpr_at_fpr_01=tenth
+    )
+
+
+def membership_of(evidence: Evidence, again: Resamples) -> Membership | None:
+    """The class-matched attack, by every score, on all, on each class and third, and on retain.
+
+    Returns:
+        None where no class has both forget and test samples.
+    """
+    forget, test = evidence.forget, evidence.test
+    weights = roc.matching(forget.labels, test.labels)
+    if not weights[1].any():
+        return None
+    draws = (again.forget, again.test)
+    found = {
+        name: roc.attack(forget.score(name), test.score(name), weights, draws)
+        for name in ATTACK_SCORES
+    }
+    attacks = {name: _attack(one) for name, one in found.items()}
+    classes = [
+        (name, _within(evidence, again, [c]))
+        for c, name in enumerate(evidence.classes)
+        if evidence.forget_count[c]
+    ]
+    groups = [(name, _within(evidence, again, of)) for name, of in evidence.thirds.items()]
+    return Membership(
+        **attacks[HEADLINE].model_dump(),
+        scores=Scores(**attacks),
+        retained=_retained(evidence, again),
+        per_class={name: one for name, one in classes if one},
+        groups=InGroups(**dict(groups)),
+        curve=_thinned(found[HEADLINE].curve),
+    )
+
+
+def _within(evidence: Evidence, again: Resamples, classes: list[int]) -> Figure | None:
+    """AUC among the samples of some classes."""
+    mine = [np.flatnonzero(np.isin(s.labels, classes)) for s in (evidence.forget, evidence.test)]
+    if len(mine[0]) < FEW_FORGET or len(mine[1]) < FEW_UNSEEN:
+        return None
+    forget, test = evidence.forget.of_rows(mine[0]), evidence.test.of_rows(mine[1])
+    weights = roc.matching(forget.labels, test.labels)
+    if not weights[1].any():
+        return None
+    draws = (again.forget[:, mine[0]], again.test[:, mine[1]])
+    found = roc.attack(forget.score(HEADLINE), test.score(HEADLINE), weights, draws)
+    return Figure.of(found.auc, found.auc_interval)
+
+
+def _retained(evidence: Evidence, again: Resamples) -> Attack | None:
+    """The attack on those who stay."""
+    rng = np.random.default_rng([evidence.seed, 10])
+    rows = np.sort(rng.permutation(len(evidence.retain))[:RETAINED])
+    retain, test = evidence.retain.of_rows(rows), evidence.test
+    weights = roc.matching(retain.labels, test.labels)
+    if not weights[1].any():
+        return None
+    draws = (again.retain[:, rows], again.test)
+    return _attack(roc.attack(retain.score(HEADLINE), test.score(HEADLINE), weights, draws))
+
+
+def _thinned(curve: roc.Curve) -> list[tuple[float, float]]:
+    """Some points of a ROC, more of them where false positives are few."""
+    at = np.unique(np.concatenate([[0.0], np.logspace(-4, 0, 81), np.linspace(0, 1, 41)]))
+    return [(float(x), float(y)) for x, y in zip(at, curve.at(at), strict=True)]
