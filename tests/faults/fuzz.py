@@ -39,13 +39,14 @@ from falw_cli.audit.publish import FORMATS, Asked, publish
 from falw_cli.audit.seal import to_text
 from falw_cli.bench import plan
 from falw_cli.checkpoint import KEY, read
-from falw_cli.config import resolve
+from falw_cli.config import Recipe, resolve
 from falw_cli.data import forget_list, images
 from falw_cli.data.images import Geometry
 from falw_cli.data.sources import open_listing
 from falw_cli.errors import FalwError
 from falw_cli.progress import Silent
-from falw_cli.training.state import StateFile
+from falw_cli.training.recipe import optimizer
+from falw_cli.training.state import State, StateFile
 from tests.audit.reports import report
 
 CORPUS = Path(__file__).with_name("corpus")
@@ -67,6 +68,15 @@ def checkpoint_seeds() -> Iterator[bytes]:
     yield save(few)
     yield save(few, metadata={KEY: json.dumps(notes)})
     yield save({"x": torch.zeros(2, 3)}, metadata={"made by": "\x1b[31m<script>"})
+
+
+def state_seeds() -> Iterator[bytes]:
+    """A saved state of a small net."""
+    module = tiny_cnn(3, 1)
+    with tempfile.TemporaryDirectory() as folder:
+        file = StateFile(Path(folder) / "x", {}, resume=True)
+        file.save(State.of(module, optimizer(module, Recipe()), {}, 3, 1.5))
+        yield file.path.read_bytes()
 
 
 def npz_seeds() -> Iterator[bytes]:
@@ -152,7 +162,7 @@ class Kind:
 
 KINDS = {
     "checkpoint": Kind(checkpoint_seeds, read, ".safetensors"),
-    "state": Kind(checkpoint_seeds, read_state, ".state"),
+    "state": Kind(state_seeds, read_state, ".state"),
     "list": Kind(
         lambda: iter((b"a/1.jpg\nb/2.jpg\n", "# ä\r\nü/1\r\n".encode())),
         lambda file: forget_list.read(str(file)),
@@ -306,7 +316,8 @@ def main() -> None:
         )
         print(lines[-1], flush=True)
     if asked.out:
-        asked.out.write_text("\n".join(lines) + "\n")
+        head = ["# Hostile input", "", "Made by `python -m tests.faults.fuzz`, which says how.", ""]
+        asked.out.write_text("\n".join([*head, *lines]) + "\n")
     sys.exit(1 if found else 0)
 
 

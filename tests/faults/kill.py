@@ -170,7 +170,8 @@ def main() -> None:
     text = "\n".join(lines).rstrip() + "\n"
     print(text)
     if asked.out:
-        asked.out.write_text(text)
+        head = "# Killed runs\n\nMade by `python -m tests.faults.kill`, which says how.\n\n"
+        asked.out.write_text(head + text)
 
 
 if __name__ == "__main__":
