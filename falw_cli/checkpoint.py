@@ -61,16 +61,20 @@ def read(path: str | Path) -> Checkpoint:
 
     Raises:
         RequestError: no such file, not safetensors, truncated, or a tensor that is not finite.
+        RunError: it changed while it was read.
     """
     file = Path(path)
     hint = "give a .safetensors checkpoint"
     if not file.is_file():
         raise RequestError(f"no checkpoint {file}", hint)
     try:
+        before = _signature(file)
         digest = sha256(file)
         with safe_open(file, framework="pt") as archive:
             tensors = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
             notes = archive.metadata() or {}
+        if _signature(file) != before:
+            raise RunError(f"{file} changed while it was read", "run again when it rests")
     except SafetensorError as error:
         raise RequestError(f"{file} is not a whole safetensors file: {error}", hint) from error
     except OSError as error:
@@ -85,6 +89,11 @@ def read(path: str | Path) -> Checkpoint:
     prefix = _common_prefix(tensors)
     bare = {name[len(prefix) :]: tensor for name, tensor in tensors.items()}
     return Checkpoint(file, digest, bare, prefix, _metadata(file, notes), notes)
+
+
+def _signature(file: Path) -> tuple[int, ...]:
+    state = file.stat()
+    return state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns
 
 
 def _metadata(file: Path, notes: Mapping[str, str]) -> Metadata | None:

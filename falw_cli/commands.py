@@ -47,7 +47,7 @@ def train(flags: Flags, file: Path | None, console: Console, *, as_json: bool) -
 
     done = run(config, console, _interrupt())
     if as_json:
-        console.result(json.dumps(asdict(done), indent=2))
+        console.document(asdict(done))
         return
     unseen = f", held-out {done.heldout_accuracy:.2f} %" if done.heldout_accuracy else ""
     console.note(f"accuracy: retain {done.retain_accuracy:.2f} %{unseen}")
@@ -74,7 +74,7 @@ def draw_list(flags: Flags, file: Path | None, console: Console, *, as_json: boo
     ids = [listing.ids[row] for row in forget_list.draw(listing.labels, sizes, config.seed)]
     if as_json:
         per_class = {c: int(n) for c, n in zip(listing.classes, sizes, strict=True) if n}
-        console.result(json.dumps({"ids": ids, "per_class": per_class}, indent=2))
+        console.document({"ids": ids, "per_class": per_class})
         return
     console.result("\n".join(ids))
 
@@ -108,7 +108,7 @@ def unlearn(flags: Flags, file: Path | None, console: Console, *, as_json: bool)
 
     report = run(config, console, _interrupt(), occasion())
     if as_json:
-        console.result(report.model_dump_json(indent=2))
+        console.document(report.model_dump(mode="json"))
     elif report.output is None:
         console.table(tables.plan(report))
     else:
@@ -141,7 +141,7 @@ def evaluate(flags: Flags, file: Path | None, console: Console, *, as_json: bool
     _interrupt()
     report = run(with_model(config), console, occasion())
     if as_json:
-        console.result(report.model_dump_json(indent=2))
+        console.document(report.model_dump(mode="json"))
     else:
         console.table(tables.metrics(report.metrics))
     _verdict(report, console)
@@ -161,7 +161,7 @@ def audit(
     if report is None:
         return
     if as_json:
-        console.result(report.model_dump_json(indent=2))
+        console.document(report.model_dump(mode="json"))
     else:
         console.table(tables.metrics(report.metrics))
         if report.per_sample:
@@ -199,12 +199,12 @@ def bench(
     asked = Asked(file, folder or Path(f"{file.stem}.bench"), jobs, dry_run)
     done = run(asked, console)
     if dry_run:
-        console.result(json.dumps(done.missing)) if as_json else console.table(
+        console.document(done.missing) if as_json else console.table(
             tables.facts({f"missing: {name}": count for name, count in done.missing.items()})
         )
         return
     if as_json:
-        console.result((done.folder / "results.json").read_text())
+        console.document(json.loads((done.folder / "results.json").read_text()))
     else:
         console.result(str(done.folder / "results.md"))
     if done.failed:
@@ -223,7 +223,7 @@ def verify(asked: Mapping[str, Any], console: Console, *, as_json: bool) -> None
     _interrupt()
     checks = run(Asked(**asked), console)
     if as_json:
-        console.result(json.dumps([asdict(check) for check in checks], indent=2))
+        console.document([asdict(check) for check in checks])
     else:
         console.table(tables.facts({one.name: one.problem or "as it was" for one in checks}))
     if any(check.problem for check in checks):
@@ -239,14 +239,14 @@ def report(asked: Mapping[str, Any], console: Console, *, force: bool, as_json: 
     if path is None:
         console.result(text.rstrip("\n"))
         return
-    console.result(json.dumps({"path": str(path)}) if as_json else str(path))
+    console.document({"path": str(path)}) if as_json else console.result(str(path))
     if show:
         typer.launch(path.resolve().as_uri())
 
 
 def schema(console: Console) -> None:
     """`falw schema`."""
-    console.result(json.dumps(Report.model_json_schema(), indent=2))
+    console.document(Report.model_json_schema())
 
 
 def inspect(path: str, flags: Flags, file: Path | None, console: Console, *, as_json: bool) -> None:
@@ -258,8 +258,7 @@ def inspect(path: str, flags: Flags, file: Path | None, console: Console, *, as_
     facts = look(path, config)
     report = facts.pop("report", None)
     if as_json:
-        whole = report.model_dump(mode="json") if report else facts
-        console.result(json.dumps(whole, indent=2))
+        console.document(report.model_dump(mode="json") if report else facts)
         return
     if report:
         facts |= tables.report_facts(report)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import io
+import json
+import os
 import re
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console as Rich
@@ -21,6 +25,8 @@ from rich.progress import (
 from rich.table import Table
 
 from falw_cli import ranks
+from falw_cli.errors import RunError
+from falw_cli.plain import printable
 
 
 class Console:
@@ -40,6 +46,7 @@ class Console:
         self.rank = place.rank if place else 0
         self.quiet = quiet or self.rank > 0
         self.verbose = verbose
+        _open_streams()
         self.err = Rich(stderr=True, highlight=False, soft_wrap=True)
         self.out = Rich(highlight=False)
         self._bar: Progress | None = None
@@ -53,7 +60,7 @@ class Console:
         if self.quiet or not total:
             return
         if self.verbose:
-            self.err.print(f"[dim]{escape(label)}: {total} steps[/]")
+            self._say(f"[dim]{_shown(label)}: {total} steps[/]")
         if self.err.is_terminal:
             self._bar = Progress(
                 TextColumn("{task.description}"),
@@ -66,7 +73,7 @@ class Console:
                 console=self.err,
                 transient=True,
             )
-            self._bar.add_task(escape(label), total=total, detail="")
+            self._bar.add_task(_shown(label), total=total, detail="")
             self._bar.start()
 
     def advance(self, steps: int = 1, detail: str = "") -> None:
@@ -80,7 +87,7 @@ class Console:
             self.stop()
             if not self.quiet:
                 seconds = time.perf_counter() - self._began
-                self.err.print(f"[dim]{escape(self._label)}: {seconds:.1f} s {escape(detail)}[/]")
+                self._say(f"[dim]{_shown(self._label)}: {seconds:.1f} s {_shown(detail)}[/]")
             self._total = 0
 
     def stop(self) -> None:
@@ -92,25 +99,33 @@ class Console:
     def note(self, text: str) -> None:
         """See `Progress`."""
         if not self.quiet:
-            self.err.print(escape(text))
+            self._say("\n".join(map(_shown, text.split("\n"))))
 
     def warn(self, text: str) -> None:
         """See `Progress`; a warning is shown even where notes are not."""
         self.warnings.append(text)
         if not self.rank:
-            self.err.print(f"[yellow]warning:[/] {escape(text)}")
+            self._say(f"[yellow]warning:[/] {_shown(text)}")
 
     def result(self, text: str) -> None:
-        """A line of the result, on stdout, as it is."""
+        """Lines of the result, on stdout: as they are, but harmless on a terminal."""
         if self.rank:
             return
-        sys.stdout.write(text + "\n")
-        sys.stdout.flush()
+        if sys.stdout.isatty():
+            text = "\n".join(map(printable, text.split("\n")))
+        with _writing():
+            sys.stdout.write(text + "\n")
+            sys.stdout.flush()
+
+    def document(self, value: object) -> None:
+        """A result as JSON, on stdout: in ASCII, which no terminal acts on."""
+        self.result(json.dumps(value, indent=2))
 
     def table(self, table: Table) -> None:
         """A table of the result, on stdout."""
         if not self.rank:
-            self.out.print(table)
+            with _writing():
+                self.out.print(table)
 
     def picture(self, table: Table, path: Path, title: str) -> None:
         """The table as an SVG file that needs nothing from anywhere."""
@@ -123,16 +138,54 @@ class Console:
     def show(self, table: Table) -> None:
         """A table beside the result, on stderr."""
         if not self.quiet:
-            self.err.print(table)
+            self._say(table)
 
     def error(self, message: str, hint: str) -> None:
         """Two lines on stderr: what is wrong, and what to do."""
         self.stop()
         whose = f"rank {self.rank}: " if self.rank else ""
-        self.err.print(f"[red]error:[/] {whose}{escape(printable(message))}")
-        self.err.print(f"[cyan]hint:[/] {escape(printable(hint))}")
+        self._say(f"[red]error:[/] {whose}{_shown(message)}")
+        self._say(f"[cyan]hint:[/] {_shown(hint)}")
+
+    def _say(self, what: str | Table) -> None:
+        """On stderr, as long as anybody listens there: a run does not end for want of a reader."""
+        try:
+            self.err.print(what)
+        except OSError:
+            self.quiet, self._bar = True, None
+            self.err = Rich(file=io.StringIO())
 
 
-def printable(text: str) -> str:
-    """One line without control characters: names and messages may come from anyone."""
-    return "".join(c if c.isprintable() else " " for c in text)
+def _shown(text: str) -> str:
+    """A line as rich shows it: names and messages may come from anyone."""
+    return escape(printable(text))
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    """Say why stdout cannot be written; that its reader has gone is no failure."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left in the buffer
+        raise RunError(
+            f"stdout cannot be written: {error.strerror}", "files that were named are there"
+        ) from error
+
+
+def _open_streams() -> None:
+    """Let stdout and stderr take any text, and be there even if the caller closed them.
+
+    Lists are UTF-8 whatever the locale; a terminal gets what it can show.
+    """
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115
+        elif isinstance(stream, io.TextIOWrapper):
+            if stream.isatty():
+                stream.reconfigure(errors="replace")
+            elif name == "stdout":
+                stream.reconfigure(encoding="utf-8", errors="surrogateescape")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +56,7 @@ def tell(folder: Path, force: bool, file: Path | None, console: Console, *, as_j
     reports = _act(folder, file, console)
     if as_json:
         everything = {name: report.model_dump(mode="json") for name, report in reports.items()}
-        console.result(json.dumps(everything, indent=2))
+        console.document(everything)
         return
     _show(folder, reports, console)
 

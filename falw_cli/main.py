@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import sys
-import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from falw_cli import __version__, ranks
+from falw_cli import __version__
 from falw_cli import options as o
 from falw_cli.console import Console
-from falw_cli.errors import FalwError, ReaderError, nearest
+from falw_cli.errors import nearest
+from falw_cli.session import session
 
 app = typer.Typer(
     name="falw",
@@ -383,43 +380,6 @@ def demo(
         from falw_cli import demo as story
 
         story.tell(Path("falw-demo"), bool(force), config_file, console, as_json=json)
-
-
-@contextmanager
-def session(quiet: bool, verbose: int) -> Iterator[Console]:
-    """A command's console; whatever goes wrong inside becomes two lines and an exit code."""
-    console = Console(quiet=quiet, verbose=verbose)
-    try:
-        yield console
-    except FalwError as error:
-        if ranks.follows() and not error.own:
-            raise typer.Exit(0) from error  # the first rank says it, and gives the exit code
-        if verbose > 1:
-            traceback.print_exc()
-        console.error(str(error), error.hint)
-        raise typer.Exit(error.exit_code) from error
-    except BrokenPipeError as error:
-        # The reader of stdout has gone (`| head`): nobody is left to tell.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise typer.Exit(0) from error
-    except (typer.Exit, typer.Abort):
-        raise
-    except Exception as error:
-        if verbose > 1:
-            traceback.print_exc()
-        if ranks.lost(error):
-            if not ranks.launched():
-                console.error("another rank has gone; nothing was written", "it says why")
-        elif "DataLoader worker" in str(error):  # torch raises it wherever the command is then
-            killed = ReaderError()
-            console.error(str(killed), killed.hint)
-        else:
-            told = f"{type(error).__name__}: {error}"
-            console.error(told, "this is a fault of falw; -v -v shows where")
-        raise typer.Exit(3) from error
-    finally:
-        console.stop()
-        ranks.leave()
 
 
 def run(arguments: list[str]) -> int:

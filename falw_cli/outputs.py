@@ -148,8 +148,12 @@ def _own(file: Path, kind: str) -> Path:
     return _hidden(file, f"{os.getpid()}.{kind}")
 
 
-def write_all(files: Mapping[Path, bytes]) -> None:
+def write_all(files: Mapping[Path, bytes], *, private: bool = False) -> None:
     """Write files whole or not at all, in their order: the last one stands for success.
+
+    Args:
+        files: what goes where.
+        private: may only the user read them?
 
     Raises:
         RunError: the disk is full or the folder is gone; nothing was replaced.
@@ -161,7 +165,7 @@ def write_all(files: Mapping[Path, bytes]) -> None:
     path = journal
     try:
         for path, content in files.items():
-            _write(drafts[path], content)
+            _write(drafts[path], content, 0o600 if private else 0o666)
         for path in files:
             if path.exists():
                 kept[path] = _own(path, OLD)
@@ -209,10 +213,10 @@ def _put_back(placed: list[Path], kept: dict[Path, Path]) -> None:
             path.unlink()
 
 
-def _write(path: Path, content: bytes) -> None:
+def _write(path: Path, content: bytes, mode: int = 0o600) -> None:
     # Created anew: what lies there under this process's number is nobody's, or a trap.
     path.unlink(missing_ok=True)
-    descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+    descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode)
     try:
         view = memoryview(content)
         while view:

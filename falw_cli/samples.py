@@ -37,9 +37,22 @@ def open_source(config: Config, flag: str) -> Listing:
 
 
 def load(
-    listing: Listing, config: Config, wanted: Geometry, progress: Progress, *, strict: bool = False
+    listing: Listing,
+    config: Config,
+    wanted: Geometry,
+    progress: Progress,
+    *,
+    strict: bool = False,
+    secret: Rows = images.NONE,
 ) -> Images:
-    """Decode a listing as the config wants it; `strict` refuses images of several sizes."""
+    """Decode a listing as the config wants it.
+
+    Args:
+        listing, wanted, progress: see `images.load`.
+        config: says how.
+        strict: refuse images of several sizes.
+        secret: rows that are to be forgotten.
+    """
     return images.load(
         listing,
         wanted,
@@ -47,6 +60,7 @@ def load(
         cache=config.cache,
         skip_unreadable=config.skip_unreadable,
         strict_size=strict,
+        secret=secret,
     )
 
 

@@ -9,8 +9,8 @@ from rich.table import Table
 
 from falw_cli.audit import rows
 from falw_cli.audit.report import AllMetrics, Report
-from falw_cli.console import printable
 from falw_cli.evaluation.metrics import GroupMetrics, Interval, Metrics, PerSample
+from falw_cli.plain import printable
 
 ROWS = {
     "forget accuracy": "forget_accuracy",
@@ -117,12 +117,12 @@ def plan(report: Report) -> Table:
     table.add_row("retain", f"{inputs.data.count - report.forget.count} samples")
     for name, source in (("held-out (guides)", inputs.heldout), ("test (judges)", inputs.test)):
         if source:
-            table.add_row(name, f"{source.used} of {source.count} in {escape(source.spec)}")
-    table.add_row("method", f"{settings['method']} x {settings['weighting']}")
+            table.add_row(name, f"{source.used} of {source.count} in {_safe(source.spec)}")
+    table.add_row("method", f"{_safe(str(settings['method']))} x {settings['weighting']}")
     table.add_row("lr, batch size", f"{settings['lr']}, {settings['batch_size']}")
     if run:
         table.add_row("steps", f"{run.steps} in {run.epochs} epochs")
-    table.add_row("device", escape(report.environment.device))
+    table.add_row("device", _safe(report.environment.device))
     return table
 
 
@@ -148,8 +148,13 @@ def facts(found: Mapping[str, object]) -> Table:
     table.add_column()
     table.add_column(overflow="fold")  # a digest is of use only as a whole
     for name, value in found.items():
-        table.add_row(f"[bold]{escape(name)}[/]", escape(printable(_plain(value))))
+        table.add_row(f"[bold]{escape(name)}[/]", _safe(_plain(value)))
     return table
+
+
+def _safe(text: str) -> str:
+    """Text from files, as rich shows it."""
+    return escape(printable(text))
 
 
 def _plain(value: object) -> str:
@@ -191,5 +196,5 @@ def bars(per_class: Mapping[str, int]) -> Table:
     for name, count in per_class.items():
         length = round(40 * count / largest)
         bar = "█" * length or ("▏" if count else "")
-        table.add_row(escape(printable(name)), str(count), f"[cyan]{bar}[/]")
+        table.add_row(_safe(name), str(count), f"[cyan]{bar}[/]")
     return table

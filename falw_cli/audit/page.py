@@ -14,6 +14,7 @@ from falw_cli.audit.pictures import Picture, pictures, roc
 from falw_cli.audit.report import Report
 from falw_cli.audit.rows import Row
 from falw_cli.audit.verdict import Verdict, verdict
+from falw_cli.plain import printable
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -123,7 +124,7 @@ def _render(template: str, **content: Any) -> str:
 
 def _plain(text: object) -> str:
     """Text from files, without what a page or a terminal would act on."""
-    return "".join(c if c.isprintable() else " " for c in str(text))
+    return printable(str(text))
 
 
 def markdown(named: Sequence[Named]) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 from falw_cli.audit.report import Report
 from falw_cli.audit.rows import GROUPS
 from falw_cli.evaluation.metrics import GroupApart, Metrics, Relearned
+from falw_cli.plain import printable
 
 INK = "#010203"
 """Stands for the page's text colour, which is put in its place."""
@@ -141,7 +142,7 @@ def _classes(shown: dict[str, Metrics]) -> Picture:
 
 def _short(name: str) -> str:
     """A class name that fits below an axis; `$` would begin a formula."""
-    plain = "".join(c if c.isprintable() else " " for c in name).replace("$", r"\$")
+    plain = printable(name).replace("$", r"\$")
     return plain if len(plain) <= 12 else f"{plain[:11]}…"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice, tee
 
 import numpy as np
@@ -48,6 +48,25 @@ class Batch:
     place: Tensor
     whole: int
     whole_forget: int
+    begins: bool = True
+    """Is it the first part, or all, of what a rank takes of a batch?"""
+
+    def parts(self, number: int) -> Iterator[tuple[Tensor, Batch]]:
+        """Its rows in `number` parts, forget samples shared among them, and the part of each."""
+        place = torch.arange(len(self.place))
+        if number == 1:
+            yield place, self
+            return
+        forget = place[: self.forget].tensor_split(number)
+        retain = place[self.forget :].tensor_split(number)
+        for index, (first, others) in enumerate(zip(forget, reversed(retain), strict=True)):
+            rows = torch.cat([first, others])
+            there = send(rows, self.labels.device)
+            yield rows, replace(
+                self, sample=self.sample[there], pixels=self.pixels[there],
+                labels=self.labels[there], forget=len(first), place=self.place[rows],
+                begins=index == 0,
+            )  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """Decoded images in the user's cache folder: mapped into memory, never read as a whole.
 
 An entry is keyed by paths, sizes and times of change, so that a second run neither decodes nor
-copies; decoded images go straight into its file, so that a set may be larger than memory.
+copies; decoded images go straight into its file, so that a set may be larger than memory. A row
+without a digest is not kept: images that are to be forgotten are never in the cache.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import hashlib
 import os
 import shutil
 import tempfile
+import time
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -19,38 +22,75 @@ import numpy.typing as npt
 import platformdirs
 
 from falw_cli.data.listing import Listing
-from falw_cli.errors import RequestError
 from falw_cli.progress import Progress
 
 Bytes = npt.NDArray[np.uint8]
+COPIED = 4096
+"""Rows that are copied at a time."""
+KEPT = 30 * 86_400
+"""Seconds that an entry, or what a dead run left, is kept without being used."""
 
 
-def entry(listing: Listing, geometry: str) -> Path:
-    """Where these very files are kept, decoded to this geometry.
-
-    Raises:
-        RequestError: a file is not there.
-    """
-    key = hashlib.sha256(f"{version('torchvision')} {geometry} {listing.identity}".encode())
+def fingerprint(listing: Listing, geometry: str) -> str:
+    """Of these very files as they are now, and of what they are decoded to."""
+    key = hashlib.sha256(f"{version('pillow')} {geometry} {listing.identity}".encode())
     for name, file in zip(listing.ids, listing.files, strict=True):
         try:
             state = file.stat()
-        except OSError as error:
-            raise RequestError(
-                f"image {name!r} cannot be read: {error.strerror}",
-                "mend or remove it, or leave such images out with --skip-unreadable and --no-cache",
-            ) from error
-        line = f"{name}\0{file}\0{state.st_size}\0{state.st_mtime_ns}\n"
+            line = f"{name}\0{file}\0{state.st_size}\0{state.st_mtime_ns}\n"
+        except OSError:
+            line = f"{name}\0{file}\0missing\n"  # decoding it says why
         key.update(line.encode("utf-8", "surrogateescape"))
-    return platformdirs.user_cache_path("falw") / "images" / key.hexdigest()
+    return key.hexdigest()
+
+
+def entry(key: str) -> Path:
+    """Where files of this fingerprint are kept."""
+    return _all() / key
+
+
+def _all() -> Path:
+    return platformdirs.user_cache_path("falw") / "images"
 
 
 def read(folder: Path) -> tuple[Bytes, Bytes] | None:
-    """Pixels, mapped, and digests of an entry; None where there is none."""
+    """Pixels and digests of an entry, None where there is none.
+
+    The pixels are mapped; what is written into them stays in this process's memory.
+    """
     if not folder.is_dir():
         return None
-    pixels = np.load(folder / "pixels.npy", mmap_mode="r", allow_pickle=False)
-    return pixels, np.load(folder / "digests.npy", allow_pickle=False)
+    pixels = np.load(folder / "pixels.npy", mmap_mode="c", allow_pickle=False)
+    digests = np.load(folder / "digests.npy", allow_pickle=False)
+    with suppress(OSError):  # of a cache that is shared and read-only
+        os.utime(folder)
+    return pixels, digests
+
+
+def expel(folder: Path, rows: npt.NDArray[np.int64], progress: Progress) -> None:
+    """Take rows out of an entry; runs that have it mapped go on with what they have."""
+    found = read(folder) if len(rows) else None
+    if found is None or not found[1][rows].any():
+        return
+    pixels, digests = found
+    digests[rows] = 0
+    draft = Draft.begin(folder, pixels.shape, progress)
+    try:
+        if draft:
+            kept = np.flatnonzero(digests.any(axis=1))
+            for some in np.array_split(kept, 1 + len(kept) // COPIED):
+                draft.pixels[some] = pixels[some]
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix="draft-") as old:
+            folder.rename(Path(old) / "entry")
+        if draft:
+            draft.keep(digests, progress)
+    except OSError as error:
+        progress.warn(
+            f"the cache holds images that are to be forgotten, and cannot be changed ({error})"
+        )
+    finally:
+        if draft:
+            draft.drop()
 
 
 @dataclass(frozen=True)
@@ -71,9 +111,11 @@ class Draft:
         draft = None
         try:
             folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _clean(folder.parent)
             draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix="draft-"))
             file = draft / "pixels.npy"
             pixels = np.lib.format.open_memmap(file, mode="w+", dtype=np.uint8, shape=shape)
+            file.chmod(0o600)
             with file.open("r+b") as stream:
                 os.posix_fallocate(stream.fileno(), 0, file.stat().st_size)
         except OSError as error:
@@ -100,3 +142,11 @@ class Draft:
     def drop(self) -> None:
         """Remove what is left of the draft."""
         shutil.rmtree(self.draft, ignore_errors=True)
+
+
+def _clean(images: Path) -> None:
+    """Remove what nobody has used for long."""
+    for one in images.iterdir():
+        with suppress(FileNotFoundError):  # another run was quicker
+            if time.time() - one.stat().st_mtime > KEPT:
+                shutil.rmtree(one, ignore_errors=True)

@@ -11,30 +11,52 @@ from typing import Any
 import numpy as np
 
 from falw_cli.data.listing import Files, Listing, Spec, file_of, folder_of, number
+from falw_cli.data.text import Lines
 from falw_cli.errors import RequestError
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif"})
 
 
-def _walk(folder: str, prefix: str) -> Iterator[str]:
-    """ID of every image below `folder`, at any depth."""
+def _walk(folder: str, prefix: str, root: str | None) -> Iterator[str]:
+    """ID of every image below `folder`, at any depth; links must stay in `root`, if it is given."""
     with os.scandir(folder) as entries:
         for entry in entries:
+            image = os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES  # noqa: PTH122 (speed)
+            if entry.is_symlink() and (image or entry.is_dir()):
+                _check_link(entry.path, f"{prefix}{entry.name}", root)
             if entry.is_dir():
-                yield from _walk(entry.path, f"{prefix}{entry.name}/")
-            elif os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES:  # noqa: PTH122 (speed)
+                yield from _walk(entry.path, f"{prefix}{entry.name}/", root)
+            elif image:
                 yield f"{prefix}{entry.name}"
+
+
+def _check_link(path: str, name: str, root: str | None) -> None:
+    """Refuse a link that leads out of the root, or back to a folder that it lies in."""
+    real = os.path.realpath(path)
+    if os.path.realpath(os.path.dirname(path)).startswith(real):  # noqa: PTH120 (speed)
+        raise RequestError(f"{name!r} is a link to a folder around it", "remove the link")
+    if root is not None and not _inside(Path(path), Path(root)):
+        raise RequestError(
+            f"{name!r} is a link that leads out of {root}",
+            "keep the images below the folder, or give --allow-outside if you trust it",
+        )
 
 
 def imagefolder(spec: Spec, allow_outside: bool) -> Listing:
     """DIR/CLASS/…/image; the ID is the path below DIR."""
     root = folder_of(spec)
-    classes = tuple(sorted(entry.name for entry in root.iterdir() if entry.is_dir()))
+    within = None if allow_outside else str(root)
+    with os.scandir(root) as entries:
+        folders = [entry for entry in entries if entry.is_dir()]
+    for entry in folders:
+        if entry.is_symlink():
+            _check_link(entry.path, entry.name, within)
+    classes = tuple(sorted(entry.name for entry in folders))
     if not classes:
         raise RequestError(
             f"{spec.text!r}: no class folders in {root}", "lay it out as DIR/CLASS/image.jpg"
         )
-    ids = tuple(sorted(name for c in classes for name in _walk(str(root / c), f"{c}/")))
+    ids = tuple(sorted(name for c in classes for name in _walk(str(root / c), f"{c}/", within)))
     place = {name: label for label, name in enumerate(classes)}
     labels = np.fromiter((place[name.partition("/")[0]] for name in ids), np.int64, len(ids))
     return Listing(spec.text, spec.identity, ids, labels, classes, files=Files(root, ids))
@@ -44,8 +66,8 @@ def csv_file(spec: Spec, allow_outside: bool) -> Listing:
     """Columns path,label and perhaps id; paths are meant from the CSV's folder."""
     file = file_of(spec)
     try:
-        with file.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader(stream, strict=True)
+        with file.open("rb") as stream:
+            reader = csv.DictReader(Lines(stream, str(file)), strict=True)
             columns = reader.fieldnames or []
             if not {"path", "label"} <= set(columns):
                 raise RequestError(
@@ -57,8 +79,8 @@ def csv_file(spec: Spec, allow_outside: bool) -> Listing:
                 for row in reader
                 if any(row.values())
             ]
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise RequestError(f"{file}: not a CSV in UTF-8: {error}", "save it again") from error
+    except csv.Error as error:
+        raise RequestError(f"{file}: not a CSV: {error}", "save it again as CSV") from error
     rows.sort(key=lambda row: row[0])
     labels, classes, numbered = number([row[2] for row in rows], str(file))
     ids = tuple(row[0] for row in rows)

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import csv
-import hashlib
-import io
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from falw_cli.data.lookalike import told_apart
+from falw_cli.data.text import Lines
 from falw_cli.errors import RequestError, nearest
-
-LIMIT = 1 << 30
-"""Bytes that a list may have."""
 
 
 @dataclass(frozen=True)
@@ -35,44 +33,29 @@ def read(path: str) -> ForgetList:
     Raises:
         RequestError: the file cannot be read, is not UTF-8, or names no ID.
     """
-    raw = _bytes(path)
     where = "the forget list on stdin" if path == "-" else f"forget list {path}"
     try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = raw[: error.start].count(b"\n") + 1
+        with nullcontext(sys.stdin.buffer) if path == "-" else Path(path).open("rb") as stream:
+            lines = Lines(stream, where)
+            names = _column(lines, where) if path.lower().endswith(".csv") else _plain(lines)
+    except OSError as error:
         raise RequestError(
-            f"{where} line {line} is not UTF-8 text", "one sample ID a line, in UTF-8"
+            f"{where} cannot be read: {error.strerror}", "check the path after --forget"
         ) from error
-    names = _column(text, where) if path.lower().endswith(".csv") else _lines(text)
     if not names:
         raise RequestError(f"{where} names no ID", "one sample ID a line; lines with # are notes")
     ids = tuple(dict.fromkeys(names))
-    return ForgetList(ids, hashlib.sha256(raw).hexdigest(), len(names) - len(ids))
+    return ForgetList(ids, lines.digest.hexdigest(), len(names) - len(ids))
 
 
-def _bytes(path: str) -> bytes:
+def _plain(lines: Iterable[str]) -> list[str]:
+    stripped = (line.strip() for line in lines)
+    return [line for line in stripped if line and not line.startswith("#")]
+
+
+def _column(lines: Iterable[str], where: str) -> list[str]:
     try:
-        if path == "-":
-            return sys.stdin.buffer.read(LIMIT)
-        file = Path(path)
-        if file.stat().st_size > LIMIT:
-            raise RequestError(f"forget list {path} is larger than 1 GiB", "is it a list of IDs?")
-        return file.read_bytes()
-    except OSError as error:
-        raise RequestError(
-            f"forget list {path} cannot be read: {error.strerror}", "check the path after --forget"
-        ) from error
-
-
-def _lines(text: str) -> list[str]:
-    lines = (line.strip() for line in text.split("\n"))
-    return [line for line in lines if line and not line.startswith("#")]
-
-
-def _column(text: str, where: str) -> list[str]:
-    try:
-        rows = csv.DictReader(io.StringIO(text), strict=True)
+        rows = csv.DictReader(lines, strict=True)
         if "id" not in (rows.fieldnames or []):
             raise RequestError(f"{where} line 1: there is no column id", "name the ID column id")
         return [row["id"].strip() for row in rows if row["id"] and row["id"].strip()]
@@ -91,7 +74,7 @@ def find(ids: Sequence[str], known: Sequence[str]) -> npt.NDArray[np.int64]:
     if unknown:
         first = ", ".join(repr(name) for name in unknown[:5])
         match = nearest(unknown[0], known[:: 1 + len(known) // 100_000])
-        advice = f"did you mean {match!r}? " if match else ""
+        advice = told_apart(unknown[0], known) or (f"did you mean {match!r}? " if match else "")
         raise RequestError(
             f"{len(unknown)} of {len(ids)} forget IDs are not in the training data: {first}",
             f"{advice}`falw inspect` shows the IDs of a data source",

@@ -6,6 +6,7 @@ import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -17,9 +18,10 @@ from falw_cli.data import cache as cached
 from falw_cli.data.cache import Draft
 from falw_cli.data.decoding import decode, size_of
 from falw_cli.data.listing import Listing
-from falw_cli.errors import RequestError
+from falw_cli.errors import RequestError, RunError
 from falw_cli.progress import Progress
 
+NONE = np.empty(0, dtype=np.int64)
 CHUNK = 256
 """Images a thread decodes between two steps of the progress bar."""
 
@@ -34,6 +36,15 @@ class Geometry:
 
 
 @dataclass(frozen=True)
+class Decoding:
+    """How images are decoded: see `load`."""
+
+    wanted: Geometry
+    skip: bool
+    strict: bool
+
+
+@dataclass(frozen=True)
 class Images:
     """Decoded images of a listing, in its order."""
 
@@ -42,6 +53,15 @@ class Images:
     """[N, S, S, channels]"""
     digests: npt.NDArray[np.uint8]
     """SHA-256 of each image's pixels, [N, 32]."""
+
+    @classmethod
+    def empty(cls, listing: Listing, pixels: npt.NDArray[np.uint8]) -> Images:
+        """Nothing decoded yet, with room for it."""
+        return cls(listing, pixels, np.zeros((len(pixels), 32), dtype=np.uint8))
+
+    def missing(self) -> npt.NDArray[np.int64]:
+        """Rows that are not decoded: no digest is all zeros."""
+        return np.flatnonzero(~self.digests.any(axis=1))
 
     def content_digest(self) -> str:
         """SHA-256 over IDs, classes and pixels, whatever the order of the listing."""
@@ -74,6 +94,7 @@ def load(
     cache: bool = True,
     skip_unreadable: bool = False,
     strict_size: bool = False,
+    secret: npt.NDArray[np.int64] = NONE,
 ) -> Images:
     """Decode a listing's images, or find them in the cache.
 
@@ -84,30 +105,53 @@ def load(
         cache: use the user's cache folder for sources of files.
         skip_unreadable: leave out images that cannot be read, with a warning, instead of failing.
         strict_size: fail on an image of another size than `wanted`: nobody chose a size.
+        secret: rows that the cache must not hold.
 
     Raises:
         RequestError: an image cannot be read, or the images do not fit in memory.
+        RunError: an image changed meanwhile.
     """
     if listing.array is not None:
         pixels = _fit_array(listing.array, wanted)
         return Images(listing, pixels, _digest(pixels))
-    folder = cached.entry(listing, str(wanted)) if cache else None
-    if folder and (found := cached.read(folder)):
+    key = cached.fingerprint(listing, str(wanted))
+    how = Decoding(wanted, skip_unreadable, strict_size)
+    found = _kept(listing, cached.entry(key), how, secret, progress) if cache else None
+    if found is None:
+        shape = (len(listing.files), wanted.size, wanted.size, wanted.channels)
+        found = Images.empty(listing, _in_memory(shape, listing.spec))
+    bad = _decode(found, found.missing(), how, progress)
+    if cached.fingerprint(listing, str(wanted)) != key:
+        raise RunError(f"{listing.spec!r} changed while it was read", "run again when it rests")
+    return _without(found, bad, progress) if bad else found
+
+
+def _kept(
+    listing: Listing,
+    folder: Path,
+    how: Decoding,
+    secret: npt.NDArray[np.int64],
+    progress: Progress,
+) -> Images | None:
+    """What the cache holds, or came to hold, of a listing; None where it cannot."""
+    cached.expel(folder, secret, progress)
+    if found := cached.read(folder):
         return Images(listing, *found)
+    wanted = how.wanted
     shape = (len(listing.files), wanted.size, wanted.size, wanted.channels)
-    draft = Draft.begin(folder, shape, progress) if folder else None
+    draft = Draft.begin(folder, shape, progress)
+    if draft is None:
+        return None
     try:
-        pixels = draft.pixels if draft else _in_memory(shape, listing.spec)
-        digests = np.empty((len(pixels), 32), dtype=np.uint8)
-        into = Images(listing, pixels, digests)
-        bad = _decode_all(into, wanted, progress, skip_unreadable, strict_size)
-        if bad:
-            return _without(into, bad, progress)
-        kept = draft.keep(digests, progress) if draft else None
+        into = Images.empty(listing, draft.pixels)
+        rows = np.setdiff1d(into.missing(), secret)
+        bad = _decode(into, rows, how, progress)
+        kept = None if bad else draft.keep(into.digests, progress)
+        if bad:  # the draft's file goes, and what is mapped of it stays while it is used
+            into.digests[bad] = 0
         return Images(listing, *kept) if kept else into
     finally:
-        if draft:
-            draft.drop()
+        draft.drop()
 
 
 def _without(images: Images, bad: list[int], progress: Progress) -> Images:
@@ -151,23 +195,23 @@ def _fit_array(array: npt.NDArray[np.uint8], wanted: Geometry) -> npt.NDArray[np
     return result
 
 
-def _decode_all(
-    into: Images, wanted: Geometry, progress: Progress, skip: bool, strict: bool
+def _decode(
+    into: Images, rows: npt.NDArray[np.int64], how: Decoding, progress: Progress
 ) -> list[int]:
-    """Fill pixels and digests of all images; the rows of those that could not be read."""
-    listing, count = into.listing, len(into.listing.files)
+    """Fill pixels and digests of some rows; those that could not be read."""
+    listing, wanted = into.listing, how.wanted
 
-    def decode_rows(rows: range) -> list[int]:
+    def decode_rows(some: npt.NDArray[np.int64]) -> list[int]:
         bad = []
-        for row in rows:
+        for row in some.tolist():
             try:
                 image = decode(listing.files[row], listing.ids[row], wanted.channels)
             except RequestError:
-                if not skip:
+                if not how.skip:
                     raise
                 bad.append(row)
                 continue
-            if strict and image.shape[1:] != (wanted.size, wanted.size):
+            if how.strict and image.shape[1:] != (wanted.size, wanted.size):
                 raise RequestError(
                     f"image {listing.ids[row]!r} is {image.shape[2]}x{image.shape[1]} pixels, "
                     f"the first one {wanted.size}x{wanted.size}",
@@ -179,14 +223,16 @@ def _decode_all(
             into.digests[row] = np.frombuffer(digest, dtype=np.uint8)
         return bad
 
-    chunks = [range(i, min(i + CHUNK, count)) for i in range(0, count, CHUNK)]
-    progress.start(f"decode {listing.spec}", count)
+    if not len(rows):
+        return []
+    chunks = np.array_split(rows, -(-len(rows) // CHUNK))
+    progress.start(f"decode {listing.spec}", len(rows))
     bad: list[int] = []
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         try:
-            for rows, missing in zip(chunks, pool.map(decode_rows, chunks), strict=True):
-                bad += missing
-                progress.advance(len(rows))
+            for some, unread in zip(chunks, pool.map(decode_rows, chunks), strict=True):
+                bad += unread
+                progress.advance(len(some))
         finally:
             pool.shutdown(cancel_futures=True)
     return bad

@@ -21,6 +21,8 @@ OPENERS: dict[str, Callable[[Spec, bool], Listing]] = {
     "digits": arrays.digits,
 }
 """The data sources by kind: a new one is a function from its Spec to a Listing, and a line here."""
+LINE = frozenset("\n\r\0")
+"""A list of IDs could not name an ID with one of these."""
 TWO_PARTS = frozenset({"cifar10", "cifar100", "digits"})
 
 
@@ -62,6 +64,10 @@ def open_listing(text: str, default_part: str = "train", *, allow_outside: bool 
     listing = OPENERS[spec.kind](spec, allow_outside)
     if not listing.ids:
         raise RequestError(f"{text!r} holds no images", "check the location and the layout")
+    strange = (name for name in listing.ids if not name.isprintable())
+    broken = next((name for name in strange if LINE & set(name)), None)
+    if broken is not None:
+        raise RequestError(f"{text!r}: ID {broken!r} holds a line break", "rename that sample")
     if len(set(listing.ids)) != len(listing.ids):
         seen: set[str] = set()
         twice = next(i for i in listing.ids if i in seen or seen.add(i))  # type: ignore[func-returns-value]

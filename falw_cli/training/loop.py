@@ -6,7 +6,7 @@ import math
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -22,6 +22,7 @@ from falw_cli.errors import Interrupted, RequestError, RunError
 from falw_cli.network import Network
 from falw_cli.progress import Progress
 from falw_cli.training.interrupt import Interrupt
+from falw_cli.training.parts import Parts
 from falw_cli.training.recipe import augmentation, optimizer, schedule
 from falw_cli.training.state import State, StateFile
 
@@ -135,7 +136,8 @@ def fit(
     wrapped, fabric_optimizer = fabric.setup(called, chosen, move_to_device=False)
     running = Network(wrapped, network.arch, network.classes, network.preprocessing, fabric)
     started, reason = clock(), None
-    done, before = _restore(running, module, chosen, plan, objective, states)
+    done, before, number = _restore(running, module, chosen, plan, objective, states)
+    parts = Parts(module, progress, share.ranks, number)
     progress.start(work.label, total)
     progress.advance(done)
     module.train()
@@ -144,7 +146,7 @@ def fit(
         for number in range(done // per_epoch, recipe.epochs):
             skip = done - number * per_epoch
             for batch in epoch(work.data, work.forget, work.mix, work.seed, number, skip, share):
-                loss = _step(running, batch, objective, work, done)
+                loss = _step(running, batch, objective, work, done, parts)
                 fabric_optimizer.step()
                 fabric_optimizer.zero_grad(set_to_none=True)
                 plan.step()
@@ -162,7 +164,7 @@ def fit(
                     if came or saves.due(fabric):
                         seconds = before + clock() - started
                         kept = State.of(module, chosen, objective.state(running), done, seconds)
-                        saves.save(kept, fabric)
+                        saves.save(replace(kept, parts=parts.number), fabric)
                     if came:
                         raise _interrupted(done, states, total, came)
             if reason or done == total:
@@ -180,18 +182,18 @@ def _restore(
     plan: lr_scheduler.LRScheduler,
     objective: Objective,
     states: StateFile | None,
-) -> tuple[int, float]:
-    """Steps that an interrupted run took, and its seconds; its state is put back."""
+) -> tuple[int, float, int]:
+    """An interrupted run's steps, seconds and parts of a batch; its state is put back."""
     saved = states.load() if states is not None else None
     if saved is None:
-        return 0, 0.0
+        return 0, 0.0, 1
     saved.restore(module, chosen, partial(objective.restore, running))
     with warnings.catch_warnings():
         # torch takes a schedule that runs ahead of its optimizer for a mistake.
         warnings.simplefilter("ignore", UserWarning)
         for _ in range(saved.step):
             plan.step()
-    return saved.step, saved.seconds
+    return saved.step, saved.seconds, saved.parts
 
 
 def _interrupted(done: int, states: StateFile | None, total: int, came: int) -> Interrupted:
@@ -229,22 +231,25 @@ class Saves:
         self._cost = self._last - began
 
 
-def _step(network: Network, batch: Batch, objective: Objective, work: Work, done: int) -> Tensor:
-    # Dropout and its like draw from torch's own generator: seed it by the step.
+def _step(
+    network: Network, batch: Batch, objective: Objective, work: Work, done: int, parts: Parts
+) -> Tensor:
     draws, rank = generator(work.seed, 2, done), network.fabric.global_rank
     own = generator(work.seed, 2, done, rank) if rank else draws
-    torch.manual_seed(own.initial_seed() % 2**63)
     how = augmentation(work.recipe)
     pixels = augment(batch.pixels, how, draws, batch.place, batch.whole)
+
+    def attempt(number: int) -> Tensor:
+        # Dropout and its like draw from torch's own generator: seed it by the step.
+        torch.manual_seed(own.initial_seed() % 2**63)
+        losses = []
+        for rows, part in batch.parts(number):
+            inputs = network.inputs(pixels if number == 1 else pixels[rows])
+            losses.append(objective.backward(network, part, inputs, done, done / work.steps))
+        return torch.stack(losses).sum() if number > 1 else losses[0]
+
     try:
-        inputs = network.inputs(pixels)
-        return objective.backward(network, batch, inputs, done, done / work.steps)
-    except torch.cuda.OutOfMemoryError as error:
-        failure = RunError(
-            f"the GPU ran out of memory at step {done + 1}", "take a smaller --batch-size"
-        )
-        failure.own = True
-        raise failure from error
+        return parts.take(attempt, len(batch.labels), done + 1)
     except RuntimeError as error:
         if not type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
             raise

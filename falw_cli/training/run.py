@@ -140,7 +140,7 @@ def _open(config: Config, progress: Progress, fabric: Fabric, held: ExitStack) -
     shown = _shown(config, arch)
     wanted = images.geometry(listing, shown.image_size, shown.resize, None)
     strict = shown.image_size is None
-    data = samples.load(listing, config, wanted, progress, strict=strict)
+    data = samples.load(listing, config, wanted, progress, strict=strict, secret=left_out)
     kept = np.setdiff1d(np.arange(len(data.listing.ids)), left_out)
     retain = splits.part(data, splits.align(data.listing, classes), kept)
     shown = complete(shown, wanted, retain)

@@ -20,7 +20,7 @@ from falw_cli.outputs import write_all
 
 @dataclass(frozen=True)
 class State:
-    """Model, optimizer and objective after `step` steps and `seconds` of running.
+    """Model, optimizer and objective after `step` steps and `seconds`, with batches in `parts`.
 
     No generator: randomness follows from seed and step.
     """
@@ -28,6 +28,7 @@ class State:
     tensors: dict[str, Tensor]
     step: int
     seconds: float
+    parts: int = 1
 
     @classmethod
     def of(
@@ -86,6 +87,7 @@ class _Notes(BaseModel):
     belongs_to: dict[str, str]
     step: Annotated[int, Field(ge=0)]
     seconds: float
+    parts: Annotated[int, Field(ge=1)] = 1
 
 
 def settings(asked: dict[str, Any], prefix: str = "") -> dict[str, str]:
@@ -140,7 +142,7 @@ class StateFile:
                 f"{self.path} belongs to another run: {differing}",
                 "repeat the interrupted command's flags, or run without --resume",
             )
-        return State(tensors, notes.step, notes.seconds)
+        return State(tensors, notes.step, notes.seconds, notes.parts)
 
     def _differing(self, others: dict[str, str]) -> str:
         """What is not as it was, in words."""
@@ -154,9 +156,12 @@ class StateFile:
 
     def save(self, state: State) -> None:
         """Write the state, whole or not at all."""
-        notes = _Notes(belongs_to=self.belongs_to, step=state.step, seconds=state.seconds)
+        notes = _Notes(
+            belongs_to=self.belongs_to, step=state.step, seconds=state.seconds, parts=state.parts
+        )
         tensors = {k: v.detach().cpu().contiguous() for k, v in state.tensors.items()}
-        write_all({self.path: save(tensors, metadata={"falw_state": notes.model_dump_json()})})
+        content = save(tensors, metadata={"falw_state": notes.model_dump_json()})
+        write_all({self.path: content}, private=True)
 
     def remove(self) -> None:
         """The run is over: its state is no longer needed."""

@@ -35,8 +35,8 @@ class Estimate(Protocol):
     def due(self, step: int) -> Tensor | None:
         """Rows of the held-out samples to look at before this step, int64; None for none."""
 
-    def take(self, rows: Tensor, prob: Tensor) -> None:
-        """The true-class probabilities of these rows under the model as it is now."""
+    def take(self, step: int, rows: Tensor, prob: Tensor) -> None:
+        """The true-class probabilities of these rows under the model as it is before this step."""
 
     def rests_on(self) -> Tensor:
         """Samples that each class's estimate rests on, by the effective number, [C]."""
@@ -63,11 +63,11 @@ class Exact:
         """See `Estimate`."""
         if self._last is not None and step - self._last < self.every:
             return None
-        self._last = step
         return torch.arange(len(self.target.label), device=self.target.label.device)
 
-    def take(self, rows: Tensor, prob: Tensor) -> None:
+    def take(self, step: int, rows: Tensor, prob: Tensor) -> None:
         """See `Estimate`."""
+        self._last = step
         self.target = Target.of(prob, self.target.label, len(self.target.mu))
 
     def rests_on(self) -> Tensor:
@@ -108,17 +108,18 @@ class Streaming:
 
     def due(self, step: int) -> Tensor | None:
         """See `Estimate`."""
-        last, self._period = self._period, step // PERIOD
-        if self._period == last:
+        period = step // PERIOD
+        if period == self._period:
             return None
-        if last < 0 or len(self._order) <= self.block:
+        if self._period < 0 or len(self._order) <= self.block:
             return self._order
-        begin = self._period * self.block
+        begin = period * self.block
         place = torch.arange(begin, begin + self.block, device=self._order.device)
         return self._order[place % len(self._order)]
 
-    def take(self, rows: Tensor, prob: Tensor) -> None:
+    def take(self, step: int, rows: Tensor, prob: Tensor) -> None:
         """See `Estimate`."""
+        self._period = step // PERIOD
         known = self.target.prob.clone()
         known[rows] = prob
         self._age += 1

@@ -43,6 +43,8 @@ class Unlearning:
         """Per finished epoch: min, mean and max of the weights, mean loss, then mu and sigma of
         the target in the mean over classes, NaN where nothing needs one; [6]."""
         self._seen: list[Tensor] = []
+        self._step: list[tuple[Tensor, Tensor | None]] = []
+        """Loss and weights of the parts of the step that is being taken."""
         self._loss = guide.labels.new_zeros(2, dtype=torch.float64)
         """Sum of the epoch's losses so far, and how many."""
 
@@ -50,13 +52,15 @@ class Unlearning:
         self, network: Network, batch: Batch, images: Tensor, step: int, progress: float
     ) -> Tensor:
         """See `Objective`."""
-        loss = self._backward(network, batch, images, step, progress)
-        self._loss += torch.stack([loss.double(), torch.ones_like(loss, dtype=torch.float64)])
+        if batch.begins:
+            self._step = []  # an attempt that memory was too small for leaves nothing
+        loss, weight = self._backward(network, batch, images, step, progress)
+        self._step.append((loss, weight))
         return loss
 
     def _backward(
         self, network: Network, batch: Batch, images: Tensor, step: int, progress: float
-    ) -> Tensor:
+    ) -> tuple[Tensor, Tensor | None]:
         prob = self._before(network, batch, step) if batch.whole_forget else None
         logits = architectures.logits(network.module(images)).float()
         weight = self._weigh(batch, logits, prob) if batch.forget else None
@@ -65,14 +69,14 @@ class Unlearning:
         share = network.fabric.world_size / batch.whole
         if self.method.forget_mask is not None and 0 < batch.whole_forget < batch.whole:
             apart = forget.sum() * share, retain.sum() * share
-            return _backward_apart(network, *apart, self.method.forget_mask)
+            return _backward_apart(network, *apart, self.method.forget_mask), weight
         loss = torch.cat([forget, retain]).sum() * share
-        if (penalty := self.method.penalty(progress)) is not None:
+        if batch.begins and (penalty := self.method.penalty(progress)) is not None:
             loss = loss + penalty
         network.fabric.backward(loss)
         if self.method.mask is not None:
             _silence(self.method.mask)
-        return loss.detach()
+        return loss.detach(), weight
 
     def _losses(
         self, network: Network, batch: Batch, images: Tensor, logits: Tensor, weight: Tensor | None
@@ -102,7 +106,7 @@ class Unlearning:
             guides = next(iter(self.guide.read([share])))
             logits = network.logits(torch.cat([guides, looked]))
             prob = true_class_probability(logits[: len(share)], self.guide.labels[share])
-            self.estimate.take(rows, sharing.gather(prob, len(rows), network.fabric))
+            self.estimate.take(step, rows, sharing.gather(prob, len(rows), network.fabric))
             logits = logits[len(share) :]
         return true_class_probability(logits, batch.labels[: batch.forget]) if own else None
 
@@ -113,12 +117,16 @@ class Unlearning:
         label = batch.labels[: batch.forget]
         if prob is None:
             prob = true_class_probability(logits[: batch.forget].detach(), label)
-        weight = self.weighting.weight(prob, label, self.estimate.target)
-        self._seen.append(weight)
-        return weight
+        return self.weighting.weight(prob, label, self.estimate.target)
 
     def after_step(self, network: Network, done: int, total: int) -> str | None:
         """See `Objective`: hold the masked weights, and look whether it is time to stop."""
+        for loss, weight in self._step:
+            self._loss[0] += loss.double()
+            if weight is not None:
+                self._seen.append(weight)
+        self._loss[1] += bool(self._step)
+        self._step = []
         if self.method.mask is not None:
             with torch.no_grad():
                 for weights, free in self.method.mask.items():

@@ -27,7 +27,10 @@ def test_an_entry_is_mapped_and_whole(tmp_path: Path) -> None:
     assert kept is not None
     assert isinstance(kept[0], np.memmap)
     assert (kept[0] == 7).all()
-    assert not kept[0].flags.writeable
+    kept[0][:] = 9  # in this process alone
+    again = cache.read(tmp_path / "images" / "entry")
+    assert again is not None
+    assert (again[0] == 7).all()
     draft.drop()
     assert list((tmp_path / "images").iterdir()) == [tmp_path / "images" / "entry"]
 
@@ -56,3 +59,14 @@ def test_an_entry_that_cannot_be_kept_is_said(
 
 def test_no_entry_is_none() -> None:
     assert cache.read(platformdirs.user_cache_path("falw") / "images" / "nothing") is None
+
+
+def test_what_nobody_used_for_a_month_goes(tmp_path: Path) -> None:
+    old, new = tmp_path / "images" / "draft-old", tmp_path / "images" / "new"
+    for folder in (old, new):
+        folder.mkdir(parents=True)
+    os.utime(old, (1, 1))
+    draft = Draft.begin(tmp_path / "images" / "entry", (1, 2, 2, 1), Silent())
+    assert draft is not None
+    assert new.exists()
+    assert not old.exists()

@@ -9,12 +9,14 @@ from pathlib import Path
 import numpy as np
 import platformdirs
 import pytest
+import torch
 
 from falw_cli.data.cache import Draft
+from falw_cli.data.decoding import decode
 from falw_cli.data.images import Geometry, geometry, load
 from falw_cli.data.listing import Listing
 from falw_cli.data.sources import open_listing
-from falw_cli.errors import RequestError
+from falw_cli.errors import RequestError, RunError
 from falw_cli.progress import Silent
 from tests.data.pictures import make_folder, save_png
 
@@ -22,7 +24,8 @@ WANTED = Geometry(12, 12, 3)
 
 
 @pytest.fixture
-def listing(tmp_path: Path) -> Listing:
+def listing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Listing:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     make_folder(tmp_path / "pictures", {"a": 3, "b": 2})
     return open_listing(f"imagefolder:{tmp_path / 'pictures'}")
 
@@ -65,6 +68,52 @@ def test_the_cache_is_the_users_alone(listing: Listing) -> None:
     load(listing, WANTED, Silent())
     folder = platformdirs.user_cache_path("falw") / "images"
     assert all(entry.stat().st_mode & 0o077 == 0 for entry in folder.iterdir())
+
+
+def held() -> bytes:
+    """All that the cache holds."""
+    folder = platformdirs.user_cache_path("falw") / "images"
+    return b"".join(file.read_bytes() for file in sorted(folder.rglob("pixels.npy")))
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["kept before", "never kept"])
+def test_images_to_forget_are_not_in_the_cache(listing: Listing, before: bool) -> None:
+    """Not after a run that knows the list, whatever an earlier one had kept."""
+    whole = load(listing, WANTED, Silent(), cache=before)
+    forgotten = np.array([1, 3])
+    got = load(listing, WANTED, Silent(), secret=forgotten)
+    np.testing.assert_array_equal(got.pixels, whole.pixels)
+    np.testing.assert_array_equal(got.digests, whole.digests)
+    for row, pixels in enumerate(whole.pixels):
+        assert (pixels.tobytes() in held()) == (row not in forgotten)
+
+
+def test_an_entry_with_gaps_is_used(listing: Listing, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next run decodes what is missing, and nothing else."""
+    whole = load(listing, WANTED, Silent(), secret=np.array([1, 3]))
+    seen: list[str] = []
+
+    def noted(file: Path, name: str, channels: int) -> torch.Tensor:
+        seen.append(name)
+        return decode(file, name, channels)
+
+    monkeypatch.setattr("falw_cli.data.images.decode", noted)
+    again = load(listing, WANTED, Silent(), secret=np.array([1]))
+    np.testing.assert_array_equal(again.pixels, whole.pixels)
+    assert sorted(seen) == [listing.ids[1], listing.ids[3]]
+    assert whole.pixels[3].tobytes() not in held()
+
+
+def test_images_that_change_meanwhile_are_refused(
+    listing: Listing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def touched(file: Path, name: str, channels: int) -> torch.Tensor:
+        os.utime(file, ns=(1, 1))
+        return decode(file, name, channels)
+
+    monkeypatch.setattr("falw_cli.data.images.decode", touched)
+    with pytest.raises(RunError, match="changed while it was read"):
+        load(listing, WANTED, Silent())
 
 
 @pytest.mark.parametrize("content", [b"", b"no image", None], ids=["empty", "text", "truncated"])

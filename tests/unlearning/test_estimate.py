@@ -27,7 +27,7 @@ def follow(estimate: Estimate, prob: Tensor, steps: range) -> list[int]:
         rows = estimate.due(step)
         looked.append(0 if rows is None else len(rows))
         if rows is not None:
-            estimate.take(rows, prob[rows])
+            estimate.take(step, rows, prob[rows])
     return looked
 
 
