@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from rich.console import Console as Rich
+from rich.console import Console as RichConsole
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
@@ -27,6 +27,14 @@ from rich.table import Table
 from falw_cli import ranks
 from falw_cli.errors import RunError
 from falw_cli.plain import printable
+
+
+class Rich(RichConsole):
+    """rich's console, but that a reader who has gone is no reason to exit with code 1."""
+
+    def on_broken_pipe(self) -> None:
+        """Leave it to whoever prints."""
+        raise BrokenPipeError
 
 
 class Console:
@@ -167,7 +175,7 @@ def _writing() -> Iterator[None]:
     try:
         yield
     except BrokenPipeError:
-        raise
+        raise BrokenPipeError
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left in the buffer
         raise RunError(

@@ -22,6 +22,8 @@ from falw_cli.errors import RequestError, RunError
 DRAFT, OLD, JOURNAL, LOCK = "draft", "old", "commit", "lock"
 NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 """What file systems without hard links say."""
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EIO}
+"""What a disk says that has no room, or is broken: no fault of the request."""
 BUSY = {errno.EWOULDBLOCK, errno.EACCES, errno.EAGAIN}
 
 
@@ -76,7 +78,8 @@ def _alone(file: Path) -> Iterator[None]:
         try:
             descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
         except OSError as error:
-            raise RequestError(
+            kind = RunError if error.errno in FULL else RequestError
+            raise kind(
                 f"{path.parent} cannot be written: {error.strerror}", "choose another folder"
             ) from error
         try:
@@ -96,7 +99,8 @@ def _alone(file: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        path.unlink(missing_ok=True)
+        with suppress(OSError):  # the next run takes it away
+            path.unlink(missing_ok=True)
         os.close(descriptor)
 
 

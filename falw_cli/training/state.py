@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -165,4 +166,5 @@ class StateFile:
 
     def remove(self) -> None:
         """The run is over: its state is no longer needed."""
-        self.path.unlink(missing_ok=True)
+        with suppress(OSError):  # what was asked for is there
+            self.path.unlink(missing_ok=True)

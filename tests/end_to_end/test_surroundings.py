@@ -1,0 +1,138 @@
+"""Wherever the command runs: no network, no home, odd locales, streams that are closed or full."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import COMMAND, clean_environment, run_falw
+from tests.data.pictures import make_folder
+
+PRELOAD = Path(__file__).parents[1] / "faults" / "preload"
+RUN = ("unlearn", "model.safetensors", "--forget", "ids.txt", "--epochs", "1", "--stop", "epochs")
+
+
+def alone() -> dict[str, str]:
+    """Settings that end the process where it reaches for the network or its own installation."""
+    before = os.environ.get("PYTHONPATH", "")
+    return {"PYTHONPATH": os.pathsep.join([str(PRELOAD), before]), "FALW_ALONE": "1"}
+
+
+def shell(script: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a line of bash, in which $FALW is the command."""
+    return subprocess.run(
+        ["bash", "-c", script], cwd=cwd, capture_output=True, text=True, check=False, timeout=300,
+        env=clean_environment() | {"FALW": str(COMMAND)} | environment,
+    )  # fmt: skip
+
+
+def test_the_watch_sees_what_reaches_out(tmp_path: Path) -> None:
+    """Or else the tests below would prove nothing."""
+    asks = "import socket; socket.create_connection(('192.0.2.1', 9), timeout=1)"
+    reached = shell(f'{COMMAND.with_name("python")} -c "{asks}"', tmp_path, **alone())
+    assert reached.returncode == 99
+    writes = "import falw_cli.main, pathlib, yaml; open(yaml.__file__ + '.new', 'w')"
+    wrote = shell(f'{COMMAND.with_name("python")} -c "{writes}"', tmp_path, **alone())
+    assert wrote.returncode == 99
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "asked",
+    [
+        RUN,
+        ("evaluate", "model.safetensors", "--forget", "ids.txt", "--reference",
+         "retrain.safetensors"),
+        ("train", "--epochs", "1", "--out", "new.safetensors"),
+        ("inspect", "model.safetensors"),
+        (*RUN, "--html", "--out", "page.safetensors"),
+        ("demo",),
+    ],
+    ids=lambda asked: " ".join(asked[:1]),
+)  # fmt: skip
+def test_nothing_reaches_for_the_network_or_writes_into_the_installation(
+    project: Path, asked: tuple[str, ...]
+) -> None:
+    done = run_falw(*asked, cwd=project, **alone())
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+def test_it_works_where_there_is_no_network_at_all(project: Path) -> None:
+    unshare = ["unshare", "--map-root-user", "--net"]
+    if subprocess.run([*unshare, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("namespaces are not allowed here")
+    done = subprocess.run(
+        [*unshare, str(COMMAND), *RUN], cwd=project, env=clean_environment(), check=False,
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+def test_without_home_or_with_a_cache_that_cannot_be_written(tmp_path: Path) -> None:
+    """The images are decoded into memory then, and the report says so."""
+    make_folder(tmp_path / "seen", {"a": 12, "b": 12})
+    make_folder(tmp_path / "unseen", {"a": 8, "b": 8}, seed=5000)
+    (tmp_path / "falw.yaml").write_text(
+        "arch: tiny-cnn\ndata: imagefolder:seen\nheldout: imagefolder:unseen\n"
+        "train: {epochs: 1, batch_size: 8}\n"
+    )
+    bare = {"PATH": os.environ["PATH"], "OMP_NUM_THREADS": "1"}
+    if "PYTHONPATH" in os.environ:
+        bare["PYTHONPATH"] = os.environ["PYTHONPATH"]
+    (tmp_path / "file").write_text("")  # a folder below a file cannot be made, not even by root
+    bare["XDG_CACHE_HOME"] = str(tmp_path / "file" / "cache")
+    (tmp_path / "ids.txt").write_text("a/0.png\n")
+    for asked in (["train"], [*RUN, "--batch-size", "8"]):
+        done = subprocess.run(
+            [str(COMMAND), *asked], cwd=tmp_path, env=bare, capture_output=True, text=True,
+            check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert "the cache cannot be written (Not a directory)" in done.stderr
+    report = json.loads((tmp_path / "model.unlearned.audit.json").read_text())
+    assert any("the cache cannot be written" in text for text in report["warnings"])
+
+
+@pytest.mark.parametrize("locale", ["C", "POSIX", "en_US.ISO-8859-1"])
+def test_ids_are_utf8_whatever_the_locale(tmp_path: Path, locale: str) -> None:
+    make_folder(tmp_path / "pictures", {"äpfel": 2, "birnen": 2})
+    told = shell(
+        "$FALW forget-list --data imagefolder:pictures --count 4 > ids.txt && "
+        "$FALW inspect ids.txt --data imagefolder:pictures",
+        tmp_path, LC_ALL=locale, PYTHONUTF8="0", PYTHONCOERCECLOCALE="0",
+    )  # fmt: skip
+    assert told.returncode == 0, told.stderr
+    names = (tmp_path / "ids.txt").read_text(encoding="utf-8").split()
+    assert sorted(names) == ["birnen/0.png", "birnen/1.png", "äpfel/0.png", "äpfel/1.png"]
+
+
+@pytest.mark.parametrize(
+    ("script", "code", "said"),
+    [
+        ("$FALW forget-list --data digits --count 900 | head -1", 0, ""),
+        ("$FALW inspect digits: >&-", 0, ""),
+        ("$FALW inspect nowhere.txt 2>&-", 2, ""),
+        ("$FALW inspect digits: <&-", 0, ""),
+        ("$FALW inspect digits: > /dev/full", 3, "error: stdout cannot be written: No space left"),
+        ("$FALW forget-list --data digits --count 9 > /dev/full", 3, "error: stdout cannot"),
+    ],
+)
+def test_streams_that_are_closed_or_full(tmp_path: Path, script: str, code: int, said: str) -> None:
+    done = shell(f"set -o pipefail; {script}", tmp_path)
+    assert done.returncode == code, done.stderr
+    assert done.stderr.startswith(said)
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.splitlines()) == (2 if said else 0)
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_when_nobody_reads_its_notes(project: Path) -> None:
+    done = shell(f"$FALW {' '.join(RUN)} 2>&1 >/dev/null | head -1", project)
+    assert done.returncode == 0
+    assert (project / "model.unlearned.audit.json").exists()

@@ -1,0 +1,104 @@
+"""Fill a small disk under the real command: what was there before is there still.
+
+    python -m tests.faults.full [--out docs/full.md]
+
+A tmpfs in a mount namespace of its own holds a project with an output, and so much room besides;
+`falw unlearn --force` runs there, with more room from run to run, until it fits. Needs Linux and
+the right to mount (root, or user namespaces).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.faults.kill import FALW, OUT, REPORT, digest
+from tests.faults.points import ASKED, prepare
+
+ROOM = (0, 8, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384)
+"""KiB beside what is there."""
+MOUNT = ("unshare", "--map-root-user", "--mount")
+
+
+@dataclass
+class Tally:
+    """What came of it."""
+
+    refused: int = 0
+    done: int = 0
+    wrong: list[str] = field(default_factory=list)
+
+
+def possible() -> bool:
+    """May this user mount a tmpfs?"""
+    with tempfile.TemporaryDirectory() as folder:
+        mount = [*MOUNT, "mount", "-t", "tmpfs", "none", folder]
+        try:
+            return subprocess.run(mount, capture_output=True, check=False).returncode == 0
+        except FileNotFoundError:
+            return False
+
+
+def attempt(source: Path, small: Path, room: int) -> subprocess.CompletedProcess[str]:
+    """Run there; what lies there in the end is copied to `small`'s neighbour `after`."""
+    held = sum(-(-file.stat().st_size // 4096) * 4 for file in source.iterdir())
+    script = (
+        f"mount -t tmpfs -o size={held + room}k none {small} && cp -a {source}/. {small} && "
+        f"cd {small} && {FALW} {' '.join(ASKED)} -q; code=$?; cp -a {small}/. {small}.after; "
+        "exit $code"
+    )
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "XDG_CACHE_HOME": f"{small}/cache"}
+    return subprocess.run(
+        [*MOUNT, "sh", "-c", script], env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def run(rooms: tuple[int, ...] = ROOM) -> Tally:
+    """Once for each room."""
+    tally = Tally()
+    with tempfile.TemporaryDirectory() as name:
+        source = Path(name) / "run"
+        source.mkdir()
+        reference = prepare(source)
+        before = digest(source / OUT), digest(source / REPORT)
+        for room in rooms:
+            small = Path(name) / f"disk{room}"
+            after = Path(f"{small}.after")
+            small.mkdir()
+            after.mkdir()
+            done = attempt(source, small, room)
+            found = digest(after / OUT), digest(after / REPORT)
+            told = done.stderr.strip().splitlines()
+            left = [file.name for file in after.iterdir() if file.name.startswith(".")]
+            if done.returncode == 0 and found[0] == reference and not left:
+                tally.done += 1
+            elif done.returncode == 3 and found == before and len(told) == 2 and not left:
+                tally.refused += 1
+            else:
+                tally.wrong.append(f"{room} KiB: exit code {done.returncode}, {told}, {left} left")
+    return tally
+
+
+def main() -> None:
+    """Fill, count, and write what came of it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path)
+    asked = parser.parse_args()
+    tally = run()
+    text = (
+        "| sizes of the disk | exit code 3, what was there is there still | done | wrong |\n"
+        "| ---: | ---: | ---: | ---: |\n"
+        f"| {len(ROOM)} | {tally.refused} | {tally.done} | {len(tally.wrong)} |\n"
+    ) + "".join(f"\n- {one}" for one in tally.wrong)
+    print(text)
+    if asked.out:
+        head = "# A full disk\n\nMade by `python -m tests.faults.full`, which says how.\n\n"
+        asked.out.write_text(head + text)
+
+
+if __name__ == "__main__":
+    main()

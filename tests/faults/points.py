@@ -1,0 +1,164 @@
+"""Break the real command at each call that writes, one after the other; none is left out.
+
+    python -m tests.faults.points [--every 1] [--jobs 2] [--out docs/points.md]
+
+`falw unlearn --force` runs over an output that is there already. First its calls that change the
+folder are counted; then it runs once for each of them, which fails with ENOSPC or at which the
+process is killed (-9). A run that failed leaves what was there; one that was killed is followed by
+another, which must end in the reference's bytes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import tempfile
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.faults.kill import FALW, OUT, REPORT, digest, finish
+
+PRELOAD = Path(__file__).with_name("preload")
+SETTINGS = """\
+arch: tiny-cnn
+data: digits
+heldout: digits
+train: {epochs: 3}
+save_every: 0.000001
+unlearn: {epochs: 3, stop: epochs}
+"""
+ASKED = ("unlearn", "model.safetensors", "--forget", "ids.txt", "--force")
+REMOVES = "unlink"
+"""A call that may fail without harm to what was written."""
+
+
+@dataclass
+class Tally:
+    """What came of it."""
+
+    points: int = 0
+    tried: Counter[str] = field(default_factory=Counter)
+    wrong: list[str] = field(default_factory=list)
+
+
+def broken(folder: Path, at: int, what: str) -> subprocess.CompletedProcess[str]:
+    """Run the command, which breaks at a call."""
+    environment = os.environ | {
+        "OMP_NUM_THREADS": "1", "XDG_CACHE_HOME": str(folder.parent / "cache"),
+        "PYTHONPATH": os.pathsep.join([str(PRELOAD), os.environ.get("PYTHONPATH", "")]),
+        "FALW_WATCH": str(folder.resolve()), "FALW_AT": str(at), "FALW_ERRNO": what,
+        "FALW_CALLS": str(folder.parent / "calls"),
+    }  # fmt: skip
+    return subprocess.run(
+        [str(FALW), *ASKED, "-q"], cwd=folder, env=environment, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+
+
+def prepare(folder: Path) -> str:
+    """A trained model, a list, another run's output; the digest that a run gives."""
+    (folder / "falw.yaml").write_text(SETTINGS)
+    finish(folder, "train", "--seed", "1")
+    listed = subprocess.run(
+        [str(FALW), "forget-list", "--ratio", "0.1"], cwd=folder, check=True, capture_output=True
+    )
+    (folder / "ids.txt").write_bytes(listed.stdout)
+    finish(folder, *ASKED)
+    reference = digest(folder / OUT)
+    finish(folder, *ASKED, "--seed", "9")
+    return reference
+
+
+def left(folder: Path) -> list[str]:
+    """Hidden files in a run's folder."""
+    return [file.name for file in folder.iterdir() if file.name.startswith(".")]
+
+
+def judge(folder: Path, before: tuple[str, ...], call: str, what: str, reference: str) -> list[str]:
+    """Break at a call whose name is known; what is wrong with what came of it."""
+    done = broken(folder, int(call.partition(" ")[0]), what)
+    after = digest(folder / OUT), digest(folder / REPORT)
+    told = done.stderr.strip().splitlines()
+    wrong = []
+    if what == "kill":
+        if after != before and not (folder / f".{OUT}.commit").exists() and after[0] != reference:
+            wrong.append("a partial output")
+        state = ["--resume"] if (folder / f"{OUT}.state").exists() else []
+        finish(folder, *ASKED, *state)
+        if digest(folder / OUT) != reference or left(folder):
+            wrong.append(f"the next run ends otherwise, {left(folder)} left")
+    elif done.returncode == 0 and REMOVES in call:
+        if after[0] != reference:
+            wrong.append("done, and something else is there")
+    elif done.returncode != 3 or after != before:
+        wrong.append(f"exit code {done.returncode}, outputs {'as before' * (after == before)}")
+    elif len(told) != 2 or not told[0].startswith("error:") or "fault of falw" in told[1]:
+        wrong.append(f"it says {told}")
+    return [f"{what} at {call}: {text}" for text in wrong]
+
+
+def run(every: int, jobs: int) -> Tally:
+    """Break at every so manieth call."""
+    tally = Tally()
+    with tempfile.TemporaryDirectory() as name:
+        source = Path(name) / "run"
+        source.mkdir()
+        reference = prepare(source)
+        before = digest(source / OUT), digest(source / REPORT)
+        counted = copied(source, Path(name), "counted")
+        broken(counted, -1, "")
+        calls = [line.split()[1] for line in (counted.parent / "calls").read_text().splitlines()]
+        tally.points = len(calls)
+        numbered = [f"{number} {call}" for number, call in enumerate(calls, 1)][::every]
+
+        def attempt(given: tuple[str, str]) -> list[str]:
+            call, what = given
+            folder = copied(source, Path(name), f"{call.replace(' ', '-')}-{what}")
+            try:
+                return judge(folder, before, call, what, reference)
+            finally:
+                shutil.rmtree(folder.parent)
+
+        asked = [(call, what) for call in numbered for what in ("ENOSPC", "kill")]
+        with ThreadPoolExecutor(jobs) as pool:
+            for (_, what), wrong in zip(asked, pool.map(attempt, asked), strict=True):
+                tally.tried[what] += 1
+                tally.wrong += wrong
+    return tally
+
+
+def copied(source: Path, into: Path, name: str) -> Path:
+    """A run's folder of its own."""
+    folder = into / name / "run"
+    shutil.copytree(source, folder)
+    return folder
+
+
+def main() -> None:
+    """Break, count, and write what came of it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--every", type=int, default=1)
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--out", type=Path)
+    asked = parser.parse_args()
+    tally = run(asked.every, asked.jobs)
+    text = (
+        "| calls that write | failed with ENOSPC | killed at | wrong |\n"
+        "| ---: | ---: | ---: | ---: |\n"
+        f"| {tally.points} | {tally.tried['ENOSPC']} | {tally.tried['kill']} | "
+        f"{len(tally.wrong)} |\n"
+    ) + "".join(f"\n- {one}" for one in tally.wrong)
+    print(text)
+    if asked.out:
+        head = (
+            "# Broken at each call that writes\n\nMade by `python -m tests.faults.points`, which "
+        )
+        asked.out.write_text(f"{head}says how.\n\n{text}")
+
+
+if __name__ == "__main__":
+    main()

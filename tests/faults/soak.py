@@ -1,0 +1,149 @@
+"""Hours of steps, compressed: memory stays flat, no file stays open.
+
+    python -m tests.faults.soak [--hours 4] [--out docs/soak.md]
+
+First `falw unlearn` runs shortly on images as large as CIFAR-10's, in batches of 128: that gives
+the steps of an hour on this machine. Then it takes as many steps as the hours have with the same
+architecture on the 8-pixel digits in batches of 8, where a step takes a fraction of the time: no
+step is left out, each is smaller. The state is saved once a second. Meanwhile the process is asked
+for its resident memory and its open files, twice a second.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import psutil
+
+from tests.faults.kill import FALW, REPORT, finish
+
+SMALL = """\
+arch: tiny-cnn
+data: digits
+heldout: digits
+train: {epochs: 3}
+unlearn: {batch_size: 8, lr: 1e-5, stop: epochs}
+save_every: 1
+"""
+LARGE = """\
+arch: tiny-cnn
+data: npz:data.npz
+heldout: npz:unseen.npz
+train: {epochs: 1, batch_size: 128}
+unlearn: {batch_size: 128, epochs: 1, lr: 1e-5, stop: epochs}
+"""
+
+
+@dataclass
+class Course:
+    """What a run took."""
+
+    steps: int
+    seconds: float
+    memory: list[int]
+    """Bytes, over the run."""
+    files: list[int]
+    """Open files and the like."""
+
+    @property
+    def growth(self) -> float:
+        """Percent that memory grew by, from the second tenth of the run to its last, by medians."""
+        tenth = max(1, len(self.memory) // 10)
+        first, last = self.memory[tenth : 2 * tenth], self.memory[-tenth:]
+        return 100 * (float(np.median(last)) / float(np.median(first)) - 1)
+
+    @property
+    def more_files(self) -> int:
+        """Files open at the end of the run beyond those after its first tenth."""
+        tenth = max(1, len(self.files) // 10)
+        return max(self.files[-tenth:]) - max(self.files[tenth : 2 * tenth])
+
+
+def unlearn(folder: Path, *flags: str) -> Course:
+    """Run the command, and watch it."""
+    out = folder / REPORT
+    command = [str(FALW), "unlearn", "model.safetensors", "--forget", "ids.txt", "--force", "-q"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}  # small steps gain nothing by more
+    process = subprocess.Popen(
+        [*command, *flags], cwd=folder, stdout=subprocess.DEVNULL, env=environment
+    )
+    watched, memory, files = psutil.Process(process.pid), [], []
+    state = folder / "model.unlearned.safetensors.state"
+    while process.poll() is None:
+        time.sleep(0.5)
+        try:
+            if state.exists():  # the steps have begun
+                memory.append(watched.memory_info().rss)
+                files.append(watched.num_fds())
+        except psutil.Error:
+            break
+    if process.wait():
+        raise RuntimeError(f"exit code {process.returncode}")
+    ran = json.loads(out.read_text())["run"]
+    return Course(ran["steps"], ran["seconds"], memory, files)
+
+
+def listed(folder: Path) -> None:
+    """A list, drawn."""
+    drawn = subprocess.run(
+        [str(FALW), "forget-list", "--ratio", "0.1"], cwd=folder, check=True, capture_output=True
+    )
+    (folder / "ids.txt").write_bytes(drawn.stdout)
+
+
+def steps_of(hours: float, folder: Path) -> int:
+    """The steps that these hours have on images of 32 pixels."""
+    draws = np.random.default_rng(0)
+    for name, count in (("data", 6_000), ("unseen", 1_000)):
+        images = draws.integers(0, 255, (count, 32, 32, 3), dtype=np.uint8)
+        np.savez(folder / f"{name}.npz", images=images, labels=np.arange(count) % 10)
+    (folder / "falw.yaml").write_text(LARGE)
+    finish(folder, "train")
+    listed(folder)
+    ran = unlearn(folder)
+    return round(hours * 3600 * ran.steps / ran.seconds)
+
+
+def soak(hours: float) -> Course:
+    """So many hours, compressed."""
+    with tempfile.TemporaryDirectory() as large, tempfile.TemporaryDirectory() as small:
+        os.environ["XDG_CACHE_HOME"] = str(Path(large) / "cache")
+        steps = steps_of(hours, Path(large))
+        folder = Path(small)
+        (folder / "falw.yaml").write_text(SMALL)
+        finish(folder, "train")
+        listed(folder)
+        one = unlearn(folder, "--epochs", "1").steps
+        return unlearn(folder, "--epochs", str(-(-steps // one)))
+
+
+def main() -> None:
+    """Soak, and write what came of it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--hours", type=float, default=4.0)
+    parser.add_argument("--out", type=Path)
+    asked = parser.parse_args()
+    ran = soak(asked.hours)
+    text = (
+        "| hours | steps | took, s | memory, MiB | growth, % | files open | more in the end |\n"
+        "| ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n"
+        f"| {asked.hours:g} | {ran.steps:,} | {ran.seconds:.0f} | "
+        f"{np.median(ran.memory) / 2**20:.0f} | {ran.growth:+.2f} | {max(ran.files)} | "
+        f"{ran.more_files:+d} |\n"
+    )
+    print(text)
+    if asked.out:
+        head = "# Hours of steps\n\nMade by `python -m tests.faults.soak`, which says how.\n\n"
+        asked.out.write_text(head + text)
+
+
+if __name__ == "__main__":
+    main()
