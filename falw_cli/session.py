@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Iterator
@@ -28,6 +29,8 @@ def session(quiet: bool, verbose: int) -> Iterator[Console]:
     except (typer.Exit, typer.Abort):
         raise
     except Exception as error:
+        # torch's handler would raise once more, for the next reader that dies.
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         if ranks.lost(error) and ranks.launched():
             raise typer.Exit(3) from error  # the launcher tells of it
         told = error if isinstance(error, FalwError) else _unforeseen(error)
