@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -86,6 +87,23 @@ def open_inputs(config: Config, progress: Progress, fabric: Fabric) -> Inputs:
         ],
     }
     return Inputs(config, source, network, parts, references, described)
+
+
+def warn_of_changes(given: Inputs, progress: Progress) -> None:
+    """Say which files are no longer what was read: the report is of what was read."""
+    known = [given.described["model"], *given.described["references"]]
+    files = {one["path"]: one["sha256"] for one in known}
+    if given.config.forget not in (None, "-"):
+        files[given.config.forget] = given.described["forget_list"]["sha256"]
+    for path, digest in files.items():
+        try:
+            same = checkpoint.sha256(Path(path)) == digest
+        except OSError:
+            same = False
+        if not same:
+            progress.warn(
+                f"{Path(path).name} changed during the run; the report is of what was read"
+            )
 
 
 def _class_names(config: Config, listing: Listing, made: Plan) -> tuple[str, ...]:

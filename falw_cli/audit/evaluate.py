@@ -20,7 +20,7 @@ from falw_cli.evaluation.evidence import Evidence, Judged
 from falw_cli.evaluation.gap import Weights, parse_weights
 from falw_cli.evaluation.metrics import PerSample
 from falw_cli.evaluation.study import study
-from falw_cli.inputs import Inputs, open_inputs
+from falw_cli.inputs import Inputs, open_inputs, warn_of_changes
 from falw_cli.progress import Progress
 from falw_cli.sharing import agreed, in_turn
 
@@ -81,6 +81,7 @@ def _measured(
     returned = None
     if config.relearn:
         returned = comeback(network, judged, looked[0], given.references, None)
+    warn_of_changes(given, progress)
     return build_report(
         config,
         given,

@@ -44,7 +44,7 @@ from falw_cli.evaluation.gap import parse_weights
 from falw_cli.evaluation.metrics import Comeback, Metrics
 from falw_cli.evaluation.run import measure, metrics_of
 from falw_cli.evaluation.study import study
-from falw_cli.inputs import Inputs, open_inputs
+from falw_cli.inputs import Inputs, open_inputs, warn_of_changes
 from falw_cli.network import metadata
 from falw_cli.progress import Progress
 from falw_cli.sharing import agreed, in_turn
@@ -205,6 +205,7 @@ def _run_opened(
     else:
         metrics, returned, remarks = _studied(config, given, stage, looked, progress)
     content = _content(opened, tensors, done.lr)
+    warn_of_changes(given, progress)
     report = build_report(
         config,
         given,

@@ -1,6 +1,7 @@
 """Feed each reader what anyone may have made: it takes it, or refuses it in two lines.
 
     python -m tests.faults.fuzz [--count 10000] [--seed 0] [--out docs/fuzz.md] [KIND …]
+    python -m tests.faults.fuzz --guided 600 KIND
 
 Good files are changed by flipping, cutting, repeating and inserting bytes, and by putting in what
 is known to hurt. Anything but an answer or a `FalwError` is a finding, as are more than 10 seconds,
@@ -25,6 +26,7 @@ import traceback
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -278,6 +280,33 @@ def run(name: str, count: int, seed: int) -> Tally:
     return tally
 
 
+def guided(name: str, seconds: int) -> None:
+    """Let atheris look for what no chance finds, by the branches that are taken; ends the process.
+
+    A finding is printed as it was raised, and its input kept by libFuzzer in the working folder.
+    """
+    import atheris  # not among the tests' dependencies: it has no wheel for each Python
+
+    kind = KINDS[name]
+    warnings.simplefilter("ignore")
+    with tempfile.TemporaryDirectory() as here:
+        seeds = Path(here) / "seeds"
+        seeds.mkdir()
+        for number, content in enumerate((*kind.seeds(), *corpus(name))):
+            (seeds / str(number)).write_bytes(content)
+        file = Path(here) / f"input{kind.suffix}"
+
+        def once(content: bytes) -> None:
+            file.write_bytes(content)
+            with suppress(FalwError):
+                kind.read(file)
+
+        atheris.instrument_all()
+        limits = [f"-max_total_time={seconds}", f"-timeout={SECONDS}", "-rss_limit_mb=2048"]
+        atheris.Setup([sys.argv[0], *limits, str(seeds)], once)
+        atheris.Fuzz()
+
+
 def corpus(name: str) -> list[bytes]:
     """What was found before."""
     folder = CORPUS / name
@@ -300,7 +329,10 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--guided", type=int, metavar="SECONDS", help="by atheris, one kind")
     asked = parser.parse_args()
+    if asked.guided:
+        guided(asked.kinds[0], asked.guided)
     lines = [
         "| input | fed | taken | refused | slowest, s | most memory, MiB | findings |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",

@@ -1,0 +1,24 @@
+"""Some of the calls in CI; all of them by `python -m tests.faults.points` (docs/reliability.md)."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.faults import full, points
+
+
+@pytest.mark.slow
+def test_a_command_broken_where_it_writes_leaves_what_was_there() -> None:
+    tally = points.run(every=9, jobs=2)
+    assert tally.wrong == []
+    assert tally.points > 25
+    assert tally.tried["kill"] == tally.tried["ENOSPC"] > 2
+
+
+@pytest.mark.slow
+def test_a_full_disk_leaves_what_was_there() -> None:
+    if not full.possible():
+        pytest.skip("no tmpfs can be mounted here")
+    tally = full.run((0, 2048, 16384))
+    assert tally.wrong == []
+    assert (tally.refused, tally.done) == (2, 1)

@@ -1,0 +1,54 @@
+"""What is shipped: the same bytes from the same files, and nothing that a user does not need."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def build(into: Path, copy: Path) -> dict[str, bytes]:
+    """Wheel and sdist of a copy of the project, by name."""
+    shutil.copytree(
+        ROOT, copy, ignore=shutil.ignore_patterns("node_modules", ".*", "__pycache__", "docs")
+    )
+    shutil.copy(ROOT / ".gitignore", copy)
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-d", str(into)],
+        cwd=copy, check=True, capture_output=True,
+    )  # fmt: skip
+    return {file.name: file.read_bytes() for file in into.iterdir()}
+
+
+@pytest.mark.slow
+def test_the_same_files_give_the_same_bytes(tmp_path: Path) -> None:
+    pytest.importorskip("hatchling")
+    one = build(tmp_path / "one", tmp_path / "here")
+    other = build(tmp_path / "other", tmp_path / "there" / "deeper")
+    assert len(one) == 2
+    assert one == other
+
+
+@pytest.mark.slow
+def test_the_wheel_holds_the_package_alone(tmp_path: Path) -> None:
+    pytest.importorskip("hatchling")
+    build(tmp_path / "out", tmp_path / "copy")
+    (wheel,) = (tmp_path / "out").glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    assert {name.partition("/")[0] for name in names} == {
+        "falw_cli", f"{wheel.name.split('-py3')[0]}.dist-info"
+    }  # fmt: skip
+    assert {Path(name).suffix for name in names if name.startswith("falw_cli/")} <= {
+        ".py", ".typed", ".j2", ".css"
+    } | {""}  # fmt: skip
+    assert "falw_cli/py.typed" in names
+    (source,) = (tmp_path / "out").glob("*.tar.gz")
+    with tarfile.open(source) as archive:
+        assert not [name for name in archive.getnames() if "node_modules" in name]
