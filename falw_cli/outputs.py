@@ -120,7 +120,7 @@ def mend(files: Sequence[Path]) -> None:
     journal = _hidden(files[0], JOURNAL)
     try:
         if journal.exists():
-            drafts = json.loads(journal.read_text())
+            drafts = _listed(journal)
             for file in files:  # these alone: a journal that was planted leads nowhere else
                 if isinstance(name := drafts.get(str(file.resolve())), str):
                     draft = file.parent / Path(name).name
@@ -131,11 +131,20 @@ def mend(files: Sequence[Path]) -> None:
             for name in os.listdir(file.parent):  # noqa: PTH208
                 if _left(file, name):
                     (file.parent / name).unlink(missing_ok=True)
-    except (OSError, ValueError, AttributeError) as error:
+    except OSError as error:
         raise RunError(
             f"what an earlier run left beside {files[0]} cannot be put in order: {error}",
             f"look at the hidden files .{files[0].name}.* there",
         ) from error
+
+
+def _listed(journal: Path) -> dict[str, object]:
+    """Where drafts belong. A journal that is not whole was being written: nothing was renamed."""
+    try:
+        found = json.loads(journal.read_text())
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _left(file: Path, name: str) -> bool:

@@ -155,12 +155,18 @@ def test_a_planted_journal_moves_nothing_but_our_own_drafts(tmp_path: Path) -> N
     with claimed([tmp_path / "model"], force=False):
         pass
     assert contents(tmp_path) == {"secret": b"secret"}
-    (tmp_path / ".model.commit").write_text("[1")
-    with (
-        pytest.raises(RunError, match="cannot be put in order"),
-        claimed([tmp_path / "model"], force=False),
-    ):
+
+
+@pytest.mark.parametrize("journal", ["", "{", "[1", "[1]", "\x00"])
+def test_a_journal_cut_short_is_of_a_run_that_had_renamed_nothing(
+    tmp_path: Path, journal: str
+) -> None:
+    (tmp_path / "model").write_bytes(b"before")
+    (tmp_path / ".model.12.draft").write_bytes(b"after")
+    (tmp_path / ".model.commit").write_text(journal)
+    with claimed([tmp_path / "model"], force=True):
         pass
+    assert contents(tmp_path) == {"model": b"before"}
 
 
 def test_a_second_run_is_refused_until_the_first_is_gone(tmp_path: Path) -> None:
