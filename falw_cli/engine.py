@@ -108,3 +108,12 @@ def _keep_freed_memory() -> None:
     if platform.libc_ver()[0] == "glibc":
         for parameter in (M_TRIM_THRESHOLD, M_MMAP_THRESHOLD):
             ctypes.CDLL(None).mallopt(parameter, 1 << 30)
+
+
+def return_freed_memory() -> None:
+    """Give back what lies free between blocks that are in use.
+
+    Large blocks that come seldom, such as a saved state, would split what is kept ever further.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).malloc_trim(0)

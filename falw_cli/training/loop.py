@@ -18,6 +18,7 @@ from falw_cli import sharing
 from falw_cli.config import Recipe
 from falw_cli.data.batches import Batch, Mix, Share, augment, epoch, generator
 from falw_cli.data.device import Samples
+from falw_cli.engine import return_freed_memory
 from falw_cli.errors import Interrupted, RequestError, RunError
 from falw_cli.network import Network
 from falw_cli.progress import Progress
@@ -227,6 +228,7 @@ class Saves:
         began = self.clock()
         if self.states is not None and fabric.is_global_zero:
             self.states.save(kept)
+            return_freed_memory()
         self._last = self.clock()
         self._cost = self._last - began
 
