@@ -85,7 +85,7 @@ def names() -> list[str]:
 
 def canonical(name: str) -> str:
     """The registry's own spelling of `name`: case, `-` and `_` are not told apart ("ResNet-18")."""
-    if is_code(name) or name in OWN:
+    if is_code(name) or "/" in name or name in OWN:
         return name
     plain = {re.sub(r"[-_]", "", known).lower(): known for known in names()}
     return plain.get(re.sub(r"[-_]", "", name).lower(), name)
@@ -107,6 +107,10 @@ def builder(name: str) -> Builder:
     """
     if is_code(name):
         return _own_code(name)
+    if name.startswith("timm/"):
+        from falw_cli.formats import timm_folder
+
+        return timm_folder.builder(name, {})
     name = canonical(name)
     if name in OWN:
         return OWN[name]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,11 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from falw_cli import __version__
+from falw_cli.architectures import Builder
 from falw_cli.config import Preprocessing, Recipe
 from falw_cli.errors import RequestError, RunError
 
-PREFIXES = ("module.", "_orig_mod.", "model.")
+PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.", "backbone.")
 """What DataParallel, torch.compile and Lightning put before every tensor's name."""
 KEY = "falw"
 
@@ -28,6 +29,8 @@ class Metadata(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     arch: str
+    arch_config: dict[str, Any] | None = None
+    """Of a library's architecture: what the library builds it by."""
     classes: tuple[str, ...]
     preprocessing: Preprocessing
     recipe: Recipe | None = None
@@ -49,6 +52,17 @@ class Checkpoint:
     metadata: Metadata | None
     foreign: dict[str, str]
     """Metadata that others wrote."""
+    kind: str = "safetensors"
+    """Its format, see `falw_cli.formats`."""
+    build: Builder | None = None
+    """Its own architecture, where a library owns it."""
+    beside: Mapping[str, bytes] = field(default_factory=dict)
+    """Files of its folder that stay as they are."""
+    around: Mapping[str, Any] = field(default_factory=dict)
+    """Of a training dictionary: what stays beside the weights, which are at `key`."""
+    key: str = ""
+    shard: int = 0
+    """Bytes of a shard; 0 where there are none."""
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -64,7 +78,19 @@ def read(path: str | Path) -> Checkpoint:
         RunError: it changed while it was read.
     """
     file = Path(path)
-    hint = "give a .safetensors checkpoint"
+    tensors, digest, notes = read_tensors(file)
+    prefix = common_prefix(tensors)
+    bare = {name[len(prefix) :]: tensor for name, tensor in tensors.items()}
+    return Checkpoint(file, digest, bare, prefix, _metadata(file, notes), notes)
+
+
+def read_tensors(file: Path) -> tuple[dict[str, Tensor], str, dict[str, str]]:
+    """Tensors, SHA-256 and metadata of a safetensors file.
+
+    Raises:
+        RequestError, RunError: as `read`.
+    """
+    hint = "give a checkpoint: .safetensors, .pt, or a folder of timm or transformers"
     if not file.is_file():
         raise RequestError(f"no checkpoint {file}", hint)
     try:
@@ -81,14 +107,17 @@ def read(path: str | Path) -> Checkpoint:
         raise RequestError(f"{file} cannot be read: {error.strerror or error}", hint) from error
     if not tensors:
         raise RequestError(f"{file} holds no tensors", hint)
+    checked(file, tensors)
+    return tensors, digest, notes
+
+
+def checked(file: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Refuse a tensor that is not finite."""
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not tensor.isfinite().all():
             raise RequestError(
                 f"{file}: tensor {name} holds NaN or infinite values", "the training diverged"
             )
-    prefix = _common_prefix(tensors)
-    bare = {name[len(prefix) :]: tensor for name, tensor in tensors.items()}
-    return Checkpoint(file, digest, bare, prefix, _metadata(file, notes), notes)
 
 
 def _signature(file: Path) -> tuple[int, ...]:
@@ -110,7 +139,8 @@ def _metadata(file: Path, notes: Mapping[str, str]) -> Metadata | None:
         ) from error
 
 
-def _common_prefix(tensors: Mapping[str, Tensor]) -> str:
+def common_prefix(tensors: Mapping[str, Tensor]) -> str:
+    """What wrappers put before every tensor's name."""
     prefix = ""
     while True:
         longer = next(

@@ -37,6 +37,10 @@ class Preprocessing(Section):
     """Side of the square input in pixels; default: the images' own size."""
     resize: Annotated[int, Field(ge=8, le=8192)] | None = None
     """Shorter side before the centre crop to image_size; default: image_size."""
+    interpolation: Literal["bilinear", "bicubic", "nearest"] = "bilinear"
+    """Of resizing."""
+    squash: bool = False
+    """Resize both sides to image_size, whatever the aspect ratio, instead of cropping."""
     mean: tuple[float, ...] | None = None
     """Mean of each channel, of pixels in [0, 1]; default: measured on the training data."""
     std: tuple[Positive, ...] | None = None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from falw_cli import architectures, checkpoint, samples
+from falw_cli import architectures, samples
 from falw_cli.checkpoint import Checkpoint
 from falw_cli.config import Config, Preprocessing
 from falw_cli.data import forget_list, images, splits
@@ -16,6 +16,7 @@ from falw_cli.data.images import Images
 from falw_cli.data.listing import Listing
 from falw_cli.data.splits import Splits
 from falw_cli.errors import RequestError
+from falw_cli.formats import registry
 from falw_cli.network import IMAGENET, Network, Plan, assemble, complete, plan, settle
 from falw_cli.progress import Progress
 
@@ -50,7 +51,7 @@ def open_inputs(config: Config, progress: Progress, fabric: Fabric) -> Inputs:
     given = config
     if config.model is None:
         raise RequestError("no checkpoint is given", "name it: model.safetensors")
-    source = checkpoint.read(config.model)
+    source = registry.read(config.model)
     config = settle(config, source)
     made = plan(config, source)
     listing = samples.open_source(config, "data")
@@ -62,7 +63,7 @@ def open_inputs(config: Config, progress: Progress, fabric: Fabric) -> Inputs:
     if named and named.duplicates:
         progress.warn(f"repeated IDs in the forget list, each used once: {named.duplicates}")
     shown = _shown(config, made.arch, progress)
-    wanted = images.geometry(listing, shown.image_size, shown.resize, made.channels)
+    wanted = images.geometry(listing, shown, made.channels)
     chosen = splits.choose(labels, rows, config.unlearn.retain_budget, config.seed)
     some = samples.only(listing, chosen.used())
     secret = samples.places(listing, some)(rows)
@@ -77,13 +78,13 @@ def open_inputs(config: Config, progress: Progress, fabric: Fabric) -> Inputs:
     references = tuple(_reference(path, given, network) for path in config.reference)
     samples.warn_of_unguided(parts, classes, progress)
     described = {
-        "model": {"path": str(source.path), "sha256": source.sha256},
+        "model": {"path": str(source.path), "sha256": registry.digest(source.path)},
         "forget_list": {"sha256": named.sha256, "count": len(chosen.forget)} if named else None,
         "data": {**_describe(data, len(parts.forget) + len(parts.retain)), "count": len(labels)},
         "heldout": _describe(unseen.heldout, len(parts.heldout)) if unseen.heldout else None,
         "test": _describe(unseen.test, len(parts.test)) if unseen.test else None,
         "references": [
-            {"path": path, "sha256": checkpoint.read(path).sha256} for path in config.reference
+            {"path": path, "sha256": registry.digest(Path(path))} for path in config.reference
         ],
     }
     return Inputs(config, source, network, parts, references, described)
@@ -97,7 +98,7 @@ def warn_of_changes(given: Inputs, progress: Progress) -> None:
         files[given.config.forget] = given.described["forget_list"]["sha256"]
     for path, digest in files.items():
         try:
-            same = checkpoint.sha256(Path(path)) == digest
+            same = registry.digest(Path(path)) == digest
         except OSError:
             same = False
         if not same:
@@ -136,7 +137,7 @@ def _shown(config: Config, arch: str, progress: Progress) -> Preprocessing:
 
 def _reference(path: str, given: Config, network: Network) -> Network:
     """A Retrain checkpoint, which must know the same classes and take the same images."""
-    source = checkpoint.read(path)
+    source = registry.read(path)
     # A reference knows best what it was trained on; what was said of the model to unlearn holds
     # for one that says nothing of itself.
     own = given.model_copy(update={"preprocessing": Preprocessing()})

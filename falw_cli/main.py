@@ -50,7 +50,12 @@ def _flags(context: typer.Context) -> dict[str, Any]:
 @app.command(epilog="Example: falw unlearn model.safetensors --forget ids.txt")
 def unlearn(
     context: typer.Context,
-    model: Annotated[str, typer.Argument(help="The checkpoint, .safetensors.")],
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="The checkpoint: .safetensors, .pt, or a folder of timm or transformers."
+        ),
+    ],
     forget: o.Forget = None,
     data: o.Data = None,
     heldout: o.Heldout = None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -58,6 +58,8 @@ class Network:
     classes: tuple[str, ...]
     preprocessing: Preprocessing
     fabric: Fabric
+    plan: Plan | None = None
+    """How it was made, where it was made from a checkpoint."""
 
     def inputs(self, pixels: Tensor) -> Tensor:
         """uint8 [n, S, S, channels] -> what the module takes, float [n, channels, S, S]."""
@@ -156,6 +158,8 @@ class Plan:
     arch: str
     channels: int
     num_classes: int
+    arch_config: dict[str, Any] | None = None
+    """What a library builds it by."""
 
 
 def plan(config: Config, source: Checkpoint) -> Plan:
@@ -164,12 +168,16 @@ def plan(config: Config, source: Checkpoint) -> Plan:
     Raises:
         RequestError: no architecture is known, or the checkpoint has no head that fits it.
     """
-    if config.arch is None:
+    said = source.metadata
+    if said is not None and source.build is not None and config.arch in (None, said.arch):
+        build, arch = source.build, said.arch
+    elif config.arch is None:
         raise RequestError(
             f"{source.path} does not say its architecture", "give it: --arch NAME (or in falw.yaml)"
         )
-    arch = architectures.canonical(config.arch)
-    build = architectures.builder(arch)
+    else:
+        arch = architectures.canonical(config.arch)
+        build = architectures.builder(arch)
     channels = architectures.channel_count(build, source.shapes)
     count = architectures.class_count(build, source.shapes, channels)
     if count is None or count < 2:
@@ -181,7 +189,10 @@ def plan(config: Config, source: Checkpoint) -> Plan:
             f"{source.path} has {count} outputs, {len(config.classes)} class names are given",
             "`classes:` names each output once, in order",
         )
-    return Plan(lambda: build(count, channels), arch, channels, count)
+    return Plan(
+        lambda: build(count, channels), arch, channels, count,
+        said.arch_config if said is not None and arch == said.arch else None,
+    )  # fmt: skip
 
 
 def assemble(
@@ -190,7 +201,7 @@ def assemble(
     """The checkpoint's network on the device, in float32 and channels-last."""
     module = made.build()
     checkpoint.fill(module, source, made.arch)
-    return Network(to_device(module, fabric), made.arch, classes, shown, fabric)
+    return Network(to_device(module, fabric), made.arch, classes, shown, fabric, made)
 
 
 def to_device(module: nn.Module, fabric: Fabric) -> nn.Module:
@@ -223,7 +234,8 @@ def complete(shown: Preprocessing, wanted: Geometry, data: Part) -> Preprocessin
             f"the images {wanted.channels} channels",
             "give one number a channel",
         )
-    return Preprocessing(image_size=wanted.size, resize=wanted.resize, mean=mean, std=std)
+    settled = {"image_size": wanted.size, "resize": wanted.resize, "mean": mean, "std": std}
+    return shown.model_copy(update=settled)
 
 
 def metadata(network: Network, **more: object) -> Metadata:
@@ -231,6 +243,7 @@ def metadata(network: Network, **more: object) -> Metadata:
     return Metadata.model_validate(
         {
             "arch": network.arch,
+            "arch_config": network.plan.arch_config if network.plan else None,
             "classes": network.classes,
             "preprocessing": network.preprocessing,
             **more,

@@ -14,7 +14,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from falw_cli.errors import RequestError, RunError
@@ -53,21 +53,46 @@ def _check_free(path: Path, *, force: bool) -> None:
 
 
 @contextmanager
-def claimed(files: Sequence[Path], *, force: bool) -> Iterator[None]:
+def claimed(files: Sequence[Path], *, force: bool, folder: Path | None = None) -> Iterator[None]:
     """Hold outputs for one run: others are refused at once, until it ends or dies.
+
+    Args:
+        files: the outputs.
+        force: may they be there already?
+        folder: one that they lie in, made where it is missing and removed where it stays empty.
 
     What a dead run left at the files is put in order before.
 
     Raises:
         RequestError: as `check_writable`, or another run holds the outputs.
     """
-    for file in files:
-        _check_folder(file)
-    with _alone(files[0]):
+    with _made(folder), ExitStack() as held:
+        for file in files:
+            _check_folder(file)
+        held.enter_context(_alone(files[0]))
         mend(files)
         for file in files:
             _check_free(file, force=force)
         yield
+
+
+@contextmanager
+def _made(folder: Path | None) -> Iterator[None]:
+    """A folder that is there for the time, and afterwards if anything was written into it."""
+    if folder is None:
+        yield
+        return
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise RequestError(
+            f"{folder} cannot be made: {error.strerror}", "choose another --out"
+        ) from error
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # it is not empty
+            folder.rmdir()
 
 
 @contextmanager

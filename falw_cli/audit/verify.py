@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from falw_cli import architectures, checkpoint
+from falw_cli import architectures
 from falw_cli.audit import seal
 from falw_cli.audit.build import studied
 from falw_cli.audit.report import FileInput, Output, Report
@@ -20,6 +20,7 @@ from falw_cli.errors import RequestError
 from falw_cli.evaluation.evidence import Evidence, Judged
 from falw_cli.evaluation.gap import parse_weights
 from falw_cli.evaluation.study import study
+from falw_cli.formats import registry
 from falw_cli.inputs import Inputs, open_inputs
 from falw_cli.inspection import read_report
 from falw_cli.network import Network, assemble, plan, settle
@@ -92,9 +93,9 @@ def _files(report: Report) -> Iterator[tuple[str, FileInput]]:
 
 def _differs(file: FileInput) -> str | None:
     path = Path(file.path)
-    if not path.is_file():
+    if not path.exists():
         return f"{path} is not there; run this where the report was made"
-    return None if checkpoint.sha256(path) == file.sha256 else f"{path} is not the file of the run"
+    return None if registry.digest(path) == file.sha256 else f"{path} is not the file of the run"
 
 
 def _list_differs(path: str | None, expected: str) -> str | None:
@@ -173,7 +174,7 @@ def _evidence(network: Network, given: Inputs) -> Evidence:
 
 def _written(output: Output, given: Inputs) -> Network:
     """The network that the run wrote."""
-    source = checkpoint.read(output.path)
+    source = registry.read(output.path)
     shown, classes = given.network.preprocessing, given.network.classes
     made = plan(settle(given.config, source), source)
     return assemble(made, source, classes, shown, given.network.fabric)

@@ -14,6 +14,7 @@ import psutil
 import torch
 from torch import Tensor
 
+from falw_cli.config import Preprocessing
 from falw_cli.data import cache as cached
 from falw_cli.data.cache import Draft
 from falw_cli.data.decoding import decode, size_of
@@ -33,6 +34,9 @@ class Geometry:
     size: int
     resize: int
     channels: int
+    interpolation: str = "bilinear"
+    squash: bool = False
+    """Both sides become `size`, without a crop."""
 
 
 @dataclass(frozen=True)
@@ -73,17 +77,17 @@ class Images:
         return whole.hexdigest()
 
 
-def geometry(
-    listing: Listing, size: int | None, resize: int | None, channels: int | None
-) -> Geometry:
+def geometry(listing: Listing, shown: Preprocessing, channels: int | None) -> Geometry:
     """The geometry asked for, and what is not asked for from the first image of the listing."""
+    size, resize = shown.image_size, shown.resize
     if listing.array is not None:
         height, width, native = listing.array.shape[1:]
     else:
         height, width = size_of(listing.files[0], listing.ids[0])
         native = 3
     size = size or min(height, width)
-    return Geometry(size, resize or size, channels or native)
+    resize = size if shown.squash else resize or size
+    return Geometry(size, resize, channels or native, shown.interpolation, shown.squash)
 
 
 def load(
@@ -174,9 +178,12 @@ def _digest(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 def _fit(image: Tensor, wanted: Geometry) -> Tensor:
     """[channels, H, W] uint8 -> the same at [channels, size, size]."""
     if image.shape[1:] != (wanted.size, wanted.size) or wanted.resize != wanted.size:
+        from torchvision.transforms import InterpolationMode
         from torchvision.transforms.v2 import functional as transforms
 
-        image = transforms.resize(image, [wanted.resize], antialias=True)
+        sides = [wanted.size, wanted.size] if wanted.squash else [wanted.resize]
+        how = InterpolationMode(wanted.interpolation)
+        image = transforms.resize(image, sides, interpolation=how, antialias=True)
         image = transforms.center_crop(image, [wanted.size, wanted.size])
     return image
 

@@ -135,7 +135,7 @@ def fit(
     plan = schedule(chosen, recipe, total)
     called = cast(nn.Module, torch.compile(module)) if work.compiled else module
     wrapped, fabric_optimizer = fabric.setup(called, chosen, move_to_device=False)
-    running = Network(wrapped, network.arch, network.classes, network.preprocessing, fabric)
+    running = replace(network, module=wrapped)
     started, reason = clock(), None
     done, before, number = _restore(running, module, chosen, plan, objective, states)
     parts = Parts(module, progress, share.ranks, number)

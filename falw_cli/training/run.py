@@ -138,7 +138,7 @@ def _open(config: Config, progress: Progress, fabric: Fabric, held: ExitStack) -
         raise RequestError(f"{listing.spec!r} has fewer than two classes", "add another class")
     left_out = _rows_without(config, listing.ids)
     shown = _shown(config, arch)
-    wanted = images.geometry(listing, shown.image_size, shown.resize, None)
+    wanted = images.geometry(listing, shown, None)
     strict = shown.image_size is None
     data = samples.load(listing, config, wanted, progress, strict=strict, secret=left_out)
     kept = np.setdiff1d(np.arange(len(data.listing.ids)), left_out)

@@ -44,6 +44,8 @@ from falw_cli.evaluation.gap import parse_weights
 from falw_cli.evaluation.metrics import Comeback, Metrics
 from falw_cli.evaluation.run import measure, metrics_of
 from falw_cli.evaluation.study import study
+from falw_cli.formats import registry
+from falw_cli.formats.folder import CONFIG
 from falw_cli.inputs import Inputs, open_inputs, warn_of_changes
 from falw_cli.network import metadata
 from falw_cli.progress import Progress
@@ -81,13 +83,15 @@ class Paths:
     def of(cls, config: Config) -> Paths:
         """Beside the model, named after it, unless given."""
         model = Path(config.model or "model.safetensors")
-        out = (
-            Path(config.out)
-            if config.out
-            else model.with_name(f"{model.stem}.unlearned{model.suffix}")
-        )
-        report = Path(config.report) if config.report else out.with_name(f"{out.stem}.audit.json")
+        out = Path(config.out) if config.out else registry.default_out(model, "unlearned")
+        stem = out.name if cls.is_folder(out) else out.stem
+        report = Path(config.report) if config.report else out.with_name(f"{stem}.audit.json")
         return cls(out, report)
+
+    @staticmethod
+    def is_folder(out: Path) -> bool:
+        """Is the checkpoint a folder, as timm's and transformers' are?"""
+        return out.suffix not in registry.FILES
 
     @property
     def page(self) -> Path:
@@ -99,7 +103,9 @@ class Paths:
         if self.out.resolve() == self.report.resolve():
             raise RequestError(f"--out and --report are both {self.out}", "name two files")
         pages = [self.page] if config.html else []
-        return outputs.claimed([self.out, self.report, *pages], force=config.force)
+        folder = self.out if self.is_folder(self.out) else None
+        out = self.out / CONFIG if folder else self.out
+        return outputs.claimed([out, self.report, *pages], force=config.force, folder=folder)
 
 
 @dataclass(frozen=True)
@@ -161,6 +167,7 @@ def _open(config: Config, progress: Progress, fabric: Fabric, held: ExitStack) -
         if fabric.is_global_zero and not config.dry_run:
             held.enter_context(paths.claimed(config))
         given = open_inputs(config, progress, fabric)
+        registry.check_output(paths.out, given.source)
         config = with_method_defaults(given.config)
         parse_weights(config.metrics)  # refused before the work, if it must be
         asked = [gates.parse(expression, given.network.classes) for expression in config.gate]
@@ -204,7 +211,7 @@ def _run_opened(
         metrics, returned = all_metrics(known.before, after, references), None
     else:
         metrics, returned, remarks = _studied(config, given, stage, looked, progress)
-    content = _content(opened, tensors, done.lr)
+    content = _files(opened, tensors, done.lr)
     warn_of_changes(given, progress)
     report = build_report(
         config,
@@ -214,7 +221,7 @@ def _run_opened(
         run=_run(done, fabric.device),
         metrics=metrics,
         comeback=returned,
-        output=Output(path=str(paths.out), sha256=hashlib.sha256(content).hexdigest()),
+        output=Output(path=str(paths.out), sha256=registry.digest_of(content)),
         target=class_targets(network, stage.guide, done.standing),
         weights=[
             EpochWeights(min=e[0], mean=e[1], max=e[2])
@@ -226,23 +233,23 @@ def _run_opened(
     if fabric.is_global_zero:
         pages = {paths.page: _page(paths, report)} if config.html else {}
         # The report last: it stands for all of it.
-        files = {paths.out: content, **pages, paths.report: to_text(report).encode()}
+        files = {**content, **pages, paths.report: to_text(report).encode()}
         outputs.write_all(files)
         states.remove()
     return report
 
 
-def _content(opened: Opened, tensors: dict[str, Tensor], lr: float) -> bytes:
+def _files(opened: Opened, tensors: dict[str, Tensor], lr: float) -> dict[Path, bytes]:
     """The checkpoint that is written."""
     given = opened.given
     said = {**opened.config.unlearn.model_dump(mode="json"), "lr": lr}
     notes = metadata(
         given.network,
         recipe=given.source.metadata.recipe if given.source.metadata else None,
-        parent=given.source.sha256,
+        parent=given.described["model"]["sha256"],
         unlearned={"seed": opened.config.seed, **said},
     )
-    return checkpoint.to_bytes(tensors, notes, given.source.prefix)
+    return registry.written(opened.paths.out, tensors, notes, given.source)
 
 
 def _studied(

@@ -11,6 +11,7 @@ import platformdirs
 import pytest
 import torch
 
+from falw_cli.config import Preprocessing
 from falw_cli.data.cache import Draft
 from falw_cli.data.decoding import decode
 from falw_cli.data.images import Geometry, geometry, load
@@ -136,9 +137,9 @@ def test_sizes_are_fitted_or_refused(listing: Listing) -> None:
 
 
 def test_geometry_follows_the_first_image(listing: Listing) -> None:
-    assert geometry(listing, None, None, None) == Geometry(12, 12, 3)
-    assert geometry(listing, 10, 11, 1) == Geometry(10, 11, 1)
-    assert geometry(open_listing("digits"), None, None, None) == Geometry(8, 8, 1)
+    assert geometry(listing, Preprocessing(), None) == Geometry(12, 12, 3)
+    assert geometry(listing, Preprocessing(image_size=10, resize=11), 1) == Geometry(10, 11, 1)
+    assert geometry(open_listing("digits"), Preprocessing(), None) == Geometry(8, 8, 1)
 
 
 def test_grey_arrays_become_colour_and_not_the_other_way() -> None:

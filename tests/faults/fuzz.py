@@ -41,7 +41,7 @@ from falw_cli.audit.publish import FORMATS, Asked, publish
 from falw_cli.audit.seal import to_text
 from falw_cli.bench import plan
 from falw_cli.checkpoint import KEY, read
-from falw_cli.config import Recipe, resolve
+from falw_cli.config import Preprocessing, Recipe, resolve
 from falw_cli.data import forget_list, images
 from falw_cli.data.images import Geometry
 from falw_cli.data.sources import open_listing
@@ -131,7 +131,7 @@ def read_image(file: Path) -> None:
     (folder / "0.png").write_bytes(file.read_bytes())
     listing = open_listing(f"imagefolder:{folder.parent}")
     images.load(listing, Geometry(8, 8, 3), Silent(), cache=False)
-    images.geometry(listing, None, None, None)
+    images.geometry(listing, Preprocessing(), None)
 
 
 def read_yaml(file: Path) -> None:

@@ -8,6 +8,7 @@ l * KL(incompetent || student), l = 1 for forget and 0 for retain samples.
 from __future__ import annotations
 
 from copy import deepcopy
+from functools import partial
 
 import torch
 from pydantic import PositiveFloat
@@ -36,11 +37,14 @@ class BadTeacher(Method):
         network = start.network
         self.temperature = settings.temperature
         self.competent = deepcopy(network.module).eval().requires_grad_(False)
-        build = architectures.builder(network.arch)
         channels = len(network.preprocessing.mean or ())
+        made = network.plan
+        build = made.build if made else partial(
+            architectures.builder(network.arch), start.num_classes, channels
+        )  # fmt: skip
         with torch.random.fork_rng():
             torch.manual_seed(start.generator.initial_seed() % 2**63)
-            fresh = build(start.num_classes, channels)
+            fresh = build()
         self.incompetent = to_device(fresh, network.fabric).eval().requires_grad_(False)
 
     def forget_loss(self, seen: Seen) -> Tensor:

@@ -1,0 +1,26 @@
+"""Libraries that only some need: `pip install 'falw[NAME]'`."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from types import ModuleType
+
+from falw_cli.errors import RequestError
+
+
+def need(library: str, extra: str, what: str) -> ModuleType:
+    """The library, imported; no hub is asked for anything.
+
+    Raises:
+        RequestError: it is not installed; names the command that installs it.
+    """
+    for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE"):
+        os.environ[name] = "1"
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    try:
+        return importlib.import_module(library)
+    except ImportError as error:
+        raise RequestError(
+            f"{what} needs {library}, which is not installed", f"pip install 'falw[{extra}]'"
+        ) from error
