@@ -79,6 +79,7 @@ class Network:
                 parts = [
                     architectures.logits(self.module(self.inputs(chunk)))
                     for chunk in torch.split(pixels, INFERENCE_BATCH)
+                    if len(chunk)  # transformers takes no empty batch
                 ]
         finally:
             self.module.train(training)

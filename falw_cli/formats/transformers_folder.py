@@ -49,7 +49,7 @@ def read(path: Path) -> Checkpoint:
     digests, largest = _weights(place)
     arch = f"{PREFIX}{said['model_type']}"
     build = builder(arch, said)
-    library = need("transformers", NAME, str(place))
+    library = _library(str(place))
     try:
         model, report = library.AutoModelForImageClassification.from_pretrained(
             str(place), config=_config(library, said), local_files_only=True, use_safetensors=True,
@@ -94,6 +94,14 @@ def _weights(place: Path) -> tuple[dict[str, str], int]:
     return digests, max((place / name).stat().st_size for name in files)
 
 
+def _library(what: str) -> Any:
+    """transformers, which is to say nothing by itself."""
+    library = need("transformers", NAME, what)
+    library.utils.logging.set_verbosity_error()
+    library.utils.logging.disable_progress_bar()
+    return library
+
+
 def _config(library: Any, said: dict[str, Any]) -> Any:
     if "auto_map" in said:
         raise RequestError(
@@ -115,7 +123,7 @@ def builder(arch: str, said: dict[str, Any]) -> Builder:
     Raises:
         RequestError: transformers is not installed, or does not know it as an image classifier.
     """
-    library = need("transformers", NAME, f"architecture {arch}")
+    library = _library(f"architecture {arch}")
     if not said:
         raise RequestError(f"architecture {arch} needs its config", "give the checkpoint's folder")
     _config(library, said)
@@ -187,7 +195,7 @@ def write(tensors: dict[str, Tensor], metadata: Metadata, source: Checkpoint) ->
     dtypes = {tensor.dtype for tensor in tensors.values() if tensor.is_floating_point()}
     if len(dtypes) == 1:
         model = model.to(dtypes.pop())
-    library = need("transformers", NAME, str(source.path))
+    library = _library(str(source.path))
     model.config = _config(library, metadata.arch_config)
     with tempfile.TemporaryDirectory() as place:
         sharded = {"max_shard_size": source.shard} if source.shard else {}
