@@ -1,0 +1,302 @@
+"""Models that a library alone built and saved are unlearned, and load in that library alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from falw_cli.config import resolve
+from falw_cli.data.device import place
+from falw_cli.data.splits import Part
+from falw_cli.formats import registry
+from falw_cli.inputs import Inputs, open_inputs
+from falw_cli.progress import Silent
+from tests.conftest import run_falw
+from tests.data.pictures import make_folder
+from tests.engine import cpu
+
+NAMES = ("ant", "bee", "cat")
+Save = Callable[[Path], nn.Module]
+Load = Callable[[Path], nn.Module]
+MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.3, 0.25)
+
+
+def timm_model(name: str, **arguments: Any) -> tuple[Save, Load]:
+    """A model of timm: how it is saved, and how timm alone loads it."""
+
+    def save(folder: Path) -> nn.Module:
+        timm = pytest.importorskip("timm")
+        torch.manual_seed(0)
+        model = timm.create_model(name, num_classes=3, **arguments)
+        timm.models.save_for_hf(
+            model, folder, safe_serialization=True, model_config={"label_names": list(NAMES)},
+            data_config={"input_size": (3, 32, 32), "crop_pct": 1.0, "mean": MEAN, "std": STD},
+        )  # fmt: skip
+        return model.eval()
+
+    def load(folder: Path) -> nn.Module:
+        timm = pytest.importorskip("timm")
+        model: nn.Module = timm.create_model(f"local-dir:{folder}", pretrained=True)
+        return model.eval()
+
+    return save, load
+
+
+def transformers_model(kind: str, shard: str = "5GB", **settings: Any) -> tuple[Save, Load]:
+    """A model of transformers, likewise."""
+
+    def save(folder: Path) -> nn.Module:
+        library = pytest.importorskip("transformers")
+        torch.manual_seed(0)
+        labels = dict(enumerate(NAMES))
+        config = getattr(library, f"{kind}Config")(
+            image_size=32, id2label=labels, label2id={v: k for k, v in labels.items()}, **settings
+        )
+        model = getattr(library, f"{kind}ForImageClassification")(config)
+        model.save_pretrained(folder, max_shard_size=shard)
+        shown: dict[str, Any] = {"image_mean": list(MEAN), "image_std": list(STD)}
+        if kind == "ConvNext":
+            library.ConvNextImageProcessor(
+                size={"shortest_edge": 32}, crop_pct=1.0, **shown
+            ).save_pretrained(folder)
+        else:
+            library.ViTImageProcessor(size={"height": 32, "width": 32}, **shown).save_pretrained(
+                folder
+            )
+        return model.eval()
+
+    def load(folder: Path) -> nn.Module:
+        library = pytest.importorskip("transformers")
+        model: nn.Module = library.AutoModelForImageClassification.from_pretrained(folder)
+        return model.eval()
+
+    return save, load
+
+
+FOLDERS = {
+    "timm resnet18": timm_model("resnet18"),
+    "timm vit-tiny": timm_model("vit_tiny_patch16_224", img_size=32, patch_size=8),
+    "timm convnext-atto": timm_model("convnext_atto"),
+    "transformers vit, sharded": transformers_model(
+        "ViT", "50KB", hidden_size=32, num_hidden_layers=2, num_attention_heads=2,
+        intermediate_size=64, patch_size=8,
+    ),
+    "transformers swin": transformers_model(
+        "Swin", patch_size=2, embed_dim=12, depths=[1, 1], num_heads=[2, 2], window_size=4
+    ),
+    "transformers convnext": transformers_model(
+        "ConvNext", patch_size=2, hidden_sizes=[8, 16, 32, 64], depths=[1, 1, 1, 1]
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Pictures of three classes, seen and unseen, a list and a config."""
+    for name, seed in (("seen", 0), ("unseen", 9000)):
+        make_folder(tmp_path / name, dict.fromkeys(NAMES, 12), size=32, seed=seed)
+    (tmp_path / "ids.txt").write_text("ant/0.png\nant/1.png\nbee/3.png\n")
+    (tmp_path / "falw.yaml").write_text("data: imagefolder:seen\nheldout: imagefolder:unseen\n")
+    return tmp_path
+
+
+def opened(folder: Path, model: str) -> Inputs:
+    """A run's inputs, as the command sees them."""
+    flags = {"model": str(folder / model), "forget": str(folder / "ids.txt")}
+    return open_inputs(resolve("evaluate", flags, folder / "falw.yaml"), Silent(), cpu())
+
+
+def seen_by_falw(given: Inputs) -> tuple[Tensor, Tensor]:
+    """The images that the network is given, and its logits."""
+    part: Part = given.splits.test
+    samples = place(part, torch.device("cpu"))
+    return given.network.inputs(torch.from_numpy(part.read())), given.network.predict(samples)
+
+
+def logits(model: nn.Module, images: Tensor) -> Tensor:
+    """What the library's own model makes of the images."""
+    with torch.no_grad():
+        output = model(images)
+    result: Tensor = output if isinstance(output, Tensor) else output.logits
+    return result
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FOLDERS)
+def test_a_folder_is_unlearned_and_loads_in_its_library(data: Path, name: str) -> None:
+    save, load = FOLDERS[name]
+    original = save(data / "model")
+    given = opened(data, "model")
+    assert given.network.classes == NAMES
+    assert given.network.preprocessing.mean == MEAN
+    images, before = seen_by_falw(given)
+    torch.testing.assert_close(before, logits(original, images), atol=1e-5, rtol=1e-5)
+
+    done = run_falw("unlearn", "model", "--forget", "ids.txt", "--batch-size", "6", cwd=data)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "model.unlearned"
+    images, after = seen_by_falw(opened(data, "model.unlearned"))
+    torch.testing.assert_close(
+        logits(load(data / "model.unlearned"), images), after, atol=1e-5, rtol=1e-5
+    )
+    assert not torch.allclose(before, after, atol=1e-4)
+    names = {file.name for file in (data / "model").iterdir()}
+    assert {file.name for file in (data / "model.unlearned").iterdir()} == {*names, "falw.json"}
+    assert run_falw("verify", "model.unlearned.audit.json", "--rerun", cwd=data).returncode == 0
+
+
+def plain(model: nn.Module) -> Any:
+    """A state dict by itself."""
+    return model.state_dict()
+
+
+def training(model: nn.Module) -> Any:
+    """What a training script keeps, moments of its optimizer and averaged weights included."""
+    optimizer = torch.optim.AdamW(model.parameters())
+    model(torch.rand(4, 3, 32, 32)).sum().backward()
+    optimizer.step()
+    return {
+        "epoch": 3, "model": {f"module.{k}": v for k, v in model.state_dict().items()},
+        "optimizer": optimizer.state_dict(), "ema": model.state_dict(), "args": {"lr": 0.1},
+    }  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("made", [plain, training])
+def test_torch_files_are_unlearned_in_their_own_form(data: Path, made: Any) -> None:
+    from falw_cli.architectures import builder
+
+    torch.manual_seed(0)
+    model = builder("tiny-cnn")(3, 3)
+    torch.save(made(model), data / "model.pt")
+    asked = ("unlearn", "model.pt", "--forget", "ids.txt", "--arch", "tiny-cnn", "--batch-size",
+             "6")  # fmt: skip
+    done = run_falw(*asked, cwd=data)
+    assert done.returncode == 0, done.stderr
+    whole = torch.load(data / "model.unlearned.pt", weights_only=True)
+    if made is training:
+        assert set(whole) == {"epoch", "model", "args"}  # moments and averages remember
+        whole = {k.removeprefix("module."): v for k, v in whole["model"].items()}
+    model.load_state_dict(whole)
+    (data / "falw.yaml").write_text(
+        "data: imagefolder:seen\nheldout: imagefolder:unseen\narch: tiny-cnn\n"
+    )
+    images, after = seen_by_falw(opened(data, "model.unlearned.pt"))
+    torch.testing.assert_close(logits(model.eval(), images), after, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_a_checkpoint_of_lightning_loads_in_lightning(data: Path) -> None:
+    lightning = pytest.importorskip("lightning")
+    from falw_cli.architectures import builder
+
+    class Module(lightning.LightningModule):  # type: ignore[misc, name-defined]
+        def __init__(self, width: int = 3) -> None:
+            super().__init__()
+            self.save_hyperparameters()
+            self.net = builder("tiny-cnn")(width, 3)
+
+        def training_step(self, batch: Any, index: int) -> Tensor:
+            return nn.functional.cross_entropy(self.net(batch[0]), batch[1])
+
+        def configure_optimizers(self) -> torch.optim.Optimizer:
+            return torch.optim.AdamW(self.parameters())
+
+    loader = torch.utils.data.DataLoader(
+        torch.utils.data.TensorDataset(torch.rand(12, 3, 32, 32), torch.arange(12) % 3), 6
+    )
+    trainer = lightning.Trainer(
+        max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False,
+        enable_progress_bar=False, enable_model_summary=False,
+    )  # fmt: skip
+    trainer.fit(Module(), loader)
+    trainer.save_checkpoint(data / "model.ckpt")
+    asked = ("unlearn", "model.ckpt", "--forget", "ids.txt", "--arch", "tiny-cnn", "--batch-size",
+             "6")  # fmt: skip
+    done = run_falw(*asked, cwd=data)
+    assert done.returncode == 0, done.stderr
+    module = Module.load_from_checkpoint(data / "model.unlearned.ckpt", map_location="cpu")
+    with (data / "falw.yaml").open("a") as config:
+        config.write("arch: tiny-cnn\n")
+    images, after = seen_by_falw(opened(data, "model.unlearned.ckpt"))
+    torch.testing.assert_close(logits(module.net.eval(), images), after, atol=1e-5, rtol=1e-5)
+
+
+class Evil:
+    """Runs a command when it is unpickled."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        import os
+
+        return os.system, ("touch owned",)
+
+
+def test_a_malicious_pickle_runs_nothing(data: Path) -> None:
+    torch.save({"state_dict": {"w": torch.zeros(1)}, "extra": Evil()}, data / "model.pt")
+    refused = run_falw("inspect", "model.pt", cwd=data)
+    assert refused.returncode == 2
+    assert "it holds more than weights, which could run code" in refused.stderr
+    assert "torch.save(model.state_dict(), FILE)" in refused.stderr
+    assert not (data / "owned").exists()
+
+
+def test_a_config_that_names_remote_code_runs_nothing(data: Path) -> None:
+    pytest.importorskip("transformers")
+    save, _ = FOLDERS["transformers convnext"]
+    save(data / "model")
+    file = data / "model" / "config.json"
+    said = json.loads(file.read_text())
+    said["auto_map"] = {"AutoModelForImageClassification": "evil.Model"}
+    file.write_text(json.dumps(said))
+    (data / "model" / "evil.py").write_text("open('owned', 'w')")
+    refused = run_falw("inspect", "model", cwd=data)
+    assert refused.returncode == 2
+    assert "auto_map" in refused.stderr
+    assert not (data / "owned").exists()
+
+
+@pytest.mark.parametrize("name", ["../../secret.safetensors", "/etc/passwd", "a/b.safetensors"])
+def test_shards_lie_beside_their_index(data: Path, name: str) -> None:
+    pytest.importorskip("transformers")
+    save, _ = FOLDERS["transformers vit, sharded"]
+    save(data / "model")
+    index = data / "model" / "model.safetensors.index.json"
+    said = json.loads(index.read_text())
+    said["weight_map"]["classifier.bias"] = name
+    index.write_text(json.dumps(said))
+    refused = run_falw("inspect", "model", cwd=data)
+    assert refused.returncode == 2
+    assert "shards lie beside their index" in refused.stderr
+
+
+def test_a_missing_library_is_named_with_its_command(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from falw_cli.errors import RequestError
+    from falw_cli.formats.extras import need
+
+    with pytest.raises(RequestError, match="needs no_such_library") as refused:
+        need("no_such_library", "timm", "architecture timm/x")
+    assert refused.value.hint == "pip install 'falw[timm]'"
+
+
+def test_a_folder_of_nothing_is_told(tmp_path: Path) -> None:
+    with pytest.raises(Exception, match="no folder of timm or transformers"):
+        registry.read(tmp_path)
+
+
+def test_names_of_classes_come_in_their_order() -> None:
+    from falw_cli.formats.folder import names
+
+    assert names({"1": "b", "0": "a"}, 2) == ("a", "b")
+    assert names(["a", "b"], 2) == ("a", "b")
+    assert names(["a"], 2) == ("0", "1")
+    assert names(None, 2) == ("0", "1")
+    assert np.array(names({0: "a", 1: 7}, 2)).tolist() == ["0", "1"]
