@@ -39,6 +39,8 @@ class Metadata(BaseModel):
     """SHA-256 of the checkpoint that this one was made from."""
     unlearned: dict[str, Any] | None = None
     """Method, weighting and settings of the unlearning."""
+    beside: dict[str, str] | None = None
+    """Text files of the library's folder that it came from."""
 
 
 @dataclass(frozen=True)
@@ -208,10 +210,10 @@ def like(model: nn.Module, checkpoint: Checkpoint) -> dict[str, Tensor]:
     return tensors
 
 
-def to_bytes(tensors: Mapping[str, Tensor], metadata: Metadata, prefix: str = "") -> bytes:
+def to_bytes(tensors: Mapping[str, Tensor], metadata: Metadata | None, prefix: str = "") -> bytes:
     """A checkpoint as a safetensors file's bytes: the same for the same content."""
     # One key alone: safetensors does not keep the order of several, and bytes must repeat.
-    notes = {KEY: metadata.model_dump_json(exclude_none=True)}
+    notes = {KEY: metadata.model_dump_json(exclude_none=True)} if metadata else {"format": "pt"}
     whole = {prefix + name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     result: bytes = save(whole, metadata=notes)
     return result

@@ -180,6 +180,15 @@ def _verdict(report: Report, console: Console) -> None:
         raise typer.Exit(1)
 
 
+def convert(flags: Flags, file: Path | None, console: Console, *, as_json: bool) -> None:
+    """`falw convert`."""
+    config = resolve("convert", flags, file)
+    from falw_cli.conversion import convert as run
+
+    path = run(config)
+    console.document({"path": str(path)}) if as_json else console.result(str(path))
+
+
 def bench(
     file: Path | None,
     folder: Path | None,

@@ -278,6 +278,26 @@ def inspect(
         commands.inspect(path, _flags(context), config_file, console, as_json=json)
 
 
+@app.command(epilog="Example: falw convert model.pt --arch resnet18 --out model.safetensors")
+def convert(
+    context: typer.Context,
+    model: Annotated[str, typer.Argument(help="The checkpoint, of any format.")],
+    out: o.Out = None,
+    arch: o.Arch = None,
+    trust_code: o.TrustCode = None,
+    force: o.Force = None,
+    config_file: o.ConfigFile = None,
+    json: o.Json = False,
+    quiet: o.Quiet = False,
+    verbose: o.Verbose = 0,
+) -> None:
+    """Write a checkpoint in another format: .safetensors, .pt, a timm or transformers folder."""
+    with session(quiet, verbose) as console:
+        from falw_cli import commands
+
+        commands.convert(_flags(context), config_file, console, as_json=json)
+
+
 @app.command(epilog="Example: falw bench sample_configs/bench-digits.yaml --out digits.bench")
 def bench(
     config: Annotated[

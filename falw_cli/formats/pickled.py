@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from falw_cli.checkpoint import Checkpoint, Metadata, checked, common_prefix, sha256
+from falw_cli.checkpoint import Checkpoint, checked, common_prefix, sha256
 from falw_cli.errors import RequestError
 
 NAME = "torch"
@@ -91,7 +91,7 @@ def _reason(error: Exception) -> str:
     return text.strip().partition("\n")[0] or type(error).__name__
 
 
-def write(tensors: dict[str, Tensor], metadata: Metadata, source: Checkpoint) -> bytes:
+def write(tensors: Mapping[str, Tensor], source: Checkpoint) -> bytes:
     """The same file with other weights, without what remembers the old ones."""
     named = {source.prefix + name: tensor for name, tensor in tensors.items()}
     whole = {**source.around, source.key: named} if source.key else named

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -32,7 +33,7 @@ class FolderFormat(Protocol):
         """The builder of an architecture of the library."""
 
     def write(
-        self, tensors: dict[str, Tensor], metadata: Metadata, source: Checkpoint
+        self, tensors: Mapping[str, Tensor], metadata: Metadata, source: Checkpoint
     ) -> dict[str, bytes]:
         """The files of a folder with these weights."""
 
@@ -40,7 +41,8 @@ class FolderFormat(Protocol):
 _FOLDERS: tuple[FolderFormat, ...] = (timm_folder, transformers_folder)
 FOLDERS = {one.NAME: one for one in _FOLDERS}
 """Formats of whole folders by name: a new one is a small file, and its name here."""
-FILES = (".safetensors", *pickled.SUFFIXES)
+KINDS = {".safetensors": "safetensors", **dict.fromkeys(pickled.SUFFIXES, pickled.NAME)}
+FILES = tuple(KINDS)
 """Endings of checkpoints that are a file; without one a name is a folder's."""
 LIBRARIES = {one.PREFIX: one.builder for one in _FOLDERS}
 
@@ -71,7 +73,8 @@ def _with_builder(found: Checkpoint) -> Checkpoint:
     said = found.metadata
     if said is None or said.arch_config is None:
         return found
-    return replace(found, build=library_builder(said))
+    beside = {name: text.encode() for name, text in (said.beside or {}).items()}
+    return replace(found, build=library_builder(said), beside=beside)
 
 
 def library_builder(said: Metadata) -> Builder | None:
@@ -83,20 +86,21 @@ def library_builder(said: Metadata) -> Builder | None:
 
 
 def written(
-    out: Path, tensors: dict[str, Tensor], metadata: Metadata, source: Checkpoint
+    out: Path, tensors: Mapping[str, Tensor], metadata: Metadata | None, source: Checkpoint
 ) -> dict[Path, bytes]:
     """The files of a checkpoint: in the source's format, or as safetensors where `out` says so.
 
     Args:
         out: a file, or a folder for a source that is one.
         tensors: by the architecture's names.
-        metadata: what it says of itself.
+        metadata: what it says of itself; a folder needs it.
         source: what it was made from.
     """
     if out.suffix == ".safetensors":
         return {out: checkpoint.to_bytes(tensors, metadata, source.prefix)}
     if out.suffix in pickled.SUFFIXES:
-        return {out: pickled.write(tensors, metadata, source)}
+        return {out: pickled.write(tensors, source)}
+    assert metadata is not None
     made = FOLDERS[source.kind].write(tensors, metadata, source)
     return {out / name: content for name, content in made.items()}
 

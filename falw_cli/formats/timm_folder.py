@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -114,10 +116,33 @@ def _known(interpolation: object) -> Any:
     return interpolation if interpolation in ("bilinear", "bicubic", "nearest") else "bicubic"
 
 
-def write(tensors: dict[str, Tensor], metadata: Metadata, source: Checkpoint) -> dict[str, bytes]:
+def write(
+    tensors: Mapping[str, Tensor], metadata: Metadata, source: Checkpoint
+) -> dict[str, bytes]:
     """The folder's files; timm loads them by `local-dir:`."""
+    beside = source.beside or {folder.CONFIG: _config(metadata)}
     return {
-        **source.beside,
-        WEIGHTS: save(tensors, metadata={"format": "pt"}),
+        **beside,
+        WEIGHTS: save(dict(tensors), metadata={"format": "pt"}),
         folder.OWN: metadata.model_dump_json(exclude_none=True, indent=2).encode(),
     }
+
+
+def _config(metadata: Metadata) -> bytes:
+    """A config.json by timm itself, for weights that came without one."""
+    timm = need("timm", NAME, f"architecture {metadata.arch}")
+    shown, count = metadata.preprocessing, len(metadata.classes)
+    channels = len(shown.mean or (0, 0, 0))
+    model = builder(metadata.arch, metadata.arch_config or {})(count, channels)
+    settled: dict[str, Any] = {"interpolation": shown.interpolation}
+    if shown.image_size and shown.mean and shown.std:
+        settled |= {
+            "input_size": (channels, shown.image_size, shown.image_size), "mean": shown.mean,
+            "std": shown.std, "crop_pct": shown.image_size / (shown.resize or shown.image_size),
+        }  # fmt: skip
+    with tempfile.TemporaryDirectory() as place:
+        timm.models.save_for_hf(
+            model, place, safe_serialization=True,
+            model_config={"label_names": list(metadata.classes), "pretrained_cfg": settled},
+        )  # fmt: skip
+        return (Path(place) / folder.CONFIG).read_bytes()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -185,13 +186,15 @@ def _sizes(shown: dict[str, Any], said: dict[str, Any]) -> tuple[int, int, bool]
     return edge, edge, False
 
 
-def write(tensors: dict[str, Tensor], metadata: Metadata, source: Checkpoint) -> dict[str, bytes]:
+def write(
+    tensors: Mapping[str, Tensor], metadata: Metadata, source: Checkpoint
+) -> dict[str, bytes]:
     """The folder's files, by the library itself; sharded as the source was."""
     assert source.build is not None
     assert metadata.arch_config is not None
     channels = len(metadata.preprocessing.mean or (0, 0, 0))
     model: Any = source.build(len(metadata.classes), channels)
-    model.load_state_dict(tensors)
+    model.load_state_dict(dict(tensors))
     dtypes = {tensor.dtype for tensor in tensors.values() if tensor.is_floating_point()}
     if len(dtypes) == 1:
         model = model.to(dtypes.pop())
@@ -202,4 +205,5 @@ def write(tensors: dict[str, Tensor], metadata: Metadata, source: Checkpoint) ->
         model.save_pretrained(place, **sharded)
         files = {file.name: file.read_bytes() for file in sorted(Path(place).iterdir())}
     own = json.dumps(metadata.model_dump(mode="json", exclude_none=True), indent=2).encode()
-    return {**files, **source.beside, folder.OWN: own}
+    beside = {name: content for name, content in source.beside.items() if name == SHOWN}
+    return {**files, **beside, folder.OWN: own}

@@ -246,6 +246,7 @@ def _files(opened: Opened, tensors: dict[str, Tensor], lr: float) -> dict[Path, 
     notes = metadata(
         given.network,
         recipe=given.source.metadata.recipe if given.source.metadata else None,
+        beside=given.source.metadata.beside if given.source.metadata else None,
         parent=given.described["model"]["sha256"],
         unlearned={"seed": opened.config.seed, **said},
     )

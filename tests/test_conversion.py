@@ -1,0 +1,70 @@
+"""A checkpoint in another format holds the same weights to the bit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from falw_cli.formats import registry
+from tests.conftest import run_falw
+from tests.formats.test_libraries import FOLDERS
+
+
+def same(one: Path, other: Path) -> None:
+    """The weights of two checkpoints, by name."""
+    torch.testing.assert_close(
+        dict(registry.read(one).tensors), dict(registry.read(other).tensors), rtol=0, atol=0
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["timm resnet18", "transformers vit, sharded"])
+def test_there_and_back(tmp_path: Path, name: str) -> None:
+    save, load = FOLDERS[name]
+    model = save(tmp_path / "model")
+    for source, out in (("model", "one.safetensors"), ("one.safetensors", "back"),
+                        ("one.safetensors", "plain.pt")):  # fmt: skip
+        done = run_falw("convert", source, "--out", out, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.strip() == out
+        same(tmp_path / source, tmp_path / out)
+    torch.testing.assert_close(
+        load(tmp_path / "back").state_dict(), model.state_dict(), rtol=0, atol=0
+    )
+    said = registry.read(tmp_path / "back").metadata
+    assert said == registry.read(tmp_path / "model").metadata
+
+
+@pytest.mark.slow
+def test_plain_weights_become_a_folder_of_timm(tmp_path: Path) -> None:
+    timm = pytest.importorskip("timm")
+    model = timm.create_model("resnet18", num_classes=3)
+    torch.save(model.state_dict(), tmp_path / "model.pt")
+    (tmp_path / "falw.yaml").write_text(
+        "arch: timm/resnet18\nclasses: [ant, bee, cat]\n"
+        "preprocessing: {image_size: 32, mean: [0.5, 0.5, 0.5], std: [0.2, 0.2, 0.2]}\n"
+    )
+    done = run_falw("convert", "model.pt", "--out", "folder", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    loaded = timm.create_model(f"local-dir:{tmp_path / 'folder'}", pretrained=True)
+    torch.testing.assert_close(loaded.state_dict(), model.state_dict(), rtol=0, atol=0)
+    assert loaded.pretrained_cfg["input_size"] == (3, 32, 32)
+    assert registry.read(tmp_path / "folder").metadata.classes == ("ant", "bee", "cat")  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ((), "--out is missing"),
+        (("--out", "folder"), "folder names no format"),
+        (("--out", "new.safetensors", "--arch", "resnet18"), "is not a resnet18"),
+    ],
+)
+def test_what_cannot_be_is_refused(tmp_path: Path, asked: tuple[str, ...], said: str) -> None:
+    torch.save({"weight": torch.zeros(2, 3), "bias": torch.zeros(2)}, tmp_path / "model.pt")
+    done = run_falw("convert", "model.pt", *asked, cwd=tmp_path)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert [file.name for file in tmp_path.iterdir()] == ["model.pt"]
