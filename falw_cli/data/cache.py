@@ -34,12 +34,8 @@ KEPT = 30 * 86_400
 def fingerprint(listing: Listing, geometry: str) -> str:
     """Of these very files as they are now, and of what they are decoded to."""
     key = hashlib.sha256(f"{version('pillow')} {geometry} {listing.identity}".encode())
-    for name, file in zip(listing.ids, listing.files, strict=True):
-        try:
-            state = file.stat()
-            line = f"{name}\0{file}\0{state.st_size}\0{state.st_mtime_ns}\n"
-        except OSError:
-            line = f"{name}\0{file}\0missing\n"  # decoding it says why
+    for name, mark in zip(listing.ids, listing.files.marks(), strict=True):
+        line = f"{name}\0{mark}\n"
         key.update(line.encode("utf-8", "surrogateescape"))
     return key.hexdigest()
 

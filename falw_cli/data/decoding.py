@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from pathlib import Path
+from io import BytesIO
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from falw_cli.data.listing import Encoded
 from falw_cli.errors import RequestError
 
 if TYPE_CHECKING:
@@ -29,36 +30,40 @@ MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr"})
 """Eight bits a channel, or fewer."""
 
 
-def decode(file: Path, name: str, channels: int) -> Tensor:
+def decode(image: Encoded, name: str, channels: int) -> Tensor:
     """Decode an image, uint8 [channels, H, W].
 
     Args:
-        file: where it is.
+        image: its file, its bytes, or what a library has opened.
         name: what it is called in an error.
         channels: 1, grey, or 3, colour; transparency is dropped.
 
     Raises:
         RequestError: it cannot be decoded, is too large, or has several frames.
     """
-    return _look(file, name, lambda picture: _pixels(picture, "L" if channels == 1 else "RGB"))
+    return _look(image, name, lambda picture: _pixels(picture, "L" if channels == 1 else "RGB"))
 
 
-def size_of(file: Path, name: str) -> tuple[int, int]:
+def size_of(image: Encoded, name: str) -> tuple[int, int]:
     """Height and width, by the image's header.
 
     Raises:
         RequestError: as `decode`.
     """
-    return _look(file, name, lambda picture: (picture.height, picture.width))
+    return _look(image, name, lambda picture: (picture.height, picture.width))
 
 
-def _look(file: Path, name: str, look: Callable[[Picture], T]) -> T:
+def _look(image: Encoded, name: str, look: Callable[[Picture], T]) -> T:
     from PIL import Image, UnidentifiedImageError
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what Pillow would warn of is refused here
-            with Image.open(file, formats=FORMATS) as picture:
+            if isinstance(image, Image.Image):
+                _check(image)
+                return look(image)
+            opened = BytesIO(image) if isinstance(image, bytes) else image
+            with Image.open(opened, formats=FORMATS) as picture:
                 _check(picture)
                 return look(picture)
     except _RefusedError as error:

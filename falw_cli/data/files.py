@@ -63,7 +63,7 @@ def imagefolder(spec: Spec, allow_outside: bool) -> Listing:
 
 
 def csv_file(spec: Spec, allow_outside: bool) -> Listing:
-    """Columns path,label and perhaps id; paths are meant from the CSV's folder."""
+    """Columns path,label and perhaps id and split; paths are meant from the CSV's folder."""
     file = file_of(spec)
     try:
         with file.open("rb") as stream:
@@ -74,10 +74,12 @@ def csv_file(spec: Spec, allow_outside: bool) -> Listing:
                     f"{file} line 1: columns are {', '.join(columns) or 'missing'}",
                     "a CSV source needs the columns path,label and may have id",
                 )
+            if spec.part and "split" not in columns:
+                raise RequestError(f"{file} has no column split", f"leave out #{spec.part}")
             rows = [
                 _csv_row(file, reader.line_num, row, allow_outside)
                 for row in reader
-                if any(row.values())
+                if any(row.values()) and (not spec.part or row.get("split") == spec.part)
             ]
     except csv.Error as error:
         raise RequestError(f"{file}: not a CSV: {error}", "save it again as CSV") from error

@@ -83,7 +83,7 @@ def geometry(listing: Listing, shown: Preprocessing, channels: int | None) -> Ge
     if listing.array is not None:
         height, width, native = listing.array.shape[1:]
     else:
-        height, width = size_of(listing.files[0], listing.ids[0])
+        height, width = size_of(listing.files.image(0), listing.ids[0])
         native = 3
     size = size or min(height, width)
     resize = size if shown.squash else resize or size
@@ -212,7 +212,7 @@ def _decode(
         bad = []
         for row in some.tolist():
             try:
-                image = decode(listing.files[row], listing.ids[row], wanted.channels)
+                image = decode(listing.files.image(row), listing.ids[row], wanted.channels)
             except RequestError:
                 if not how.skip:
                     raise

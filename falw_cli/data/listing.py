@@ -2,14 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from falw_cli.errors import RequestError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+Encoded: TypeAlias = "Path | bytes | Image"
+"""An image as a source gives it."""
+
+
+class Stored(Protocol):
+    """Encoded images, wherever they lie."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+
+    def image(self, row: int) -> Encoded:
+        """The image of a row: its file, its bytes, or what a library has opened."""
+
+    def marks(self) -> Iterator[str]:
+        """Of each row what changes where its image changes; without it where it is missing."""
+
+    def keep(self, rows: npt.NDArray[np.int64]) -> Stored:
+        """Those of some rows, in their order."""
+
+
+def mark_of(file: Path) -> str:
+    """Path, size and time of change of a file; decoding says why one is missing."""
+    try:
+        state = file.stat()
+    except OSError:
+        return f"{file}\0missing"
+    return f"{file}\0{state.st_size}\0{state.st_mtime_ns}"
 
 
 @dataclass(frozen=True)
@@ -25,6 +57,14 @@ class Files(Sequence[Path]):
     def __getitem__(self, row: int) -> Path:  # type: ignore[override]  # nobody slices them
         """The path of a row."""
         return self.root / self.names[row]
+
+    def image(self, row: int) -> Path:
+        """See `Stored`."""
+        return self[row]
+
+    def marks(self) -> Iterator[str]:
+        """See `Stored`."""
+        return map(mark_of, self)
 
     def keep(self, rows: npt.NDArray[np.int64]) -> Files:
         """Those of some rows, in their order."""
@@ -47,8 +87,15 @@ class Listing:
     classes: tuple[str, ...]
     numbered: bool = False
     """Labels are bare numbers, which mean the model's outputs, and not names."""
-    files: Files = Files(Path(), ())
+    files: Stored = Files(Path(), ())
     array: npt.NDArray[np.uint8] | None = None
+
+    def raw(self, row: int) -> bytes:
+        """The encoded image of a row as bytes."""
+        image = self.files.image(row)
+        if isinstance(image, bytes):
+            return image
+        return image.read_bytes() if isinstance(image, Path) else image.tobytes()
 
     def keep(self, rows: npt.NDArray[np.int64]) -> Listing:
         """The listing of some rows, in their order."""
@@ -59,7 +106,7 @@ class Listing:
             self.labels[rows],
             self.classes,
             self.numbered,
-            self.files.keep(rows) if self.files else self.files,
+            self.files.keep(rows) if len(self.files) else self.files,
             None if self.array is None else self.array[rows],
         )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from falw_cli.data import arrays, files
+from falw_cli.data import arrays, columns, files, library, tars
 from falw_cli.data.listing import Listing, Spec
 from falw_cli.errors import RequestError, unknown_name
 
@@ -19,11 +19,17 @@ OPENERS: dict[str, Callable[[Spec, bool], Listing]] = {
     "cifar10": arrays.cifar("CIFAR10"),
     "cifar100": arrays.cifar("CIFAR100"),
     "digits": arrays.digits,
+    "parquet": columns.parquet,
+    "hf": columns.hf,
+    "webdataset": tars.webdataset,
+    "torchvision": library.torchvision,
 }
 """The data sources by kind: a new one is a function from its Spec to a Listing, and a line here."""
 LINE = frozenset("\n\r\0")
 """A list of IDs could not name an ID with one of these."""
-TWO_PARTS = frozenset({"cifar10", "cifar100", "digits"})
+TWO_PARTS = frozenset({"cifar10", "cifar100", "digits", "torchvision", "hf"})
+MAY_HAVE_PARTS = frozenset({"csv"})
+"""By a column; without a part all rows are meant."""
 
 
 def parse_spec(text: str, default_part: str) -> Spec:
@@ -42,18 +48,19 @@ def parse_spec(text: str, default_part: str) -> Spec:
     kind, _, location = body.partition(":")
     if kind not in OPENERS:
         raise unknown_name("data kind", kind, OPENERS)
-    if kind not in TWO_PARTS and part:
+    if kind not in TWO_PARTS | MAY_HAVE_PARTS and part:
         raise RequestError(f"{text!r}: {kind} has no parts", f"leave out #{part}")
     if not location and kind != "digits":
         raise RequestError(f"{text!r} names no location", f"write {kind}:PATH")
-    return Spec(text, kind, Path(location), (part or default_part) if kind in TWO_PARTS else "")
+    default = default_part if kind in TWO_PARTS else ""
+    return Spec(text, kind, Path(location), part or default)
 
 
 def open_listing(text: str, default_part: str = "train", *, allow_outside: bool = False) -> Listing:
     """List the samples of a data SPEC.
 
     Args:
-        text: `kind:location`, see CONTRACT: imagefolder, csv, npz, cifar10, cifar100, digits.
+        text: `kind:location`, see CONTRACT: imagefolder, csv, npz, cifar10 … (`OPENERS`).
         default_part: the part of a two-part set that goes without saying.
         allow_outside: may a CSV name files outside its own folder?
 

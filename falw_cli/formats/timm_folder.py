@@ -15,8 +15,8 @@ from falw_cli.architectures import Builder
 from falw_cli.checkpoint import Checkpoint, Metadata, read_tensors
 from falw_cli.config import Preprocessing
 from falw_cli.errors import RequestError, unknown_name
+from falw_cli.extras import need
 from falw_cli.formats import folder
-from falw_cli.formats.extras import need
 
 NAME, PREFIX = "timm", "timm/"
 WEIGHTS = "model.safetensors"

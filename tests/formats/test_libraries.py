@@ -280,7 +280,7 @@ def test_a_missing_library_is_named_with_its_command(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from falw_cli.errors import RequestError
-    from falw_cli.formats.extras import need
+    from falw_cli.extras import need
 
     with pytest.raises(RequestError, match="needs no_such_library") as refused:
         need("no_such_library", "timm", "architecture timm/x")
