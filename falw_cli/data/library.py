@@ -74,7 +74,8 @@ def torchvision(spec: Spec, allow_outside: bool) -> Listing:
             f"{spec.text!r}: torchvision does not find {known} there: {told}",
             "lay it out as torchvision's download does",
         ) from error
-    labels = np.array(_labels(found), dtype=np.int64)
+    given = _labels(found)
+    labels = np.array(given.tolist() if hasattr(given, "tolist") else given, dtype=np.int64)
     names = getattr(found, "classes", None)
     classes = tuple(map(str, names)) if names else digit_names(labels)
     return Listing(
