@@ -6,28 +6,51 @@ import sys
 from datetime import datetime, timezone
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
+
+from torch import nn
 
 from falw_cli.audit.build import Occasion
 from falw_cli.audit.evaluate import evaluate as run_evaluate
 from falw_cli.audit.report import Report
 from falw_cli.config import Config, resolve
+from falw_cli.embedded import Unlearned, unlearn_module
 from falw_cli.progress import Progress, Silent
 from falw_cli.training.interrupt import Interrupt
 from falw_cli.unlearning.run import unlearn as run_unlearn
 
 
+@overload
 def unlearn(
     model: str | PathLike[str],
     *,
     config: str | PathLike[str] | None = None,
     progress: Progress | None = None,
     **options: Any,
-) -> Report:
+) -> Report: ...
+
+
+@overload
+def unlearn(
+    model: nn.Module,
+    *,
+    config: None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Unlearned: ...
+
+
+def unlearn(
+    model: str | PathLike[str] | nn.Module,
+    *,
+    config: str | PathLike[str] | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Report | Unlearned:
     """Do what `falw unlearn` does: write the checkpoint and the audit report.
 
     Args:
-        model: the checkpoint.
+        model: the checkpoint; a module is unlearned in place, see `embedded.unlearn_module`.
         config: a falw.yaml; default: beside the model, else in the working folder.
         progress: where progress and warnings go; default: nowhere, warnings are in the report.
         options: the command's flags by name with underscores: `forget="ids.txt"`,
@@ -39,6 +62,8 @@ def unlearn(
     Raises:
         FalwError: what the command says in two lines: `str(error)` and `error.hint`.
     """
+    if isinstance(model, nn.Module):
+        return unlearn_module(model, progress=progress, **options)
     settled = _resolve("unlearn", {"model": model, **options}, config)
     return run_unlearn(settled, progress or Silent(), Interrupt(), occasion())
 

@@ -78,6 +78,19 @@ class Unlearning:
             _silence(self.method.mask)
         return loss.detach(), weight
 
+    def loss(
+        self, network: Network, batch: Batch, images: Tensor, step: int, progress: float
+    ) -> Tensor:
+        """The loss of a whole batch on one device, a scalar with gradient: see `backward`."""
+        prob = self._before(network, batch, step) if batch.whole_forget else None
+        logits = architectures.logits(network.module(images)).float()
+        weight = self._weigh(batch, logits, prob) if batch.forget else None
+        whole = torch.cat(self._losses(network, batch, images, logits, weight)).mean()
+        if (penalty := self.method.penalty(progress)) is not None:
+            whole = whole + penalty
+        self._step = [(whole.detach(), weight)]
+        return whole
+
     def _losses(
         self, network: Network, batch: Batch, images: Tensor, logits: Tensor, weight: Tensor | None
     ) -> tuple[Tensor, Tensor]:

@@ -54,7 +54,7 @@ def perform(
     references: Sequence[Metrics],
     progress: Progress,
     interrupt: Interrupt,
-    states: StateFile,
+    states: StateFile | None,
 ) -> Performed:
     """Unlearn the stage's network in place.
 
@@ -91,7 +91,7 @@ def perform(
             if recipe.trace and reference else None,
         )  # fmt: skip
     probing = time.perf_counter() - started
-    objective = _objective(config, stage, lr, watch)
+    objective = objective_of(config, stage, lr, watch)
     outcome = _steps(config, stage, lr, objective, progress, interrupt, states)
     reason, standing = outcome.stopped_because, objective.standing(stage.network)
     if watch is not None and watch.decides:
@@ -148,7 +148,7 @@ def _probe(
 
     def run(lr: float) -> tuple[Look, bool]:
         trial = stage.copy()
-        objective = _objective(config, trial, lr, None)
+        objective = objective_of(config, trial, lr, None)
         _steps(config, trial, lr, objective, progress, interrupt, None, SHARE)
         found = look(trial.network, view, 0, before)
         return found, allows(found, before, config.unlearn.max_utility_loss)
@@ -157,7 +157,8 @@ def _probe(
     return probe_rates(own, run, progress)
 
 
-def _objective(config: Config, stage: Stage, lr: float, watch: Watch | None) -> Unlearning:
+def objective_of(config: Config, stage: Stage, lr: float, watch: Watch | None) -> Unlearning:
+    """Method, weighting and target of a settled config on a stage."""
     recipe = config.unlearn
     of_method, of_weighting = hyperparameters(config)
     number = len(stage.network.classes)

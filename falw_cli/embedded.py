@@ -1,0 +1,334 @@
+"""Unlearning inside one's own program: any module, any map-style dataset, one's own loop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import count, islice
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from falw_cli.config import Config, Preprocessing
+from falw_cli.data.batches import Batch, epoch
+from falw_cli.data.device import send
+from falw_cli.engine import make_fabric
+from falw_cli.errors import RequestError
+from falw_cli.evaluation.evidence import Judged
+from falw_cli.evaluation.metrics import Metrics
+from falw_cli.evaluation.run import measure
+from falw_cli.extras import need
+from falw_cli.network import Network
+from falw_cli.progress import Progress, Silent
+from falw_cli.training.interrupt import Interrupt
+from falw_cli.training.loop import Work
+from falw_cli.unlearning.looking import View, look
+from falw_cli.unlearning.objective import Unlearning
+from falw_cli.unlearning.perform import objective_of, perform
+from falw_cli.unlearning.settle import with_method_defaults
+from falw_cli.unlearning.stage import Stage
+from falw_cli.unlearning.stopping import Watch
+
+
+class _Images(Dataset[Tensor]):
+    """The images of a dataset of (image, label)."""
+
+    def __init__(self, dataset: Dataset[Any]) -> None:
+        self.dataset = dataset
+
+    def __getitem__(self, row: int) -> Tensor:
+        return torch.as_tensor(self.dataset[row][0])
+
+
+@dataclass(frozen=True)
+class Given:
+    """Samples of a map-style dataset of (image, label): each image as the dataset gives it.
+
+    Attributes:
+        dataset: gives a float tensor and a class at each row.
+        rows: which of its rows these samples are, int64 [N].
+        labels: their classes, int64 [N], on the device.
+        workers: processes that read ahead; 0 reads in this one.
+    """
+
+    dataset: Dataset[Any]
+    rows: Tensor
+    labels: Tensor
+    workers: int = 0
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def read(self, groups: Iterable[Tensor]) -> Iterator[Tensor]:
+        """See `Samples`; images float [n, channels, H, W]."""
+        wanted = [self.rows[rows.cpu()].tolist() for rows in groups]
+        loader = DataLoader(_Images(self.dataset), batch_sampler=wanted, num_workers=self.workers)
+        for images in loader:
+            yield images.to(self.labels.device)
+
+    def of(self, rows: Tensor | slice) -> Given:
+        """See `Samples`."""
+        there = rows if isinstance(rows, slice) else send(rows, self.labels.device)
+        place = rows if isinstance(rows, slice) else rows.cpu()
+        return replace(self, rows=self.rows[place], labels=self.labels[there])
+
+
+@dataclass(frozen=True)
+class Plain(Network):
+    """A network whose images are prepared already."""
+
+    def inputs(self, pixels: Tensor) -> Tensor:
+        """The images as they are, float [n, channels, H, W]."""
+        return pixels
+
+
+@dataclass(frozen=True)
+class Unlearned:
+    """How a run in memory went; the module is the unlearned one."""
+
+    steps: int
+    seconds: float
+    stopped_because: str
+    before: Metrics | None
+    """On the test samples, where some were given."""
+    after: Metrics | None
+    warnings: tuple[str, ...]
+
+
+def unlearn_module(
+    module: nn.Module,
+    *,
+    data: Dataset[Any],
+    forget: Sequence[int],
+    heldout: Dataset[Any],
+    test: Dataset[Any] | None = None,
+    num_classes: int | None = None,
+    seed: int = 0,
+    workers: int = 0,
+    progress: Progress | None = None,
+    **recipe: Any,
+) -> Unlearned:
+    """Unlearn a module in place, with falw's own loop.
+
+    Args:
+        module: from float [n, channels, H, W] to logits [n, C], on its device.
+        data: the training samples, each (image, class).
+        forget: rows of `data`.
+        heldout: samples that the module never saw: they guide.
+        test: others that it never saw: they judge.
+        num_classes: C; default: the largest class of `data` and one.
+        seed: of the run.
+        workers: processes that read the datasets.
+        progress: where progress goes.
+        recipe: settings of `unlearn` in falw.yaml: method, weighting, lr, epochs, stop …
+
+    Raises:
+        RequestError: a row or a setting that cannot be.
+        RunError: the run diverged, or no moment of it kept utility.
+    """
+    told = progress or Silent()
+    config, stage = _staged(module, data, forget, heldout, test, num_classes, seed, workers, recipe)
+    judged = test is not None
+    before = measure(stage.network, stage.judged, seed) if judged else None
+    done = perform(config, stage, (), told, Interrupt(), None)
+    after = measure(stage.network, stage.judged, seed) if judged else None
+    return Unlearned(
+        done.steps, done.seconds, done.stopped_because, before, after, tuple(told.warnings)
+    )
+
+
+@dataclass(frozen=True)
+class Batches:
+    """Merged batches of a whole run, forget samples first."""
+
+    work: Work
+
+    def __len__(self) -> int:
+        """Steps of the run."""
+        return self.work.steps
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Shuffled anew in each epoch, the same for the same seed."""
+        return islice(self._endless(), len(self))
+
+    def _endless(self) -> Iterator[Batch]:
+        work = self.work
+        for number in count():
+            yield from epoch(work.data, work.forget, work.mix, work.seed, number)
+
+
+class Unlearner:
+    """The unlearning loss, for a loop that is not falw's.
+
+        unlearner = Unlearner(model, data=seen, forget=rows, heldout=unseen)
+        for batch in unlearner.batches():
+            optimizer.zero_grad()
+            unlearner.loss(batch).backward()
+            optimizer.step()
+            if unlearner.after_step():
+                break
+        unlearner.finish()
+
+    Batches are merged ones, forget samples first (FaLW, equation 4); weights, target and the moment
+    to stop are the method's and weighting's, as in `falw unlearn`.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        *,
+        data: Dataset[Any],
+        forget: Sequence[int],
+        heldout: Dataset[Any],
+        num_classes: int | None = None,
+        seed: int = 0,
+        workers: int = 0,
+        **recipe: Any,
+    ) -> None:
+        """Args: as `unlearn_module`; the learning rate and the schedule are the loop's own.
+
+        Raises:
+            RequestError: as there, or the method masks gradients or takes one step of its own.
+        """
+        self.config, self._stage = _staged(
+            module, data, forget, heldout, None, num_classes, seed, workers, recipe
+        )
+        self._network, self._work = self._stage.network, self._stage.work(self.config, 0.0)
+        self._watch = self._watched() if self.config.unlearn.stop == "auto" else None
+        self._objective: Unlearning = objective_of(self.config, self._stage, 0.0, self._watch)
+        method = self._objective.method
+        if method.mask or method.forget_mask or not (method.uses_forget or method.uses_retain):
+            raise RequestError(
+                f"method {self.config.unlearn.method} does more than a loss",
+                "take another, or `unlearn` the module with falw's own loop",
+            )
+        self.steps = self._work.steps
+        """Steps of the whole run."""
+        self.done = 0
+        """Steps taken."""
+
+    def _watched(self) -> Watch:
+        stage = self._stage
+        view = View.of(stage.forget, stage.retain, stage.guide, stage.kept)
+        before = look(stage.network, view, 0, None)
+        return Watch(view, before, self.config.unlearn.max_utility_loss, decides=True, judge=None)
+
+    def batches(self) -> Batches:
+        """The batches of the whole run: `batch.pixels` are images, `batch.labels` their classes."""
+        return Batches(self._work)
+
+    def loss(self, batch: Batch) -> Tensor:
+        """The loss of a batch, a scalar with gradient: weights and target follow from the module.
+
+        The module is run on `batch.pixels`, in the mode that it is in.
+        """
+        return self._objective.loss(
+            self._network, batch, batch.pixels, self.done, self.done / self.steps
+        )
+
+    def weights(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Weights [n] of forget samples with logits [n, C] and classes [n], without gradient.
+
+        For a loss of one's own; the target is that of the last `loss`, or of the module as it was.
+        """
+        prob = logits.detach().float().softmax(1).gather(1, labels[:, None]).squeeze(1)
+        return self._objective.weighting.weight(prob, labels, self._objective.estimate.target)
+
+    def after_step(self) -> bool:
+        """Say that the optimizer has stepped; is it time to stop?"""
+        self.done += 1
+        reason = self._objective.after_step(self._network, self.done, self.steps)
+        return reason is not None or self.done >= self.steps
+
+    def finish(self) -> None:
+        """End the run: of a watched one, the module goes back to its best moment.
+
+        Raises:
+            RequestError: no moment kept utility; the module is as the last step left it.
+        """
+        if self._watch is not None and not self._watch.settle(self._network):
+            raise RequestError(
+                "no moment of the run kept retain and held-out accuracy within "
+                f"{self.config.unlearn.max_utility_loss:g} points",
+                "take a smaller learning rate, or a larger max_utility_loss",
+            )
+        self._objective.method.finish()
+
+    def lightning_callback(self) -> Any:
+        """A Lightning callback that stops the trainer and settles the module.
+
+        The module's `training_step` returns `unlearner.loss(batch)`, its `train_dataloader`
+        `unlearner.batches()`.
+        """
+        lightning = need("lightning", "lightning", "the callback")
+        unlearner = self
+
+        class UnlearningCallback(lightning.Callback):  # type: ignore[misc, name-defined]
+            """Ends the training where the unlearner says."""
+
+            def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
+                # Batches are on the device already, and no collection that Lightning knows.
+                pl_module.transfer_batch_to_device = lambda batch, *_: batch
+
+            def on_train_batch_end(self, trainer: Any, *_: Any) -> None:
+                if unlearner.after_step():
+                    trainer.should_stop = True
+
+            def on_train_end(self, *_: Any) -> None:
+                unlearner.finish()
+
+        return UnlearningCallback()
+
+
+def _staged(
+    module: nn.Module,
+    data: Dataset[Any],
+    forget: Sequence[int],
+    heldout: Dataset[Any],
+    test: Dataset[Any] | None,
+    num_classes: int | None,
+    seed: int,
+    workers: int,
+    recipe: dict[str, Any],
+) -> tuple[Config, Stage]:
+    """The settled config, and the samples in their parts."""
+    device = next(module.parameters()).device
+    config = with_method_defaults(
+        Config.model_validate({"seed": seed, "device": str(device), "unlearn": recipe})
+    )
+    labels = _labels(data)
+    gone = torch.unique(torch.as_tensor(list(forget), dtype=torch.int64))
+    if not len(gone) or int(gone.min()) < 0 or int(gone.max()) >= len(labels):
+        raise RequestError(
+            f"forget has {len(gone)} rows, data has {len(labels)}", "name rows of the dataset"
+        )
+    stays = torch.ones(len(labels), dtype=torch.bool)
+    stays[gone] = False
+    if not stays.any():
+        raise RequestError("the list covers all of the data", "nothing would be kept")
+    order = torch.cat([gone, stays.nonzero().squeeze(1)])
+    number = num_classes or int(labels.max()) + 1
+    whole = Given(data, order, labels[order].to(device), workers)
+    cut = len(gone)
+
+    def apart(dataset: Dataset[Any]) -> Given:
+        its = _labels(dataset)
+        return Given(dataset, torch.arange(len(its)), its.to(device), workers)
+
+    classes = tuple(str(index) for index in range(number))
+    network = Plain(module, type(module).__name__, classes, Preprocessing(), make_fabric(config))
+    guide = apart(heldout)
+    judged = Judged(whole.of(slice(cut)), whole.of(slice(cut, None)), apart(test or heldout))
+    kept = torch.bincount(labels[stays], minlength=number).to(device)
+    return config, Stage(network, whole, judged, guide, kept)
+
+
+def _labels(dataset: Dataset[Any]) -> Tensor:
+    """Classes of all samples, int64 [N]: of `targets` or `labels` where the dataset has them."""
+    for name in ("targets", "labels"):
+        if (found := getattr(dataset, name, None)) is not None:
+            return torch.as_tensor(found, dtype=torch.int64)
+    rows = range(len(dataset))  # type: ignore[arg-type]
+    return torch.tensor([int(dataset[row][1]) for row in rows], dtype=torch.int64)

@@ -1,0 +1,178 @@
+"""Unlearning inside one's own program."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any
+
+import pytest
+import torch
+from sklearn.datasets import load_digits
+from torch import Tensor, nn
+from torch.utils.data import Dataset, Subset, TensorDataset
+
+from falw_cli import Unlearner, unlearn
+from falw_cli.architectures import tiny_cnn
+from falw_cli.errors import RequestError
+from falw_cli.unlearning.target import Target
+from falw_cli.unlearning.weighting.falw import FalwSettings
+from falw_cli.unlearning.weighting.falw import weighting as falw
+
+LIST = [*range(0, 60), *range(100, 130)]
+
+
+def parts() -> tuple[TensorDataset, TensorDataset, TensorDataset]:
+    """Training, held-out and test digits as one's own datasets of (image, label)."""
+    images, labels = load_digits(return_X_y=True)
+    pixels = torch.tensor(images, dtype=torch.float32).reshape(-1, 1, 8, 8) / 16
+    classes = torch.tensor(labels)
+    made = [
+        TensorDataset(pixels[a:b], classes[a:b]) for a, b in ((0, 700), (700, 1200), (1200, None))
+    ]
+    return made[0], made[1], made[2]
+
+
+@pytest.fixture(scope="module")
+def trained() -> nn.Module:
+    """A net that has memorised the training digits."""
+    torch.manual_seed(0)
+    model, (data, *_) = tiny_cnn(10, 1), parts()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    images, labels = data.tensors
+    for _ in range(30):
+        for rows in torch.randperm(len(labels)).split(64):
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(model(images[rows]), labels[rows]).backward()
+            optimizer.step()
+    return model.eval()
+
+
+def confidence(model: nn.Module, data: Dataset[Any]) -> Tensor:
+    """True-class probabilities."""
+    images = torch.stack([data[row][0] for row in range(len(data))])  # type: ignore[arg-type]
+    labels = torch.stack([data[row][1] for row in range(len(data))])  # type: ignore[arg-type]
+    with torch.no_grad():
+        return model.eval()(images).softmax(1).gather(1, labels[:, None]).squeeze(1)
+
+
+def test_a_loop_of_ones_own_with_adamw_ema_and_clipping(trained: nn.Module) -> None:
+    """What a user has is left as it was; five lines are added."""
+    model, (data, heldout, _) = deepcopy(trained), parts()
+    before = confidence(model, Subset(data, LIST)).mean()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-4)
+    ema = torch.optim.swa_utils.AveragedModel(
+        model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.9)
+    )
+    unlearner = Unlearner(model, data=data, forget=LIST, heldout=heldout, batch_size=64)  # 1
+    model.train()
+    for batch in unlearner.batches():  # 2
+        loss = unlearner.loss(batch)  # 3
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        ema.update_parameters(model)
+        if unlearner.after_step():  # 4
+            break
+    unlearner.finish()  # 5
+    after = confidence(model, Subset(data, LIST)).mean()
+    unseen = confidence(model, heldout).mean()
+    assert abs(after - unseen) < abs(before - unseen)
+    assert confidence(model, Subset(data, [*range(200, 700)])).mean() > 0.9
+
+
+def test_the_same_seed_gives_the_same_losses(trained: nn.Module) -> None:
+    data, heldout, _ = parts()
+    found = []
+    for _ in range(2):
+        unlearner = Unlearner(
+            deepcopy(trained),
+            data=data,
+            forget=LIST,
+            heldout=heldout,
+            method="random-label",
+            seed=3,
+        )
+        found.append([float(unlearner.loss(batch)) for batch in unlearner.batches()])
+    assert found[0] == found[1]
+    assert len(found[0]) == unlearner.steps
+
+
+def test_weights_are_the_weightings(trained: nn.Module) -> None:
+    data, heldout, _ = parts()
+    unlearner = Unlearner(
+        deepcopy(trained), data=data, forget=LIST, heldout=heldout, method="random-label",
+        weighting="falw", target="exact", stop="epochs",
+    )  # fmt: skip
+    unlearner.loss(next(iter(unlearner.batches())))  # the target of the module as it is
+    images = torch.stack([data[row][0] for row in LIST])
+    labels = data.tensors[1][LIST]
+    logits = trained(images)
+    target = Target.of(confidence(trained, heldout), heldout.tensors[1], 10)
+    counts = torch.bincount(labels, minlength=10)
+    expected = falw(counts, 10, FalwSettings()).weight(
+        logits.softmax(1).gather(1, labels[:, None]).squeeze(1), labels, target
+    )
+    torch.testing.assert_close(unlearner.weights(logits, labels), expected, atol=1e-4, rtol=1e-4)
+
+
+def test_a_module_is_unlearned_in_place(trained: nn.Module) -> None:
+    model, (data, heldout, test) = deepcopy(trained), parts()
+    done = unlearn(model, data=data, forget=LIST, heldout=heldout, test=test, batch_size=64)
+    assert done.before is not None
+    assert done.after is not None
+    assert done.before.test_accuracy is not None
+    assert done.after.test_accuracy is not None
+    assert done.after.test_accuracy > done.before.test_accuracy - 10
+    assert done.steps > 0
+    moved = [
+        not torch.equal(a, b) for a, b in zip(model.parameters(), trained.parameters(), strict=True)
+    ]
+    assert any(moved)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"forget": []}, "forget has 0 rows"),
+        ({"forget": [9999]}, "forget has 1 rows, data has 700"),
+        ({"forget": range(700)}, "covers all of the data"),
+        ({"method": "salun"}, "does more than a loss"),
+        ({"method": "no-such"}, "unknown method"),
+        ({"weighting": "no-such"}, "unknown weighting"),
+    ],
+)
+def test_what_cannot_be_is_refused(trained: nn.Module, changed: dict[str, Any], said: str) -> None:
+    data, heldout, _ = parts()
+    asked = {"data": data, "forget": LIST, "heldout": heldout} | changed
+    with pytest.raises(RequestError, match=said):
+        Unlearner(deepcopy(trained), **asked)
+
+
+@pytest.mark.slow
+def test_a_lightning_module_with_the_callback(trained: nn.Module) -> None:
+    lightning = pytest.importorskip("lightning")
+    model, (data, heldout, _) = deepcopy(trained), parts()
+    unlearner = Unlearner(model, data=data, forget=LIST, heldout=heldout, batch_size=64)
+
+    class Module(lightning.LightningModule):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = model
+
+        def training_step(self, batch: Any, index: int) -> Tensor:
+            return unlearner.loss(batch)
+
+        def train_dataloader(self) -> Any:
+            return unlearner.batches()
+
+        def configure_optimizers(self) -> torch.optim.Optimizer:
+            return torch.optim.SGD(self.parameters(), lr=0.01)
+
+    trainer = lightning.Trainer(
+        max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False,
+        enable_progress_bar=False, enable_model_summary=False,
+        callbacks=[unlearner.lightning_callback()],
+    )  # fmt: skip
+    trainer.fit(Module())
+    assert 0 < unlearner.done <= unlearner.steps
