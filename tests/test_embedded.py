@@ -33,7 +33,7 @@ def parts() -> tuple[TensorDataset, TensorDataset, TensorDataset]:
 
 
 @pytest.fixture(scope="module")
-def trained() -> nn.Module:
+def memorised() -> nn.Module:
     """A net that has memorised the training digits."""
     torch.manual_seed(0)
     model, (data, *_) = tiny_cnn(10, 1), parts()
@@ -55,9 +55,9 @@ def confidence(model: nn.Module, data: Dataset[Any]) -> Tensor:
         return model.eval()(images).softmax(1).gather(1, labels[:, None]).squeeze(1)
 
 
-def test_a_loop_of_ones_own_with_adamw_ema_and_clipping(trained: nn.Module) -> None:
+def test_a_loop_of_ones_own_with_adamw_ema_and_clipping(memorised: nn.Module) -> None:
     """What a user has is left as it was; five lines are added."""
-    model, (data, heldout, _) = deepcopy(trained), parts()
+    model, (data, heldout, _) = deepcopy(memorised), parts()
     before = confidence(model, Subset(data, LIST)).mean()
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-4)
     ema = torch.optim.swa_utils.AveragedModel(
@@ -81,12 +81,12 @@ def test_a_loop_of_ones_own_with_adamw_ema_and_clipping(trained: nn.Module) -> N
     assert confidence(model, Subset(data, [*range(200, 700)])).mean() > 0.9
 
 
-def test_the_same_seed_gives_the_same_losses(trained: nn.Module) -> None:
+def test_the_same_seed_gives_the_same_losses(memorised: nn.Module) -> None:
     data, heldout, _ = parts()
     found = []
     for _ in range(2):
         unlearner = Unlearner(
-            deepcopy(trained),
+            deepcopy(memorised),
             data=data,
             forget=LIST,
             heldout=heldout,
@@ -98,17 +98,17 @@ def test_the_same_seed_gives_the_same_losses(trained: nn.Module) -> None:
     assert len(found[0]) == unlearner.steps
 
 
-def test_weights_are_the_weightings(trained: nn.Module) -> None:
+def test_weights_are_the_weightings(memorised: nn.Module) -> None:
     data, heldout, _ = parts()
     unlearner = Unlearner(
-        deepcopy(trained), data=data, forget=LIST, heldout=heldout, method="random-label",
+        deepcopy(memorised), data=data, forget=LIST, heldout=heldout, method="random-label",
         weighting="falw", target="exact", stop="epochs",
     )  # fmt: skip
     unlearner.loss(next(iter(unlearner.batches())))  # the target of the module as it is
     images = torch.stack([data[row][0] for row in LIST])
     labels = data.tensors[1][LIST]
-    logits = trained(images)
-    target = Target.of(confidence(trained, heldout), heldout.tensors[1], 10)
+    logits = memorised(images)
+    target = Target.of(confidence(memorised, heldout), heldout.tensors[1], 10)
     counts = torch.bincount(labels, minlength=10)
     expected = falw(counts, 10, FalwSettings()).weight(
         logits.softmax(1).gather(1, labels[:, None]).squeeze(1), labels, target
@@ -116,8 +116,8 @@ def test_weights_are_the_weightings(trained: nn.Module) -> None:
     torch.testing.assert_close(unlearner.weights(logits, labels), expected, atol=1e-4, rtol=1e-4)
 
 
-def test_a_module_is_unlearned_in_place(trained: nn.Module) -> None:
-    model, (data, heldout, test) = deepcopy(trained), parts()
+def test_a_module_is_unlearned_in_place(memorised: nn.Module) -> None:
+    model, (data, heldout, test) = deepcopy(memorised), parts()
     done = unlearn(model, data=data, forget=LIST, heldout=heldout, test=test, batch_size=64)
     assert done.before is not None
     assert done.after is not None
@@ -125,8 +125,10 @@ def test_a_module_is_unlearned_in_place(trained: nn.Module) -> None:
     assert done.after.test_accuracy is not None
     assert done.after.test_accuracy > done.before.test_accuracy - 10
     assert done.steps > 0
+    both = list(zip(model.parameters(), memorised.parameters(), strict=True))
     moved = [
-        not torch.equal(a, b) for a, b in zip(model.parameters(), trained.parameters(), strict=True)
+        not torch.equal(a, b)
+        for a, b in zip(model.parameters(), memorised.parameters(), strict=True)
     ]
     assert any(moved)
 
@@ -142,17 +144,19 @@ def test_a_module_is_unlearned_in_place(trained: nn.Module) -> None:
         ({"weighting": "no-such"}, "unknown weighting"),
     ],
 )
-def test_what_cannot_be_is_refused(trained: nn.Module, changed: dict[str, Any], said: str) -> None:
+def test_what_cannot_be_is_refused(
+    memorised: nn.Module, changed: dict[str, Any], said: str
+) -> None:
     data, heldout, _ = parts()
     asked = {"data": data, "forget": LIST, "heldout": heldout} | changed
     with pytest.raises(RequestError, match=said):
-        Unlearner(deepcopy(trained), **asked)
+        Unlearner(deepcopy(memorised), **asked)
 
 
 @pytest.mark.slow
-def test_a_lightning_module_with_the_callback(trained: nn.Module) -> None:
+def test_a_lightning_module_with_the_callback(memorised: nn.Module) -> None:
     lightning = pytest.importorskip("lightning")
-    model, (data, heldout, _) = deepcopy(trained), parts()
+    model, (data, heldout, _) = deepcopy(memorised), parts()
     unlearner = Unlearner(model, data=data, forget=LIST, heldout=heldout, batch_size=64)
 
     class Module(lightning.LightningModule):  # type: ignore[misc, name-defined]
