@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from falw_cli.config_file import explain, parse_yaml, relative_to
+from falw_cli.config_file import class_names, explain, parse_yaml, relative_to
 from falw_cli.errors import RequestError, unknown_name
 from falw_cli.unlearning.registry import METHODS, WEIGHTINGS
 
@@ -120,7 +120,8 @@ class Config(Section):
     model: str | None = None
     arch: str | None = None
     classes: tuple[str, ...] | None = None
-    """Class names in the order of the network's outputs; default: metadata, then the data's."""
+    """Class names in the order of the network's outputs, or a text file of them, one a line;
+    default: metadata, then the data's."""
     data: str | None = None
     heldout: str | None = None
     test: str | None = None
@@ -144,6 +145,8 @@ class Config(Section):
     """Compile the network before the first step; on a CPU it did not pay (docs/cpu.md)."""
     skip_unreadable: bool = False
     cache: bool = True
+    track: Literal["csv", "tensorboard", "wandb", "mlflow"] | None = None
+    """Live curves of the run, beside the output in `NAME.track`: loss, weights, target, looks."""
     save_every: NotNegative = 60.0
     """Seconds between two saves of a running command's state, so that a kill loses no more; fewer
     saves where one takes over a hundredth of that."""
@@ -220,7 +223,7 @@ def resolve(command: str, flags: Mapping[str, Any], file: Path | None = None) ->
         if section and fields and key in fields.model_fields:
             given.setdefault(section, {})[key] = value
         elif key in Config.model_fields:
-            given[key] = value
+            given[key] = class_names(Path(value)) if key == "classes" else value
         else:
             raise unknown_name("option", key, [*Config.model_fields, *Recipe.model_fields])
     try:
@@ -242,6 +245,8 @@ def _refuse_code(content: Mapping[str, Any], file: Path, trusted: bool) -> None:
 def _read_file(file: Path) -> dict[str, Any]:
     """A config file's content, validated, its paths made relative to the file."""
     content, lines = parse_yaml(file)
+    if isinstance(named := content.get("classes"), str):
+        content["classes"] = class_names(file.parent / named)
     for key in FLAG_ONLY & set(content):
         raise RequestError(
             f"{file} line {lines[key,]}: {key} cannot be set in a file", f"give it as --{key}"

@@ -95,6 +95,31 @@ def relative_to(folder: Path, content: dict[str, Any]) -> dict[str, Any]:
     return moved
 
 
+def class_names(file: Path) -> list[str]:
+    """The classes that a text file names, one a line, in the order of the model's outputs.
+
+    Raises:
+        RequestError: it cannot be read, is empty, or names a class twice.
+    """
+    try:
+        if file.stat().st_size > FILE_LIMIT:
+            raise RequestError(f"{file} is larger than 1 MiB", "write one class name a line")
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
+    except OSError as error:
+        raise RequestError(
+            f"classes {file} cannot be read: {error.strerror}", "check the path"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise RequestError(f"classes {file} is not UTF-8 text", "save it as UTF-8") from error
+    names = [line.strip() for line in lines if line.strip()]
+    if not names:
+        raise RequestError(f"classes {file} is empty", "write one class name a line")
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise RequestError(f"classes {file} names {twice!r} twice", "name each output once")
+    return names
+
+
 def explain(
     error: ValidationError, file: Path | None, lines: Mapping[tuple[str, ...], int], root: Any
 ) -> RequestError:

@@ -8,6 +8,7 @@ import logging
 import os
 import platform
 import warnings
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from falw_cli.errors import RequestError
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
+    from lightning_fabric.loggers.logger import Logger
     from lightning_fabric.strategies.ddp import DDPStrategy
 
 PATIENCE = timedelta(hours=3)
@@ -28,12 +30,13 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 """glibc's names of what `mallopt` sets."""
 
 
-def make_fabric(config: Config) -> Fabric:
+def make_fabric(config: Config, loggers: Sequence[Logger] = ()) -> Fabric:
     """The engine of devices, precision and ranks.
 
     Args:
         config: `device` auto, cpu, cuda or cuda:N; `precision` auto (bf16 where the GPU has it,
             else fp32), fp32 or bf16. Ranks are as torchrun, SLURM or `falw_cli.ranks` started them.
+        loggers: where the curves of the run go.
 
     Raises:
         RequestError: there is no such device here, or several are wanted of a single process.
@@ -73,6 +76,7 @@ def make_fabric(config: Config) -> Fabric:
             num_nodes=place.nodes if place else 1,
             strategy=_strategy(config) if place else "auto",
             precision="bf16-mixed" if precision == "bf16" else "32-true",
+            loggers=list(loggers),
         )
         if kind == "cpu":
             _keep_freed_memory()

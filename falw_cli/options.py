@@ -11,7 +11,12 @@ import typer
 from falw_cli.unlearning.registry import METHODS, WEIGHTINGS
 
 DATA, TRAINING, RUN, OUTPUT = "Data", "Training", "Run", "Output"
-SPEC_HELP = "KIND:LOCATION; kinds: imagefolder, csv, npz, cifar10, cifar100, digits"
+KINDS = (
+    "imagefolder", "csv", "npz", "parquet", "hf", "webdataset", "torchvision", "cifar10",
+    "cifar100", "digits",
+)  # fmt: skip
+"""Of data, as `data.sources` opens them: said here, for --help waits for no library."""
+SPEC_HELP = f"KIND:LOCATION; kinds: {', '.join(KINDS)}"
 Complete = Callable[[str], list[str]]
 COMMON_ARCHS = [
     "tiny-cnn", "resnet18", "resnet18-cifar", "resnet34", "resnet34-cifar", "resnet50",
@@ -43,6 +48,13 @@ def complete_stop(incomplete: str) -> list[str]:
 def complete_target(incomplete: str) -> list[str]:
     """Kinds of target that begin so, for the shell."""
     return [name for name in ("streaming", "exact") if name.startswith(incomplete)]
+
+
+def complete_track(incomplete: str) -> list[str]:
+    """Trackers that begin so, for the shell."""
+    return [
+        name for name in ("csv", "tensorboard", "wandb", "mlflow") if name.startswith(incomplete)
+    ]
 
 
 def complete_format(incomplete: str) -> list[str]:
@@ -80,6 +92,10 @@ Test = Annotated[
 Forget = Annotated[
     str | None,
     _option("--forget", help="The forget list: IDs, one a line; - is stdin.", panel=DATA),
+]
+Classes = Annotated[
+    str | None,
+    _option("--classes", help="Class names, one a line, in the order of the outputs.", panel=DATA),
 ]
 SkipUnreadable = Annotated[
     bool | None,
@@ -168,6 +184,15 @@ DryRun = Annotated[
     typer.Option("--dry-run", help="Check and show; write nothing.", rich_help_panel=RUN),
 ]
 
+Track = Annotated[
+    str | None,
+    _option(
+        "--track",
+        help="Live curves, beside the output: csv, tensorboard, wandb or mlflow.",
+        panel=RUN,
+        complete=complete_track,
+    ),
+]
 Method = Annotated[
     str | None,
     _option(

@@ -14,6 +14,7 @@ from falw_cli.audit.pictures import Picture, pictures, roc
 from falw_cli.audit.report import Report
 from falw_cli.audit.rows import Row
 from falw_cli.audit.verdict import Verdict, verdict
+from falw_cli.extras import need
 from falw_cli.plain import printable
 
 if TYPE_CHECKING:
@@ -41,7 +42,12 @@ class Named:
 
 
 def html(named: Sequence[Named]) -> str:
-    """One page: of one report all that it says, of several the figures side by side."""
+    """One page: of one report all that it says, of several the figures side by side.
+
+    Raises:
+        RequestError: matplotlib is missing, which draws its pictures.
+    """
+    need("matplotlib", "report", "a page's pictures")
     if len(named) == 1:
         return _whole(named[0])
     return _beside(named)

@@ -11,6 +11,7 @@ from falw_cli.bench.jobs import Job
 from falw_cli.bench.plan import Entry, Lot
 from falw_cli.bench.pool import Machine, run, there, workers
 from falw_cli.bench.store import Store
+from falw_cli.extras import need
 from falw_cli.outputs import write_all
 from falw_cli.progress import Progress
 
@@ -43,6 +44,7 @@ def bench(asked: Asked, progress: Progress) -> Done:
         RequestError: the config does not fit together; nothing was trained.
         Interrupted: a signal came; the same command goes on.
     """
+    need("matplotlib", "report", "a bench's plots")
     config = plan.read(asked.file)
     entries = plan.entries(config)
     lots = list(plan.lots(config))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,8 @@ from falw_cli.extras import need
 
 Rows = npt.NDArray[np.int64]
 HINT = "it needs a column image (bytes, or bytes and path) and a column label, and may have id"
+
+SAVE_IT = "save it with Dataset.save_to_disk, or name one dataset's folder in the local cache"
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,7 @@ class Cells:
         content = cell.get("bytes") if isinstance(cell, dict) else cell
         if not isinstance(content, bytes):
             raise RequestError(
-                f"row {int(self.rows[row])} of {self.files[0]} holds no image's bytes",
+                f"row {int(self.rows[row])} of {self.files[0].parent} holds no image's bytes",
                 "save it with its images: `embed_external_files`, or bytes in the column",
             )
         return content
@@ -128,17 +132,18 @@ def _features(metadata: dict[bytes, bytes]) -> dict[str, Any]:
 
 
 def hf(spec: Spec, allow_outside: bool) -> Listing:
-    """`hf:DIR`: a dataset that `save_to_disk` wrote; of a dictionary of them, the part."""
+    """`hf:DIR`: what `save_to_disk` wrote, or `load_dataset` left in its cache; there the part."""
     library = need("datasets", "data", spec.text)
     if not spec.location.is_dir():
         raise RequestError(f"{spec.text!r}: no folder {spec.location}", "check the path")
     try:
-        found = library.load_from_disk(str(spec.location))
+        saved = any(
+            (spec.location / name).is_file() for name in ("state.json", "dataset_dict.json")
+        )
+        found = library.load_from_disk(str(spec.location)) if saved else _cached(spec, library)
     except (OSError, ValueError, KeyError, TypeError) as error:
         told = str(error).partition("\n")[0]
-        raise RequestError(
-            f"{spec.text!r} cannot be loaded: {told}", "save it with Dataset.save_to_disk"
-        ) from error
+        raise RequestError(f"{spec.text!r} cannot be loaded: {told}", SAVE_IT) from error
     if isinstance(found, library.DatasetDict):
         if spec.part not in found:
             raise RequestError(
@@ -153,6 +158,18 @@ def hf(spec: Spec, allow_outside: bool) -> Listing:
     files = tuple(sorted(spec.location.rglob("*.arrow")))
     cells = Cells(plain[image], files, np.arange(len(found)))
     return _listing(spec, cells, ids, list(found[label][:]), names)
+
+
+def _cached(spec: Spec, library: ModuleType) -> Any:
+    """The part in a folder below `~/.cache/huggingface/datasets`, in one file or several."""
+    infos = sorted(spec.location.rglob("dataset_info.json"))
+    if len(infos) != 1:
+        raise RequestError(f"{spec.text!r} holds {len(infos) or 'no'} datasets", SAVE_IT)
+    names = re.compile(rf".+-{spec.part}(-\d+-of-\d+)?\.arrow")
+    files = [file for file in sorted(infos[0].parent.iterdir()) if names.fullmatch(file.name)]
+    if not files:
+        raise RequestError(f"{spec.text!r} has no part {spec.part!r}", SAVE_IT)
+    return library.concatenate_datasets([library.Dataset.from_file(str(file)) for file in files])
 
 
 def _column(there: list[str], known: tuple[str, ...], spec: Spec) -> str:

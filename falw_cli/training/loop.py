@@ -22,6 +22,7 @@ from falw_cli.engine import return_freed_memory
 from falw_cli.errors import Interrupted, RequestError, RunError
 from falw_cli.network import Network
 from falw_cli.progress import Progress
+from falw_cli.training.curves import Curves
 from falw_cli.training.interrupt import Interrupt
 from falw_cli.training.parts import Parts
 from falw_cli.training.recipe import augmentation, optimizer, schedule
@@ -52,6 +53,9 @@ class Objective(Protocol):
 
     def end_epoch(self, network: Network) -> None:
         """An epoch is over."""
+
+    def figures(self) -> dict[str, Tensor]:
+        """Scalars about the step taken last, for live curves."""
 
     def state(self, network: Network) -> dict[str, Tensor]:
         """What must be kept to go on after an interruption; every rank asks."""
@@ -142,7 +146,7 @@ def fit(
     progress.start(work.label, total)
     progress.advance(done)
     module.train()
-    saves = Saves(states, clock)
+    saves, curves = Saves(states, clock), Curves(fabric, total)
     with torch.random.fork_rng(), interrupt.soft():
         for number in range(done // per_epoch, recipe.epochs):
             skip = done - number * per_epoch
@@ -150,9 +154,11 @@ def fit(
                 loss = _step(running, batch, objective, work, done, parts)
                 fabric_optimizer.step()
                 fabric_optimizer.zero_grad(set_to_none=True)
-                plan.step()
                 done += 1
                 reason = objective.after_step(running, done, total)
+                if curves.due(done):
+                    curves.add(done, loss, float(plan.get_last_lr()[0]), objective.figures())
+                plan.step()
                 looks = done % LOOK_EVERY == 0 or done == total
                 progress.advance(1, _look(loss, done, fabric) if looks else "")
                 if done % per_epoch == 0 or done == total or reason:

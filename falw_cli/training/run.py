@@ -25,6 +25,7 @@ from falw_cli.errors import RequestError
 from falw_cli.network import IMAGENET, Network, complete, metadata, to_device
 from falw_cli.progress import Progress
 from falw_cli.sharing import agreed, in_turn
+from falw_cli.tracking import loggers, tracked
 from falw_cli.training.interrupt import Interrupt
 from falw_cli.training.loop import Outcome, Work, fit
 from falw_cli.training.state import StateFile, settings
@@ -77,6 +78,10 @@ class CrossEntropy:
     def end_epoch(self, network: Network) -> None:
         """Nothing is gathered."""
 
+    def figures(self) -> dict[str, Tensor]:
+        """Nothing but the loss."""
+        return {}
+
     def state(self, network: Network) -> dict[str, Tensor]:
         """Nothing to keep."""
         return {}
@@ -105,10 +110,11 @@ def train(config: Config, progress: Progress, interrupt: Interrupt) -> Trained:
         RunError: the loss diverged, or the file cannot be written.
         Interrupted: a signal came; `--resume` goes on.
     """
-    fabric = make_fabric(config)
+    fabric = make_fabric(config, loggers(config, _out(config)))
     with ExitStack() as held:
         with agreed(fabric), in_turn(fabric):
             given = _open(config, progress, fabric, held)
+        held.enter_context(tracked(fabric, config.train.model_dump(mode="json")))
         label = f"train {given.network.arch}"
         work = Work(given.retain, 0, config.train, config.seed, label, compiled=config.compile)
         objective = CrossEntropy(config.train.label_smoothing)
@@ -122,9 +128,13 @@ def train(config: Config, progress: Progress, interrupt: Interrupt) -> Trained:
         return _summary(given, content, outcome, progress)
 
 
+def _out(config: Config) -> Path:
+    return Path(config.out or ("retrain.safetensors" if config.without else "model.safetensors"))
+
+
 def _open(config: Config, progress: Progress, fabric: Fabric, held: ExitStack) -> Opened:
     """Check everything; `held` gives the output free in the end."""
-    out = Path(config.out or ("retrain.safetensors" if config.without else "model.safetensors"))
+    out = _out(config)
     if fabric.is_global_zero:
         held.enter_context(outputs.claimed([out], force=config.force))
     if config.arch is None:
@@ -201,7 +211,17 @@ def _belongs_to(config: Config, data: images.Images, left_out: Rows) -> dict[str
     """What a saved state belongs to: data, what is left out of it, and everything asked."""
     asked = config.model_dump(
         mode="json",
-        exclude={"out", "report", "force", "resume", "cache", "without", "save_every", "unlearn"},
+        exclude={
+            "out",
+            "report",
+            "force",
+            "resume",
+            "cache",
+            "without",
+            "save_every",
+            "unlearn",
+            "track",
+        },
     )
     rows = hashlib.sha256(left_out.tobytes()).hexdigest()
     return {"data": data.content_digest(), "forget list": rows, **settings(asked)}

@@ -179,6 +179,20 @@ class Unlearning:
         none = self.guide.labels.new_zeros(0, dtype=torch.float32)
         return sharing.gather_uneven(torch.cat([none, *self._seen]), network.fabric)
 
+    def figures(self) -> dict[str, Tensor]:
+        """See `Objective`: weights of the step's forget samples, and the target as it stands."""
+        found: dict[str, Tensor] = {}
+        if self._seen and len(last := self._seen[-1]):
+            found |= {
+                "weight/min": last.min(),
+                "weight/mean": last.mean(),
+                "weight/max": last.max(),
+            }
+        if self.weighting.needs == "target":
+            mu, sigma = self._target()
+            found |= {"target/mu": mu, "target/sigma": sigma}
+        return found
+
     def state(self, network: Network) -> dict[str, Tensor]:
         """See `Objective`."""
         kept = {f"estimate/{name}": value for name, value in self.estimate.state().items()}

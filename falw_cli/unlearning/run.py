@@ -44,12 +44,14 @@ from falw_cli.evaluation.gap import parse_weights
 from falw_cli.evaluation.metrics import Comeback, Metrics
 from falw_cli.evaluation.run import measure, metrics_of
 from falw_cli.evaluation.study import study
+from falw_cli.extras import need
 from falw_cli.formats import registry
 from falw_cli.formats.folder import CONFIG
 from falw_cli.inputs import Inputs, open_inputs, warn_of_changes
 from falw_cli.network import metadata
 from falw_cli.progress import Progress
 from falw_cli.sharing import agreed, in_turn
+from falw_cli.tracking import loggers, tracked
 from falw_cli.training.interrupt import Interrupt
 from falw_cli.training.state import StateFile, settings
 from falw_cli.unlearning.looking import Look
@@ -67,9 +69,12 @@ M = TypeVar("M", bound=BaseModel)
 
 NOT_OF_THE_RUN = {
     "model", "out", "report", "force", "resume", "cache", "gate", "reference", "forget", "metrics",
-    "html", "relearn", "save_every",
+    "html", "relearn", "save_every", "track",
 }  # fmt: skip
 """Settings that the steps do not depend on; the model and the list go by digest."""
+
+FIGURES = ("forget_accuracy", "retain_accuracy", "test_accuracy", "mia_efficacy")
+"""Of the unlearned model, at the end of the live curves."""
 
 
 @dataclass(frozen=True)
@@ -139,13 +144,14 @@ def unlearn(
     config = with_method_defaults(config)
     if config.forget is None:
         raise RequestError("--forget is missing: the IDs to forget", "give --forget ids.txt")
-    fabric = make_fabric(config)
+    fabric = make_fabric(config, loggers(config, Paths.of(config).out))
     with ExitStack() as held:
         opened = _open(config, progress, fabric, held)
         if isinstance(opened.stage.whole, Streamed):
             progress.note("training samples are read as they are needed: they do not fit there")
         if config.dry_run:
             return _planned(opened, progress, occasion)
+        held.enter_context(tracked(fabric, opened.config.unlearn.model_dump(mode="json")))
         return _run_opened(opened, progress, interrupt, occasion, known)
 
 
@@ -163,6 +169,8 @@ class Opened:
 def _open(config: Config, progress: Progress, fabric: Fabric, held: ExitStack) -> Opened:
     """Check everything; `held` gives the outputs free in the end."""
     paths = Paths.of(config)
+    if config.html:  # refused before the work, if it must be
+        need("matplotlib", "report", "--html")
     with agreed(fabric), in_turn(fabric):
         if fabric.is_global_zero and not config.dry_run:
             held.enter_context(paths.claimed(config))
@@ -211,6 +219,10 @@ def _run_opened(
         metrics, returned = all_metrics(known.before, after, references), None
     else:
         metrics, returned, remarks = _studied(config, given, stage, looked, progress)
+    if metrics.after:
+        fabric.log_dict(
+            {f"after/{name}": getattr(metrics.after, name) for name in FIGURES}, done.steps
+        )
     content = _files(opened, tensors, done.lr)
     warn_of_changes(given, progress)
     report = build_report(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import astuple, fields, replace
+from dataclasses import asdict, astuple, fields, replace
 
 import torch
 from torch import Tensor
@@ -97,6 +97,8 @@ class Watch:
         if self.judge is not None:
             found = replace(found, gap=self.judge(network))
         self.curve.append(found)
+        seen = {f"look/{k}": v for k, v in asdict(found).items() if v is not None and k != "step"}
+        network.fabric.log_dict(seen, done)
         if not self.decides or self.ended is not None:
             return None
         self.best, self.ended = decide(self.curve, self.before, self.max_loss, total)

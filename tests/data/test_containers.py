@@ -74,6 +74,21 @@ def test_a_dictionary_of_datasets_has_parts(pictures: Listing, tmp_path: Path) -
     assert open_listing(f"hf:{tmp_path / 'data'}", "test").numbered
 
 
+def test_the_local_cache_of_load_dataset(pictures: Listing, tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    names = datasets.ClassLabel(names=["ant", "bee"])
+    features = datasets.Features({"image": datasets.Image(), "label": names})
+    made = datasets.Dataset.from_dict(rows(pictures), features=features)
+    made.select([0, 1, 3]).to_parquet(tmp_path / "seen.parquet")
+    made.select([2, 4]).to_parquet(tmp_path / "unseen.parquet")
+    files = {"train": str(tmp_path / "seen.parquet"), "test": str(tmp_path / "unseen.parquet")}
+    datasets.load_dataset("parquet", data_files=files, cache_dir=str(tmp_path / "cache"))
+    listing = open_listing(f"hf:{tmp_path / 'cache'}")
+    assert listing.classes == ("ant", "bee")
+    same_pixels(listing, pictures.keep(np.array([0, 1, 3])))
+    assert len(open_listing(f"hf:{tmp_path / 'cache'}", "test").ids) == 2
+
+
 def test_parquet_in_several_files_and_groups_with_ids(pictures: Listing, tmp_path: Path) -> None:
     pyarrow = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")
