@@ -194,6 +194,26 @@ def class_count(build: Builder, shapes: Mapping[str, tuple[int, ...]], channels:
     return None
 
 
+def recognise(shapes: Mapping[str, tuple[int, ...]]) -> str | None:
+    """The architecture, of those known by name, that tensors of these names and shapes are of.
+
+    Short names first: they are the ones that are used. RegNets last: they take seconds to build.
+    """
+    for name in sorted(names(), key=lambda name: ("regnet" in name, len(name))):
+        try:
+            build = builder(name)
+            wanted = _shapes(build, 2, 3)
+            if wanted.keys() != shapes.keys():
+                continue
+            channels = channel_count(build, shapes)
+            count = class_count(build, shapes, channels)
+            if count and _shapes(build, count, channels) == shapes:
+                return name
+        except RequestError:  # it takes other channels
+            continue
+    return None
+
+
 def channel_count(build: Builder, shapes: Mapping[str, tuple[int, ...]]) -> int:
     """Image channels of a checkpoint: what its first convolution takes, 3 where there is none."""
     for name, module in _skeleton(build, 2, 3).named_modules():

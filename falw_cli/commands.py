@@ -56,11 +56,17 @@ def train(flags: Flags, file: Path | None, console: Console, *, as_json: bool) -
 
 def draw_list(flags: Flags, file: Path | None, console: Console, *, as_json: bool) -> None:
     """`falw forget-list`."""
-    mine = {"ratio", "count", "gamma", "class_name"}
+    mine = {"ratio", "count", "gamma", "class_name", "named"}
     config = resolve("forget-list", {k: v for k, v in flags.items() if k not in mine}, file)
     from falw_cli import samples
 
     listing = samples.open_source(config, "data")
+    if named := flags.get("named"):
+        if {"ratio", "count"} & set(flags):
+            raise RequestError("--id names samples, --ratio and --count draw some", "give one")
+        ids = [listing.ids[row] for row in forget_list.find(tuple(named), listing.ids)]
+        console.document({"ids": ids}) if as_json else console.result("\n".join(ids))
+        return
     available = np.bincount(listing.labels, minlength=len(listing.classes))
     if (name := flags.get("class_name")) is not None:
         if name not in listing.classes:
@@ -111,6 +117,8 @@ def unlearn(flags: Flags, file: Path | None, console: Console, *, as_json: bool)
         console.document(report.model_dump(mode="json"))
     elif report.output is None:
         console.table(tables.plan(report))
+        tail = sorted(report.forget.per_class.items(), key=lambda item: -item[1])
+        console.table(tables.bars(dict(tail)))
     else:
         console.show(tables.metrics(report.metrics))
         console.result(report.output.path)
@@ -172,7 +180,8 @@ def audit(
 def _verdict(report: Report, console: Console) -> None:
     if report.metrics.after is not None:
         said = verdict(report)
-        console.note("\n".join([f"{said.headline}:", *(f"  {point}" for point in said.points)]))
+        headline = f"{said.headline}{':' if said.points else ''}"
+        console.note("\n".join([headline, *(f"  {point}" for point in said.points)]))
     for gate in report.gates:
         value = "no value" if gate.value is None else f"{gate.value:.4g}"
         console.note(f"gate {gate.expression}: {value}: {'passed' if gate.passed else 'FAILED'}")
@@ -187,6 +196,30 @@ def convert(flags: Flags, file: Path | None, console: Console, *, as_json: bool)
 
     path = run(config)
     console.document({"path": str(path)}) if as_json else console.result(str(path))
+
+
+def init(flags: Flags, file: Path | None, console: Console, *, as_json: bool) -> None:
+    """`falw init`."""
+    # What lies there is about to be written: it is no setting yet, unless a person names it.
+    config = resolve("init", flags, file, find=False)
+    from falw_cli.starting import init as run
+
+    path = run(config)
+    console.note("look at what it says, then: falw unlearn MODEL --forget ids.txt --dry-run")
+    console.document({"path": str(path)}) if as_json else console.result(str(path))
+
+
+def doctor(file: Path | None, console: Console, *, as_json: bool) -> None:
+    """`falw doctor`."""
+    from falw_cli.doctor import examine
+
+    found = examine(file)
+    if as_json:
+        console.document([asdict(one) for one in found])
+    else:
+        console.table(tables.findings(found))
+    if any(one.state == "problem" for one in found):
+        raise typer.Exit(1)
 
 
 def bench(

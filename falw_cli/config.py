@@ -27,7 +27,7 @@ Range = tuple[Annotated[int, Field(ge=0)], Count]
 class Section(BaseModel):
     """A part of the config: unknown keys are errors, and nothing changes after loading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class Preprocessing(Section):
@@ -51,16 +51,21 @@ class Recipe(Section):
     """How a network's weights are moved: one recipe for train, Retrain and unlearn."""
 
     optimizer: Literal["sgd", "adamw"] = "sgd"
+    """Moves the weights."""
     lr: Positive = 0.1
     """Highest learning rate of the schedule."""
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     """Momentum of SGD."""
     weight_decay: NotNegative = 5e-4
+    """Pull of all weights towards 0."""
     schedule: Literal["constant", "step", "cosine", "one-cycle"] = "one-cycle"
     """step divides by ten at 1/2 and 3/4 of the run; the others are torch's schedulers."""
     epochs: Count = 20
+    """Passes over the data."""
     batch_size: Count = 128
+    """Samples a step, over all devices."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of a label that is spread over all classes."""
     crop: Annotated[int, Field(ge=0)] = 0
     """Random crop after padding each side by so many pixels (4 on CIFAR-10); 0: none."""
     flip: bool = False
@@ -71,6 +76,7 @@ class UnlearnRecipe(Recipe):
     """The recipe of unlearning, with base method and weighting; defaults: docs/methods.md."""
 
     method: str = "match"
+    """The base method."""
     weighting: str | None = None
     """Default: the method's; falw where it has a forget loss and names none."""
     hyperparameters: dict[str, float] = {}
@@ -85,6 +91,7 @@ class UnlearnRecipe(Recipe):
     lr: Positive | Literal["auto"] = 0.01  # type: ignore[assignment]
     """A number, or auto: found in short probes, which count in the run's time."""
     schedule: Literal["constant", "step", "cosine", "one-cycle"] = "cosine"
+    """Of the learning rate."""
     epochs: Count = 1
     """Passes over the forget set where `forget_share` is set, else over all that takes part."""
     forget_share: Annotated[float, Field(gt=0, lt=1)] | None = None
@@ -118,33 +125,47 @@ class Config(Section):
     """Everything that a command was asked for, settled and frozen."""
 
     model: str | None = None
+    """The checkpoint."""
     arch: str | None = None
+    """Its architecture, where it does not say it itself."""
     classes: tuple[str, ...] | None = None
     """Class names in the order of the network's outputs, or a text file of them, one a line;
     default: metadata, then the data's."""
     data: str | None = None
+    """SPEC of what the model was trained on."""
     heldout: str | None = None
+    """SPEC of what it never saw: guides, and judges where no test data is given."""
     test: str | None = None
+    """SPEC of what only judges; default: half of the held-out data."""
     per_class: dict[Literal["data", "heldout", "test"], Range] = {}
     """Of these sources only such rows of each class, in the order of the listing: for trials."""
     forget: str | None = None
+    """The forget list."""
     without: str | None = None
+    """A list that `falw train` leaves out."""
     reference: tuple[str, ...] = ()
+    """Retrain checkpoints to compare with."""
     gate: tuple[str, ...] = ()
+    """`NAME OP NUMBER` each: exit code 1 unless all hold."""
     metrics: tuple[str, ...] = ()
     """What the Avg. Gap is made of, NAME or NAME:WEIGHT each; default: FA, RA, TA and MIA."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    """Of everything random."""
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
+    """auto, cpu, cuda or cuda:N."""
     devices: Count | None = None
     """Devices of each machine that share the run, a process each; default: one, or as many ranks as
     torchrun or SLURM started."""
     nodes: Count = 1
     """Machines that share the run."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """auto: bf16 on a GPU that has it, else fp32."""
     compile: bool = False
     """Compile the network before the first step; on a CPU it did not pay (docs/cpu.md)."""
     skip_unreadable: bool = False
+    """Leave out images that cannot be read, with a warning."""
     cache: bool = True
+    """Keep decoded images in the user's cache folder; never those of the forget list."""
     track: Literal["csv", "tensorboard", "wandb", "mlflow"] | None = None
     """Live curves of the run, beside the output in `NAME.track`: loss, weights, target, looks."""
     save_every: NotNegative = 60.0
@@ -177,6 +198,8 @@ class Config(Section):
 
 FLAG_ONLY = {"out", "report", "force", "resume", "dry_run", "trust_code", "allow_outside"}
 """What a file may not ask for: it may have come with a stranger's model."""
+BUILDS = {"unlearn", "evaluate", "train", "convert"}
+"""Commands that build the network, and so would import code that a config names."""
 SECTION_OF = {"train": "train", "unlearn": "unlearn"}
 """Commands whose flags --epochs, --lr … belong to a section of the config."""
 
@@ -198,21 +221,24 @@ def find_file(model: str | None) -> Path | None:
     return next((file for file in candidates if file.is_file()), None)
 
 
-def resolve(command: str, flags: Mapping[str, Any], file: Path | None = None) -> Config:
+def resolve(
+    command: str, flags: Mapping[str, Any], file: Path | None = None, *, find: bool = True
+) -> Config:
     """Flags over the config file.
 
     Args:
         command: decides which section --epochs, --lr and their like belong to.
         flags: values by flag name with underscores; None stands for not given.
         file: the config named by a person; otherwise falw.yaml is looked for.
+        find: is it looked for?
 
     Raises:
         RequestError: a file that cannot be read, an unknown key, a value out of range.
     """
     named = file is not None
-    file = file or find_file(flags.get("model"))
+    file = file or (find_file(flags.get("model")) if find else None)
     below = _read_file(file) if file else {}
-    if file and not named:
+    if file and not named and command in BUILDS:
         _refuse_code(below, file, trusted=bool(flags.get("trust_code")))
     given: dict[str, Any] = {}
     section = SECTION_OF.get(command)

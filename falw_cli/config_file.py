@@ -82,12 +82,17 @@ def _key_lines(
 def relative_to(folder: Path, content: dict[str, Any]) -> dict[str, Any]:
     """Paths in a file are meant from where the file lies."""
     moved = dict(content)
+    if folder == Path():
+        return moved
     for key in PATHS:
         if isinstance(moved.get(key), str) and moved[key] != "-":
             moved[key] = os.path.join(folder, moved[key])  # noqa: PTH118 (keeps absolute ones)
     for key in SPECS:
         if isinstance(moved.get(key), str):
             kind, colon, location = moved[key].partition(":")
+            if kind == "torchvision":  # its location is NAME:DIR
+                name, colon, location = location.partition(":")
+                kind = f"{kind}:{name}"
             if colon and location and not location.startswith("#"):
                 moved[key] = f"{kind}:{os.path.join(folder, location)}"  # noqa: PTH118
     if "reference" in moved:

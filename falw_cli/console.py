@@ -80,6 +80,7 @@ class Console:
                 TextColumn("{task.fields[detail]}"),
                 console=self.err,
                 transient=True,
+                speed_estimate_period=1e9,  # the mean over the whole stage: looks come seldom
             )
             self._bar.add_task(_shown(label), total=total, detail="")
             self._bar.start()

@@ -245,11 +245,22 @@ def forget_list(
         float | None, typer.Option("--ratio", help="Share of the data, such as 0.1.")
     ] = None,
     count: Annotated[int | None, typer.Option("--count", help="Samples to draw.")] = None,
+    named: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--id",
+            help="This very sample; repeatable, and checked against the data.",
+            autocompletion=o.complete_id,
+        ),
+    ] = None,
     gamma: Annotated[
         float, typer.Option("--gamma", help="Exponent of the tail; 0 is balanced.")
     ] = 1.0,
     class_name: Annotated[
-        str | None, typer.Option("--class", help="Draw from this class alone.")
+        str | None,
+        typer.Option(
+            "--class", help="Draw from this class alone.", autocompletion=o.complete_class
+        ),
     ] = None,
     seed: o.Seed = None,
     config_file: o.ConfigFile = None,
@@ -257,7 +268,7 @@ def forget_list(
     quiet: o.Quiet = False,
     verbose: o.Verbose = 0,
 ) -> None:
-    """Draw a long-tailed list of sample IDs onto stdout."""
+    """Draw a long-tailed list of sample IDs onto stdout, or check those that are named."""
     with session(quiet, verbose) as console:
         from falw_cli import commands
 
@@ -302,6 +313,46 @@ def convert(
         from falw_cli import commands
 
         commands.convert(_flags(context), config_file, console, as_json=json)
+
+
+@app.command(
+    epilog="Example: falw init model.pt --data imagefolder:train --heldout imagefolder:new"
+)
+def init(
+    context: typer.Context,
+    model: Annotated[str | None, typer.Argument(help="The checkpoint, of any format.")] = None,
+    data: o.Data = None,
+    heldout: o.Heldout = None,
+    test: o.Test = None,
+    classes: o.Classes = None,
+    allow_outside: o.AllowOutside = None,
+    arch: o.Arch = None,
+    trust_code: o.TrustCode = None,
+    force: o.Force = None,
+    config_file: o.ConfigFile = None,
+    json: o.Json = False,
+    quiet: o.Quiet = False,
+    verbose: o.Verbose = 0,
+) -> None:
+    """Write a commented falw.yaml, after a look at the model and the data."""
+    with session(quiet, verbose) as console:
+        from falw_cli import commands
+
+        commands.init(_flags(context), config_file, console, as_json=json)
+
+
+@app.command(epilog="Example: falw doctor")
+def doctor(
+    config_file: o.ConfigFile = None,
+    json: o.Json = False,
+    quiet: o.Quiet = False,
+    verbose: o.Verbose = 0,
+) -> None:
+    """Say what is wrong with installation, machine or config; exit 1 if anything is."""
+    with session(quiet, verbose) as console:
+        from falw_cli import commands
+
+        commands.doctor(config_file, console, as_json=json)
 
 
 @app.command(epilog="Example: falw bench sample_configs/bench-digits.yaml --out digits.bench")

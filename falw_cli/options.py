@@ -17,7 +17,9 @@ KINDS = (
 )  # fmt: skip
 """Of data, as `data.sources` opens them: said here, for --help waits for no library."""
 SPEC_HELP = f"KIND:LOCATION; kinds: {', '.join(KINDS)}"
-Complete = Callable[[str], list[str]]
+Complete = Callable[[str], list[str]] | Callable[[typer.Context, str], list[str]]
+OFFERED = 200
+"""IDs that a shell is offered at most."""
 COMMON_ARCHS = [
     "tiny-cnn", "resnet18", "resnet18-cifar", "resnet34", "resnet34-cifar", "resnet50",
     "vgg16_bn", "vgg16_bn-cifar", "mobilenet_v3_small", "mobilenet_v3_large", "efficientnet_b0",
@@ -38,6 +40,36 @@ def complete_method(incomplete: str) -> list[str]:
 def complete_weighting(incomplete: str) -> list[str]:
     """Weightings that begin so, for the shell."""
     return [name for name in WEIGHTINGS if name.startswith(incomplete)]
+
+
+def complete_data(incomplete: str) -> list[str]:
+    """Kinds of data that begin so, for the shell; what follows the colon it does not know."""
+    return [f"{kind}:" for kind in KINDS if kind.startswith(incomplete)]
+
+
+def complete_id(context: typer.Context, incomplete: str) -> list[str]:
+    """Sample IDs that begin so, for the shell."""
+    return [name for name in _named(context, "ids") if name.startswith(incomplete)][:OFFERED]
+
+
+def complete_class(context: typer.Context, incomplete: str) -> list[str]:
+    """Class names that begin so, for the shell."""
+    return [name for name in _named(context, "classes") if name.startswith(incomplete)]
+
+
+def _named(context: typer.Context, what: str) -> tuple[str, ...]:
+    """IDs or class names of the data that the command line or falw.yaml names."""
+    from falw_cli.config import resolve
+    from falw_cli.data.sources import open_listing
+    from falw_cli.errors import FalwError
+
+    try:
+        config = resolve("forget-list", {"data": context.params.get("data")})
+        listing = open_listing(config.data or "")
+    except FalwError:
+        return ()
+    names: tuple[str, ...] = getattr(listing, what)
+    return names
 
 
 def complete_stop(incomplete: str) -> list[str]:
@@ -80,14 +112,27 @@ Verbose = Annotated[
     int, typer.Option("--verbose", "-v", count=True, help="More notes; twice: tracebacks.")
 ]
 
-Data = Annotated[str | None, _option("--data", help=f"Training data, {SPEC_HELP}.", panel=DATA)]
+Data = Annotated[
+    str | None,
+    _option("--data", help=f"Training data, {SPEC_HELP}.", panel=DATA, complete=complete_data),
+]
 Heldout = Annotated[
     str | None,
-    _option("--heldout", help="Data that the model never saw: it guides.", panel=DATA),
+    _option(
+        "--heldout",
+        help="Data that the model never saw: it guides.",
+        panel=DATA,
+        complete=complete_data,
+    ),
 ]
 Test = Annotated[
     str | None,
-    _option("--test", help="Data that judges; default: half of --heldout.", panel=DATA),
+    _option(
+        "--test",
+        help="Data that judges; default: half of --heldout.",
+        panel=DATA,
+        complete=complete_data,
+    ),
 ]
 Forget = Annotated[
     str | None,

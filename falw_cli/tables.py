@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from rich.markup import escape
 from rich.table import Table
@@ -11,6 +12,9 @@ from falw_cli.audit import rows
 from falw_cli.audit.report import AllMetrics, Report
 from falw_cli.evaluation.metrics import GroupMetrics, Interval, Metrics, PerSample
 from falw_cli.plain import printable
+
+if TYPE_CHECKING:
+    from falw_cli.doctor import Finding
 
 ROWS = {
     "forget accuracy": "forget_accuracy",
@@ -121,9 +125,25 @@ def plan(report: Report) -> Table:
     table.add_row("method", f"{_safe(str(settings['method']))} x {settings['weighting']}")
     table.add_row("lr, batch size", f"{settings['lr']}, {settings['batch_size']}")
     if run:
-        table.add_row("steps", f"{run.steps} in {run.epochs} epochs")
+        table.add_row("steps", f"{run.steps} in {run.epochs} epochs at the most")
+        if run.seconds:
+            told = f"about {_duration(run.seconds)}, and the audit before and after"
+            table.add_row("time of the steps", told)
+        table.add_row("memory", f"{run.peak_memory_bytes / (1 << 30):.1f} GiB or a little more")
     table.add_row("device", _safe(report.environment.device))
     return table
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return (
+        f"{hours} h {minutes} min"
+        if hours
+        else f"{minutes} min {rest} s"
+        if minutes
+        else f"{rest} s"
+    )
 
 
 def _interval(found: Interval | None) -> str:
@@ -187,6 +207,16 @@ def report_facts(report: Report) -> dict[str, object]:
     for number, warning in enumerate(report.warnings, 1):
         found[f"warning {number}"] = warning
     return found
+
+
+def findings(found: Sequence[Finding]) -> Table:
+    """What was looked at, what is wrong first in the eye."""
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    colours = {"ok": "[green]ok[/]", "note": "[dim]note[/]", "problem": "[red]problem[/]"}
+    for one in found:
+        hint = f"\n[cyan]hint:[/] {_safe(one.hint)}" if one.hint else ""
+        table.add_row(colours[one.state], f"[bold]{_safe(one.name)}[/]", _safe(one.found) + hint)
+    return table
 
 
 def bars(per_class: Mapping[str, int]) -> Table:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import at_once
+
 Falw = Callable[..., "subprocess.CompletedProcess[str]"]
 COMMAND = Path(sys.executable).with_name("falw")
 CONFIG = """\
@@ -42,6 +44,14 @@ def run_falw(
     )
 
 
+def falw(
+    *arguments: str | Path, cwd: Path, stdin: str | None = None, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """As `run_falw`, in a process that has imported everything: where a start is not tested."""
+    known = clean_environment() | environment
+    return at_once.call([str(one) for one in arguments], cwd, stdin, known)
+
+
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads or writes the user's cache."""
@@ -58,7 +68,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("forget-list", "--ratio", "0.2", "--gamma", "1", "--seed", "1"),
         ("train", "--seed", "2", "--without", "ids.txt"),
     ):
-        done = run_falw(*arguments, cwd=folder)
+        done = falw(*arguments, cwd=folder)
         assert done.returncode == 0, done.stderr
         if arguments[0] == "forget-list":
             (folder / "ids.txt").write_text(done.stdout)

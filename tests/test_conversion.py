@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from falw_cli.formats import registry
-from tests.conftest import run_falw
+from tests.conftest import falw
 from tests.formats.test_libraries import FOLDERS
 
 
@@ -26,7 +26,7 @@ def test_there_and_back(tmp_path: Path, name: str) -> None:
     model = save(tmp_path / "model")
     for source, out in (("model", "one.safetensors"), ("one.safetensors", "back"),
                         ("one.safetensors", "plain.pt")):  # fmt: skip
-        done = run_falw("convert", source, "--out", out, cwd=tmp_path)
+        done = falw("convert", source, "--out", out, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         assert done.stdout.strip() == out
         same(tmp_path / source, tmp_path / out)
@@ -46,7 +46,7 @@ def test_plain_weights_become_a_folder_of_timm(tmp_path: Path) -> None:
         "arch: timm/resnet18\nclasses: [ant, bee, cat]\n"
         "preprocessing: {image_size: 32, mean: [0.5, 0.5, 0.5], std: [0.2, 0.2, 0.2]}\n"
     )
-    done = run_falw("convert", "model.pt", "--out", "folder", cwd=tmp_path)
+    done = falw("convert", "model.pt", "--out", "folder", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     loaded = timm.create_model(f"local-dir:{tmp_path / 'folder'}", pretrained=True)
     torch.testing.assert_close(loaded.state_dict(), model.state_dict(), rtol=0, atol=0)
@@ -64,7 +64,7 @@ def test_plain_weights_become_a_folder_of_timm(tmp_path: Path) -> None:
 )
 def test_what_cannot_be_is_refused(tmp_path: Path, asked: tuple[str, ...], said: str) -> None:
     torch.save({"weight": torch.zeros(2, 3), "bias": torch.zeros(2)}, tmp_path / "model.pt")
-    done = run_falw("convert", "model.pt", *asked, cwd=tmp_path)
+    done = falw("convert", "model.pt", *asked, cwd=tmp_path)
     assert done.returncode == 2
     assert said in done.stderr
     assert [file.name for file in tmp_path.iterdir()] == ["model.pt"]

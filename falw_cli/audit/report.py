@@ -183,7 +183,7 @@ class GateResult(Figures):
 class Report(BaseModel):
     """The audit report, `schema_version` 1. Percent, seconds and bytes, as the fields say."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     schema_version: Literal["1"] = "1"
     tool: Tool = Tool()

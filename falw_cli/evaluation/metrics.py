@@ -11,7 +11,7 @@ Percent = float | None
 class Figures(BaseModel):
     """A part of the report: unknown keys are errors."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
 
 class Interval(Figures):

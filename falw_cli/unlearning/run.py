@@ -54,6 +54,7 @@ from falw_cli.sharing import agreed, in_turn
 from falw_cli.tracking import loggers, tracked
 from falw_cli.training.interrupt import Interrupt
 from falw_cli.training.state import StateFile, settings
+from falw_cli.unlearning.foresight import foresee
 from falw_cli.unlearning.looking import Look
 from falw_cli.unlearning.perform import Performed, perform
 from falw_cli.unlearning.settle import with_method_defaults
@@ -183,11 +184,11 @@ def _open(config: Config, progress: Progress, fabric: Fabric, held: ExitStack) -
 
 
 def _planned(opened: Opened, progress: Progress, occasion: Occasion) -> Report:
-    """What a dry run says."""
-    work = opened.stage.work(opened.config, 1.0)
+    """What a dry run says: a few steps on a copy tell what all of them would take."""
+    foreseen = foresee(opened.config, opened.stage)
     plan = Run(
-        steps=work.steps, epochs=work.recipe.epochs, seconds=0, peak_memory_bytes=0,
-        stopped_because="dry run",
+        steps=foreseen.steps, epochs=foreseen.epochs, seconds=foreseen.seconds,
+        peak_memory_bytes=_peak(opened.given.network.fabric.device), stopped_because="dry run",
     )  # fmt: skip
     nothing = AllMetrics(before=None, after=None, reference=None, noise_floor=None)
     return build_report(opened.config, opened.given, occasion, progress, run=plan, metrics=nothing)
@@ -305,18 +306,21 @@ def _belongs_to(config: Config, given: Inputs) -> dict[str, str]:
     return digests | settings(asked)
 
 
-def _run(done: Performed, device: torch.device) -> Run:
+def _peak(device: torch.device) -> int:
+    """The most memory so far, in bytes: of the GPU, or of this process."""
     if device.type == "cuda":
-        peak = torch.cuda.max_memory_allocated(device)
-    else:
-        import resource
+        return torch.cuda.max_memory_allocated(device)
+    import resource
 
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def _run(done: Performed, device: torch.device) -> Run:
     return Run(
         steps=done.steps,
         epochs=done.epochs,
         seconds=done.seconds,
-        peak_memory_bytes=peak,
+        peak_memory_bytes=_peak(device),
         stopped_because=done.stopped_because,
         lr=done.lr,
         probes=[_moment(Probed, probe.found, lr=probe.lr) for probe in done.probes],

@@ -16,7 +16,7 @@ from falw_cli.audit.publish import Asked, publish
 from falw_cli.audit.seal import to_text
 from falw_cli.errors import RequestError
 from tests.audit.reports import HOSTILE, report
-from tests.conftest import run_falw
+from tests.conftest import falw
 
 BROWSER = Path(__file__).parents[1] / "page"
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
@@ -86,16 +86,16 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_the_command(folder: Path) -> None:
-    done = run_falw("report", "one.audit.json", cwd=folder)
+    done = falw("report", "one.audit.json", cwd=folder)
     assert (done.returncode, done.stdout) == (0, "one.audit.html\n")
-    again = run_falw("report", "one.audit.json", cwd=folder)
+    again = falw("report", "one.audit.json", cwd=folder)
     assert again.returncode == 2
     assert "--force" in again.stderr
-    both = run_falw("report", "one.audit.json", "two.audit.json", cwd=folder)
+    both = falw("report", "one.audit.json", "two.audit.json", cwd=folder)
     assert both.stdout == "audits.html\n"
-    shown = run_falw("report", "two.audit.json", "--format", "md", "--out", "-", cwd=folder)
+    shown = falw("report", "two.audit.json", "--format", "md", "--out", "-", cwd=folder)
     assert shown.stdout.startswith("### two: ")
-    junit_file = run_falw("report", "two.audit.json", "--format", "junit", cwd=folder)
+    junit_file = falw("report", "two.audit.json", "--format", "junit", cwd=folder)
     assert junit_file.stdout == "two.audit.junit.xml\n"
 
 

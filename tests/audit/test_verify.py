@@ -15,7 +15,7 @@ from falw_cli.audit.seal import seal, to_text
 from falw_cli.audit.verify import Asked, verify
 from falw_cli.data.sources import open_listing
 from falw_cli.progress import Silent
-from tests.conftest import run_falw
+from tests.conftest import falw
 
 REPORT = "model.unlearned.audit.json"
 CONFIG = "arch: tiny-cnn\ndata: npz:train.npz\nheldout: npz:heldout.npz\n"
@@ -127,17 +127,17 @@ def test_code_that_a_report_names_is_not_imported(copy: Path) -> None:
 
 
 def test_the_command_says_it_and_gives_the_exit_code(copy: Path) -> None:
-    done = run_falw("verify", REPORT, "--forget", "ids.txt", cwd=copy)
+    done = falw("verify", REPORT, "--forget", "ids.txt", cwd=copy)
     assert done.returncode == 0, done.stderr
     assert "output" in done.stdout
     (copy / "model.safetensors").write_bytes(b"another")
-    done = run_falw("verify", REPORT, "--json", cwd=copy)
+    done = falw("verify", REPORT, "--json", cwd=copy)
     assert done.returncode == 1
     found = {one["name"]: one["problem"] for one in json.loads(done.stdout)}
     assert found["model"] == "model.safetensors is not the file of the run"
 
 
 def test_the_schema_is_that_of_the_reports(copy: Path) -> None:
-    done = run_falw("schema", cwd=copy)
+    done = falw("schema", cwd=copy)
     assert done.returncode == 0
     assert json.loads(done.stdout) == Report.model_json_schema()

@@ -17,7 +17,7 @@ from falw_cli.data.listing import Listing
 from falw_cli.data.sources import open_listing
 from falw_cli.errors import RequestError
 from falw_cli.progress import Silent
-from tests.conftest import run_falw
+from tests.conftest import falw
 from tests.data.pictures import make_folder
 
 WANTED = Geometry(12, 12, 3)
@@ -230,7 +230,7 @@ def test_all_containers_give_the_report_of_the_folder(tmp_path: Path) -> None:
     chosen = ["ant/0.png", "ant/3.png", "bee/7.png"]
     train = ("train", "--arch", "tiny-cnn", "--data", "imagefolder:seen", "--epochs", "2",
              "--batch-size", "12")  # fmt: skip
-    assert run_falw(*train, cwd=tmp_path).returncode == 0
+    assert falw(*train, cwd=tmp_path).returncode == 0
     found = {}
     for kind, end in CONTAINERS.items():
         ids = {
@@ -242,7 +242,7 @@ def test_all_containers_give_the_report_of_the_folder(tmp_path: Path) -> None:
             text for flag, name in (("--data", "seen"), ("--heldout", "guide"), ("--test", "judge"))
             for text in (flag, f"{kind}:{name}{end}")
         ]  # fmt: skip
-        done = run_falw(
+        done = falw(
             "unlearn", "model.safetensors", "--forget", "ids.txt", "--batch-size", "12", "--force",
             "--json", *sources, cwd=tmp_path,
         )  # fmt: skip

@@ -8,28 +8,28 @@ from pathlib import Path
 import pytest
 
 from falw_cli.audit.report import Report
-from tests.conftest import run_falw
+from tests.conftest import falw
 
 
 @pytest.mark.slow
 def test_shadow_models_are_made_once_and_their_cost_is_told(project: Path) -> None:
-    done = run_falw("unlearn", "model.safetensors", "--forget", "ids.txt", cwd=project)
+    done = falw("unlearn", "model.safetensors", "--forget", "ids.txt", cwd=project)
     assert done.returncode == 0, done.stderr
     asked = ("audit", "model.unlearned.safetensors", "--forget", "ids.txt", "--shadow", "4")
-    dry = run_falw(*asked, "--dry-run", cwd=project)
+    dry = falw(*asked, "--dry-run", cwd=project)
     assert dry.returncode == 0, dry.stderr
     assert "4 to train, 4 to unlearn" in dry.stderr
     assert not (project / "falw-shadows").exists()
-    first = run_falw(*asked, "--json", cwd=project)
+    first = falw(*asked, "--json", cwd=project)
     assert first.returncode == 0, first.stderr
     found = Report.model_validate_json(first.stdout).per_sample
     assert found is not None
     assert (found.models, found.forget) == (4, len((project / "ids.txt").read_text().split()))
     assert first.stderr.index("4 to train") < first.stderr.index("shadow models: ")
-    again = run_falw(*asked, "--json", "--force", cwd=project)
+    again = falw(*asked, "--json", "--force", cwd=project)
     assert "0 to train, 0 to unlearn" in again.stderr
     assert Report.model_validate_json(again.stdout).per_sample == found
-    other = run_falw(
+    other = falw(
         "audit", "model.unlearned.safetensors", "--forget", "ids.txt", "--shadow", "3", cwd=project
     )
     assert other.returncode == 2
@@ -37,7 +37,7 @@ def test_shadow_models_are_made_once_and_their_cost_is_told(project: Path) -> No
 
 
 def test_everything_at_once(project: Path) -> None:
-    done = run_falw(
+    done = falw(
         "unlearn", "model.safetensors", "--forget", "ids.txt", "--reference", "retrain.safetensors",
         "--html", "--relearn", "--metrics", "forget_accuracy,mia_auc:2", "--epochs", "2",
         "--gate", "mia.auc.upper<=1", "--gate", "distance.p_value>=0",
@@ -59,7 +59,7 @@ def test_everything_at_once(project: Path) -> None:
 
 
 def test_an_unknown_metric_is_refused_before_the_run(project: Path) -> None:
-    done = run_falw(
+    done = falw(
         "unlearn", "model.safetensors", "--forget", "ids.txt", "--metrics", "mia_auk", cwd=project
     )
     assert done.returncode == 2

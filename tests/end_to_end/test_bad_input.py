@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from tests.conftest import run_falw
+from tests.conftest import falw
 
 UNLEARN = ("unlearn", "model.safetensors", "--forget", "ids.txt")
 
@@ -211,7 +211,7 @@ def test_bad_input(project: Path, name: str) -> None:
     prepare, arguments, words = CASES[name]
     prepare(project)
     before = contents(project)
-    done = run_falw(*arguments, cwd=project)
+    done = falw(*arguments, cwd=project)
     assert done.returncode == 2, (done.stdout, done.stderr)
     lines = [line for line in done.stderr.splitlines() if not line.startswith("warning:")]
     assert len(lines) == 2, done.stderr
@@ -224,7 +224,7 @@ def test_bad_input(project: Path, name: str) -> None:
 
 
 def test_a_traceback_is_shown_where_it_is_asked_for(project: Path) -> None:
-    done = run_falw("unlearn", "no.safetensors", "--forget", "ids.txt", "-v", "-v", cwd=project)
+    done = falw("unlearn", "no.safetensors", "--forget", "ids.txt", "-v", "-v", cwd=project)
     assert done.returncode == 2
     assert "Traceback" in done.stderr
     assert done.stderr.splitlines()[-2].startswith("error: ")

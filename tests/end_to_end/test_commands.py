@@ -15,7 +15,7 @@ import pytest
 
 import falw_cli
 from falw_cli.errors import RequestError
-from tests.conftest import run_falw
+from tests.conftest import falw, run_falw
 
 COMMANDS = (
     "unlearn", "evaluate", "audit", "train", "forget-list", "inspect", "bench", "verify", "report",
@@ -83,17 +83,17 @@ def test_shell_completion(tmp_path: Path, words: str, offered: str) -> None:
 
 def test_a_forget_list_has_the_tail_asked_for(project: Path) -> None:
     ask = ("forget-list", "--count", "100", "--gamma", "1", "--seed", "7", "--json")
-    drawn = json.loads(run_falw(*ask, cwd=project).stdout)
+    drawn = json.loads(falw(*ask, cwd=project).stdout)
     assert len(drawn["ids"]) == len(set(drawn["ids"])) == sum(drawn["per_class"].values()) == 100
     assert max(drawn["per_class"].values()) >= 9 * min(drawn["per_class"].values())
-    again = json.loads(run_falw(*ask, cwd=project).stdout)
+    again = json.loads(falw(*ask, cwd=project).stdout)
     assert again == drawn
-    one = run_falw("forget-list", "--count", "9", "--class", "3", "--json", cwd=project)
+    one = falw("forget-list", "--count", "9", "--class", "3", "--json", cwd=project)
     assert json.loads(one.stdout)["per_class"] == {"3": 9}
 
 
 def test_inspect_tells_what_a_thing_is(project: Path) -> None:
-    done = run_falw("unlearn", "model.safetensors", "--forget", "ids.txt", cwd=project)
+    done = falw("unlearn", "model.safetensors", "--forget", "ids.txt", cwd=project)
     assert done.returncode == 0, done.stderr
     before = sorted(project.iterdir())
     words = {
@@ -103,17 +103,17 @@ def test_inspect_tells_what_a_thing_is(project: Path) -> None:
         "model.unlearned.audit.json": ("match x falw", "forget accuracy"),
     }
     for path, expected in words.items():
-        shown = run_falw("inspect", path, cwd=project)
+        shown = falw("inspect", path, cwd=project)
         assert shown.returncode == 0, shown.stderr
         for word in expected:
             assert word in shown.stdout
-    assert json.loads(run_falw("inspect", "ids.txt", "--json", cwd=project).stdout)
+    assert json.loads(falw("inspect", "ids.txt", "--json", cwd=project).stdout)
     assert sorted(project.iterdir()) == before
 
 
 def test_retrain_leaves_the_list_out(project: Path) -> None:
     ask = ("train", "--without", "ids.txt", "--epochs", "1", "--out", "new.safetensors", "--json")
-    done = run_falw(*ask, cwd=project)
+    done = falw(*ask, cwd=project)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     assert (told["samples"], told["left_out"]) == (1198 - 240, 240)

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from falw_cli.architectures import tiny_cnn
-from tests.conftest import COMMAND, clean_environment, run_falw
+from tests.conftest import COMMAND, clean_environment, falw
 from tests.data.pictures import make_folder
 
 ESCAPES = "\x1b]0;owned\x07\x1b[2J\u202e\x9b31m"
@@ -70,7 +70,7 @@ def on_a_terminal(*arguments: str, cwd: Path) -> str:
 def test_a_checkpoint_with_hostile_names_changes_nothing_but_what_is_shown(hostile: Path) -> None:
     asked = ("unlearn", "model.safetensors", "--forget", "ids.txt", "--epochs", "1", "--stop",
              "epochs", "--batch-size", "8", "--html", "--force")  # fmt: skip
-    done = run_falw(*asked, "--json", cwd=hostile)
+    done = falw(*asked, "--json", cwd=hostile)
     assert done.returncode == 0, done.stderr
     assert not ACTS.search(done.stderr)
     assert done.stdout.isascii()
@@ -88,7 +88,7 @@ def test_a_checkpoint_with_hostile_names_changes_nothing_but_what_is_shown(hosti
     )
     weights = load_file(hostile / "model.safetensors")
     save_file(weights, hostile / "model.safetensors", metadata={"falw": json.dumps(harmless)})
-    assert run_falw(*asked, cwd=hostile).returncode == 0
+    assert falw(*asked, cwd=hostile).returncode == 0
     torch.testing.assert_close(
         load_file(hostile / "model.unlearned.safetensors"), first, rtol=0, atol=0
     )
@@ -108,7 +108,7 @@ def test_tensor_names_are_shown_harmlessly(hostile: Path) -> None:
     weights = load_file(hostile / "model.safetensors")
     weights[f"{ESCAPES}{HTML}"] = torch.zeros(1)
     save_file(weights, hostile / "model.safetensors")
-    refused = run_falw("evaluate", "model.safetensors", "--arch", "tiny-cnn", cwd=hostile)
+    refused = falw("evaluate", "model.safetensors", "--arch", "tiny-cnn", cwd=hostile)
     assert refused.returncode == 2
     assert "unknown to it" in refused.stderr
     assert not ACTS.search(refused.stderr)
@@ -119,7 +119,7 @@ def test_ids_on_a_terminal_are_harmless(tmp_path: Path) -> None:
     (tmp_path / "pictures" / "a" / "0.png").rename(tmp_path / "pictures" / "a" / "\x1b[2J.png")
     asked = ("forget-list", "--data", "imagefolder:pictures", "--count", "2")
     assert not ACTS.search(on_a_terminal(*asked, cwd=tmp_path).replace("\r", ""))
-    assert "\x1b[2J" in run_falw(*asked, cwd=tmp_path).stdout  # to a file it goes as it is
+    assert "\x1b[2J" in falw(*asked, cwd=tmp_path).stdout  # to a file it goes as it is
 
 
 def test_an_id_with_a_line_break_is_refused(tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_an_id_with_a_line_break_is_refused(tmp_path: Path) -> None:
     (tmp_path / "pictures" / "a" / "0.png").rename(
         tmp_path / "pictures" / "a" / "0\nb/0.png".replace("/", "-")
     )
-    refused = run_falw("inspect", "imagefolder:pictures", cwd=tmp_path)
+    refused = falw("inspect", "imagefolder:pictures", cwd=tmp_path)
     assert refused.returncode == 2
     assert "holds a line break" in refused.stderr
 
@@ -141,15 +141,15 @@ def test_links_out_of_the_folder_are_refused(tmp_path: Path, link: str) -> None:
         "class": ("c", "secret/c"), "circle": ("a/more", "pictures"),
     }[link]  # fmt: skip
     (tmp_path / "pictures" / place).symlink_to(tmp_path / target)
-    refused = run_falw("inspect", "imagefolder:pictures", cwd=tmp_path)
+    refused = falw("inspect", "imagefolder:pictures", cwd=tmp_path)
     assert refused.returncode == 2
     assert place in refused.stderr
-    allowed = run_falw("inspect", "imagefolder:pictures", "--allow-outside", cwd=tmp_path)
+    allowed = falw("inspect", "imagefolder:pictures", "--allow-outside", cwd=tmp_path)
     assert allowed.returncode == (2 if link == "circle" else 0)
 
 
 def test_links_within_the_folder_are_followed(tmp_path: Path) -> None:
     make_folder(tmp_path / "pictures", {"a": 2, "b": 2})
     (tmp_path / "pictures" / "a" / "9.png").symlink_to("../b/0.png")
-    found = run_falw("inspect", "imagefolder:pictures", "--json", cwd=tmp_path)
+    found = falw("inspect", "imagefolder:pictures", "--json", cwd=tmp_path)
     assert json.loads(found.stdout)["count"] == 5

@@ -21,7 +21,7 @@ from falw_cli.audit.report import Report
 from falw_cli.data import device
 from falw_cli.progress import Silent
 from falw_cli.unlearning.registry import METHODS
-from tests.conftest import COMMAND, clean_environment, run_falw
+from tests.conftest import COMMAND, clean_environment, falw
 from tests.data.pictures import make_folder
 
 JOB = ("unlearn", "model.safetensors", "--forget", "ids.txt")
@@ -32,7 +32,7 @@ def sha256(path: Path) -> str:
 
 
 def test_nothing_more_is_needed_beside_a_falw_yaml(project: Path) -> None:
-    done = run_falw(*JOB, cwd=project)
+    done = falw(*JOB, cwd=project)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "model.unlearned.safetensors\n"
     report = Report.model_validate_json((project / "model.unlearned.audit.json").read_text())
@@ -61,7 +61,7 @@ def test_nothing_more_is_needed_beside_a_falw_yaml(project: Path) -> None:
     assert said["arch"] == "tiny-cnn"
     assert said["parent"] == sha256(project / "model.safetensors")
     assert (said["unlearned"]["method"], said["unlearned"]["weighting"]) == ("match", "falw")
-    again = run_falw("evaluate", cwd=project)
+    again = falw("evaluate", cwd=project)
     assert again.returncode == 0, again.stderr
     assert "test accuracy" in again.stdout
 
@@ -70,7 +70,7 @@ def test_nothing_more_is_needed_beside_a_falw_yaml(project: Path) -> None:
 def test_the_paper_preset_is_the_papers_algorithm(project: Path) -> None:
     """Random labels, FaLW's weights, exact target, and a fixed end."""
     preset = ("--method", "falw-paper", "--epochs", "2", "--lr", "0.003")
-    done = run_falw(*JOB, *preset, "--out", "preset.safetensors", cwd=project)
+    done = falw(*JOB, *preset, "--out", "preset.safetensors", cwd=project)
     assert done.returncode == 0, done.stderr
     report = Report.model_validate_json((project / "preset.audit.json").read_text())
     assert report.run is not None
@@ -81,7 +81,7 @@ def test_the_paper_preset_is_the_papers_algorithm(project: Path) -> None:
         "--method", "random-label", "--weighting", "falw", "--target", "exact", "--stop", "epochs",
         *preset[2:],
     )  # fmt: skip
-    done = run_falw(*JOB, *spelt, "--out", "spelt.safetensors", cwd=project)
+    done = falw(*JOB, *spelt, "--out", "spelt.safetensors", cwd=project)
     assert done.returncode == 0, done.stderr
     one, other = (load_file(project / f"{name}.safetensors") for name in ("preset", "spelt"))
     assert all(torch.equal(one[name], other[name]) for name in one)
@@ -91,7 +91,7 @@ def test_a_run_that_harms_everywhere_writes_nothing(project: Path) -> None:
     """The guard on utility allows no moment: exit 3, two lines, and what to do."""
     wild = ("--method", "gradient-ascent", "--lr", "50", "--max-utility-loss", "0.5", "-q")
     before = sorted(project.iterdir())
-    done = run_falw(*JOB, *wild, cwd=project)
+    done = falw(*JOB, *wild, cwd=project)
     assert done.returncode == 3
     assert "within 0.5 points" in done.stderr
     assert "--max-utility-loss" in done.stderr
@@ -101,7 +101,7 @@ def test_a_run_that_harms_everywhere_writes_nothing(project: Path) -> None:
 
 @pytest.mark.slow
 def test_lr_auto_probes_and_says_what_it_found(project: Path) -> None:
-    done = run_falw(*JOB, "--lr", "auto", "--epochs", "8", cwd=project)
+    done = falw(*JOB, "--lr", "auto", "--epochs", "8", cwd=project)
     assert done.returncode == 0, done.stderr
     report = Report.model_validate_json((project / "model.unlearned.audit.json").read_text())
     assert report.run is not None
@@ -116,7 +116,7 @@ def test_trace_records_the_gap_along_the_run_and_changes_nothing(project: Path) 
     outputs = []
     for name, more in (("plain", ""), ("traced", "unlearn: {trace: true}\n")):
         (project / "falw.yaml").write_text(config + more)
-        done = run_falw(*plain, "--out", f"{name}.safetensors", cwd=project)
+        done = falw(*plain, "--out", f"{name}.safetensors", cwd=project)
         assert done.returncode == 0, done.stderr
         outputs.append(load_file(project / f"{name}.safetensors"))
     report = Report.model_validate_json((project / "traced.audit.json").read_text())
@@ -129,9 +129,9 @@ def test_trace_records_the_gap_along_the_run_and_changes_nothing(project: Path) 
 
 
 def test_a_shell_pipeline(project: Path) -> None:
-    drawn = run_falw("forget-list", "--ratio", "0.1", "--gamma", "2", cwd=project)
+    drawn = falw("forget-list", "--ratio", "0.1", "--gamma", "2", cwd=project)
     quietly = ("--json", "-q", "--stop", "epochs")
-    done = run_falw(*JOB[:3], "-", *quietly, cwd=project, stdin=drawn.stdout)
+    done = falw(*JOB[:3], "-", *quietly, cwd=project, stdin=drawn.stdout)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert json.loads(done.stdout)["forget"]["count"] == 120
@@ -144,23 +144,23 @@ def test_the_same_seed_gives_the_same_bytes_whatever_the_order_of_the_list(proje
         if number == 2:
             random.Random(0).shuffle(lines)
             (project / "ids.txt").write_text("\r\n".join(["# mixed", "", *lines]))
-        done = run_falw(*JOB, "--out", f"{number}.safetensors", "--seed", "3", cwd=project)
+        done = falw(*JOB, "--out", f"{number}.safetensors", "--seed", "3", cwd=project)
         assert done.returncode == 0, done.stderr
         digests.add(sha256(project / f"{number}.safetensors"))
     assert len(digests) == 1
-    other = run_falw(*JOB, "--out", "other.safetensors", "--seed", "4", cwd=project)
+    other = falw(*JOB, "--out", "other.safetensors", "--seed", "4", cwd=project)
     assert other.returncode == 0, other.stderr
     assert sha256(project / "other.safetensors") not in digests
 
 
 def test_gates_references_and_exit_codes(project: Path) -> None:
     passes = ("--gate", "retain_accuracy>=1", "--gate", "run.steps<=100")
-    done = run_falw(*JOB, *passes, "--reference", "retrain.safetensors", cwd=project)
+    done = falw(*JOB, *passes, "--reference", "retrain.safetensors", cwd=project)
     assert done.returncode == 0, done.stderr
     assert "Avg. Gap" in done.stderr
     fails = ("--gate", "avg_gap<=0", "--gate", "metrics.noise_floor<=100")
     twice = ("--reference", "retrain.safetensors", "--report", "verdict.json")
-    judged = run_falw("evaluate", "--forget", "ids.txt", *twice, *fails, "--json", cwd=project)
+    judged = falw("evaluate", "--forget", "ids.txt", *twice, *fails, "--json", cwd=project)
     assert judged.returncode == 1, judged.stderr
     report = Report.model_validate_json(judged.stdout)
     assert report == Report.model_validate_json((project / "verdict.json").read_text())
@@ -171,17 +171,17 @@ def test_gates_references_and_exit_codes(project: Path) -> None:
 
 def test_flag_over_environment_over_file(project: Path) -> None:
     settings = ("--dry-run", "--json", "-q")
-    by_environment = run_falw(*JOB, *settings, cwd=project, FALW_EPOCHS="4", FALW_SEED="9")
+    by_environment = falw(*JOB, *settings, cwd=project, FALW_EPOCHS="4", FALW_SEED="9")
     asked = json.loads(by_environment.stdout)["config"]
     assert (asked["unlearn"]["epochs"], asked["seed"]) == (4, 9)
-    by_flag = run_falw(*JOB, *settings, "--epochs", "2", cwd=project, FALW_EPOCHS="4")
+    by_flag = falw(*JOB, *settings, "--epochs", "2", cwd=project, FALW_EPOCHS="4")
     assert json.loads(by_flag.stdout)["config"]["unlearn"]["epochs"] == 2
     assert not (project / "model.unlearned.safetensors").exists()
 
 
 def test_a_run_that_diverges_leaves_nothing(project: Path) -> None:
     before = sorted(project.iterdir())
-    done = run_falw(*JOB, "--lr", "1e30", "-q", cwd=project)
+    done = falw(*JOB, "--lr", "1e30", "-q", cwd=project)
     assert done.returncode == 3, done.stderr
     assert done.stderr.startswith("error: the loss is")
     assert len(done.stderr.splitlines()) == 2
@@ -190,7 +190,7 @@ def test_a_run_that_diverges_leaves_nothing(project: Path) -> None:
 
 def test_interrupted_and_resumed_is_the_same_checkpoint(project: Path) -> None:
     long = (*JOB, "--epochs", "60", "--seed", "5", "--out")
-    whole = run_falw(*long, "whole.safetensors", cwd=project)
+    whole = falw(*long, "whole.safetensors", cwd=project)
     assert whole.returncode == 0, whole.stderr
     running = subprocess.Popen(
         [str(COMMAND), *long, "parts.safetensors", "-v"],
@@ -210,7 +210,7 @@ def test_interrupted_and_resumed_is_the_same_checkpoint(project: Path) -> None:
     assert "--resume" in told
     assert state.exists()
     assert not (project / "parts.safetensors").exists()
-    resumed = run_falw(*long, "parts.safetensors", "--resume", cwd=project)
+    resumed = falw(*long, "parts.safetensors", "--resume", cwd=project)
     assert resumed.returncode == 0, resumed.stderr
     assert not state.exists()
     assert sha256(project / "parts.safetensors") == sha256(project / "whole.safetensors")
@@ -225,7 +225,7 @@ def test_somebody_elses_checkpoint_on_somebodys_pictures(tmp_path: Path) -> None
         "preprocessing: {mean: [0.5, 0.5, 0.5], std: [0.25, 0.25, 0.25]}\n"
         "train: {epochs: 1}\nunlearn: {epochs: 1}\n"
     )
-    trained = run_falw("train", cwd=tmp_path)
+    trained = falw("train", cwd=tmp_path)
     assert trained.returncode == 0, trained.stderr
     found = load_file(tmp_path / "model.safetensors")
     theirs = {
@@ -234,7 +234,7 @@ def test_somebody_elses_checkpoint_on_somebodys_pictures(tmp_path: Path) -> None
     }
     save_file(theirs, tmp_path / "model.safetensors")
     (tmp_path / "ids.txt").write_text("owl/7.png\ncat/3.png\ncat/4.png\nowl/7.png\n")
-    done = run_falw(*JOB, cwd=tmp_path)
+    done = falw(*JOB, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "warning: repeated IDs in the forget list, each used once: 1" in done.stderr
     written = load_file(tmp_path / "model.unlearned.safetensors")
@@ -252,7 +252,7 @@ def test_somebody_elses_checkpoint_on_somebodys_pictures(tmp_path: Path) -> None
 def test_every_method_runs_and_keeps_utility(project: Path, method: str) -> None:
     """The preset and the default as they are, the others at a learning rate that they find."""
     own = () if method in ("match", "falw-paper") else ("--lr", "auto")
-    done = run_falw(*JOB, "--method", method, *own, "--json", "-q", cwd=project)
+    done = falw(*JOB, "--method", method, *own, "--json", "-q", cwd=project)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["metrics"]["after"]["retain_accuracy"] > 80
 
@@ -278,7 +278,7 @@ def test_streamed_samples_end_in_the_same_bytes(
 def test_a_compiled_run_ends_in_the_same_place(project: Path) -> None:
     for name, flag in (("plain", "--no-compile"), ("compiled", "--compile")):
         out = ("--out", f"{name}.safetensors", "--epochs", "2", "--device", "cpu")
-        done = run_falw(*JOB, *out, flag, cwd=project)
+        done = falw(*JOB, *out, flag, cwd=project)
         assert done.returncode == 0, done.stderr
     plain, compiled = (load_file(project / f"{n}.safetensors") for n in ("plain", "compiled"))
     for tensor, weights in plain.items():
@@ -288,7 +288,7 @@ def test_a_compiled_run_ends_in_the_same_place(project: Path) -> None:
 @pytest.mark.slow
 def test_a_network_that_cannot_be_compiled_ends_in_two_lines(project: Path) -> None:
     nothing = {"CXX": "/no/such/compiler", "TORCHINDUCTOR_CACHE_DIR": str(project / "cache")}
-    done = run_falw(*JOB, "--compile", "--device", "cpu", cwd=project, **nothing)
+    done = falw(*JOB, "--compile", "--device", "cpu", cwd=project, **nothing)
     assert done.returncode == 3
     assert "cannot be compiled here" in done.stderr
     assert "leave out --compile" in done.stderr

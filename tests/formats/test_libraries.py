@@ -18,7 +18,7 @@ from falw_cli.data.splits import Part
 from falw_cli.formats import registry
 from falw_cli.inputs import Inputs, open_inputs
 from falw_cli.progress import Silent
-from tests.conftest import run_falw
+from tests.conftest import falw
 from tests.data.pictures import make_folder
 from tests.engine import cpu
 
@@ -139,7 +139,7 @@ def test_a_folder_is_unlearned_and_loads_in_its_library(data: Path, name: str) -
     images, before = seen_by_falw(given)
     torch.testing.assert_close(before, logits(original, images), atol=1e-5, rtol=1e-5)
 
-    done = run_falw("unlearn", "model", "--forget", "ids.txt", "--batch-size", "6", cwd=data)
+    done = falw("unlearn", "model", "--forget", "ids.txt", "--batch-size", "6", cwd=data)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "model.unlearned"
     images, after = seen_by_falw(opened(data, "model.unlearned"))
@@ -149,7 +149,7 @@ def test_a_folder_is_unlearned_and_loads_in_its_library(data: Path, name: str) -
     assert not torch.allclose(before, after, atol=1e-4)
     names = {file.name for file in (data / "model").iterdir()}
     assert {file.name for file in (data / "model.unlearned").iterdir()} == {*names, "falw.json"}
-    assert run_falw("verify", "model.unlearned.audit.json", "--rerun", cwd=data).returncode == 0
+    assert falw("verify", "model.unlearned.audit.json", "--rerun", cwd=data).returncode == 0
 
 
 def plain(model: nn.Module) -> Any:
@@ -178,7 +178,7 @@ def test_torch_files_are_unlearned_in_their_own_form(data: Path, made: Any) -> N
     torch.save(made(model), data / "model.pt")
     asked = ("unlearn", "model.pt", "--forget", "ids.txt", "--arch", "tiny-cnn", "--batch-size",
              "6")  # fmt: skip
-    done = run_falw(*asked, cwd=data)
+    done = falw(*asked, cwd=data)
     assert done.returncode == 0, done.stderr
     whole = torch.load(data / "model.unlearned.pt", weights_only=True)
     if made is training:
@@ -220,7 +220,7 @@ def test_a_checkpoint_of_lightning_loads_in_lightning(data: Path) -> None:
     trainer.save_checkpoint(data / "model.ckpt")
     asked = ("unlearn", "model.ckpt", "--forget", "ids.txt", "--arch", "tiny-cnn", "--batch-size",
              "6")  # fmt: skip
-    done = run_falw(*asked, cwd=data)
+    done = falw(*asked, cwd=data)
     assert done.returncode == 0, done.stderr
     module = Module.load_from_checkpoint(data / "model.unlearned.ckpt", map_location="cpu")
     with (data / "falw.yaml").open("a") as config:
@@ -240,7 +240,7 @@ class Evil:
 
 def test_a_malicious_pickle_runs_nothing(data: Path) -> None:
     torch.save({"state_dict": {"w": torch.zeros(1)}, "extra": Evil()}, data / "model.pt")
-    refused = run_falw("inspect", "model.pt", cwd=data)
+    refused = falw("inspect", "model.pt", cwd=data)
     assert refused.returncode == 2
     assert "it holds more than weights, which could run code" in refused.stderr
     assert "torch.save(model.state_dict(), FILE)" in refused.stderr
@@ -256,7 +256,7 @@ def test_a_config_that_names_remote_code_runs_nothing(data: Path) -> None:
     said["auto_map"] = {"AutoModelForImageClassification": "evil.Model"}
     file.write_text(json.dumps(said))
     (data / "model" / "evil.py").write_text("open('owned', 'w')")
-    refused = run_falw("inspect", "model", cwd=data)
+    refused = falw("inspect", "model", cwd=data)
     assert refused.returncode == 2
     assert "auto_map" in refused.stderr
     assert not (data / "owned").exists()
@@ -271,7 +271,7 @@ def test_shards_lie_beside_their_index(data: Path, name: str) -> None:
     said = json.loads(index.read_text())
     said["weight_map"]["classifier.bias"] = name
     index.write_text(json.dumps(said))
-    refused = run_falw("inspect", "model", cwd=data)
+    refused = falw("inspect", "model", cwd=data)
     assert refused.returncode == 2
     assert "shards lie beside their index" in refused.stderr
 

@@ -1,0 +1,40 @@
+"""What mkdocs calls: pages made from the code, and equations that a browser shows by itself."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from latex2mathml.converter import convert
+from mkdocs.structure.files import File
+
+sys.path.insert(0, str(Path(__file__).parent))
+import reference
+
+ROOT = Path(__file__).parents[1]
+MATHS = re.compile(r"\$\$(.+?)\$\$|\$`(.+?)`\$", re.DOTALL)
+OUTSIDE = re.compile(r"\]\((?:\.\./)+(sample_configs/[^)#]+)\)")
+
+
+def on_files(files: Any, config: Any) -> Any:
+    """Add the reference, and the sample configs that pages point to."""
+    for name, text in reference.pages().items():
+        files.append(File.generated(config, f"reference/{name}.md", content=text))
+    for path in sorted((ROOT / "sample_configs").rglob("*.y*ml")):
+        place = path.relative_to(ROOT).as_posix()
+        files.append(File.generated(config, place, abs_src_path=str(path)))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
+    """Equations as MathML; the same Markdown shows them on a code host. Links into the site."""
+    up = "../" * page.file.src_uri.count("/")
+    markdown = OUTSIDE.sub(rf"]({up}\1)", markdown)
+    return MATHS.sub(_formula, markdown)
+
+
+def _formula(found: re.Match[str]) -> str:
+    block = found[1] is not None
+    return str(convert((found[1] or found[2]).strip(), display="block" if block else "inline"))
