@@ -37,4 +37,6 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
 
 def _formula(found: re.Match[str]) -> str:
     block = found[1] is not None
-    return str(convert((found[1] or found[2]).strip(), display="block" if block else "inline"))
+    maths = str(convert((found[1] or found[2]).strip(), display="block" if block else "inline"))
+    # A line that began with <math> would be taken for a block.
+    return maths if block else f"<span>{maths}</span>"

@@ -1,28 +1,188 @@
-"""The code in docs/python.md runs as it stands, block after block."""
+"""Every code block of the documentation runs, as it stands and in its page's order.
+
+A block with a title is a file of that name. `text` shows output; `console` is what cannot run here:
+it needs another program, a network or minutes for torch.
+"""
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from tests.conftest import clean_environment, falw
+from tests.data.pictures import make_folder
+from tests.end_to_end.test_ci import run_action
 from tests.test_embedded import LIST, memorised, parts  # noqa: F401 (a fixture)
 
-DOCS = Path(__file__).parents[1] / "docs"
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+BLOCK = re.compile(r'^```(\w*)(?: title="([^"]+)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
+SHOWN = {"text", "console"}
+ELSEWHERE = {"pip", "python3", "docker", "cosign", "$"}
+"""Programs of `console` blocks, and `falw doctor`, which looks at the installation."""
+Block = tuple[str, str, str]
+
+
+def blocks(page: Path) -> list[Block]:
+    """Language, title and text of each code block."""
+    return BLOCK.findall(page.read_text())
+
+
+def unlearned(folder: Path) -> None:
+    """What pages on reports begin with."""
+    done = falw("unlearn", "model.safetensors", "--forget", "ids.txt", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    shutil.copy(folder / "model.unlearned.audit.json", folder / "other.audit.json")
+
+
+def nothing(folder: Path) -> None:
+    """The page needs no more than the project."""
+
+
+def empty(folder: Path) -> None:
+    """The page makes all that it needs."""
+    for file in folder.iterdir():
+        file.unlink()
+
+
+def photos(folder: Path) -> None:
+    """Beside the project, a ResNet-18 and its pictures, as the README has them."""
+    folder = folder / "own"
+    folder.mkdir()
+    for name, seed in (("train", 0), ("unseen", 500)):
+        make_folder(folder / "photos" / name, {"cat": 12, "dog": 12}, seed=seed)
+    (folder / "ids.txt").write_text("cat/0.png\ncat/1.png\ndog/3.png\n")
+    done = falw(
+        "train", "--arch", "resnet18", "--data", "imagefolder:photos/train", "--epochs", "3",
+        "--batch-size", "8", "--lr", "0.01", cwd=folder,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+PAGES: dict[str, Callable[[Path], None]] = {
+    "README.md": photos, "docs/index.md": nothing, "docs/tutorial.md": empty,
+    "docs/tracking.md": nothing, "docs/cookbook.md": nothing, "docs/evidence.md": unlearned,
+    "docs/audit.md": unlearned, "docs/scale.md": nothing,
+}  # fmt: skip
+OWN_TEST = {"docs/python.md"}
+
+
+def test_every_block_says_what_it_is() -> None:
+    for page in (ROOT / "README.md", *DOCS.rglob("*.md")):
+        for language, title, text in blocks(page):
+            name = page.relative_to(ROOT).as_posix()
+            assert language, f"{name}: {text}"
+            if language == "console":
+                for line in text.splitlines():
+                    first = line.removeprefix("$ ").split()[0]
+                    known = first in ELSEWHERE or line == "$ falw doctor"
+                    assert known, f"{name}: {line}"
+            elif language not in SHOWN:
+                assert name in PAGES or name in OWN_TEST, name
+                runs = language in ("sh", "python") or bool(title)
+                assert runs, f"{name}: {text}"
+
+
+def shell(text: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a block in a folder, with stubs of programs that a machine for tests lacks."""
+    stubs = folder / ".stubs"
+    stubs.mkdir(exist_ok=True)
+    for name, script in (("srun", 'exec "$@"'), ("xdg-open", "exit 0")):
+        (stubs / name).write_text(f"#!/bin/sh\n{script}\n")
+        (stubs / name).chmod(0o755)
+    here = {"PATH": f"{stubs}:{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    return subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", text], cwd=folder, env=clean_environment() | here,
+        check=False, capture_output=True, text=True, timeout=900,
+    )  # fmt: skip
+
+
+def run_block(language: str, title: str, text: str, folder: Path) -> None:
+    """Run a block, or what its file is for."""
+    if title:
+        (folder / title).write_text(text)
+    if title == "dvc.yaml":
+        for stage in yaml.safe_load(text)["stages"].values():
+            assert all((folder / name).exists() for name in stage["deps"])
+            text, language = stage["cmd"], "sh"
+    elif title == "forget.yml":
+        (step,) = (s for s in yaml.safe_load(text)["jobs"]["forget"]["steps"] if "with" in s)
+        assert run_action(folder, step["with"])["passed"] == "true"
+        return
+    elif title.endswith(".sbatch"):
+        text, language = f"bash {title}", "sh"
+    elif title or language in SHOWN:
+        return
+    if language == "python":
+        text = f"python - <<'PYTHON'\n{text}PYTHON\n"
+    if "minisign" in text and not shutil.which("minisign"):
+        return
+    done = shell(text, folder)
+    gated = "--gate" in text and done.returncode == 1
+    assert done.returncode == 0 or gated, f"{text}\n{done.stdout}\n{done.stderr}"
 
 
 @pytest.mark.slow
-def test_blocks_of_the_python_page(
+@pytest.mark.parametrize("name", PAGES)
+def test_the_blocks_of_a_page_run(name: str, project: Path) -> None:
+    PAGES[name](project)
+    for language, title, text in blocks(ROOT / name):
+        if name == "README.md" and (language == "python" or "pip install" in text):
+            continue  # below, and letter by letter in an empty folder
+        own = name == "README.md" and "imagefolder:" in text
+        run_block(language, title, text, project / "own" if own else project)
+
+
+@pytest.mark.slow
+def test_the_python_blocks_run(
     project: Path,
     memorised: Any,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    blocks = re.findall(r"```python\n(.*?)```", (DOCS / "python.md").read_text(), re.DOTALL)
-    assert len(blocks) == 3
+    import torch
+
+    from falw_cli import Unlearner
+
     seen, unseen, judges = parts()
-    known = {"model": memorised, "seen": seen, "unseen": unseen, "judges": judges, "rows": LIST}
     monkeypatch.chdir(project)
-    for block in blocks:
-        exec(compile(block, "docs/python.md", "exec"), known)
+    for page in (DOCS / "python.md", ROOT / "README.md"):
+        known = {"model": memorised, "seen": seen, "unseen": unseen, "judges": judges, "rows": LIST}
+        known |= {
+            "Unlearner": Unlearner, "optimizer": torch.optim.SGD(memorised.parameters(), lr=0.01)
+        }  # fmt: skip
+        found = [text for language, _, text in blocks(page) if language == "python"]
+        assert len(found) >= 2
+        for text in found:
+            for old in project.glob("model.unlearned.*"):
+                old.unlink()
+            exec(compile(text, page.name, "exec"), known)
+
+
+@pytest.mark.slow
+def test_the_site_builds_strictly_and_its_links_lead_somewhere(tmp_path: Path) -> None:
+    pytest.importorskip("material")
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "-q", "-d", str(tmp_path / "site")],
+        cwd=ROOT, check=False, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    pages = {page: page.read_text() for page in (tmp_path / "site").rglob("*.html")}
+    assert len(pages) > 30
+    for page, text in pages.items():
+        if page.name == "404.html":
+            continue
+        for target, anchor in re.findall(r'(?:href|src)="?([^"# >:]*)(?:#([^" >]*))?"?[ >]', text):
+            place = (page.parent / target).resolve() if target else page
+            place = place / "index.html" if place.is_dir() else place
+            assert place.exists(), f"{page.name}: {target}"
+            if anchor and place.suffix == ".html" and not anchor.startswith("__"):
+                assert re.search(rf'id="?{re.escape(anchor)}"?[ >]', pages[place]), (target, anchor)

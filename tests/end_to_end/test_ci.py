@@ -1,4 +1,4 @@
-"""The CI jobs of sample_configs/ci, run here step by step."""
+"""The CI jobs of sample_configs/ci and the action of action.yml, run here step by step."""
 
 from __future__ import annotations
 
@@ -13,7 +13,47 @@ import yaml
 
 from tests.conftest import clean_environment
 
-FOLDER = Path(__file__).parents[2] / "sample_configs" / "ci"
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "sample_configs" / "ci"
+
+
+def run_action(folder: Path, given: dict[str, str]) -> dict[str, str]:
+    """Run the steps of action.yml as a runner does, but for the installation; its outputs."""
+    action = yaml.safe_load((ROOT / "action.yml").read_text())
+    inputs = {name: str(one.get("default", "")) for name, one in action["inputs"].items()} | given
+    assert set(inputs) == set(action["inputs"])
+    output, summary = folder / "output", folder / "summary.md"
+    output.touch()
+    steps = action["runs"]["steps"]
+    assert "pip install" in steps[0]["run"]
+    for step in steps[1:]:
+        said = {k: inputs[v.strip("${} ").removeprefix("inputs.")] for k, v in step["env"].items()}
+        here = {
+            "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
+            "GITHUB_STEP_SUMMARY": str(summary), "GITHUB_OUTPUT": str(output), **said,
+        }  # fmt: skip
+        done = subprocess.run(
+            ["bash", "-e", "-o", "pipefail", "-c", step["run"]], cwd=folder,
+            env=clean_environment() | here, check=False, capture_output=True, text=True,
+            timeout=300,
+        )  # fmt: skip
+        assert done.returncode in (0, 1), done.stderr
+        found = dict(line.split("=", 1) for line in output.read_text().splitlines())
+        assert (found["passed"] == "true") == (done.returncode == 0)
+        assert summary.read_text().startswith("### ")
+    return found
+
+
+@pytest.mark.slow
+def test_arguments_of_the_action_are_no_script(project: Path) -> None:
+    given = {"model": "model.safetensors", "forget": "ids.txt"}
+    arguments = "--gate 'test_accuracy >= 101' --seed 3 --track \"$(touch here)\""
+    assert not (project / "here").exists()
+    with pytest.raises(AssertionError, match="track"):
+        run_action(project, given | {"arguments": arguments})
+    assert not (project / "here").exists()
+    arguments = "--gate 'test_accuracy >= 101' --seed 3"
+    assert run_action(project, given | {"arguments": arguments})["passed"] == "false"
 
 
 def github(job: dict[str, Any]) -> list[str]:
