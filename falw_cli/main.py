@@ -53,7 +53,8 @@ def unlearn(
     model: Annotated[
         str,
         typer.Argument(
-            help="The checkpoint: .safetensors, .pt, or a folder of timm or transformers."
+            metavar="MODEL",
+            help="The checkpoint: .safetensors, .pt, or a folder of timm or transformers.",
         ),
     ],
     forget: o.Forget = None,
@@ -111,7 +112,7 @@ def unlearn(
 def evaluate(
     context: typer.Context,
     model: Annotated[
-        str | None, typer.Argument(help="The checkpoint; default: the one here.")
+        str | None, typer.Argument(metavar="MODEL", help="The checkpoint; default: the one here.")
     ] = None,
     forget: o.Forget = None,
     data: o.Data = None,
@@ -149,7 +150,7 @@ def evaluate(
 @app.command(epilog="Example: falw audit model.unlearned.safetensors --forget ids.txt --shadow 16")
 def audit(
     context: typer.Context,
-    model: Annotated[str, typer.Argument(help="The unlearned checkpoint.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="The unlearned checkpoint.")],
     forget: o.Forget = None,
     data: o.Data = None,
     heldout: o.Heldout = None,
@@ -279,7 +280,10 @@ def forget_list(
 def inspect(
     context: typer.Context,
     path: Annotated[
-        str, typer.Argument(help="A checkpoint, a data SPEC, a forget list or a report.")
+        str,
+        typer.Argument(
+            metavar="PATH", help="A checkpoint, a data SPEC, a forget list or a report."
+        ),
     ],
     data: o.Data = None,
     allow_outside: o.AllowOutside = None,
@@ -298,7 +302,7 @@ def inspect(
 @app.command(epilog="Example: falw convert model.pt --arch resnet18 --out model.safetensors")
 def convert(
     context: typer.Context,
-    model: Annotated[str, typer.Argument(help="The checkpoint, of any format.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="The checkpoint, of any format.")],
     out: o.Out = None,
     arch: o.Arch = None,
     trust_code: o.TrustCode = None,
@@ -320,7 +324,9 @@ def convert(
 )
 def init(
     context: typer.Context,
-    model: Annotated[str | None, typer.Argument(help="The checkpoint, of any format.")] = None,
+    model: Annotated[
+        str | None, typer.Argument(metavar="MODEL", help="The checkpoint, of any format.")
+    ] = None,
     data: o.Data = None,
     heldout: o.Heldout = None,
     test: o.Test = None,
@@ -358,7 +364,8 @@ def doctor(
 @app.command(epilog="Example: falw bench sample_configs/bench-digits.yaml --out digits.bench")
 def bench(
     config: Annotated[
-        Path | None, typer.Argument(help="The bench's YAML; sample_configs/ holds some.")
+        Path | None,
+        typer.Argument(metavar="CONFIG", help="The bench's YAML; sample_configs/ holds some."),
     ] = None,
     folder: Annotated[
         Path | None,
@@ -384,7 +391,7 @@ def bench(
 
 @app.command(epilog="Example: falw verify model.unlearned.audit.json --rerun")
 def verify(
-    report: Annotated[Path, typer.Argument(help="The audit report.")],
+    report: Annotated[Path, typer.Argument(metavar="REPORT", help="The audit report.")],
     forget: Annotated[
         str | None, typer.Option("--forget", help="The forget list: proves which one it was.")
     ] = None,
@@ -406,7 +413,8 @@ def verify(
 @app.command(epilog="Example: falw report model.unlearned.audit.json --open")
 def report(
     reports: Annotated[
-        list[Path], typer.Argument(help="Audit reports; several are set side by side.")
+        list[Path],
+        typer.Argument(metavar="REPORT", help="Audit reports; several are set side by side."),
     ],
     format: Annotated[
         str,

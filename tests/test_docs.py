@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +166,30 @@ def test_the_python_blocks_run(
             for old in project.glob("model.unlearned.*"):
                 old.unlink()
             exec(compile(text, page.name, "exec"), known)
+
+
+@pytest.mark.slow
+def test_the_notebook_runs_and_says_what_it_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("nbclient")
+    import nbclient
+    import nbformat
+
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    saved = nbformat.read(DOCS / "unlearner.ipynb", as_version=4)
+    again = deepcopy(saved)
+    nbclient.NotebookClient(again, timeout=300, kernel_name="python3").execute()
+    ends = [
+        [float(n) for n in re.findall(r"unlearned +([\d.]+) +([\d.]+) +([\d.]+)", said)[0]]
+        for said in (printed(book) for book in (saved, again))
+    ]
+    # Another machine adds in another order: near, not the same.
+    assert ends[1] == pytest.approx(ends[0], abs=12)
+
+
+def printed(book: Any) -> str:
+    """All that the cells of a notebook printed."""
+    outputs = [out for cell in book.cells for out in cell.get("outputs", [])]
+    return "".join(out.get("text", "") for out in outputs)
 
 
 @pytest.mark.slow

@@ -1,0 +1,118 @@
+"""How right dry runs and remaining times are: docs/foresight.md.
+
+    python benchmarks/foresight.py CIFAR_FOLDER
+
+CIFAR_FOLDER holds CIFAR-10 as train/CLASS/ and test/CLASS/. A net is trained on 600 images of each
+class, a list of 10 % at gamma 1 is forgotten in several ways. Of each way a dry run foresees the
+seconds; then it is run, and after a tenth of its steps the remaining time is noted as the bar shows
+it: the mean so far, times the steps left.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from speed import FALW, lay_out
+
+from falw_cli import unlearn
+from falw_cli.progress import Silent
+
+WAYS: dict[str, dict[str, Any]] = {
+    "the default": {},
+    "match, --stop epochs": {"stop": "epochs"},
+    "match, exact target": {"target": "exact"},
+    "match, --lr auto": {"lr": "auto"},
+    "random-label x falw, 10 epochs": {"method": "random-label", "epochs": 10},
+    "scrub, 5 epochs": {"method": "scrub", "epochs": 5, "stop": "epochs"},
+    "falw-paper, 3 epochs": {"method": "falw-paper", "epochs": 3},
+    "finetune, 4 epochs": {"method": "finetune", "epochs": 4},
+}
+
+MEMORY = "MiB foreseen | MiB taken |"
+
+
+class Clock(Silent):
+    """Remembers when each step of the run's own bar was done."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stages: list[tuple[str, int, list[float]]] = []
+
+    def start(self, label: str, total: int) -> None:
+        """A bar begins."""
+        self.stages.append((label, total, [time.perf_counter()]))
+
+    def advance(self, steps: int = 1, detail: str = "") -> None:
+        """Steps are done."""
+        if steps:
+            self.stages[-1][2].append(time.perf_counter())
+
+    def steps(self) -> tuple[int, list[float]]:
+        """Steps of the run and their times: of the last stage that is a method's."""
+        return next((n, t) for label, n, t in reversed(self.stages) if " x " in label)
+
+
+def row(name: str, asked: dict[str, Any]) -> str:
+    """A line of the table."""
+    ask = {"model": "model.safetensors", "forget": "ids.txt", "force": True, **asked}
+    foreseen = unlearn(**ask, dry_run=True).run
+    clock = Clock()
+    found = unlearn(**ask, progress=clock).run
+    assert foreseen is not None
+    assert found is not None
+    total, times = clock.steps()
+    tenth = max(1, total // 10)
+    spent, whole = times[tenth] - times[0], times[-1] - times[0]
+    shown, left = spent / tenth * (total - tenth), whole - spent
+    ended = "" if len(times) > total else f", ended by itself after {len(times) - 1}"
+    return (
+        f"| {name} | {total}{ended} | {foreseen.seconds:.1f} | {found.seconds:.1f} "
+        f"| {100 * (foreseen.seconds / found.seconds - 1):+.0f} % | {shown:.1f} | {left:.1f} "
+        f"| {100 * (shown / left - 1):+.0f} % | {foreseen.peak_memory_bytes / 2**20:,.0f} "
+        f"| {found.peak_memory_bytes / 2**20:,.0f} |"
+    )
+
+
+def main() -> None:
+    """Measure each way in turn, and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("cifar", type=Path)
+    source = parser.parse_args().cifar.resolve()
+    page = Path(__file__).parents[1] / "docs" / "foresight.md"
+    with tempfile.TemporaryDirectory() as place:
+        lay_out(source, Path(place), "tiny-cnn", 600)
+        os.chdir(place)
+        subprocess.run([str(FALW), "train", "-q"], check=True, stdout=subprocess.DEVNULL)
+        unlearn("model.safetensors", forget="ids.txt", epochs=1, stop="epochs")  # fills the cache
+        lines = [row(name, asked) for name, asked in WAYS.items()]
+    page.write_text(
+        f"""# How right dry runs and remaining times are
+
+Made by `python benchmarks/foresight.py CIFAR_FOLDER` on {platform.machine()}, {os.cpu_count()} cores,
+torch {torch.__version__}, CPU. 6,000 CIFAR-10 images, `tiny-cnn`, a list of 600; one run a row, one
+after another.
+
+A dry run takes three steps and then ten on a copy of the network, and a look where there will be
+looks; `run.seconds` of its report is what it makes of that. The bar's remaining time is the mean of
+the steps so far times those left: it is read here after a tenth of the steps. Runs under `--stop auto`
+may end by themselves in their last quarter, which neither foresees.
+
+| run | steps | seconds foreseen | taken | off | shown after a tenth | left then | off | {MEMORY}
+|---|---|---|---|---|---|---|---|---|---|
+{chr(10).join(lines)}
+"""
+    )
+    sys.stdout.write(page.read_text())
+
+
+if __name__ == "__main__":
+    main()

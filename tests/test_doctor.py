@@ -1,0 +1,67 @@
+"""`falw doctor`: it finds what is wrong, and says what to do."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import psutil
+import pytest
+import torch
+
+from falw_cli import doctor
+from tests.conftest import falw
+
+
+def test_nothing_is_wrong_here(project: Path) -> None:
+    done = falw("doctor", "--json", cwd=project)
+    found = {one["name"]: one for one in json.loads(done.stdout)}
+    problems = [one for one in found.values() if one["state"] == "problem"]
+    assert not problems
+    assert done.returncode == 0
+    assert found["falw.yaml"]["state"] == "ok"
+    assert "1,198 samples" in found["data:"]["found"]
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "said"),
+    [
+        ("sede: 1\n", "falw.yaml", "unknown key 'sede'"),
+        ("data: imagefolder:nowhere\n", "data:", "no folder nowhere"),
+        ("data: digits\nreference: [gone.safetensors]\n", "gone.safetensors", "no checkpoint"),
+        ("forget: gone.txt\n", "gone.txt", "cannot be read"),
+    ],
+)
+def test_a_config_with_something_wrong(tmp_path: Path, text: str, name: str, said: str) -> None:
+    (tmp_path / "falw.yaml").write_text(text)
+    done = falw("doctor", "--json", cwd=tmp_path)
+    (problem,) = [one for one in json.loads(done.stdout) if one["state"] == "problem"]
+    assert done.returncode == 1
+    assert problem["name"] == name
+    assert said in problem["found"]
+    assert problem["hint"]
+
+
+def test_a_machine_with_something_wrong(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=1 << 20))
+    monkeypatch.setattr(doctor.shutil, "which", lambda name: "/usr/bin/nvidia-smi")
+    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda place: SimpleNamespace(free=5))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.version, "cuda", None)
+    found = {one.name: one for one in doctor.examine(None)}
+    for name in ("memory", "GPU", "cache", "this folder"):
+        assert found[name].state == "problem", name
+        assert found[name].hint
+    assert "built for CPUs alone" in found["GPU"].hint
+
+
+def test_a_library_that_does_not_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(name: str) -> None:
+        raise RuntimeError(f"operator {name}::nms does not exist")
+
+    monkeypatch.setattr(doctor.importlib, "import_module", fails)
+    found = {one.name: one for one in doctor._libraries()}
+    assert "torchvision::nms does not exist" in found["torchvision"].found
+    assert "together" in found["torchvision"].hint

@@ -1,0 +1,118 @@
+"""`falw init`: what it writes fits the model and the data, and can be read back."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from falw_cli import architectures
+from falw_cli.config import resolve
+from falw_cli.config_file import parse_yaml, relative_to
+from falw_cli.starting import _line
+from tests.conftest import falw
+from tests.data.pictures import make_folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name, seed in (("seen", 0), ("unseen", 500)):
+        make_folder(tmp_path / name, {"ant": 6, "bee": 6}, seed=seed)
+    (tmp_path / "models").mkdir()
+    return tmp_path
+
+
+ASKED = ("--data", "imagefolder:seen", "--heldout", "imagefolder:unseen")
+
+
+def test_bare_weights_are_recognised_and_the_paths_are_meant_from_the_file(folder: Path) -> None:
+    net = architectures.builder("resnet18")(2, 3)
+    torch.save(net.state_dict(), folder / "models" / "net.pt")
+    done = falw("init", "models/net.pt", *ASKED, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "models/falw.yaml"
+    text = (folder / "models" / "falw.yaml").read_text()
+    assert "CHECK" in text
+    content, _ = parse_yaml(folder / "models" / "falw.yaml")
+    assert content["arch"] == "resnet18"
+    assert content["data"] == "imagefolder:../seen"
+    (folder / "ids.txt").write_text("ant/0.png\n")
+    planned = falw("unlearn", "models/net.pt", "--forget", "ids.txt", "--dry-run", cwd=folder)
+    assert planned.returncode == 0, planned.stderr
+
+
+def test_a_checkpoint_that_says_all_of_itself(project: Path) -> None:
+    (project / "falw.yaml").unlink()
+    done = falw("init", "model.safetensors", "--data", "digits", cwd=project)
+    assert done.returncode == 0, done.stderr
+    content, _ = parse_yaml(project / "falw.yaml")
+    assert content == {"data": "digits"}
+    again = falw("init", "model.safetensors", "--data", "digits", cwd=project)
+    assert again.returncode == 2
+    assert "exists" in again.stderr
+
+
+def test_outputs_and_folders_that_do_not_fit_are_told(folder: Path) -> None:
+    torch.save(architectures.builder("tiny-cnn")(3, 3).state_dict(), folder / "net.pt")
+    done = falw("init", "net.pt", *ASKED, cwd=folder)
+    assert done.returncode == 2
+    assert "the model has 3 outputs" in done.stderr
+    assert "--classes FILE" in done.stderr
+    (folder / "classes.txt").write_text("bee\nwasp\nant\n")
+    done = falw("init", "net.pt", *ASKED, "--classes", "classes.txt", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert parse_yaml(folder / "falw.yaml")[0]["classes"] == ["bee", "wasp", "ant"]
+
+
+def test_weights_that_fit_nothing_known(folder: Path) -> None:
+    torch.save({"w": torch.zeros(3, 3)}, folder / "net.pt")
+    done = falw("init", "net.pt", *ASKED, "--arch", "resnet18", cwd=folder)
+    assert done.returncode == 2
+    assert "is not a resnet18" in done.stderr
+
+
+@pytest.mark.slow
+def test_none_of_torchvisions_is_taken_for_another() -> None:
+    for name in ("vgg16_bn-cifar", "mobilenet_v3_large", "vit_b_16", "swin_t", "efficientnet_b0"):
+        build = architectures.builder(name)
+        shapes = {k: tuple(v.shape) for k, v in build(7, 3).state_dict().items()}
+        assert architectures.recognise(shapes) == name
+    assert architectures.recognise({"w": (3, 3)}) is None
+
+
+@given(st.text(max_size=30))
+def test_any_name_comes_back_from_the_yaml(name: str) -> None:
+    import yaml
+
+    if name.isprintable():
+        line = _line("classes", [name, "b"], "of anyone\nat all")
+        assert yaml.safe_load(line) == {"classes": [name, "b"]}
+
+
+def test_a_named_set_of_torchvision_is_meant_from_the_file() -> None:
+    moved = relative_to(Path("there"), {"data": "torchvision:MNIST:data"})
+    assert moved["data"] == "torchvision:MNIST:there/data"
+
+
+def test_classes_come_from_a_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    (folder / "names.txt").write_text("bee\n\nant\n")
+    (folder / "falw.yaml").write_text("classes: names.txt\n")
+    assert resolve("train", {}).classes == ("bee", "ant")
+    done = falw(
+        "train", "--arch", "tiny-cnn", "--data", "imagefolder:seen", "--epochs", "1",
+        "--batch-size", "4", cwd=folder,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "bee, ant" in falw("inspect", "model.safetensors", cwd=folder).stdout
+    shutil.rmtree(folder / "seen" / "ant")
+    for text, said in (("bee\nbee\n", "names 'bee' twice"), ("", "is empty"), ("bee", "lacks")):
+        (folder / "names.txt").write_text(text)
+        asked = ("--data", "imagefolder:unseen", "--arch", "tiny-cnn", "--force")
+        done = falw("train", *asked, cwd=folder)
+        assert done.returncode == 2
+        assert said in done.stderr
