@@ -97,14 +97,14 @@ def main() -> None:
     page.write_text(
         f"""# How right dry runs and remaining times are
 
-Made by `python benchmarks/foresight.py CIFAR_FOLDER` on {platform.machine()}, {os.cpu_count()} cores,
-torch {torch.__version__}, CPU. 6,000 CIFAR-10 images, `tiny-cnn`, a list of 600; one run a row, one
-after another.
+Made by `python benchmarks/foresight.py CIFAR_FOLDER` on {platform.machine()},
+{os.cpu_count()} cores, torch {torch.__version__}, CPU. 6,000 CIFAR-10 images, `tiny-cnn`, a list of
+600; one run a row, one after another.
 
 A dry run takes three steps and then ten on a copy of the network, and a look where there will be
 looks; `run.seconds` of its report is what it makes of that. The bar's remaining time is the mean of
-the steps so far times those left: it is read here after a tenth of the steps. Runs under `--stop auto`
-may end by themselves in their last quarter, which neither foresees.
+the steps so far times those left: it is read here after a tenth of the steps. Runs under
+`--stop auto` may end by themselves in their last quarter, which neither foresees.
 
 | run | steps | seconds foreseen | taken | off | shown after a tenth | left then | off | {MEMORY}
 |---|---|---|---|---|---|---|---|---|---|
