@@ -28,16 +28,7 @@ def parse_yaml(file: Path) -> tuple[dict[str, Any], Lines]:
     Raises:
         RequestError: it cannot be read, or is not a mapping in YAML.
     """
-    try:
-        if file.stat().st_size > FILE_LIMIT:
-            raise RequestError(f"{file} is larger than 1 MiB", "a config is a few lines of YAML")
-        text = file.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise RequestError(
-            f"config {file} cannot be read: {error.strerror}", "check the path after --config"
-        ) from error
-    except UnicodeDecodeError as error:
-        raise RequestError(f"config {file} is not UTF-8 text", "save it as UTF-8") from error
+    text = _small(file, "config", "a config is a few lines of YAML")
     try:
         _refuse_aliases(file, text)
         node = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -52,6 +43,20 @@ def parse_yaml(file: Path) -> tuple[dict[str, Any], Lines]:
     if not isinstance(content, dict):
         raise RequestError(f"{file} holds no settings", "write lines such as `arch: tiny-cnn`")
     return content, dict(_key_lines(node))
+
+
+def _small(file: Path, what: str, hint: str) -> str:
+    """The text of a small file, whole."""
+    try:
+        if file.stat().st_size > FILE_LIMIT:
+            raise RequestError(f"{file} is larger than 1 MiB", hint)
+        return file.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise RequestError(
+            f"{what} {file} cannot be read: {error.strerror}", "check the path"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise RequestError(f"{what} {file} is not UTF-8 text", "save it as UTF-8") from error
 
 
 def _refuse_aliases(file: Path, text: str) -> None:
@@ -106,16 +111,7 @@ def class_names(file: Path) -> list[str]:
     Raises:
         RequestError: it cannot be read, is empty, or names a class twice.
     """
-    try:
-        if file.stat().st_size > FILE_LIMIT:
-            raise RequestError(f"{file} is larger than 1 MiB", "write one class name a line")
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
-    except OSError as error:
-        raise RequestError(
-            f"classes {file} cannot be read: {error.strerror}", "check the path"
-        ) from error
-    except UnicodeDecodeError as error:
-        raise RequestError(f"classes {file} is not UTF-8 text", "save it as UTF-8") from error
+    lines = _small(file, "classes", "write one class name a line").splitlines()
     names = [line.strip() for line in lines if line.strip()]
     if not names:
         raise RequestError(f"classes {file} is empty", "write one class name a line")

@@ -14,7 +14,9 @@ import tempfile
 from pathlib import Path
 
 ROOMS = [
-    "falw_cli.__main__", "falw_cli.commands", "falw_cli.api", "falw_cli.training.run",
+    "falw_cli.__main__", "falw_cli.commands.runs", "falw_cli.commands.looks",
+    "falw_cli.commands.reports",
+    "falw_cli.api", "falw_cli.training.run",
     "falw_cli.unlearning.run", "falw_cli.audit.evaluate", "falw_cli.audit.page",
     "falw_cli.conversion", "torchvision.models", "sklearn.svm", "lightning_fabric",
     "lightning_fabric.strategies.ddp",

@@ -40,3 +40,10 @@ class Interrupt:
             return
         name = signal.Signals(number).name
         raise Interrupted(f"ended by {name}", "no output was written", number)
+
+
+def listening() -> Interrupt:
+    """An interrupt that this process's signals reach."""
+    interrupt = Interrupt()
+    interrupt.install()
+    return interrupt

@@ -8,90 +8,13 @@ from typing import Annotated, Any
 
 import typer
 
+from falw_cli.cli import completion
+from falw_cli.cli.completion import KINDS
 from falw_cli.unlearning.registry import METHODS, WEIGHTINGS
 
 DATA, TRAINING, RUN, OUTPUT = "Data", "Training", "Run", "Output"
-KINDS = (
-    "imagefolder", "csv", "npz", "parquet", "hf", "webdataset", "torchvision", "cifar10",
-    "cifar100", "digits",
-)  # fmt: skip
-"""Of data, as `data.sources` opens them: said here, for --help waits for no library."""
 SPEC_HELP = f"KIND:LOCATION; kinds: {', '.join(KINDS)}"
 Complete = Callable[[str], list[str]] | Callable[[typer.Context, str], list[str]]
-OFFERED = 200
-"""IDs that a shell is offered at most."""
-COMMON_ARCHS = [
-    "tiny-cnn", "resnet18", "resnet18-cifar", "resnet34", "resnet34-cifar", "resnet50",
-    "vgg16_bn", "vgg16_bn-cifar", "mobilenet_v3_small", "mobilenet_v3_large", "efficientnet_b0",
-    "convnext_tiny", "vit_b_16", "swin_t",
-]  # fmt: skip
-
-
-def complete_arch(incomplete: str) -> list[str]:
-    """Architectures that begin so, for the shell."""
-    return [name for name in COMMON_ARCHS if name.startswith(incomplete)]
-
-
-def complete_method(incomplete: str) -> list[str]:
-    """Base methods that begin so, for the shell."""
-    return [name for name in METHODS if name.startswith(incomplete)]
-
-
-def complete_weighting(incomplete: str) -> list[str]:
-    """Weightings that begin so, for the shell."""
-    return [name for name in WEIGHTINGS if name.startswith(incomplete)]
-
-
-def complete_data(incomplete: str) -> list[str]:
-    """Kinds of data that begin so, for the shell; what follows the colon it does not know."""
-    return [f"{kind}:" for kind in KINDS if kind.startswith(incomplete)]
-
-
-def complete_id(context: typer.Context, incomplete: str) -> list[str]:
-    """Sample IDs that begin so, for the shell."""
-    return [name for name in _named(context, "ids") if name.startswith(incomplete)][:OFFERED]
-
-
-def complete_class(context: typer.Context, incomplete: str) -> list[str]:
-    """Class names that begin so, for the shell."""
-    return [name for name in _named(context, "classes") if name.startswith(incomplete)]
-
-
-def _named(context: typer.Context, what: str) -> tuple[str, ...]:
-    """IDs or class names of the data that the command line or falw.yaml names."""
-    from falw_cli.config import resolve
-    from falw_cli.data.sources import open_listing
-    from falw_cli.errors import FalwError
-
-    try:
-        config = resolve("forget-list", {"data": context.params.get("data")})
-        listing = open_listing(config.data or "")
-    except FalwError:
-        return ()
-    names: tuple[str, ...] = getattr(listing, what)
-    return names
-
-
-def complete_stop(incomplete: str) -> list[str]:
-    """Ways to stop that begin so, for the shell."""
-    return [name for name in ("auto", "epochs") if name.startswith(incomplete)]
-
-
-def complete_target(incomplete: str) -> list[str]:
-    """Kinds of target that begin so, for the shell."""
-    return [name for name in ("streaming", "exact") if name.startswith(incomplete)]
-
-
-def complete_track(incomplete: str) -> list[str]:
-    """Trackers that begin so, for the shell."""
-    return [
-        name for name in ("csv", "tensorboard", "wandb", "mlflow") if name.startswith(incomplete)
-    ]
-
-
-def complete_format(incomplete: str) -> list[str]:
-    """Formats of a report's page that begin so, for the shell."""
-    return [name for name in ("html", "md", "junit") if name.startswith(incomplete)]
 
 
 def _option(name: str, help: str, panel: str, complete: Complete | None = None) -> Any:
@@ -114,7 +37,7 @@ Verbose = Annotated[
 
 Data = Annotated[
     str | None,
-    _option("--data", help=f"Training data, {SPEC_HELP}.", panel=DATA, complete=complete_data),
+    _option("--data", help=f"Training data, {SPEC_HELP}.", panel=DATA, complete=completion.data),
 ]
 Heldout = Annotated[
     str | None,
@@ -122,7 +45,7 @@ Heldout = Annotated[
         "--heldout",
         help="Data that the model never saw: it guides.",
         panel=DATA,
-        complete=complete_data,
+        complete=completion.data,
     ),
 ]
 Test = Annotated[
@@ -131,7 +54,7 @@ Test = Annotated[
         "--test",
         help="Data that judges; default: half of --heldout.",
         panel=DATA,
-        complete=complete_data,
+        complete=completion.data,
     ),
 ]
 Forget = Annotated[
@@ -172,7 +95,7 @@ Arch = Annotated[
         "--arch",
         help="Architecture: tiny-cnn, torchvision's names, NAME-cifar, package.module:function.",
         panel=TRAINING,
-        complete=complete_arch,
+        complete=completion.arch,
     ),
 ]
 TrustCode = Annotated[
@@ -235,7 +158,7 @@ Track = Annotated[
         "--track",
         help="Live curves, beside the output: csv, tensorboard, wandb or mlflow.",
         panel=RUN,
-        complete=complete_track,
+        complete=completion.track,
     ),
 ]
 Method = Annotated[
@@ -244,7 +167,7 @@ Method = Annotated[
         "--method",
         help=f"Base method: {', '.join(METHODS)}; default match.",
         panel=TRAINING,
-        complete=complete_method,
+        complete=completion.method,
     ),
 ]
 Weighting = Annotated[
@@ -253,7 +176,7 @@ Weighting = Annotated[
         "--weighting",
         help=f"Weighting of forget samples: {', '.join(WEIGHTINGS)}; default the method's.",
         panel=TRAINING,
-        complete=complete_weighting,
+        complete=completion.weighting,
     ),
 ]
 Tau = Annotated[
@@ -274,7 +197,7 @@ Stop = Annotated[
         "--stop",
         help="auto: where the estimated gap to Retrain is smallest; epochs: at the end.",
         panel=TRAINING,
-        complete=complete_stop,
+        complete=completion.stop,
     ),
 ]
 MaxUtilityLoss = Annotated[
@@ -299,7 +222,7 @@ Target = Annotated[
         help="exact: mu and sigma over all held-out data, as in the paper; streaming: over some "
         "in turn, at next to no cost; default streaming.",
         panel=TRAINING,
-        complete=complete_target,
+        complete=completion.target,
     ),
 ]
 TargetEvery = Annotated[

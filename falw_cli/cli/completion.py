@@ -1,0 +1,67 @@
+"""What the shell is offered for an option's value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import typer
+
+from falw_cli.unlearning.registry import METHODS, WEIGHTINGS
+
+KINDS = (
+    "imagefolder", "csv", "npz", "parquet", "hf", "webdataset", "torchvision", "cifar10",
+    "cifar100", "digits",
+)  # fmt: skip
+"""Of data, as `data.sources` opens them: said here, for --help waits for no library."""
+ARCHS = (
+    "tiny-cnn", "resnet18", "resnet18-cifar", "resnet34", "resnet34-cifar", "resnet50",
+    "vgg16_bn", "vgg16_bn-cifar", "mobilenet_v3_small", "mobilenet_v3_large", "efficientnet_b0",
+    "convnext_tiny", "vit_b_16", "swin_t", "timm/",
+)  # fmt: skip
+OFFERED = 200
+"""IDs that a shell is offered at most."""
+
+
+def among(names: Iterable[str]) -> Callable[[str], list[str]]:
+    """Offers those of some names that begin as the word does."""
+    known = list(names)
+
+    def complete(incomplete: str) -> list[str]:
+        return [name for name in known if name.startswith(incomplete)]
+
+    return complete
+
+
+arch = among(ARCHS)
+method = among(METHODS)
+weighting = among(WEIGHTINGS)
+data = among(f"{kind}:" for kind in KINDS)
+stop = among(("auto", "epochs"))
+target = among(("streaming", "exact"))
+track = among(("csv", "tensorboard", "wandb", "mlflow"))
+page = among(("html", "md", "junit"))
+
+
+def sample_id(context: typer.Context, incomplete: str) -> list[str]:
+    """IDs of the data that begin so."""
+    return [name for name in _named(context, "ids") if name.startswith(incomplete)][:OFFERED]
+
+
+def class_name(context: typer.Context, incomplete: str) -> list[str]:
+    """Classes of the data that begin so."""
+    return [name for name in _named(context, "classes") if name.startswith(incomplete)]
+
+
+def _named(context: typer.Context, what: str) -> tuple[str, ...]:
+    """IDs or class names of the data that the command line or falw.yaml names."""
+    from falw_cli.config import resolve
+    from falw_cli.data.sources import open_listing
+    from falw_cli.errors import FalwError
+
+    try:
+        config = resolve("forget-list", {"data": context.params.get("data")})
+        listing = open_listing(config.data or "")
+    except FalwError:
+        return ()
+    names: tuple[str, ...] = getattr(listing, what)
+    return names
