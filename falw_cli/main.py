@@ -2,22 +2,42 @@
 
 from __future__ import annotations
 
-from typing import Any
+import sys
+from typing import Annotated, Any
 
 import typer
 
-# Each puts its commands into the app, which shows them in this order.
-from falw_cli.cli import (  # noqa: F401  # isort: split
-    looks,
-    reports,
-    runs,  # isort: split
-)
-
-from falw_cli.cli.app import app
+from falw_cli import __version__
+from falw_cli.cli import looks, reports, runs
 from falw_cli.console import Console
 from falw_cli.errors import nearest
 
+app = typer.Typer(
+    name="falw",
+    help="Make a trained image classifier forget a list of samples, and audit what it forgot.",
+    epilog="Begin with `falw demo`: the whole story on small data, in under two minutes.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+)
+for group in (runs.app, looks.app, reports.app):
+    app.add_typer(group)
 UsageError: Any = typer.BadParameter.__mro__[1]  # click's or typer's own, by typer's version
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"falw {__version__}\n")
+        raise typer.Exit()
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")
+    ] = False,
+) -> None:
+    pass
 
 
 def run(arguments: list[str]) -> int:

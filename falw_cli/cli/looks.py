@@ -8,8 +8,10 @@ import typer
 
 from falw_cli.cli import completion
 from falw_cli.cli import options as o
-from falw_cli.cli.app import app, flags_of
+from falw_cli.cli.flags import flags_of
 from falw_cli.session import session
+
+app = typer.Typer()
 
 
 @app.command(

@@ -9,8 +9,9 @@ import typer
 
 from falw_cli.cli import completion
 from falw_cli.cli import options as o
-from falw_cli.cli.app import app
 from falw_cli.session import session
+
+app = typer.Typer()
 
 
 @app.command(epilog="Example: falw bench sample_configs/bench-digits.yaml --out digits.bench")
