@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -15,7 +14,6 @@ from pydantic import BaseModel
 from torch import Tensor
 
 from falw_cli import checkpoint, outputs
-from falw_cli.audit import gates
 from falw_cli.audit.build import (
     Occasion,
     all_metrics,
@@ -44,74 +42,28 @@ from falw_cli.evaluation.gap import parse_weights
 from falw_cli.evaluation.metrics import Comeback, Metrics
 from falw_cli.evaluation.run import measure, metrics_of
 from falw_cli.evaluation.study import study
-from falw_cli.extras import need
 from falw_cli.formats import registry
-from falw_cli.formats.folder import CONFIG
-from falw_cli.inputs import Inputs, open_inputs, warn_of_changes
+from falw_cli.inputs import Inputs, warn_of_changes
 from falw_cli.network import metadata
 from falw_cli.progress import Progress
-from falw_cli.sharing import agreed, in_turn
 from falw_cli.tracking import loggers, tracked
 from falw_cli.training.interrupt import Interrupt
-from falw_cli.training.state import StateFile, settings
+from falw_cli.training.state import StateFile
 from falw_cli.unlearning.foresight import foresee
 from falw_cli.unlearning.looking import Look
 from falw_cli.unlearning.perform import Performed, perform
+from falw_cli.unlearning.request import Opened, Paths, belongs_to, open_request
 from falw_cli.unlearning.settle import with_method_defaults
 from falw_cli.unlearning.stage import Stage
 
 if TYPE_CHECKING:
-    from lightning_fabric import Fabric
-
-    from falw_cli.audit.gates import Gate
+    pass
 
 M = TypeVar("M", bound=BaseModel)
 
 
-NOT_OF_THE_RUN = {
-    "model", "out", "report", "force", "resume", "cache", "gate", "reference", "forget", "metrics",
-    "html", "relearn", "save_every", "track",
-}  # fmt: skip
-"""Settings that the steps do not depend on; the model and the list go by digest."""
-
 FIGURES = ("forget_accuracy", "retain_accuracy", "test_accuracy", "mia_efficacy")
 """Of the unlearned model, at the end of the live curves."""
-
-
-@dataclass(frozen=True)
-class Paths:
-    """Where a run writes."""
-
-    out: Path
-    report: Path
-
-    @classmethod
-    def of(cls, config: Config) -> Paths:
-        """Beside the model, named after it, unless given."""
-        model = Path(config.model or "model.safetensors")
-        out = Path(config.out) if config.out else registry.default_out(model, "unlearned")
-        stem = out.name if cls.is_folder(out) else out.stem
-        report = Path(config.report) if config.report else out.with_name(f"{stem}.audit.json")
-        return cls(out, report)
-
-    @staticmethod
-    def is_folder(out: Path) -> bool:
-        """Is the checkpoint a folder, as timm's and transformers' are?"""
-        return out.suffix not in registry.FILES
-
-    @property
-    def page(self) -> Path:
-        """The report as people read it."""
-        return self.report.with_suffix(".html")
-
-    def claimed(self, config: Config) -> AbstractContextManager[None]:
-        """Refuse outputs that could not be written, before the work, and hold the others."""
-        if self.out.resolve() == self.report.resolve():
-            raise RequestError(f"--out and --report are both {self.out}", "name two files")
-        pages = [self.page] if config.html else []
-        folder = self.out if self.is_folder(self.out) else None
-        out = self.out / CONFIG if folder else self.out
-        return outputs.claimed([out, self.report, *pages], force=config.force, folder=folder)
 
 
 @dataclass(frozen=True)
@@ -147,40 +99,13 @@ def unlearn(
         raise RequestError("--forget is missing: the IDs to forget", "give --forget ids.txt")
     fabric = make_fabric(config, loggers(config, Paths.of(config).out))
     with ExitStack() as held:
-        opened = _open(config, progress, fabric, held)
+        opened = open_request(config, progress, fabric, held)
         if isinstance(opened.stage.whole, Streamed):
             progress.note("training samples are read as they are needed: they do not fit there")
         if config.dry_run:
             return _planned(opened, progress, occasion)
         held.enter_context(tracked(fabric, opened.config.unlearn.model_dump(mode="json")))
         return _run_opened(opened, progress, interrupt, occasion, known)
-
-
-@dataclass(frozen=True)
-class Opened:
-    """A run whose request fits together, and whose outputs are held for it."""
-
-    config: Config
-    paths: Paths
-    given: Inputs
-    stage: Stage
-    asked: list[Gate]
-
-
-def _open(config: Config, progress: Progress, fabric: Fabric, held: ExitStack) -> Opened:
-    """Check everything; `held` gives the outputs free in the end."""
-    paths = Paths.of(config)
-    if config.html:  # refused before the work, if it must be
-        need("matplotlib", "report", "--html")
-    with agreed(fabric), in_turn(fabric):
-        if fabric.is_global_zero and not config.dry_run:
-            held.enter_context(paths.claimed(config))
-        given = open_inputs(config, progress, fabric)
-        registry.check_output(paths.out, given.source)
-        config = with_method_defaults(given.config)
-        parse_weights(config.metrics)  # refused before the work, if it must be
-        asked = [gates.parse(expression, given.network.classes) for expression in config.gate]
-        return Opened(config, paths, given, Stage.of(config, given), asked)
 
 
 def _planned(opened: Opened, progress: Progress, occasion: Occasion) -> Report:
@@ -207,7 +132,7 @@ def _run_opened(
     looked = [] if known else _looked(given, stage, config.seed)
     references = known.references if known else tuple(metrics_of(one) for one in looked[1:])
     states = StateFile(
-        paths.out.with_name(paths.out.name + ".state"), _belongs_to(config, given), config.resume,
+        paths.out.with_name(paths.out.name + ".state"), belongs_to(config, given), config.resume,
         config.save_every,
     )  # fmt: skip
     done = perform(config, stage, references, progress, interrupt, states)
@@ -293,17 +218,6 @@ def _looked(given: Inputs, stage: Stage, seed: int) -> list[Evidence]:
     """Evidence of the original and of each reference."""
     networks = (given.network, *given.references)
     return [Evidence.of(network, stage.judged, seed) for network in networks]
-
-
-def _belongs_to(config: Config, given: Inputs) -> dict[str, str]:
-    """What a saved state belongs to: model, list, data and everything that was asked."""
-    asked = config.model_dump(mode="json", exclude=NOT_OF_THE_RUN)
-    rows = given.splits.forget.rows.tobytes()
-    digests = {"forget list": hashlib.sha256(rows).hexdigest()}
-    for name in ("model", "data", "heldout"):
-        found = given.described[name]
-        digests[name] = found["sha256"] if found else "none"
-    return digests | settings(asked)
 
 
 def _peak(device: torch.device) -> int:
