@@ -8,6 +8,7 @@ import sys
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -96,8 +97,8 @@ def is_code(name: str) -> bool:
     return ":" in name
 
 
-def builder(name: str) -> Builder:
-    """The builder of architecture `name`.
+def builder(name: str, said: dict[str, Any] | None = None) -> Builder:
+    """The builder of architecture `name`; `said`, what a library builds it by.
 
     `package.module:function` imports code: the caller has made sure that a person asked for it.
     The function is called with the number of classes.
@@ -107,10 +108,12 @@ def builder(name: str) -> Builder:
     """
     if is_code(name):
         return _own_code(name)
-    if name.startswith("timm/"):
-        from falw_cli.formats import timm_folder
+    if "/" in name:
+        from falw_cli.formats.registry import LIBRARIES
 
-        return timm_folder.builder(name, {})
+        for prefix, of_library in LIBRARIES.items():
+            if name.startswith(prefix):
+                return of_library(name, said or {})
     name = canonical(name)
     if name in OWN:
         return OWN[name]

@@ -128,6 +128,8 @@ class Config(Section):
     """The checkpoint."""
     arch: str | None = None
     """Its architecture, where it does not say it itself."""
+    arch_config: dict[str, Any] | None = None
+    """What timm or transformers builds the architecture by: model_args, or a config.json's keys."""
     classes: tuple[str, ...] | None = None
     """Class names in the order of the network's outputs, or a text file of them, one a line;
     default: metadata, then the data's."""

@@ -135,6 +135,7 @@ def settle(config: Config, source: Checkpoint) -> Config:
         return config
     lower: dict[str, object] = {
         "arch": said.arch,
+        "arch_config": said.arch_config if config.arch in (None, said.arch) else None,
         "classes": said.classes,
         "preprocessing": said.preprocessing.model_dump(exclude_none=True),
     }
@@ -178,7 +179,7 @@ def plan(config: Config, source: Checkpoint) -> Plan:
         )
     else:
         arch = architectures.canonical(config.arch)
-        build = architectures.builder(arch)
+        build = architectures.builder(arch, config.arch_config)
     channels = architectures.channel_count(build, source.shapes)
     count = architectures.class_count(build, source.shapes, channels)
     if count is None or count < 2:
@@ -192,7 +193,7 @@ def plan(config: Config, source: Checkpoint) -> Plan:
         )
     return Plan(
         lambda: build(count, channels), arch, channels, count,
-        said.arch_config if said is not None and arch == said.arch else None,
+        config.arch_config,
     )  # fmt: skip
 
 

@@ -125,7 +125,16 @@ def _plan(
             "the model does not say how it was unlearned: shadow models go by the config's settings"
         )
     network = given.network
-    asked_for = config.over({**lower, "arch": network.arch, "classes": network.classes})
+    if "train" not in lower:
+        progress.warn(
+            "the model does not say how it was trained: shadow models go by the config's `train:`"
+        )
+    own = {
+        "arch": network.arch, "classes": network.classes,
+        "arch_config": network.plan.arch_config if network.plan else None,
+        "preprocessing": network.preprocessing.model_dump(),
+    }  # fmt: skip
+    asked_for = config.over({**lower, **own})
     both = asked_for.model_dump(
         mode="json", exclude={"model", "forget", "without", "reference", "gate", "metrics", "out",
                               "report", "force", "resume", "dry_run", "html", "devices", "nodes"},
@@ -135,6 +144,11 @@ def _plan(
     rows = forget_list.find(forget_list.read(config.forget).ids, listing.ids)
     whole = tuple(listing.ids[row] for row in rows)
     members = halves(asked.shadow, len(whole), np.random.default_rng([config.seed, 13]))
+    if not (members.any(axis=1) & ~members.all(axis=1)).all():
+        raise RequestError(
+            f"a list of {len(whole)} samples is too short: some shadow model would have none of it",
+            "attacks made for each sample want a list of 20 or more",
+        )
     content = digest([source and source["sha256"] for source in (
         given.described["data"], given.described["heldout"], given.described["test"])])  # fmt: skip
     train = {key: value for key, value in both.items() if key not in ("heldout", "test", "unlearn")}

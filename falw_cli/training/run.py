@@ -22,7 +22,7 @@ from falw_cli.data.device import Samples, place
 from falw_cli.data.splits import Rows
 from falw_cli.engine import make_fabric
 from falw_cli.errors import RequestError
-from falw_cli.network import IMAGENET, Network, complete, metadata, to_device
+from falw_cli.network import IMAGENET, Network, Plan, complete, metadata, to_device
 from falw_cli.progress import Progress
 from falw_cli.sharing import agreed, in_turn
 from falw_cli.tracking import loggers, tracked
@@ -140,7 +140,7 @@ def _open(config: Config, progress: Progress, fabric: Fabric, held: ExitStack) -
     if config.arch is None:
         raise RequestError("--arch is missing", "give --arch NAME, such as tiny-cnn or resnet18")
     arch = architectures.canonical(config.arch)
-    build = architectures.builder(arch)
+    build = architectures.builder(arch, config.arch_config)
     listing = samples.open_source(config, "data")
     classes = config.classes or listing.classes
     labels = splits.align(listing, classes)
@@ -157,7 +157,8 @@ def _open(config: Config, progress: Progress, fabric: Fabric, held: ExitStack) -
     with torch.random.fork_rng():
         torch.manual_seed(generator(config.seed, 0).initial_seed() % 2**63)
         module = build(len(classes), wanted.channels)
-    network = Network(to_device(module, fabric), arch, classes, shown, fabric)
+    made = Plan(lambda: module, arch, wanted.channels, len(classes), config.arch_config)
+    network = Network(to_device(module, fabric), arch, classes, shown, fabric, made)
     states = StateFile(
         out.with_name(out.name + ".state"),
         _belongs_to(config, data, left_out),

@@ -152,6 +152,45 @@ def test_a_folder_is_unlearned_and_loads_in_its_library(data: Path, name: str) -
     assert falw("verify", "model.unlearned.audit.json", "--rerun", cwd=data).returncode == 0
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["timm vit-tiny", "transformers swin"])
+def test_shadow_models_and_teachers_are_built_as_the_library_builds_it(
+    data: Path, name: str
+) -> None:
+    save, _ = FOLDERS[name]
+    save(data / "model")
+    with (data / "falw.yaml").open("a") as config:
+        config.write("train: {epochs: 1, batch_size: 12, lr: 0.01}\n")
+    (data / "ids.txt").write_text("".join(f"{c}/{n}.png\n" for c in NAMES for n in range(6)))
+    asked = ("--forget", "ids.txt", "--batch-size", "6")
+    done = falw("unlearn", "model", *asked, "--method", "bad-teacher", "--stop", "epochs", cwd=data)
+    assert done.returncode == 0, done.stderr
+    done = falw(
+        "audit", "model.unlearned", "--forget", "ids.txt", "--shadow", "4", "--json", cwd=data
+    )
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["per_sample"]["models"] == 4
+    assert any("does not say how it was trained" in text for text in report["warnings"])
+
+
+def test_an_architecture_of_a_library_with_settings_of_its_own(data: Path) -> None:
+    pytest.importorskip("timm")
+    with (data / "falw.yaml").open("a") as config:
+        config.write(
+            "arch: timm/vit_tiny_patch16_224\n"
+            "arch_config: {img_size: 32, patch_size: 16, depth: 1}\n"
+            "preprocessing: {image_size: 32}\ntrain: {epochs: 1, batch_size: 12}\n"
+        )
+    done = falw("train", cwd=data)
+    assert done.returncode == 0, done.stderr
+    (data / "falw.yaml").write_text("data: imagefolder:seen\nheldout: imagefolder:unseen\n")
+    shown = falw("inspect", "model.safetensors", cwd=data).stdout
+    assert "img_size 32" in shown
+    done = falw("evaluate", cwd=data)
+    assert done.returncode == 0, done.stderr
+
+
 def plain(model: nn.Module) -> Any:
     """A state dict by itself."""
     return model.state_dict()
