@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -52,3 +53,16 @@ def test_the_wheel_holds_the_package_alone(tmp_path: Path) -> None:
     (source,) = (tmp_path / "out").glob("*.tar.gz")
     with tarfile.open(source) as archive:
         assert not [name for name in archive.getnames() if "node_modules" in name]
+
+
+def test_the_container_file_copies_and_installs_what_there_is() -> None:
+    text = (ROOT / "Containerfile").read_text()
+    for line in re.findall(r"^COPY (.+)$", text, re.MULTILINE):
+        *sources, into = line.split()
+        assert all((ROOT / name).exists() for name in sources)
+        assert into.startswith("/source/")
+    (extras,) = re.findall(r"/source\[([\w,]+)\]", text)
+    known = (ROOT / "pyproject.toml").read_text()
+    assert all(re.search(rf"^{extra} = \[", known, re.MULTILINE) for extra in extras.split(","))
+    needed = ("pyproject.toml", "README.md", "LICENSE", "falw_cli")  # what the build reads
+    assert all(name in text for name in needed)

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -30,6 +31,15 @@ def page() -> str:
 def test_the_verdict_comes_first(page: str) -> None:
     assert page.index("A gate failed") < page.index("Before, after, and Retrain")
     assert "What this does not prove" in page
+
+
+def test_without_matplotlib_the_page_names_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(RequestError, match="needs matplotlib") as found:
+        html([Named("audit", report())])
+    assert found.value.hint == "pip install 'falw[report]'"
+    assert markdown([Named("audit", report())])
+    assert junit([Named("audit", report())])
 
 
 def test_what_comes_from_files_stays_text(page: str) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from torchvision import datasets
 
-from falw_cli.data.sources import open_listing, parse_spec
+from falw_cli.data.sources import OPENERS, open_listing, parse_spec
 from falw_cli.errors import RequestError
 from tests.data.pictures import make_folder, save_png
 
@@ -160,3 +160,9 @@ def test_some_rows_of_each_class_in_the_order_of_the_listing() -> None:
     assert [whole.ids.index(name) for name in first.ids] == sorted(map(whole.ids.index, first.ids))
     with pytest.raises(RequestError, match="no rows"):
         whole.of_each_class(10_000, 10_001)
+
+
+def test_the_help_names_every_kind() -> None:
+    from falw_cli.cli.completion import KINDS
+
+    assert set(KINDS) == set(OPENERS)

@@ -19,7 +19,7 @@ from tests.conftest import falw, run_falw
 
 COMMANDS = (
     "unlearn", "evaluate", "audit", "train", "forget-list", "inspect", "bench", "verify", "report",
-    "schema", "demo",
+    "schema", "demo", "convert", "init", "doctor",
 )  # fmt: skip
 
 
@@ -70,6 +70,10 @@ def test_a_mistyped_flag_need_not_wait_for_torch(project: Path) -> None:
         ("falw unlearn --weighting f", "falw"),
         ("falw train --arch resnet18", "resnet18-cifar"),
         ("falw in", "inspect"),
+        ("falw unlearn --data webd", "webdataset:"),
+        ("falw unlearn --track t", "tensorboard"),
+        ("falw forget-list --data digits --id 11", "110"),
+        ("falw forget-list --data digits --class 7", "7"),
     ],
 )
 def test_shell_completion(tmp_path: Path, words: str, offered: str) -> None:
@@ -90,6 +94,15 @@ def test_a_forget_list_has_the_tail_asked_for(project: Path) -> None:
     assert again == drawn
     one = falw("forget-list", "--count", "9", "--class", "3", "--json", cwd=project)
     assert json.loads(one.stdout)["per_class"] == {"3": 9}
+
+
+def test_ids_that_are_named_are_checked(project: Path) -> None:
+    assert falw("forget-list", "--id", "11", "--id", "7", cwd=project).stdout.split() == ["7", "11"]
+    wrong = falw("forget-list", "--id", "1x", cwd=project)
+    assert wrong.returncode == 2
+    assert "'1x'" in wrong.stderr
+    both = falw("forget-list", "--id", "1", "--ratio", "0.1", cwd=project)
+    assert both.returncode == 2
 
 
 def test_inspect_tells_what_a_thing_is(project: Path) -> None:
