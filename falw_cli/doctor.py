@@ -24,8 +24,8 @@ LEAST_MEMORY = 2 << 30
 LEAST_DISK = 5 << 30
 """Bytes: with less, runs on real data are likely to fail."""
 EXTRAS = {
-    "timm": "timm", "transformers": "transformers", "pyarrow": "data", "datasets": "data",
-    "matplotlib": "report", "tensorboard": "track", "wandb": "track", "mlflow": "track",
+    "timm": ("timm",), "transformers": ("transformers",), "data": ("pyarrow", "datasets"),
+    "report": ("matplotlib",), "track": ("tensorboard", "wandb", "mlflow"),
 }  # fmt: skip
 
 
@@ -142,11 +142,12 @@ def _writable(name: str, place: Path, hint: str) -> Finding:
 
 
 def _extras() -> Iterator[Finding]:
-    for library, extra in EXTRAS.items():
-        if importlib.util.find_spec(library):
-            yield Finding(library, "ok", version(library))
-        else:
-            yield Finding(library, "note", "not installed", f"pip install 'falw[{extra}]'")
+    for extra, libraries in EXTRAS.items():
+        there = {one: version(one) for one in libraries if importlib.util.find_spec(one)}
+        found = ", ".join(f"{one} {there.get(one, 'is not installed')}" for one in libraries)
+        whole = len(there) == len(libraries)
+        hint = "" if whole else f"pip install 'falw[{extra}]'"
+        yield Finding(f"extra {extra}", "ok" if whole else "note", found, hint)
     if importlib.util.find_spec("torchmetrics"):
         yield Finding("torchmetrics", "note", "Fabric imports it: each start takes 2 s longer")
 
