@@ -205,6 +205,8 @@ def test_the_site_builds_strictly_and_its_links_lead_somewhere(tmp_path: Path) -
     for page, text in pages.items():
         if page.name == "404.html":
             continue
+        for tag in re.findall(r"<(?:script|img|iframe|link)[^>]*>", text):
+            assert not re.search(r'(?:src|href)="?https?:', tag), f"{page.name} fetches: {tag}"
         for target, anchor in re.findall(r'(?:href|src)="?([^"# >:]*)(?:#([^" >]*))?"?[ >]', text):
             place = (page.parent / target).resolve() if target else page
             place = place / "index.html" if place.is_dir() else place
