@@ -101,8 +101,8 @@ Made by `python benchmarks/foresight.py CIFAR_FOLDER` on {platform.machine()},
 {os.cpu_count()} cores, torch {torch.__version__}, CPU. 6,000 CIFAR-10 images, `tiny-cnn`, a list of
 600; one run a row, one after another.
 
-A dry run takes three steps and then ten on a copy of the network, and a look where there will be
-looks; `run.seconds` of its report is what it makes of that. The bar's remaining time is the mean of
+A dry run takes one step, three, and then ten on a copy of the network (one alone where it takes two
+seconds or more), and a look where there will be looks; `run.seconds` of its report is what it makes of that. The bar's remaining time is the mean of
 the steps so far times those left: it is read here after a tenth of the steps. Runs under
 `--stop auto` may end by themselves in their last quarter, which neither foresees.
 

@@ -17,8 +17,10 @@ from falw_cli.unlearning.registry import load_method
 from falw_cli.unlearning.stage import Stage
 from falw_cli.unlearning.stopping import LOOKS
 
-WARM, TRIED = 3, 10
-"""Steps that are taken before the clock runs, and while it does."""
+TRIED = (1, 3, 10)
+"""Steps that are taken in turn; the last go counts, the others warm up."""
+LONG = 2.0
+"""Seconds of a step, from which on a single one says enough."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +49,15 @@ def foresee(config: Config, stage: Stage) -> Foreseen:
     trial = stage.copy()
     objective = objective_of(config, trial, lr, None)
     quiet = Silent(), Interrupt(), None
-    began = 0.0
-    for steps in (WARM, TRIED):
+    step = 0.0
+    for steps in TRIED:
         began = time.perf_counter()
         share = steps / (work.per_epoch * work.recipe.epochs)
         fit(trial.network, replace(work, share_of_run=share), objective, *quiet)
-    seconds = (time.perf_counter() - began) / TRIED * work.steps
+        step = (time.perf_counter() - began) / steps
+        if step > LONG:
+            break
+    seconds = step * work.steps
     if recipe.lr == "auto":
         seconds *= 1 + len(FACTORS) * SHARE
     if recipe.stop == "auto":
