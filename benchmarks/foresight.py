@@ -102,9 +102,10 @@ Made by `python benchmarks/foresight.py CIFAR_FOLDER` on {platform.machine()},
 600; one run a row, one after another.
 
 A dry run takes one step, three, and then ten on a copy of the network (one alone where it takes two
-seconds or more), and a look where there will be looks; `run.seconds` of its report is what it makes of that. The bar's remaining time is the mean of
-the steps so far times those left: it is read here after a tenth of the steps. Runs under
-`--stop auto` may end by themselves in their last quarter, which neither foresees.
+seconds or more), and a look where there will be looks; `run.seconds` of its report is what it makes
+of that. The bar's remaining time is the mean of the steps so far times those left: it is read here
+after a tenth of the steps. Runs under `--stop auto` may end by themselves in their last quarter,
+which neither foresees.
 
 | run | steps | seconds foreseen | taken | off | shown after a tenth | left then | off | {MEMORY}
 |---|---|---|---|---|---|---|---|---|---|
