@@ -179,7 +179,6 @@ MODELS: dict[str, Any] = {
     "timm resnet18": Timm("resnet18"),
     "timm vit_tiny": Timm("vit_tiny_patch16_224", img_size=32, patch_size=8),
     "timm convnext_atto": Timm("convnext_atto"),
-    "transformers ViT": Transformers("ViT", patch_size=8, **SMALL),
     "transformers ViT, in shards of 500 kB": Transformers("ViT", "500KB", patch_size=8, **SMALL),
     "transformers Swin": Transformers(
         "Swin", patch_size=2, embed_dim=48, depths=[2, 2], num_heads=[3, 6], window_size=4
