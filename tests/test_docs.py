@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
@@ -60,11 +61,12 @@ def photos(folder: Path) -> None:
     folder = folder / "own"
     folder.mkdir()
     for name, seed in (("train", 0), ("unseen", 500)):
-        make_folder(folder / "photos" / name, {"cat": 12, "dog": 12}, seed=seed)
+        make_folder(folder / "photos" / name, {"cat": 6, "dog": 6}, seed=seed)
+    (folder / "falw.yaml").write_text("preprocessing: {image_size: 64, resize: 64}\n")  # quicker
     (folder / "ids.txt").write_text("cat/0.png\ncat/1.png\ndog/3.png\n")
     done = falw(
-        "train", "--arch", "resnet18", "--data", "imagefolder:photos/train", "--epochs", "3",
-        "--batch-size", "8", "--lr", "0.01", cwd=folder,
+        "train", "--arch", "resnet18", "--data", "imagefolder:photos/train", "--epochs", "2",
+        "--batch-size", "6", "--lr", "0.01", cwd=folder,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
 
@@ -126,6 +128,7 @@ def run_block(language: str, title: str, text: str, folder: Path) -> None:
     if language == "python":
         text = f"python - <<'PYTHON'\n{text}PYTHON\n"
     if "minisign" in text and not shutil.which("minisign"):
+        warnings.warn("no minisign here: a block was not run", stacklevel=1)
         return
     done = shell(text, folder)
     gated = "--gate" in text and done.returncode == 1

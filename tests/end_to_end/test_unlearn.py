@@ -21,7 +21,7 @@ from falw_cli.audit.report import Report
 from falw_cli.data import device
 from falw_cli.progress import Silent
 from falw_cli.unlearning.registry import METHODS
-from tests.conftest import COMMAND, clean_environment, falw
+from tests.conftest import COMMAND, clean_environment, falw, run_falw
 from tests.data.pictures import make_folder
 
 JOB = ("unlearn", "model.safetensors", "--forget", "ids.txt")
@@ -288,7 +288,7 @@ def test_a_compiled_run_ends_in_the_same_place(project: Path) -> None:
 @pytest.mark.slow
 def test_a_network_that_cannot_be_compiled_ends_in_two_lines(project: Path) -> None:
     nothing = {"CXX": "/no/such/compiler", "TORCHINDUCTOR_CACHE_DIR": str(project / "cache")}
-    done = falw(*JOB, "--compile", "--device", "cpu", cwd=project, **nothing)
+    done = run_falw(*JOB, "--compile", "--device", "cpu", cwd=project, **nothing)
     assert done.returncode == 3
     assert "cannot be compiled here" in done.stderr
     assert "leave out --compile" in done.stderr

@@ -9,7 +9,7 @@ from tests.faults import full, points
 
 @pytest.mark.slow
 def test_a_command_broken_where_it_writes_leaves_what_was_there() -> None:
-    tally = points.run(every=9, jobs=2)
+    tally = points.run(every=12, jobs=2)
     assert tally.wrong == []
     assert tally.points > 25
     assert tally.tried["kill"] == tally.tried["ENOSPC"] > 2
