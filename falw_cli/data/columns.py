@@ -133,9 +133,9 @@ def _features(metadata: dict[bytes, bytes]) -> dict[str, Any]:
 
 def hf(spec: Spec, allow_outside: bool) -> Listing:
     """`hf:DIR`: what `save_to_disk` wrote, or `load_dataset` left in its cache; there the part."""
-    library = need("datasets", "data", spec.text)
     if not spec.location.is_dir():
         raise RequestError(f"{spec.text!r}: no folder {spec.location}", "check the path")
+    library = need("datasets", "data", spec.text)
     try:
         saved = any(
             (spec.location / name).is_file() for name in ("state.json", "dataset_dict.json")
