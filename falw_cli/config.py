@@ -96,6 +96,8 @@ class UnlearnRecipe(Recipe):
     """Passes over the forget set where `forget_share` is set, else over all that takes part."""
     forget_share: Annotated[float, Field(gt=0, lt=1)] | None = None
     """Share of each batch that is forget samples; default: the method's, or as they come."""
+    least_steps: Count = 1
+    """Steps that a run on a short list takes at least, unless `epochs` is given."""
     retain_budget: Count | None = None
     """Retain samples that the run may look at; default: ten for each forget sample, 10,000 at
     least."""
@@ -178,6 +180,8 @@ class Config(Section):
     unlearn: UnlearnRecipe = UnlearnRecipe()
     out: str | None = None
     report: str | None = None
+    forgotten_gate: bool = True
+    """Exit code 1 where the audit shows that the list is not forgotten."""
     relearn: bool = False
     """Test whether the forgotten returns when weights are rounded, or a few samples relearned."""
     html: bool = False
@@ -198,7 +202,9 @@ class Config(Section):
         return Config.model_validate(_merge(lower, self.model_dump(exclude_unset=True)))
 
 
-FLAG_ONLY = {"out", "report", "force", "resume", "dry_run", "trust_code", "allow_outside"}
+FLAG_ONLY = {
+    "out", "report", "force", "resume", "dry_run", "trust_code", "allow_outside", "forgotten_gate",
+}  # fmt: skip
 """What a file may not ask for: it may have come with a stranger's model."""
 BUILDS = {"unlearn", "evaluate", "train", "convert"}
 """Commands that build the network, and so would import code that a config names."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from falw_cli.data.device import Samples, send
 from falw_cli.data.images import Geometry
 from falw_cli.data.splits import Part
 from falw_cli.errors import RequestError
+from falw_cli.unlearning.registry import load_method
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -34,6 +36,18 @@ IMAGENET = Preprocessing(
 def true_class_probability(logits: Tensor, label: Tensor) -> Tensor:
     """Softmax probability of the true class: logits [N, C], label int64 [N] -> [N] in [0, 1]."""
     return logits.float().softmax(dim=1).gather(1, label[:, None]).squeeze(1)
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Eval mode inside; afterwards each layer is in the mode that it was in before."""
+    training = [one for one in module.modules() if one.training]
+    module.eval()
+    try:
+        yield
+    finally:
+        for one in training:
+            one.training = True
 
 
 def _reduced(
@@ -70,19 +84,16 @@ class Network:
         return normalise(pixels, _constant(mean, pixels.device), _constant(std, pixels.device))
 
     @torch.no_grad()
-    def logits(self, pixels: Tensor) -> Tensor:
-        """Logits [N, C] in eval mode, without augmentation; train mode is restored after."""
-        training = self.module.training
-        self.module.eval()
-        try:
-            with self.fabric.autocast():
-                parts = [
-                    architectures.logits(self.module(self.inputs(chunk)))
-                    for chunk in torch.split(pixels, INFERENCE_BATCH)
-                    if len(chunk)  # transformers takes no empty batch
-                ]
-        finally:
-            self.module.train(training)
+    def logits(
+        self, pixels: Tensor, moved: Callable[[Tensor], Tensor] = lambda inputs: inputs
+    ) -> Tensor:
+        """Logits [N, C] in eval mode; `moved` changes the inputs, [n, channels, S, S] each."""
+        with evaluating(self.module), self.fabric.autocast():
+            parts = [
+                architectures.logits(self.module(moved(self.inputs(chunk))))
+                for chunk in torch.split(pixels, INFERENCE_BATCH)
+                if len(chunk)  # transformers takes no empty batch
+            ]
         if not parts:
             return torch.empty(0, len(self.classes), device=pixels.device)
         return torch.cat(parts).float()
@@ -90,6 +101,15 @@ class Network:
     def predict(self, samples: Samples) -> Tensor:
         """Logits [N, C] of samples, in eval mode; the ranks share the work, each gets them all."""
         parts = [logits for logits, _ in self._pass(samples)]
+        return sharing.gather(torch.cat(parts), len(samples), self.fabric)
+
+    def each(self, samples: Samples, of: Callable[[Tensor], Tensor]) -> Tensor:
+        """What `of` makes of pixels uint8 [n, S, S, channels], [n, K] each, of all samples. [N, K]
+
+        The ranks share the work, each gets all of it.
+        """
+        groups = torch.split(sharing.mine(len(samples), self.fabric), INFERENCE_BATCH)
+        parts = [of(pixels) for pixels in samples.read(groups)]
         return sharing.gather(torch.cat(parts), len(samples), self.fabric)
 
     def confidence(self, samples: Samples) -> tuple[Tensor, Tensor]:
@@ -141,7 +161,8 @@ def settle(config: Config, source: Checkpoint) -> Config:
     }
     if said.recipe is not None:
         recipe = said.recipe.model_dump()
-        kept = ("optimizer", "momentum", "weight_decay", "crop", "flip")
+        own = load_method(config.unlearn.method).defaults
+        kept = {"optimizer", "momentum", "weight_decay", "crop", "flip"} - own.keys()
         lower["unlearn"] = {key: recipe[key] for key in kept}
     settled = config.over(lower)
     if architectures.is_code(said.arch) and config.arch is None and not config.trust_code:

@@ -19,10 +19,11 @@ from falw_cli.extras import need
 from falw_cli.progress import Progress, Silent
 from falw_cli.training.interrupt import Interrupt
 from falw_cli.training.loop import Work
-from falw_cli.unlearning.looking import View, look
+from falw_cli.unlearning.early_stopping import Watch
+from falw_cli.unlearning.expectation import Expectation
 from falw_cli.unlearning.objective import Unlearning
-from falw_cli.unlearning.perform import objective_of, perform
-from falw_cli.unlearning.stopping import Watch
+from falw_cli.unlearning.perform import expectation_of, objective_of, perform
+from falw_cli.unlearning.stop_estimate import View, look
 
 
 @dataclass(frozen=True)
@@ -137,8 +138,12 @@ class Unlearner:
             module, data, forget, heldout, None, num_classes, seed, workers, recipe
         )
         self._network, self._work = self._stage.network, self._stage.work(self.config, 0.0)
-        self._watch = self._watched() if self.config.unlearn.stop == "auto" else None
-        self._objective: Unlearning = objective_of(self.config, self._stage, 0.0, self._watch)
+        expectation = expectation_of(self._stage)
+        watched = self.config.unlearn.stop == "auto"
+        self._watch = self._watched(expectation) if watched and expectation else None
+        self._objective: Unlearning = objective_of(
+            self.config, self._stage, 0.0, self._watch, expectation
+        )
         method = self._objective.method
         if method.mask or method.forget_mask or not (method.uses_forget or method.uses_retain):
             raise RequestError(
@@ -150,9 +155,9 @@ class Unlearner:
         self.done = 0
         """Steps taken."""
 
-    def _watched(self) -> Watch:
+    def _watched(self, expectation: Expectation) -> Watch:
         stage = self._stage
-        view = View.of(stage.forget, stage.retain, stage.guide, stage.kept)
+        view = View.of(stage.forget, stage.retain, stage.guide, stage.kept, expectation)
         before = look(stage.network, view, 0, None)
         return Watch(view, before, self.config.unlearn.max_utility_loss, decides=True, judge=None)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 import torch
 from torch import Tensor, nn, optim
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import lr_scheduler
 
 from falw_cli import sharing
@@ -78,7 +79,11 @@ class Work:
     share_of_run: float = 1.0
     """Below 1 the whole schedule is gone through in so much of the steps: a probe."""
     compiled: bool = False
-    """Is the network compiled first (`torch.compile`)?"""
+    """Whether the network is compiled first (`torch.compile`)."""
+    dropout: bool = True
+    """Whether dropout, drop-path and their like are active; BatchNorm always is."""
+    least_steps: int = 1
+    """Steps of the run at least, however few an epoch has."""
 
     @property
     def mix(self) -> Mix:
@@ -93,7 +98,8 @@ class Work:
     @property
     def steps(self) -> int:
         """Steps of the run."""
-        return max(1, round(self.per_epoch * self.recipe.epochs * self.share_of_run))
+        whole = max(self.per_epoch * self.recipe.epochs, self.least_steps)
+        return max(1, round(whole * self.share_of_run))
 
 
 @dataclass(frozen=True)
@@ -145,10 +151,10 @@ def fit(
     parts = Parts(module, progress, share.ranks, number)
     progress.start(work.label, total)
     progress.advance(done)
-    module.train()
+    _set_mode(module, work.dropout)
     saves, curves = Saves(states, clock), Curves(fabric, total)
     with torch.random.fork_rng(), interrupt.soft():
-        for number in range(done // per_epoch, recipe.epochs):
+        for number in range(done // per_epoch, -(-total // per_epoch)):
             skip = done - number * per_epoch
             for batch in epoch(work.data, work.forget, work.mix, work.seed, number, skip, share):
                 loss = _step(running, batch, objective, work, done, parts)
@@ -178,8 +184,16 @@ def fit(
                 break
     module.eval()
     epochs = -(-done // per_epoch)
-    reason = reason or f"the configured {recipe.epochs} epochs are over"
+    reason = reason or f"the configured {max(recipe.epochs, epochs)} epochs are over"
     return Outcome(done, epochs, before + clock() - started, reason)
+
+
+def _set_mode(module: nn.Module, dropout: bool) -> None:
+    """Train mode; without dropout only BatchNorm is in it."""
+    module.train(dropout)
+    for layer in module.modules():
+        if isinstance(layer, _BatchNorm):
+            layer.train()
 
 
 def _restore(

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from falw_cli import architectures, sharing
 from falw_cli.data.device import Samples
-from falw_cli.network import INFERENCE_BATCH, Network
+from falw_cli.network import INFERENCE_BATCH, Network, evaluating
 
 Gradients = dict[str, Tensor]
 """By parameter name, of the parameter's shape."""
@@ -73,13 +73,9 @@ def _mean(network: Network, parts: Iterator[Gradients], count: int) -> Gradients
 def _gradient(network: Network, pixels: Tensor, label: Tensor) -> Gradients:
     """Gradient of the summed cross-entropy over samples: uint8 [n, S, S, channels], int64 [n]."""
     module, named = network.module, trained(network.module)
-    training = module.training
-    module.eval()
-    try:
+    with evaluating(module):
         logits = architectures.logits(module(network.inputs(pixels))).float()
         loss = F.cross_entropy(logits, label, reduction="sum")
         values = torch.autograd.grad(loss, list(named.values()), allow_unused=True)
-    finally:
-        module.train(training)
     pairs = zip(named.items(), values, strict=True)
     return {name: torch.zeros_like(p) if g is None else g for (name, p), g in pairs}

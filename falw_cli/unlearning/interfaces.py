@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from falw_cli.data.device import Samples
 from falw_cli.network import Network
+from falw_cli.unlearning.expectation import Expectation
 from falw_cli.unlearning.target import Target
 
 
@@ -40,6 +41,10 @@ class Start:
     """The run's randomness."""
     lr: float
     """For a method that takes one step of its own."""
+    batch_size: int = 128
+    """Samples per step, over all devices."""
+    expectation: Expectation | None = None
+    """Of the forget samples; None without held-out samples."""
 
     @property
     def num_classes(self) -> int:
@@ -75,13 +80,20 @@ class Method:
     """
 
     uses_forget: ClassVar[bool] = True
-    """Do forget samples take part in the steps?"""
+    """Whether forget samples take part in the steps."""
     uses_retain: ClassVar[bool] = True
-    """Do retain samples take part in the steps? With neither, `apply` does all, without steps."""
+    """Whether retain samples take part in the steps. With neither, `apply` does all at once."""
     weightable: ClassVar[bool] = True
-    """Has it a loss a forget sample, which a weighting can scale?"""
+    """Whether the method defines a per-sample forget loss that a weighting can scale."""
     needs_guide: ClassVar[bool] = False
-    """Does it look at held-out samples?"""
+    """Whether the method uses held-out samples."""
+    dropout: ClassVar[bool] = True
+    """Whether dropout, drop-path and their like are active in the steps; BatchNorm always is."""
+    search_from: ClassVar[float | None] = None
+    """Learning rate around which one is searched, where the default is `auto`."""
+    tries: ClassVar[tuple[float, ...]] = ()
+    """With `lr: auto`: factors of `search_from`, each a whole run, until one gets there. Without
+    any, short probes choose."""
     defaults: ClassVar[dict[str, Any]] = {}
     """Settings of the recipe found by measurement (docs/methods.md)."""
     fixed: ClassVar[dict[str, Any]] = {}

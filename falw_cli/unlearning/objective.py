@@ -11,9 +11,9 @@ from falw_cli import architectures, sharing
 from falw_cli.data.batches import Batch
 from falw_cli.data.device import Samples
 from falw_cli.network import Network, true_class_probability
+from falw_cli.unlearning.early_stopping import Watch
 from falw_cli.unlearning.estimate import Estimate
 from falw_cli.unlearning.interfaces import Masks, Method, Seen, Weighting
-from falw_cli.unlearning.stopping import Watch
 from falw_cli.unlearning.target import Standing, Target
 
 

@@ -1,4 +1,4 @@
-"""The steps of an unlearning run: probes for a learning rate, the loop, the best moment."""
+"""The steps of an unlearning run: step size, loop, early stopping, and another try."""
 
 from __future__ import annotations
 
@@ -19,16 +19,22 @@ from falw_cli.progress import Progress
 from falw_cli.training.interrupt import Interrupt
 from falw_cli.training.loop import Outcome, fit
 from falw_cli.training.state import StateFile
+from falw_cli.unlearning.early_stopping import Watch, allows
 from falw_cli.unlearning.estimate import Estimate, Exact, Streaming
+from falw_cli.unlearning.expectation import Expectation, expect
 from falw_cli.unlearning.interfaces import Method, Start
-from falw_cli.unlearning.looking import Look, View, look
+from falw_cli.unlearning.lr_search import SHARE, Probe, probe_rates
 from falw_cli.unlearning.objective import Unlearning
-from falw_cli.unlearning.probing import SHARE, Probe, probe_rates
 from falw_cli.unlearning.registry import load_method, load_weighting
-from falw_cli.unlearning.settle import hyperparameters
+from falw_cli.unlearning.settle import base_rate, hyperparameters
 from falw_cli.unlearning.stage import Stage
-from falw_cli.unlearning.stopping import Watch, allows
+from falw_cli.unlearning.stop_estimate import Look, View, look
 from falw_cli.unlearning.target import Standing
+
+ARRIVED = 0.5
+"""Of the original's score: a run that ends below it needs no other step size."""
+NOTHING_TO_FORGET = 2.0
+"""A score below which a run needs no other step size either, percent."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,33 @@ class Performed:
     curve: list[Look]
     standing: Standing | None
     """Of the target, at the last step."""
+    expectation: Expectation | None
+    """Of the forget samples; None without held-out samples."""
+
+
+@dataclass(frozen=True)
+class Try:
+    """A run with one learning rate, and the weights that it ended with."""
+
+    lr: float
+    outcome: Outcome
+    objective: Unlearning
+    standing: Standing | None
+    best: Look | None
+    """The moment that is kept; None where the guard allowed none, or nothing was looked at."""
+    weights: dict[str, Tensor]
+
+    @property
+    def score(self) -> float:
+        """What is minimised among several tries."""
+        return self.best.score if self.best else float("inf")
+
+
+def expectation_of(stage: Stage) -> Expectation | None:
+    """The expectation of the stage's forget samples; its network must be the original."""
+    if not len(stage.guide):
+        return None
+    return expect(stage.network, stage.forget, stage.retain, stage.guide, stage.kept)
 
 
 def perform(
@@ -61,7 +94,7 @@ def perform(
     Args:
         config: settled; `unlearn` says what to do.
         stage: network and samples.
-        references: Retrain's metrics, for `trace` alone: no decision looks at them.
+        references: the retrained models' metrics, for `trace` alone: no decision uses them.
         progress, interrupt, states: see `fit`.
 
     Raises:
@@ -69,50 +102,140 @@ def perform(
         Interrupted: a signal came; the state is saved.
     """
     started = time.perf_counter()
-    recipe = config.unlearn
+    recipe, method = config.unlearn, load_method(config.unlearn.method)
+    expectation = expectation_of(stage)
     view, before = None, None
     if recipe.stop == "auto" or recipe.lr == "auto" or recipe.trace:
-        view = View.of(stage.forget, stage.retain, stage.guide, stage.kept)
+        assert expectation is not None  # `Stage.of` has made sure
+        view = View.of(stage.forget, stage.retain, stage.guide, stage.kept, expectation)
         before = look(stage.network, view, 0, None)
-    probes: list[Probe] = []
-    if recipe.lr == "auto":
-        assert view is not None
-        assert before is not None
-        lr, probes = _probe(config, stage, view, before, progress, interrupt)
-        progress.note(f"learning rate {lr:.3g}")
-    else:
-        lr = float(recipe.lr)
-    watch = None
-    if view is not None and before is not None and (recipe.stop == "auto" or recipe.trace):
-        reference = mean_metrics(references)
-        watch = Watch(
-            view, before, recipe.max_utility_loss, decides=recipe.stop == "auto",
-            judge=(lambda network: avg_gap(measure(network, stage.judged, config.seed), reference))
-            if recipe.trace and reference else None,
-        )  # fmt: skip
-    probing = time.perf_counter() - started
-    objective = objective_of(config, stage, lr, watch)
-    outcome = _steps(config, stage, lr, objective, progress, interrupt, states)
-    reason, standing = outcome.stopped_because, objective.standing(stage.network)
+    rates, probes = _rates(config, stage, view, before, expectation, progress, interrupt)
+    preparing = time.perf_counter() - started
+    original = _weights(stage.network.module) if len(rates) > 1 else {}
+    tries: list[Try] = []
+    for number, lr in enumerate(rates):
+        if number:
+            stage.network.module.load_state_dict(original)
+            progress.note(f"learning rate {tries[-1].lr:.3g} did not get there; trying {lr:.3g}")
+        watch = _watch(config, stage, references, view, before)
+        objective = objective_of(config, stage, lr, watch, expectation)
+        kept = states if not number else None  # another try is short, and the same again
+        outcome = _steps(config, stage, lr, objective, progress, interrupt, kept)
+        tries.append(_tried(stage, lr, outcome, objective, watch, last=number + 1 == len(rates)))
+        if watch is None or not watch.decides or _arrived(tries[-1].best, before):
+            break
+    if method.tries and len(tries) > 1:
+        probes = [Probe(one.lr, one.best, one.best is not None) for one in tries]
+    chosen = min(tries, key=lambda one: one.score)
+    if recipe.stop == "auto":
+        _check_best(chosen, tries, before, recipe.max_utility_loss, progress)
+    if chosen is not tries[-1]:
+        stage.network.module.load_state_dict(chosen.weights)
+    chosen.objective.method.finish()
+    watch = chosen.objective.watch
+    reason = chosen.outcome.stopped_because
     if watch is not None and watch.decides:
-        if not watch.settle(stage.network):
-            raise RunError(
-                "no moment of the run kept retain and held-out accuracy within "
-                f"{recipe.max_utility_loss:g} points; nothing was written",
-                "let --lr auto find a smaller step, or take a larger --max-utility-loss",
-            )
-        assert watch.best is not None
-        if watch.best.estimated_gap >= watch.before.estimated_gap:
-            progress.warn(
-                "the run came no closer: the estimated gap to a Retrain model was "
-                f"{watch.before.estimated_gap:.2f} before and is {watch.best.estimated_gap:.2f}"
-            )
         reason = watch.reason()
-    objective.method.finish()
     return Performed(
-        outcome.steps, outcome.epochs, probing + outcome.seconds, reason, lr,
-        objective.epochs, probes, [before, *watch.curve] if watch and before else [], standing,
+        chosen.outcome.steps, chosen.outcome.epochs,
+        preparing + sum(one.outcome.seconds for one in tries), reason, chosen.lr,
+        chosen.objective.epochs, probes, [before, *watch.curve] if watch and before else [],
+        chosen.standing, expectation,
     )  # fmt: skip
+
+
+def _rates(
+    config: Config,
+    stage: Stage,
+    view: View | None,
+    before: Look | None,
+    expectation: Expectation | None,
+    progress: Progress,
+    interrupt: Interrupt,
+) -> tuple[list[float], list[Probe]]:
+    """Learning rates to try, one after the other until one gets there, and what probes found."""
+    recipe = config.unlearn
+    if recipe.lr != "auto":
+        return [float(recipe.lr)], []
+    method, own = load_method(recipe.method), base_rate(config)
+    if method.tries:
+        factors = method.tries if recipe.stop == "auto" else method.tries[:1]
+        return [own * factor for factor in factors], []
+    assert view is not None
+    assert before is not None
+
+    def run(lr: float) -> tuple[Look, bool]:
+        trial = stage.copy()
+        objective = objective_of(config, trial, lr, None, expectation)
+        _steps(config, trial, lr, objective, progress, interrupt, None, SHARE)
+        found = look(trial.network, view, 0, before)
+        return found, allows(found, before, recipe.max_utility_loss)
+
+    lr, probes = probe_rates(own, before, run, progress)
+    progress.note(f"learning rate {lr:.3g}")
+    return [lr], probes
+
+
+def _watch(
+    config: Config,
+    stage: Stage,
+    references: Sequence[Metrics],
+    view: View | None,
+    before: Look | None,
+) -> Watch | None:
+    """What follows the run, where anything does."""
+    recipe = config.unlearn
+    if view is None or before is None or not (recipe.stop == "auto" or recipe.trace):
+        return None
+    reference = mean_metrics(references)
+    return Watch(
+        view, before, recipe.max_utility_loss, decides=recipe.stop == "auto",
+        judge=(lambda network: avg_gap(measure(network, stage.judged, config.seed), reference))
+        if recipe.trace and reference else None,
+    )  # fmt: skip
+
+
+def _tried(
+    stage: Stage, lr: float, outcome: Outcome, objective: Unlearning, watch: Watch | None, *,
+    last: bool,
+) -> Try:  # fmt: skip
+    """Put back the weights of the best moment, and sum up."""
+    standing, best = objective.standing(stage.network), None
+    if watch is not None and watch.decides and watch.settle(stage.network):
+        best = watch.best
+    weights = {} if last else _weights(stage.network.module)
+    return Try(lr, outcome, objective, standing, best, weights)
+
+
+def _arrived(best: Look | None, before: Look | None) -> bool:
+    """Whether a run needs no other step size."""
+    if best is None or before is None:
+        return False
+    return best.score <= max(ARRIVED * before.score, NOTHING_TO_FORGET)
+
+
+def _check_best(
+    chosen: Try, tries: list[Try], before: Look | None, max_loss: float, progress: Progress
+) -> None:
+    """Refuse a run without an allowed moment; warn of one that came no closer."""
+    rates = ", ".join(f"{one.lr:.3g}" for one in tries)
+    if chosen.best is None:
+        raise RunError(
+            "no moment of the run kept retain and held-out accuracy within "
+            f"{max_loss:g} points (learning rate {rates}); nothing was written",
+            "take another --lr or --method, or a larger --max-utility-loss",
+        )
+    assert before is not None
+    if chosen.best.score >= before.score > NOTHING_TO_FORGET:
+        progress.warn(
+            "the run came no closer: the estimated gap to a retrained model was "
+            f"{before.estimated_gap:.2f} before and is {chosen.best.estimated_gap:.2f} "
+            f"(learning rate {rates})"
+        )
+
+
+def _weights(module: torch.nn.Module) -> dict[str, Tensor]:
+    return {name: value.detach().clone() for name, value in module.state_dict().items()}
 
 
 def _steps(
@@ -136,35 +259,20 @@ def _steps(
     return Outcome(1, 1, seconds, "the method takes one step")
 
 
-def _probe(
+def objective_of(
     config: Config,
     stage: Stage,
-    view: View,
-    before: Look,
-    progress: Progress,
-    interrupt: Interrupt,
-) -> tuple[float, list[Probe]]:
-    """The learning rate that short runs on copies of the network find."""
-
-    def run(lr: float) -> tuple[Look, bool]:
-        trial = stage.copy()
-        objective = objective_of(config, trial, lr, None)
-        _steps(config, trial, lr, objective, progress, interrupt, None, SHARE)
-        found = look(trial.network, view, 0, before)
-        return found, allows(found, before, config.unlearn.max_utility_loss)
-
-    own = load_method(config.unlearn.method).defaults["lr"]
-    return probe_rates(own, run, progress)
-
-
-def objective_of(config: Config, stage: Stage, lr: float, watch: Watch | None) -> Unlearning:
+    lr: float,
+    watch: Watch | None,
+    expectation: Expectation | None,
+) -> Unlearning:
     """Method, weighting and target of a settled config on a stage."""
     recipe = config.unlearn
     of_method, of_weighting = hyperparameters(config)
     number = len(stage.network.classes)
     start = Start(
         stage.network, stage.forget, stage.retain, stage.guide, stage.kept,
-        generator(config.seed, 3), lr,
+        generator(config.seed, 3), lr, recipe.batch_size, expectation,
     )  # fmt: skip
     method: Method = load_method(recipe.method)(start, of_method)
     assert recipe.weighting is not None  # settled by with_method_defaults

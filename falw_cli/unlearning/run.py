@@ -49,12 +49,12 @@ from falw_cli.progress import Progress
 from falw_cli.tracking import loggers, tracked
 from falw_cli.training.interrupt import Interrupt
 from falw_cli.training.state import StateFile
-from falw_cli.unlearning.foresight import foresee
-from falw_cli.unlearning.looking import Look
+from falw_cli.unlearning.cost_estimate import foresee
 from falw_cli.unlearning.perform import Performed, perform
 from falw_cli.unlearning.request import Opened, Paths, belongs_to, open_request
 from falw_cli.unlearning.settle import with_method_defaults
 from falw_cli.unlearning.stage import Stage
+from falw_cli.unlearning.stop_estimate import Look
 
 if TYPE_CHECKING:
     pass
@@ -94,7 +94,7 @@ def unlearn(
         RunError: the run failed; nothing was written.
         Interrupted: a signal came; `--resume` goes on.
     """
-    config = with_method_defaults(config)
+    with_method_defaults(config)  # refused before anything is read, if it must be
     if config.forget is None:
         raise RequestError("--forget is missing: the IDs to forget", "give --forget ids.txt")
     fabric = make_fabric(config, loggers(config, Paths.of(config).out))

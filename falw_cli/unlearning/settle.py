@@ -11,6 +11,9 @@ from falw_cli.errors import RequestError, unknown_name
 from falw_cli.unlearning.interfaces import Method, Settings, Weighting
 from falw_cli.unlearning.registry import load_method, load_weighting
 
+SGD_TO_ADAMW = 50
+"""Learning rates that move a network alike: SGD with momentum at 0.05, AdamW at 0.001."""
+
 
 def with_method_defaults(config: Config) -> Config:
     """The config with what its base method was measured to need, where nobody said otherwise.
@@ -27,7 +30,18 @@ def with_method_defaults(config: Config) -> Config:
                 f"method {name} stands for {key} {value}, {asked[key]} was asked for",
                 "leave it out, or take --method random-label",
             )
-    settled = config.over({"unlearn": {**method.defaults, **method.fixed}})
+    if asked.get("label_smoothing"):
+        raise RequestError(
+            "unlearn.label_smoothing has no effect: each method defines its own targets",
+            "leave it out; train.label_smoothing belongs to `falw train`",
+        )
+    defaults = {**method.defaults, **method.fixed}
+    if "epochs" in asked:
+        defaults.pop("least_steps", None)
+    settled = config.over({"unlearn": defaults})
+    if "lr" not in asked and settled.unlearn.lr != "auto":
+        recipe = settled.unlearn.model_copy(update={"lr": base_rate(settled)})
+        settled = settled.model_copy(update={"unlearn": recipe})
     weighting = settled.unlearn.weighting
     if not method.weightable and weighting not in (None, "none"):
         raise RequestError(
@@ -43,6 +57,16 @@ def with_method_defaults(config: Config) -> Config:
     settled = settled.over({"unlearn": {"weighting": weighting or default}})
     hyperparameters(settled)
     return settled
+
+
+def base_rate(config: Config) -> float:
+    """The method's own learning rate, for the optimizer that moves the weights."""
+    method = load_method(config.unlearn.method)
+    rate = method.search_from or method.defaults["lr"]
+    own = method.defaults.get("optimizer", "sgd")
+    if own == "sgd" and config.unlearn.optimizer == "adamw":
+        return float(rate / SGD_TO_ADAMW)
+    return float(rate)
 
 
 def hyperparameters(config: Config) -> tuple[Settings, Settings]:

@@ -79,7 +79,7 @@ class Stage:
         label = f"{recipe.method} x {recipe.weighting}"
         return Work(
             data, forget, recipe, config.seed, label, recipe.forget_share, share_of_run,
-            config.compile,
+            config.compile, method.dropout, recipe.least_steps,
         )  # fmt: skip
 
 
@@ -93,4 +93,5 @@ def _needs_guide(config: Config) -> dict[str, bool]:
         f"method {recipe.method}": load_method(recipe.method).needs_guide,
         "--stop auto": recipe.stop == "auto",
         "--lr auto": recipe.lr == "auto",
+        "unlearn.trace": recipe.trace,
     }

@@ -2,7 +2,8 @@
 
 Random labels, the weighting `falw`, mu and sigma re-estimated on all held-out data at every step, a
 fixed number of epochs. The paper searches the learning rate with a Retrain model at hand; its
-number of epochs is not published, 10 is the custom of this line of work.
+number of epochs is not published, 10 is the custom of this line of work. Without a retrained model
+the rate is searched by the estimated gap.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from falw_cli.unlearning.methods.random_label import RandomLabel
 class FalwPaper(RandomLabel):
     """Random labels under the paper's fixed settings: asking for others is an error."""
 
-    defaults = {"lr": 0.03, "epochs": 10}
+    search_from = 0.03
+    defaults = {"lr": "auto", "epochs": 10}
     fixed = {
         "weighting": "falw", "target": "exact", "target_every": 1, "stop": "epochs",
         "forget_share": None,

@@ -1,20 +1,17 @@
-"""Match: draw each forget sample to where unseen data of its class rests, from both sides. Ours.
+"""Match: move each forget sample to its own expectation, from both sides. Ours.
 
-A forgotten sample should look like an unseen one. What an unseen sample of class c looks like is
-known: held-out samples of c under the original. Three things make of that a target for each forget
-sample, fixed before the first step:
+`expectation` says what a model that never saw the list would predict for each forget sample. The
+loss moves the prediction there, and holds each retain sample at the original's:
 
-1. Rank. The forget samples of a class, ordered by the original's margin, take the true-class
-   probabilities of the class's held-out samples in their order: the hardest gets the lowest.
-2. Prior. Retrain will have seen fewer samples of c: logits are shifted by s * T * log(kept share of
-   c), as a shift of the class prior moves them (Menon et al., "Long-Tail Learning via Logit
-   Adjustment", ICLR 2021); T is the temperature that calibrates the original on the held-out data.
-   A class that goes as a whole gets probability 0.
-3. Own confusions. What is not given to the true class goes to the others in the proportions of the
-   original's prediction for that very image, which harms test accuracy less than a stranger's.
+- cross-entropy against the expected prediction, or the original's;
+- the Huber loss between the log-odds of the true class and those expected. Cross-entropy alone
+  hardly distinguishes 0.97 from 0.999, which is where membership shows. A retain sample is only
+  pulled up: one that is surer than it was is left alone.
 
-The loss is the cross-entropy against the target: it pulls an over-forgotten sample back as it
-pushes an under-forgotten one on, so there is nothing to overshoot.
+A sample that is under-forgotten is pushed on, an over-forgotten one is pulled back, so that there
+is nothing to overshoot. The closest published relative is ReGUn (arXiv 2603.11210), which distils
+forget samples towards held-out predictions of their class; see `regun`. Dropout and its like are
+off in the steps, so that the prediction that is moved is the one that is measured.
 """
 
 from __future__ import annotations
@@ -26,78 +23,71 @@ from torch import Tensor
 
 from falw_cli.unlearning.interfaces import Method, Seen, Settings, Start
 
-TEMPERATURES = torch.linspace(0.5, 5, 46)
-"""Tried for calibration."""
-NOTHING_LEFT = 1e-6
-"""Kept share of a class of which nothing is kept: its logit then falls out of sight."""
+SURE = 6.0
+"""Log-odds beyond which predictions count as equally sure: a probability of 0.9975."""
+MOST_BOOST = 8.0
+"""A short list's loss counts at most so many times."""
 
 
 class MatchSettings(Settings):
     """Hyperparameters of `match`."""
 
-    prior_shift: NonNegativeFloat = 1.5
-    """s: how far a thinned class moves, in shifts of a calibrated prior."""
+    log_odds: NonNegativeFloat = 0.5
+    """Of the loss on log-odds, beside cross-entropy."""
 
 
 class Match(Method):
-    """Cross-entropy against the matched targets, beside cross-entropy on retain samples."""
+    """Cross-entropy and log-odds against the expectation, or against the original's prediction."""
 
     needs_guide = True
+    dropout = False
+    search_from = 1e-3
+    tries = (1.0, 0.3, 3.0)
     defaults = {
-        "weighting": "falw", "lr": 0.05, "epochs": 16, "forget_share": 0.4, "schedule": "one-cycle"
+        "weighting": "none", "optimizer": "adamw", "weight_decay": 0.0, "lr": "auto", "epochs": 7,
+        "forget_share": 0.25, "schedule": "one-cycle", "least_steps": 24,
     }  # fmt: skip
     settings_type = MatchSettings
 
     def __init__(self, start: Start, settings: MatchSettings) -> None:
-        """See `Method`. `target` holds the prediction to match of each forget sample, [N_f, C]."""
-        number, network = start.num_classes, start.network
-        unseen, forget = network.predict(start.guide), network.predict(start.forget)
-        gone = torch.bincount(start.forget.labels, minlength=number)
-        share = (start.kept / (start.kept + gone).clamp(min=1)).clamp(min=NOTHING_LEFT)
-        warmth = temperature(unseen, start.guide.labels)
-        shift = settings.prior_shift * warmth * share.log()
-        self.target = matched(
-            forget, start.forget.labels, unseen + shift, start.guide.labels, shift
-        )
+        """See `Method`. `target` holds the expected prediction of each forget sample, [N_f, C]."""
+        assert start.expectation is not None  # there are held-out samples: `needs_guide`
+        self.settings = settings
+        self.target = start.expectation.prediction
+        self.original = start.network.predict(start.retain).softmax(1)
+        wanted = self.defaults["forget_share"] * start.batch_size
+        self.boost = min(MOST_BOOST, max(1.0, wanted / len(self.target)))
 
     def forget_loss(self, seen: Seen) -> Tensor:
-        """Cross-entropy against the matched predictions, [n]."""
-        return F.cross_entropy(seen.logits, self.target[seen.position], reduction="none")
+        """Cross-entropy and the Huber loss of the log-odds against the expectation, [n]."""
+        target = self.target[seen.position]
+        off = log_odds(seen.logits, seen.label) - odds_of(target, seen.label)
+        loss: Tensor = self.boost * self._loss(seen, target, off)
+        return loss
+
+    def retain_loss(self, seen: Seen) -> Tensor:
+        """The same against the original's prediction, where the log-odds fell; [n]."""
+        target = self.original[seen.position]
+        off = log_odds(seen.logits, seen.label) - odds_of(target, seen.label)
+        return self._loss(seen, target, off.clamp(max=0))
+
+    def _loss(self, seen: Seen, target: Tensor, off: Tensor) -> Tensor:
+        plain = F.cross_entropy(seen.logits, target, reduction="none")
+        apart = F.huber_loss(off, torch.zeros_like(off), reduction="none")
+        return plain + self.settings.log_odds * apart
 
 
-def temperature(logits: Tensor, label: Tensor) -> float:
-    """The temperature under which predictions [N, C] are best calibrated, by log-likelihood.
-
-    Guo et al., "On Calibration of Modern Neural Networks" (ICML 2017), over TEMPERATURES.
-    """
-    losses = [F.cross_entropy(logits / float(t), label) for t in TEMPERATURES]
-    return float(TEMPERATURES[int(torch.stack(losses).argmin())])
+def log_odds(logits: Tensor, label: Tensor) -> Tensor:
+    """Log-odds of the true class: logits [n, C], label int64 [n] -> [n]; flat just beyond SURE."""
+    own = label[:, None]
+    others = logits.scatter(1, own, -torch.inf).logsumexp(1)
+    return (logits.gather(1, own).squeeze(1) - others).clamp(-SURE - 2, SURE + 2)
 
 
-def matched(
-    forget: Tensor, label: Tensor, unseen: Tensor, unseen_label: Tensor, shift: Tensor
-) -> Tensor:
-    """The prediction that each forget sample is drawn to, [N_f, C]; rows sum to 1.
-
-    Args:
-        forget: the original's logits on the forget samples, [N_f, C].
-        label: their class, [N_f].
-        unseen: logits on held-out samples, shifted to the new prior, [N, C].
-        unseen_label: their class, [N]. A class without any borrows from all held-out samples.
-        shift: of the prior, [C].
-    """
-    others = forget.scatter(1, label[:, None], -torch.inf)
-    margin = forget.gather(1, label[:, None]).squeeze(1) - others.logsumexp(1)
-    known = unseen.softmax(1).gather(1, unseen_label[:, None]).squeeze(1)
-    prob = torch.zeros_like(margin)
-    for c in torch.unique(label).tolist():
-        rows = (label == c).nonzero().squeeze(1)
-        theirs = known[unseen_label == c]
-        pool = (theirs if len(theirs) else known).sort().values
-        rank = margin[rows].argsort(stable=True).argsort(stable=True)
-        prob[rows] = pool[((rank + 0.5) / len(rows) * len(pool)).long()]
-    rest = (others + shift).softmax(1) * (1 - prob)[:, None]
-    return rest.scatter(1, label[:, None], prob[:, None])
+def odds_of(prediction: Tensor, label: Tensor) -> Tensor:
+    """Log-odds of the true class of predictions [n, C], within SURE: [n]."""
+    prob = prediction.gather(1, label[:, None]).squeeze(1)
+    return torch.logit(prob, eps=1e-7).clamp(-SURE, SURE)
 
 
 method = Match

@@ -1,7 +1,7 @@
 """When to stop without a Retrain model: where the estimated gap to one is smallest.
 
-What is estimated, and how well, stands in `looking`. A guard on utility goes with it: retain and
-held-out accuracy may fall by `max_loss` points and no further.
+`stop_estimate` says what is estimated. A guard on utility goes with it: retain and held-out
+accuracy may fall by `max_loss` points and no further.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from falw_cli.network import Network
-from falw_cli.unlearning.looking import Look, View, look
+from falw_cli.unlearning.stop_estimate import Look, View, look
 
 LOOKS = 16
 """Looks a run, spread evenly over its steps."""
@@ -41,14 +41,14 @@ def decide(
 ) -> tuple[Look | None, int | None]:
     """The best moment of a run so far, and the step at which the run ended, if it did.
 
-    The best has the smallest estimated gap among those that the guard allows, or is the last of
-    those that are within SLACK of it; the run ends PATIENCE looks or more after it, in the last
+    The best has the smallest score (`Look.score`) among those that the guard allows, or is the last
+    of those that are within SLACK of it; the run ends PATIENCE looks or more after it, in the last
     quarter of its `total` steps.
     """
     best, since, least = None, 0, math.inf
     for found in curve:
-        if allows(found, before, max_loss) and found.estimated_gap <= least + SLACK:
-            best, since, least = found, 0, min(least, found.estimated_gap)
+        if allows(found, before, max_loss) and found.score <= least + SLACK:
+            best, since, least = found, 0, min(least, found.score)
         elif best is not None:
             since += 1
             if since >= PATIENCE and found.step >= EARLIEST * total:

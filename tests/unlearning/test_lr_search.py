@@ -6,8 +6,8 @@ import pytest
 
 from falw_cli.errors import RunError
 from falw_cli.progress import Silent
-from falw_cli.unlearning.looking import Look
-from falw_cli.unlearning.probing import FACTORS, probe_rates
+from falw_cli.unlearning.stop_estimate import Look
+from falw_cli.unlearning.lr_search import FACTORS, probe_rates
 
 
 def at(gap: float) -> Look:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from falw_cli.config import Preprocessing
 from falw_cli.data.device import Resident
 from falw_cli.network import Network
-from falw_cli.unlearning.looking import (
+from falw_cli.unlearning.stop_estimate import (
     View,
     best_threshold,
     forget_distance,

@@ -1,4 +1,4 @@
-"""A learning rate without a Retrain model: short probes, judged as `--stop auto` judges."""
+"""A learning rate without a Retrain model: short probes, judged as by `--stop auto`."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from falw_cli.errors import RunError
 from falw_cli.progress import Progress
-from falw_cli.unlearning.looking import Look
+from falw_cli.unlearning.stop_estimate import Look
 
-FACTORS = (0.1, 0.3, 1.0, 3.0)
+FACTORS = (0.03, 0.1, 0.3, 1.0, 3.0)
 """Of the method's own learning rate."""
 SHARE = 0.25
 """A probe goes through the whole schedule in so much of the run's steps."""
@@ -24,26 +24,29 @@ class Probe:
     allowed: bool
 
 
-def choose(probes: list[Probe]) -> float | None:
-    """The learning rate whose probe has the smallest estimated gap within the guard on utility."""
-    good = [probe for probe in probes if probe.allowed and probe.found is not None]
-    if not good:
-        return None
-    return min(good, key=lambda probe: probe.found.estimated_gap if probe.found else 100.0).lr
+def choose(probes: list[Probe], before: Look) -> float | None:
+    """The learning rate whose probe has the best score within the guard on utility.
+
+    None where no probe is closer to a retrained model than the original is.
+    """
+    scores = {p.lr: p.found.score for p in probes if p.allowed and p.found is not None}
+    best = min(scores, key=lambda lr: scores[lr], default=None)
+    return best if best is not None and scores[best] < before.score else None
 
 
 def probe_rates(
-    own: float, run: Callable[[float], tuple[Look, bool]], progress: Progress
+    own: float, before: Look, run: Callable[[float], tuple[Look, bool]], progress: Progress
 ) -> tuple[float, list[Probe]]:
     """Find a learning rate.
 
     Args:
         own: the method's default.
+        before: the estimate of the original.
         run: a short run on a copy of the model -> a look at its end, and whether the guard allows.
         progress: for a note of what was found.
 
     Raises:
-        RunError: no probe kept utility.
+        RunError: no probe kept utility and came closer.
     """
     probes = []
     for factor in FACTORS:
@@ -57,10 +60,11 @@ def probe_rates(
         verdict = "" if allowed else ", harms too much"
         progress.note(f"probe lr {rate:.3g}: estimated gap {found.estimated_gap:.2f}{verdict}")
         probes.append(Probe(rate, found, allowed))
-    rate_found = choose(probes)
+    rate_found = choose(probes, before)
     if rate_found is None:
         raise RunError(
-            "no learning rate that was tried keeps retain and held-out accuracy",
-            "give --lr, a larger --max-utility-loss, or another --method",
+            "no learning rate brings the model closer to a retrained one and keeps its accuracy "
+            f"(tried {', '.join(f'{probe.lr:.3g}' for probe in probes)}); nothing was written",
+            "take another --method, give --lr, or a larger --max-utility-loss",
         )
     return rate_found, probes

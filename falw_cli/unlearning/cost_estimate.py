@@ -1,4 +1,4 @@
-"""What a run would take: a few of its steps, taken on a copy of the network."""
+"""What a run would take: its expectation, and a few of its steps on a copy of the network."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from falw_cli.config import Config
 from falw_cli.progress import Silent
 from falw_cli.training.interrupt import Interrupt
 from falw_cli.training.loop import fit
+from falw_cli.unlearning.early_stopping import LOOKS
 from falw_cli.unlearning.interfaces import Method
-from falw_cli.unlearning.looking import View, look
-from falw_cli.unlearning.perform import objective_of
-from falw_cli.unlearning.probing import FACTORS, SHARE
+from falw_cli.unlearning.lr_search import FACTORS, SHARE
+from falw_cli.unlearning.perform import expectation_of, objective_of
 from falw_cli.unlearning.registry import load_method
+from falw_cli.unlearning.settle import base_rate
 from falw_cli.unlearning.stage import Stage
-from falw_cli.unlearning.stopping import LOOKS
+from falw_cli.unlearning.stop_estimate import View, look
 
 TRIED = (1, 3, 10)
 """Steps that are taken in turn; the last go counts, the others warm up."""
@@ -44,24 +45,27 @@ def foresee(config: Config, stage: Stage) -> Foreseen:
     method: type[Method] = load_method(recipe.method)
     if not (method.uses_forget or method.uses_retain):
         return Foreseen(1, 1, 0.0)
-    lr = method.defaults["lr"] if recipe.lr == "auto" else float(recipe.lr)
+    lr = base_rate(config) if recipe.lr == "auto" else float(recipe.lr)
+    began = time.perf_counter()
+    expectation = expectation_of(stage)
+    expecting = time.perf_counter() - began
     work = stage.work(config, lr)
     trial = stage.copy()
-    objective = objective_of(config, trial, lr, None)
+    objective = objective_of(config, trial, lr, None, expectation)
     quiet = Silent(), Interrupt(), None
     step = 0.0
     for steps in TRIED:
         began = time.perf_counter()
-        share = steps / (work.per_epoch * work.recipe.epochs)
+        share = steps / work.steps
         fit(trial.network, replace(work, share_of_run=share), objective, *quiet)
         step = (time.perf_counter() - began) / steps
         if step > LONG:
             break
-    seconds = step * work.steps
-    if recipe.lr == "auto":
-        seconds *= 1 + len(FACTORS) * SHARE
-    if recipe.stop == "auto":
-        view = View.of(stage.forget, stage.retain, stage.guide, stage.kept)
+    seconds = expecting + step * work.steps
+    if recipe.lr == "auto" and not method.tries:
+        seconds += step * work.steps * len(FACTORS) * SHARE
+    if recipe.stop == "auto" and expectation is not None:
+        view = View.of(stage.forget, stage.retain, stage.guide, stage.kept, expectation)
         began = time.perf_counter()
         look(trial.network, view, 0, None)
         seconds += (1 + LOOKS) * (time.perf_counter() - began)

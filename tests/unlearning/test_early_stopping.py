@@ -11,9 +11,9 @@ from falw_cli.architectures import tiny_cnn
 from falw_cli.config import Preprocessing
 from falw_cli.data.device import Resident
 from falw_cli.network import Network
-from falw_cli.unlearning import stopping
-from falw_cli.unlearning.looking import Look, View
-from falw_cli.unlearning.stopping import PATIENCE, Watch
+from falw_cli.unlearning import early_stopping
+from falw_cli.unlearning.stop_estimate import Look, View
+from falw_cli.unlearning.early_stopping import PATIENCE, Watch
 from tests.engine import cpu
 
 

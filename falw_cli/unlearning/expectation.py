@@ -1,0 +1,294 @@
+"""Expectation per forget sample: what a model that never saw the list would predict. Ours.
+
+Nothing is trained. Three steps, all on the original model:
+
+1. Difficulty. Two scores say how typical a sample is of its class without the original's memory of
+   it: the margin of a ridge regression on features of the middle layers, fitted on retain samples
+   (a retain sample's own prediction is the leave-one-out one, in closed form), and the margin over
+   shifted and mirrored views, which memorisation of the exact image does not reach.
+2. Rank. A forget sample is ranked among the retain samples of its class. They are training samples
+   as well, so that what remains of memorisation in a score cancels.
+3. Look-up. The rank is looked up among the held-out samples of the class: a sample that is harder
+   than nine tenths of its class gets the true-class probability that a tenth of the unseen samples
+   stays below. The held-out logits are shifted first to the class prior that the retrained model sees
+   (Menon et al., "Long-Tail Learning via Logit Adjustment", ICLR 2021).
+
+`docs/expectation.md` compares this with the alternatives that were tried.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from falw_cli.data.device import Samples
+from falw_cli.network import Network, true_class_probability
+from falw_cli.unlearning.features import middle_features
+from falw_cli.unlearning.gradients import spread_rows
+
+FITTED = 10_000
+"""Retain samples that the regression is fitted on, at most, ..."""
+MEMBERS = 2000
+"""... of which at least so many are the ones that forget samples are ranked among, ..."""
+PER_CLASS = 20
+"""... and in the mean so many of each class."""
+UNSEEN = 2000
+"""Held-out samples that are looked at, at most."""
+RIDGE = 0.002
+"""Penalty of the regression for each fitted sample, on features of a mean squared length of 1."""
+VIEWS = 4
+"""Views that are averaged; every second one is mirrored."""
+SHIFT = 16
+"""A view is shifted by at most this fraction of the image's side."""
+BORROWED = 2.0
+"""The pool of all classes counts as so many samples of each class, for classes with few samples."""
+PRIOR_SHIFT = 1.5
+"""How far a thinned class moves, in shifts of a calibrated prior."""
+NOTHING_LEFT = 1e-6
+"""Kept share of a class of which nothing is kept: its probability becomes 0."""
+TEMPERATURES = torch.linspace(0.5, 5, 46)
+"""Tried for calibration."""
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What a model that never saw the list is expected to predict for each forget sample."""
+
+    prediction: Tensor
+    """Expected prediction, [N_f, C]; rows sum to 1."""
+    label: Tensor
+    """True class of the forget samples, int64 [N_f]."""
+    level: Tensor
+    """For M held-out samples: their expected true-class probability by rank, [M]."""
+    error: Tensor
+    """Their true-class probability under the original, which never saw them, minus `level`, [M]."""
+    original: Tensor
+    """True-class probability of the forget samples under the original, [N_f]."""
+
+    @property
+    def prob(self) -> Tensor:
+        """Expected true-class probability of each forget sample, [N_f]."""
+        return self.prediction.gather(1, self.label[:, None]).squeeze(1)
+
+    @property
+    def correct(self) -> Tensor:
+        """Whether the expected prediction is the true class, bool [N_f]."""
+        return self.prediction.argmax(1) == self.label
+
+    def of(self, rows: Tensor) -> Expectation:
+        """The expectation of some of the forget samples."""
+        return replace(
+            self, prediction=self.prediction[rows], label=self.label[rows],
+            original=self.original[rows],
+        )  # fmt: skip
+
+
+def expect(
+    network: Network, forget: Samples, retain: Samples, guide: Samples, kept: Tensor
+) -> Expectation:
+    """Return the expectation of each forget sample.
+
+    Args:
+        network: the original model.
+        forget: the forget samples, in any order.
+        retain: retain samples; at most FITTED of them are used.
+        guide: held-out samples, at least one.
+        kept: all retain samples of each class, int64 [C].
+    """
+    number = len(network.classes)
+    fitted = retain.of(spread_rows(len(retain), FITTED))
+    chosen = spread_rows(len(fitted), max(MEMBERS, PER_CLASS * number))
+    members, guide = fitted.of(chosen), guide.of(spread_rows(len(guide), UNSEEN))
+    label, member_label, unseen_label = forget.labels, members.labels, guide.labels
+    regressed = _regression_margins(network, (forget, fitted, guide), number)
+    regressed[1] = regressed[1][chosen.to(label.device)]
+    viewed = [_view_margins(network, part) for part in (forget, members)]
+    ranks = [
+        rank_among(regressed[row], one, regressed[1], member_label)
+        + rank_among(viewed[row], one, viewed[1], member_label)
+        for row, one in enumerate((label, member_label))
+    ]
+    rank = rank_among(ranks[0], label, ranks[1], member_label)
+    logits, unseen = network.predict(forget), network.predict(guide)
+    shift = prior_shift(unseen, unseen_label, kept, torch.bincount(label, minlength=number))
+    shifted = true_class_probability(unseen + shift, unseen_label)
+    prediction = with_probability(
+        logits + shift, label, look_up(rank, label, shifted, unseen_label)
+    )
+    actual = true_class_probability(unseen, unseen_label)
+    unseen_rank = rank_among(regressed[2], unseen_label, regressed[1], member_label)
+    level = look_up(unseen_rank, unseen_label, actual, unseen_label)
+    original = true_class_probability(logits, label)
+    return Expectation(prediction, label, level, actual - level, original)
+
+
+def rank_among(score: Tensor, label: Tensor, among: Tensor, among_label: Tensor) -> Tensor:
+    """Rank of each score among the scores of its class, as a share; ties count half.
+
+    A class with few scores borrows from all classes, as BORROWED says.
+
+    Args:
+        score, label: of n samples, [n].
+        among, among_label: of the samples to rank among, [m], at least one.
+
+    Returns:
+        [n] in [0, 1].
+    """
+    return _per_class(_share_below, score, label, among, among_label)
+
+
+def look_up(rank: Tensor, label: Tensor, prob: Tensor, prob_label: Tensor) -> Tensor:
+    """True-class probability at each rank among the held-out samples of its class.
+
+    Args:
+        rank, label: of n samples, [n]; ranks in [0, 1].
+        prob, prob_label: true-class probability and class of held-out samples, [m], at least one.
+
+    Returns:
+        [n] in [0, 1].
+    """
+    return _per_class(_quantile, rank, label, prob, prob_label)
+
+
+def with_probability(logits: Tensor, label: Tensor, prob: Tensor) -> Tensor:
+    """Predictions in which the true class has a given probability, [n, C]; rows sum to 1.
+
+    The other classes share the remainder as they do in `logits` [n, C].
+    """
+    own = label[:, None]
+    others = logits.scatter(1, own, -torch.inf).softmax(1) * (1 - prob)[:, None]
+    found: Tensor = others.scatter(1, own, prob[:, None])
+    return found
+
+
+def prior_shift(unseen: Tensor, label: Tensor, kept: Tensor, gone: Tensor) -> Tensor:
+    """Shift of the logits to the class prior without the forget samples, [C].
+
+    Args:
+        unseen, label: logits [m, C] and classes [m] of held-out samples.
+        kept, gone: samples of each class that stay and that go, [C].
+    """
+    share = (kept / (kept + gone).clamp(min=1)).clamp(min=NOTHING_LEFT)
+    return PRIOR_SHIFT * temperature(unseen, label) * share.log()
+
+
+def temperature(logits: Tensor, label: Tensor) -> float:
+    """The temperature under which predictions [N, C] are best calibrated, by log-likelihood.
+
+    Guo et al., "On Calibration of Modern Neural Networks" (ICML 2017), over TEMPERATURES.
+    """
+    losses = [F.cross_entropy(logits / float(t), label) for t in TEMPERATURES]
+    return float(TEMPERATURES[int(torch.stack(losses).argmin())])
+
+
+def leave_one_out(
+    features: Tensor, label: Tensor, num_classes: int, others: Sequence[Tensor]
+) -> list[Tensor]:
+    """Ridge regression of the class on features: predictions by fits without the sample.
+
+    Args:
+        features: of the samples that are fitted, [N, D].
+        label: their class, int64 [N].
+        num_classes: C.
+        others: features of samples that are not fitted, [n, D] each.
+
+    Returns:
+        Predictions of the fitted samples, each by the fit without it (closed form, Cook 1977), then
+        those of the others, [n, C] each, float32.
+    """
+
+    def scaled(one: Tensor) -> Tensor:
+        bias = one.new_ones(len(one), 1)
+        return torch.cat([one, bias], 1).double() / one.shape[1] ** 0.5
+
+    fitted = scaled(features)
+    target = F.one_hot(label, num_classes).double()
+    gram = fitted.T @ fitted
+    gram.diagonal().add_(RIDGE * len(fitted))
+    solver = torch.linalg.cholesky(gram)
+    weights = torch.cholesky_solve(fitted.T @ target, solver)
+    leverage = (fitted * torch.cholesky_solve(fitted.T, solver).T).sum(1, keepdim=True)
+    own = (fitted @ weights - leverage * target) / (1 - leverage).clamp(min=1e-3)
+    return [own.float(), *((scaled(one) @ weights).float() for one in others)]
+
+
+def _regression_margins(
+    network: Network, parts: tuple[Samples, Samples, Samples], number: int
+) -> list[Tensor]:
+    """Margins of the ridge regression on forget samples, members and held-out samples, [n] each."""
+    features = middle_features(network, parts)
+    own, *others = leave_one_out(features[1], parts[1].labels, number, (features[0], features[2]))
+    found = (others[0], own, others[1])
+    return [_margin(one, part.labels) for one, part in zip(found, parts, strict=True)]
+
+
+def _margin(scores: Tensor, label: Tensor) -> Tensor:
+    """Score of the true class minus the largest other one: [n, C] -> [n]."""
+    own = label[:, None]
+    return scores.gather(1, own).squeeze(1) - scores.scatter(1, own, -torch.inf).amax(1)
+
+
+def _view_margins(network: Network, samples: Samples) -> Tensor:
+    """Log-odds of the true class, by predictions averaged over shifted and mirrored views, [n]."""
+
+    def of(pixels: Tensor) -> Tensor:
+        random = torch.Generator().manual_seed(0)
+        total = torch.zeros(len(pixels), len(network.classes), device=pixels.device)
+        for number in range(VIEWS):
+            place = torch.rand(2, generator=random).tolist()
+            moved = partial(_view, place=place, mirrored=number % 2 > 0)
+            total += network.logits(pixels, moved).softmax(1)
+        return total / VIEWS
+
+    prob = network.each(samples, of).double().clamp(1e-12, 1)
+    own = prob.gather(1, samples.labels[:, None]).squeeze(1)
+    return (own.log() - (1 - own).clamp(min=1e-12).log()).float()
+
+
+def _view(inputs: Tensor, place: list[float], mirrored: bool) -> Tensor:
+    """Images [n, channels, H, W], shifted cyclically; `place` in [0, 1] x [0, 1] says how far."""
+    most = [max(1, side // SHIFT) for side in inputs.shape[2:]]
+    shift = [round((2 * at - 1) * far) for at, far in zip(place, most, strict=True)]
+    moved = inputs.roll(shift, (2, 3))
+    return moved.flip(3) if mirrored else moved
+
+
+def _per_class(
+    of: Callable[[Tensor, Tensor], Tensor],
+    value: Tensor,
+    label: Tensor,
+    among: Tensor,
+    among_label: Tensor,
+) -> Tensor:
+    """`of` of the values of each class and the sorted samples of the class, mixed with the pool's.
+
+    `of` takes values [k] and sorted numbers [m], and gives [k].
+    """
+    pool = of(value, among.sort().values)
+    found = torch.empty_like(pool)
+    for c in torch.unique(label).tolist():
+        rows, theirs = label == c, among[among_label == c]
+        if not len(theirs):
+            found[rows] = pool[rows]
+            continue
+        own = of(value[rows], theirs.sort().values)
+        found[rows] = (len(theirs) * own + BORROWED * pool[rows]) / (len(theirs) + BORROWED)
+    return found
+
+
+def _share_below(value: Tensor, ordered: Tensor) -> Tensor:
+    below = torch.searchsorted(ordered, value)
+    upto = torch.searchsorted(ordered, value, right=True)
+    return (below + upto) / (2 * len(ordered))
+
+
+def _quantile(rank: Tensor, ordered: Tensor) -> Tensor:
+    place = (rank * len(ordered) - 0.5).clamp(0, len(ordered) - 1)
+    lower = place.floor().long()
+    upper = (lower + 1).clamp(max=len(ordered) - 1)
+    return ordered[lower].lerp(ordered[upper], place - lower)

@@ -1,0 +1,145 @@
+"""How far a model in the run is from a retrained one, estimated without a retrained model.
+
+The expectation of each forget sample stands in for what a retrained model predicts. Two figures
+follow:
+
+1. The distance: mean |true-class probability - expected one| over the forget samples. It does not
+   see harm to other samples.
+2. The estimated gap: Avg. Gap with a stand-in for each of the retrained model's four figures. The
+   expectation stands in for its forget accuracy and MIA efficacy, the original for its retain and
+   test accuracy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from falw_cli.data.device import Samples
+from falw_cli.network import Network
+from falw_cli.unlearning.expectation import Expectation
+from falw_cli.unlearning.gradients import spread_rows
+
+RETAIN_SAMPLES = 1000
+UNSEEN_SAMPLES = 2000
+FORGET_SAMPLES = 2000
+"""Samples of each part that one estimate uses at most, evenly spaced: the estimates of a run are
+not to cost more than its steps."""
+
+
+def best_threshold(member: Tensor, stranger: Tensor) -> float:
+    """The true-class probability from which on a sample is best taken for a member.
+
+    Best by balanced accuracy on `member` [n] and `stranger` [m]: the attack that the SVC of the
+    metrics comes close to on one number, without its training.
+    """
+    candidates = torch.cat([member, stranger]).sort().values
+    below = [
+        torch.searchsorted(part.sort().values, candidates) / len(part)
+        for part in (member, stranger)
+    ]
+    return float(candidates[int((below[1] - below[0]).argmax())])
+
+
+@dataclass(frozen=True)
+class Look:
+    """An estimate at one step. `gap` is for study: no decision uses it."""
+
+    step: int
+    distance: float
+    """Mean absolute difference to the expected true-class probability, in [0, 1]."""
+    estimated_gap: float
+    """Percent."""
+    retain_accuracy: float
+    """Percent, on RETAIN_SAMPLES retain samples."""
+    heldout_accuracy: float
+    """Percent, each held-out sample counted by the share of its class that is retained."""
+    gap: float | None = None
+
+    @property
+    def score(self) -> float:
+        """What is minimised, percent: the estimated gap, and a quarter of the distance.
+
+        The distance distinguishes models that the accuracy on a few samples does not.
+        """
+        return self.estimated_gap + 25 * self.distance
+
+
+@dataclass(frozen=True)
+class View:
+    """The samples that an estimate uses, and how much each held-out sample counts.
+
+    `share` [N] counts a held-out sample as the share of its class that stays.
+    """
+
+    forget: Samples
+    guide: Samples
+    retain: Samples
+    share: Tensor
+    expectation: Expectation
+    """Of the forget samples in the view."""
+
+    @classmethod
+    def of(
+        cls,
+        forget: Samples,
+        retain: Samples,
+        guide: Samples,
+        kept: Tensor,
+        expectation: Expectation,
+    ) -> View:
+        """Return the view on parts of a run.
+
+        Args:
+            forget, retain, guide: the parts.
+            kept: all retain samples of each class, [C].
+            expectation: of all forget samples.
+
+        A class that the list takes away as a whole has no held-out accuracy to keep.
+        """
+        gone = torch.bincount(forget.labels, minlength=len(kept))
+        some = spread_rows(len(forget), FORGET_SAMPLES)
+        guide = guide.of(spread_rows(len(guide), UNSEEN_SAMPLES))
+        retain = retain.of(spread_rows(len(retain), RETAIN_SAMPLES))
+        share = kept / (kept + gone).clamp(min=1)
+        chosen = some.to(expectation.label.device)
+        return cls(forget.of(some), guide, retain, share[guide.labels], expectation.of(chosen))
+
+
+def look(network: Network, view: View, step: int, before: Look | None) -> Look:
+    """Estimate how far a model is from a retrained one, in eval mode and without augmentation.
+
+    Args:
+        network, view: the model and the samples.
+        step: steps taken so far.
+        before: the estimate of the original; None if this is the original.
+    """
+    parts = [view.forget, view.guide, view.retain]
+    found = [network.confidence(part) for part in parts]
+    (forget, forget_right), (guide, guide_right), (retain, retain_right) = found
+    kept = float((guide_right * view.share).sum() / view.share.sum().clamp(min=1e-9))
+    threshold = best_threshold(retain, guide)
+    expected = view.expectation.prob
+    off = [
+        forget_right.float().mean() - view.expectation.correct.float().mean(),
+        (forget < threshold).float().mean() - (expected < threshold).float().mean(),
+    ]
+    now = Look(
+        step,
+        float((forget - expected).abs().mean()),
+        100 * sum(abs(float(one)) for one in off) / 4,
+        100 * float(retain_right.float().mean()),
+        100 * kept,
+    )
+    return now if before is None else _with_harm(now, before)
+
+
+def _with_harm(now: Look, before: Look) -> Look:
+    """The estimated gap with what retain and held-out accuracy lost: Retrain would keep them."""
+    lost = [
+        max(0.0, before.retain_accuracy - now.retain_accuracy),
+        max(0.0, before.heldout_accuracy - now.heldout_accuracy),
+    ]
+    return replace(now, estimated_gap=now.estimated_gap + sum(lost) / 4)
