@@ -36,6 +36,12 @@ class Gate:
     number: float
 
 
+FORGOTTEN = Gate(
+    "forgotten_share.upper>=50", ("metrics", "after", "forgotten_share", "upper"), ">=", 50.0
+)
+"""The built-in gate: the list is not forgotten where more than half surely remains."""
+
+
 def parse(expression: str, classes: Sequence[str]) -> Gate:
     """Take a gate apart, and make sure that its name can have a value.
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from falw_cli.audit.gates import FORGOTTEN
 from falw_cli.audit.report import Report
 from falw_cli.audit.rows import figure
-from falw_cli.evaluation.metrics import Metrics
+from falw_cli.evaluation.metrics import Figure, Metrics
 
 Level = Literal["good", "mixed", "bad", "unknown"]
+OVER = 150
+"""A share that surely lies above it is over-forgetting, percent."""
 CHANCE = 0.05
 """p-values above it are what chance alone makes."""
 SEEDS = {
@@ -39,13 +42,18 @@ def verdict(report: Report) -> Verdict:
     if before is not None and unseen[0] == "good" and _against_unseen(before)[0] == "good":
         # A test that finds nothing in the original cannot praise what was made of it.
         unseen = "unknown", f"{unseen[1]}; nor were the original's: here this test has no power"
-    points = [text for _, text in (seeds, unseen) if text]
+    share = _share(after)
+    points = [text for _, text in (share, seeds, unseen) if text]
     failed = [gate.expression for gate in report.gates if not gate.passed]
     if report.gates:
         passed = f"{len(report.gates) - len(failed)} of {len(report.gates)} gates passed"
         points.append(passed + (f"; failed: {', '.join(failed)}" if failed else ""))
     levels = {level for level, _ in (seeds, unseen)} - {"unknown"}
     level, headline = _headline(levels, gated=bool(failed), listed=bool(report.forget.count))
+    if after.forgotten_share is not None and failed in ([], [FORGOTTEN.expression]):
+        # Each sample against its own expectation: unseen samples of the class are no match for a
+        # list of hard or mislabelled ones.
+        level, headline = _by_share(after.forgotten_share, outside=seeds[0] == "bad")
     return Verdict(level, headline, tuple(points))
 
 
@@ -61,6 +69,28 @@ def _headline(levels: set[Level], *, gated: bool, listed: bool) -> tuple[Level, 
     if levels == {"bad"}:
         return "bad", "Not forgotten: the list still shows"
     return "mixed", "Forgotten in part: the tests do not agree"
+
+
+def _by_share(share: Figure, *, outside: bool) -> tuple[Level, str]:
+    """The headline where the forgotten share is known."""
+    figures = f"{share.value:.0f} % ({share.lower:.0f} to {share.upper:.0f} %)"
+    if share.upper < 50:
+        return "bad", f"Not forgotten: {figures}"
+    if share.lower < 50:
+        return "unknown", f"Cannot tell whether the list is forgotten: {figures}"
+    if share.lower > OVER:
+        return "mixed", f"Forgotten too much: {figures}"
+    return "mixed" if outside else "good", f"Forgotten: {figures}"
+
+
+def _share(after: Metrics) -> tuple[Level, str]:
+    """What the forgotten share says."""
+    if after.forgotten_share is None:
+        return "unknown", ""
+    return (
+        "unknown",
+        "0 % is untouched, 100 % as expected of a model that never saw the list",
+    )
 
 
 def _against_retrain(report: Report) -> tuple[Level, str]:

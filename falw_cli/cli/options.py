@@ -252,6 +252,15 @@ Gate = Annotated[
     list[str] | None,
     _option("--gate", help="Such as 'avg_gap<=1'; exit 1 if it fails; repeatable.", panel=OUTPUT),
 ]
+ForgottenGate = Annotated[
+    bool | None,
+    typer.Option(
+        "--forgotten-gate/--no-forgotten-gate",
+        help="Exit code 1 if the audit shows that the list is not forgotten; default yes.",
+        show_default=False,
+        rich_help_panel=OUTPUT,
+    ),
+]
 GapMetrics = Annotated[
     str | None,
     _option(

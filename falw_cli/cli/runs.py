@@ -60,6 +60,7 @@ def unlearn(
     reference: o.Reference = None,
     metrics: o.GapMetrics = None,
     relearn: o.Relearn = None,
+    forgotten_gate: o.ForgottenGate = None,
     gate: o.Gate = None,
     html: o.Html = None,
     force: o.Force = None,

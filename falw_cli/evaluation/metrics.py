@@ -163,6 +163,12 @@ class Metrics(Figures):
     """Share of the forget set that the field's attack calls non-member; its classes not matched."""
     mia_attack_samples: int
     """Size of the balanced, seeded subsample of members and non-members that trains the attack."""
+    retained_test_accuracy: Percent = None
+    """TA on the classes that keep at least one sample."""
+    forgotten_share: Figure | None = None
+    """How far the forget samples moved from what the original knew to what is expected of a model
+    that never saw them, percent: 0 untouched, 100 as expected, above 100 over-forgotten. None
+    without the original, without held-out samples, or where the list was not memorised."""
     calibration_error: Percent = None
     """Expected calibration error on test samples."""
     avg_gap: float | None = None

@@ -43,6 +43,7 @@ def metrics_of(evidence: Evidence) -> Metrics:
         retain_accuracy=_percent(retain.correct),
         test_accuracy=_percent(test.correct),
         mia_efficacy=None if called is None else _percent(called),
+        retained_test_accuracy=_percent(test.correct[np.isin(test.labels, retain.labels)]),
         mia_attack_samples=2 * attack_size(len(retain), len(test)),
         calibration_error=None if np.isnan(error) else 100 * error,
         intervals={n: _wilson(v.mean(), len(v), 100) for n, v in shares.items() if len(v)},

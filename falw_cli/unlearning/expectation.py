@@ -10,7 +10,7 @@ Nothing is trained. Three steps, all on the original model:
    as well, so that what remains of memorisation in a score cancels.
 3. Look-up. The rank is looked up among the held-out samples of the class: a sample that is harder
    than nine tenths of its class gets the true-class probability that a tenth of the unseen samples
-   stays below. The held-out logits are shifted first to the class prior that the retrained model sees
+   stays below. The held-out logits are shifted first to the class prior of the retrained model
    (Menon et al., "Long-Tail Learning via Logit Adjustment", ICLR 2021).
 
 `docs/expectation.md` compares this with the alternatives that were tried.
@@ -230,7 +230,8 @@ def _regression_margins(
 def _margin(scores: Tensor, label: Tensor) -> Tensor:
     """Score of the true class minus the largest other one: [n, C] -> [n]."""
     own = label[:, None]
-    return scores.gather(1, own).squeeze(1) - scores.scatter(1, own, -torch.inf).amax(1)
+    found: Tensor = scores.gather(1, own).squeeze(1) - scores.scatter(1, own, -torch.inf).amax(1)
+    return found
 
 
 def _view_margins(network: Network, samples: Samples) -> Tensor:

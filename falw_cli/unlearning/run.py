@@ -7,13 +7,14 @@ from contextlib import ExitStack
 from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import torch
 from pydantic import BaseModel
 from torch import Tensor
 
 from falw_cli import checkpoint, outputs
+from falw_cli.audit import gates
 from falw_cli.audit.build import (
     Occasion,
     all_metrics,
@@ -38,13 +39,15 @@ from falw_cli.data.device import Streamed
 from falw_cli.engine import make_fabric
 from falw_cli.errors import RequestError
 from falw_cli.evaluation.evidence import Evidence
+from falw_cli.evaluation.forgotten import forgotten_share
 from falw_cli.evaluation.gap import parse_weights
-from falw_cli.evaluation.metrics import Comeback, Metrics
+from falw_cli.evaluation.metrics import Comeback, Figure, Metrics
+from falw_cli.evaluation.plausibility import check_plausible
 from falw_cli.evaluation.run import measure, metrics_of
 from falw_cli.evaluation.study import study
 from falw_cli.formats import registry
 from falw_cli.inputs import Inputs, warn_of_changes
-from falw_cli.network import metadata
+from falw_cli.network import Network, metadata
 from falw_cli.progress import Progress
 from falw_cli.tracking import loggers, tracked
 from falw_cli.training.interrupt import Interrupt
@@ -56,12 +59,12 @@ from falw_cli.unlearning.settle import with_method_defaults
 from falw_cli.unlearning.stage import Stage
 from falw_cli.unlearning.stop_estimate import Look
 
-if TYPE_CHECKING:
-    pass
-
 M = TypeVar("M", bound=BaseModel)
 
-
+NO_SHARE = (
+    "no forgotten share: the original had not memorised the list, or there is no held-out data"
+)
+"""The warning where `metrics.after.forgotten_share` is null."""
 FIGURES = ("forget_accuracy", "retain_accuracy", "test_accuracy", "mia_efficacy")
 """Of the unlearned model, at the end of the live curves."""
 
@@ -130,6 +133,8 @@ def _run_opened(
     config, paths, given, stage = opened.config, opened.paths, opened.given, opened.stage
     network, fabric = given.network, given.network.fabric
     looked = [] if known else _looked(given, stage, config.seed)
+    if looked:
+        check_plausible(looked[0])
     references = known.references if known else tuple(metrics_of(one) for one in looked[1:])
     states = StateFile(
         paths.out.with_name(paths.out.name + ".state"), belongs_to(config, given), config.resume,
@@ -145,6 +150,12 @@ def _run_opened(
         metrics, returned = all_metrics(known.before, after, references), None
     else:
         metrics, returned, remarks = _studied(config, given, stage, looked, progress)
+    share = _share(done, network, stage)
+    if share is None:
+        progress.warn(NO_SHARE)
+    if metrics.after:
+        after = metrics.after.model_copy(update={"forgotten_share": share})
+        metrics = metrics.model_copy(update={"after": after})
     if metrics.after:
         fabric.log_dict(
             {f"after/{name}": getattr(metrics.after, name) for name in FIGURES}, done.steps
@@ -165,7 +176,7 @@ def _run_opened(
             EpochWeights(min=e[0], mean=e[1], max=e[2])
             for e in (epoch.tolist() for epoch in done.epochs_seen)
         ],
-        asked=opened.asked,
+        asked=[*opened.asked, *([gates.FORGOTTEN] if config.forgotten_gate and share else [])],
         remarks=remarks,
     )
     if fabric.is_global_zero:
@@ -206,6 +217,16 @@ def _studied(
         checkpoint.fill(original.module, given.source, network.arch)
         returned = comeback(network, stage.judged, after, given.references, original)
     return studied(found), returned, found.warnings
+
+
+def _share(done: Performed, network: Network, stage: Stage) -> Figure | None:
+    """The forgotten share of the model that is written."""
+    known = done.expectation
+    if known is None:
+        return None
+    after = network.confidence(stage.forget)[0]
+    vectors = (known.original, after, known.prob, known.level, known.error)
+    return forgotten_share(*(vector.double().cpu().numpy() for vector in vectors))
 
 
 def _page(paths: Paths, report: Report) -> bytes:
