@@ -59,4 +59,6 @@ def group_norm_cnn(num_classes: int) -> nn.Module:
         layers += [
             nn.Conv2d(before, after, 3, stride=stride, padding=1), nn.GroupNorm(8, after), nn.ReLU()
         ]  # fmt: skip
-    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(1024, num_classes))
+    return nn.Sequential(
+        *layers, nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(1024, num_classes)
+    )

@@ -139,9 +139,7 @@ def draw(place: Place) -> None:
     count = len(ids)
 
     def long_tailed(share: float, gamma: float) -> np.ndarray[Any, Any]:
-        sizes = forget_list.tail_sizes(
-            np.bincount(labels), round(count * share), gamma, place.seed
-        )
+        sizes = forget_list.tail_sizes(np.bincount(labels), round(count * share), gamma, place.seed)
         return ids[np.array(forget_list.draw(labels, sizes, place.seed))]
 
     whole = ids[labels == listing.classes.index(WHOLE_CLASS)]

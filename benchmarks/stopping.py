@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from falw_cli.config import UnlearnRecipe
-from falw_cli.unlearning.stop_estimate import Look
 from falw_cli.unlearning.early_stopping import decide
+from falw_cli.unlearning.stop_estimate import Look
 
 DOCS = Path(__file__).parents[1] / "docs"
 GOAL = 1.5

@@ -7,24 +7,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from pydantic import ValidationError
 
 from falw_cli import architectures
 from falw_cli.audit import seal
-from falw_cli.audit.build import studied
+from falw_cli.audit.build import share_of, studied
 from falw_cli.audit.report import FileInput, Output, Report
 from falw_cli.config import Config
 from falw_cli.data import forget_list
+from falw_cli.data.device import place
 from falw_cli.engine import make_fabric
 from falw_cli.errors import RequestError
 from falw_cli.evaluation.evidence import Evidence, Judged
 from falw_cli.evaluation.gap import parse_weights
+from falw_cli.evaluation.metrics import Figure
 from falw_cli.evaluation.study import study
 from falw_cli.formats import registry
 from falw_cli.inputs import Inputs, open_inputs
 from falw_cli.inspection import read_report
 from falw_cli.network import Network, assemble, plan, settle
 from falw_cli.progress import Progress
+from falw_cli.unlearning.expectation import expect
 
 SAME = 0.01
 """How far a figure measured again may be off: other machines add in another order. In the figure's
@@ -150,12 +154,17 @@ def _config(report: Report, asked: Asked) -> Config:
 
 def _metrics_differ(report: Report, given: Inputs) -> str | None:
     """Every figure of the report's models, measured again."""
-    models = [_evidence(given.network, given)]
+    models, share = [_evidence(given.network, given)], None
     if report.output:
-        models.append(_evidence(_written(report.output, given), given))
+        written = _written(report.output, given)
+        models.append(_evidence(written, given))
+        share = _share(given, written)
     references = [_evidence(network, given) for network in given.references]
     before = models[0] if report.output else None
     found = studied(study(before, models[-1], references, parse_weights(given.config.metrics)))
+    if found.after is not None:
+        after = found.after.model_copy(update={"forgotten_share": share})
+        found = found.model_copy(update={"after": after})
     claimed = dict(_leaves(report.metrics.model_dump()))
     again = dict(_leaves(found.model_dump()))
     off = [
@@ -165,6 +174,18 @@ def _metrics_differ(report: Report, given: Inputs) -> str | None:
     ]
     more = f" (and {len(off) - 3} more)" if len(off) > 3 else ""
     return "; ".join(off[:3]) + more or None
+
+
+def _share(given: Inputs, written: Network) -> Figure | None:
+    """The forgotten share of the model that the run wrote."""
+    parts, device = given.splits, given.network.fabric.device
+    if not len(parts.heldout):
+        return None
+    forget, retain, guide = (
+        place(part, device) for part in (parts.forget, parts.retain, parts.heldout)
+    )
+    kept = torch.from_numpy(parts.kept).to(device)
+    return share_of(expect(given.network, forget, retain, guide, kept), written, forget)
 
 
 def _evidence(network: Network, given: Inputs) -> Evidence:

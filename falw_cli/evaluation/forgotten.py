@@ -53,7 +53,8 @@ def forgotten_share(
     own = pools[np.arange(len(pools)), random.integers(0, NEIGHBOURS, (DRAWS, len(pools)))]
     whole = error[random.integers(0, len(error), DRAWS)]
     # Errors of single samples average out over a list; the common part does not.
-    errors = own.mean(1) + SHARED * (whole - error.mean())
+    # Held-out samples are harder than members: what their errors have in common says nothing here.
+    errors = (own - pools.mean(1)).mean(1) + SHARED * (whole - error.mean())
     drawn = 100 * moved / np.maximum(excess - errors, LEAST)
     lower, upper = np.percentile(drawn, LEVEL)
     value = 100 * moved / excess

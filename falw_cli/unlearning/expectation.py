@@ -117,9 +117,8 @@ def expect(
     logits, unseen = network.predict(forget), network.predict(guide)
     shift = prior_shift(unseen, unseen_label, kept, torch.bincount(label, minlength=number))
     shifted = true_class_probability(unseen + shift, unseen_label)
-    prediction = with_probability(
-        logits + shift, label, look_up(rank, label, shifted, unseen_label)
-    )
+    prob = look_up(rank, label, shifted, unseen_label) * (kept[label] > 0)
+    prediction = with_probability(logits + shift, label, prob)
     actual = true_class_probability(unseen, unseen_label)
     unseen_rank = rank_among(regressed[2], unseen_label, regressed[1], member_label)
     level = look_up(unseen_rank, unseen_label, actual, unseen_label)
@@ -204,7 +203,8 @@ def leave_one_out(
 
     def scaled(one: Tensor) -> Tensor:
         bias = one.new_ones(len(one), 1)
-        return torch.cat([one, bias], 1).double() / one.shape[1] ** 0.5
+        wide: Tensor = torch.cat([one, bias], 1).double() / one.shape[1] ** 0.5
+        return wide
 
     fitted = scaled(features)
     target = F.one_hot(label, num_classes).double()

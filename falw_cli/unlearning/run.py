@@ -20,6 +20,7 @@ from falw_cli.audit.build import (
     all_metrics,
     build_report,
     class_targets,
+    share_of,
     studied,
 )
 from falw_cli.audit.comeback import comeback
@@ -39,15 +40,14 @@ from falw_cli.data.device import Streamed
 from falw_cli.engine import make_fabric
 from falw_cli.errors import RequestError
 from falw_cli.evaluation.evidence import Evidence
-from falw_cli.evaluation.forgotten import forgotten_share
 from falw_cli.evaluation.gap import parse_weights
-from falw_cli.evaluation.metrics import Comeback, Figure, Metrics
+from falw_cli.evaluation.metrics import Comeback, Metrics
 from falw_cli.evaluation.plausibility import check_plausible
 from falw_cli.evaluation.run import measure, metrics_of
 from falw_cli.evaluation.study import study
 from falw_cli.formats import registry
 from falw_cli.inputs import Inputs, warn_of_changes
-from falw_cli.network import Network, metadata
+from falw_cli.network import metadata
 from falw_cli.progress import Progress
 from falw_cli.tracking import loggers, tracked
 from falw_cli.training.interrupt import Interrupt
@@ -150,7 +150,7 @@ def _run_opened(
         metrics, returned = all_metrics(known.before, after, references), None
     else:
         metrics, returned, remarks = _studied(config, given, stage, looked, progress)
-    share = _share(done, network, stage)
+    share = share_of(done.expectation, network, stage.forget)
     if share is None:
         progress.warn(NO_SHARE)
     if metrics.after:
@@ -217,16 +217,6 @@ def _studied(
         checkpoint.fill(original.module, given.source, network.arch)
         returned = comeback(network, stage.judged, after, given.references, original)
     return studied(found), returned, found.warnings
-
-
-def _share(done: Performed, network: Network, stage: Stage) -> Figure | None:
-    """The forgotten share of the model that is written."""
-    known = done.expectation
-    if known is None:
-        return None
-    after = network.confidence(stage.forget)[0]
-    vectors = (known.original, after, known.prob, known.level, known.error)
-    return forgotten_share(*(vector.double().cpu().numpy() for vector in vectors))
 
 
 def _page(paths: Paths, report: Report) -> bytes:

@@ -11,9 +11,9 @@ from falw_cli.architectures import tiny_cnn
 from falw_cli.config import Preprocessing
 from falw_cli.data.device import Resident
 from falw_cli.network import Network
-from falw_cli.unlearning import early_stopping
-from falw_cli.unlearning.stop_estimate import Look, View
 from falw_cli.unlearning.early_stopping import PATIENCE, Watch
+from falw_cli.unlearning.expectation import Expectation
+from falw_cli.unlearning.stop_estimate import Look, View
 from tests.engine import cpu
 
 
@@ -37,7 +37,8 @@ def network() -> Network:
 
 def view() -> View:
     part = Resident(pixels(6), torch.arange(6) % 3)
-    return View.of(part, part, part, torch.tensor([2, 2, 2]))
+    known = Expectation(torch.full((6, 3), 1 / 3), part.labels, *torch.zeros(3, 6))
+    return View.of(part, part, part, torch.tensor([2, 2, 2]), known)
 
 
 BEFORE = Look(0, 0.3, 15.0, 99.0, 70.0)
@@ -48,8 +49,8 @@ def watched(
 ) -> tuple[Watch, int | None]:
     """A watch that sees `moments`, one a step; the step at which it ended the run."""
     looks = iter(moments)
-    monkeypatch.setattr(stopping, "look", lambda *_: next(looks))
-    monkeypatch.setattr(stopping, "LOOKS", len(moments))
+    monkeypatch.setattr(early_stopping, "look", lambda *_: next(looks))
+    monkeypatch.setattr(early_stopping, "LOOKS", len(moments))
     watch = Watch(view(), BEFORE, max_loss)
     for done in range(1, len(moments) + 1):
         with torch.no_grad():

@@ -41,7 +41,7 @@ class Match(Method):
 
     needs_guide = True
     dropout = False
-    search_from = 1e-3
+    search_from = 5e-4
     tries = (1.0, 0.3, 3.0)
     defaults = {
         "weighting": "none", "optimizer": "adamw", "weight_decay": 0.0, "lr": "auto", "epochs": 7,

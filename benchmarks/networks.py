@@ -1,0 +1,258 @@
+"""The default on many networks and lists, against two retrained models: docs/networks.md.
+
+    python -m benchmarks.networks CIFAR WORK_FOLDER [--only NET ...] [--lists LIST ...] [--jobs 2]
+
+The nets are those of benchmarks/networks_train.py, which must have run. Results are kept one by one
+in WORK_FOLDER/results.jsonl; a cell that is there is not run again. `--page` only writes the page.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.networks_train import MISLABELLED, POOL, Place, places
+from falw_cli.api import occasion
+from falw_cli.config import Config, resolve
+from falw_cli.engine import make_fabric
+from falw_cli.errors import FalwError
+from falw_cli.evaluation.evidence import Evidence, Judged
+from falw_cli.inputs import open_inputs
+from falw_cli.network import Network
+from falw_cli.progress import Silent
+from falw_cli.training.interrupt import Interrupt
+from falw_cli.unlearning.run import unlearn
+
+INTRO = Path(__file__).with_name("networks.intro.md")
+PAGE = Path(__file__).parents[1] / "docs" / "networks.md"
+SMALL = {"1 sample": (1, 5), "5 samples": (5, 3), "20 of one class": (20, 2)}
+"""Lists of few samples from the pool: how many, and how many lists."""
+EXTREME = 60
+ARMS: dict[str, dict[str, Any]] = {
+    "default": {},
+    "none": {"weighting": "none"},
+    "finetune": {"method": "finetune"},
+    "salun": {"method": "salun"},
+    "random-label": {"method": "random-label", "weighting": "none"},
+    "falw-paper": {"method": "falw-paper"},
+}
+
+
+def probabilities(config: Config) -> tuple[Evidence, list[Evidence], tuple[str, ...]]:
+    """What the model and the references predict; IDs of the forget samples are in row order."""
+    given = open_inputs(config, Silent(), make_fabric(config))
+    judged = Judged.of(given.splits, given.network.fabric.device)
+
+    def seen(network: Network) -> Evidence:
+        return Evidence.of(network, judged, 0)
+
+    return seen(given.network), [seen(one) for one in given.references], given.network.classes
+
+
+def request(place: Place, name: str, model: Path, ids: Path, **more: Any) -> Config:
+    """The request of a cell."""
+    wrong = name == MISLABELLED
+    references = name if name in (*place.kind.lists, POOL) else POOL
+    flags = {
+        "model": str(model), "forget": str(ids), "seed": place.seed, "force": True,
+        "reference": [str(place.retrain(references, number)) for number in (1, 2)],
+        "allow_outside": True, **more,
+    }  # fmt: skip
+    settings = place.settings(mislabelled=wrong)
+    settings.pop("train")
+    unlearning = settings | {key: value for key, value in flags.items() if value is not None}
+    return resolve("unlearn", unlearning, find=False)
+
+
+def lists(place: Place) -> Iterator[tuple[str, Path]]:
+    """(kind of list, file) of all lists of a net; those from the pool are drawn here."""
+    for name in (POOL, *place.kind.lists):
+        yield name, place.ids(name)
+    ids = place.ids(POOL).read_text().split()
+    random = np.random.default_rng(place.seed)
+    classes = [one.partition("/")[0] for one in ids]
+    common = sorted(set(classes), key=classes.count)[::-1]
+    for name, (count, number) in SMALL.items():
+        for index in range(number):
+            own = [i for i in ids if i.startswith(f"{common[index % len(common)]}/")]
+            yield name, _written(place, f"{name}-{index}", random.permutation(own)[:count].tolist())
+    two = [i for i in ids if i.partition("/")[0] in common[:2]]
+    yield "100 of two classes", _written(place, "hundred", random.permutation(two)[:100].tolist())
+    config = request(place, POOL, place.original(), place.ids(POOL))
+    _, references, _ = probabilities(config)
+    prob = np.mean([one.forget.prob for one in references], axis=0)
+    by_row = sorted(ids, key=_order(config))
+    ranked = [by_row[row] for row in np.argsort(prob, kind="stable")]
+    some = min(EXTREME, len(ranked) // 5)
+    yield f"{some} hardest", _written(place, "hardest", ranked[:some])
+    yield f"{some} easiest", _written(place, "easiest", ranked[-some:])
+
+
+def _order(config: Config) -> Any:
+    """The order in which forget samples lie in the splits: that of the listing."""
+    from falw_cli import samples
+
+    place = {name: row for row, name in enumerate(samples.open_source(config, "data").ids)}
+    return lambda name: place[name]
+
+
+def _written(place: Place, name: str, ids: list[str]) -> Path:
+    file = place.home / f"list-{name.replace(' ', '')}.txt"
+    file.write_text("".join(f"{one}\n" for one in sorted(ids)))
+    return file
+
+
+Cell = tuple[Place, str, Path, str]
+
+
+def measure(cell: Cell) -> dict[str, Any]:
+    """Unlearn a list of a net, and compare with its retrained models."""
+    place, name, ids, arm = cell
+    torch.set_num_threads(1)
+    out = place.home / f"{ids.stem}-{arm}.unlearned.safetensors"
+    model = place.original(name)
+    row: dict[str, Any] = {
+        "net": place.net, "seed": place.seed, "list": name, "ids": ids.stem, "arm": arm,
+    }  # fmt: skip
+    began = time.perf_counter()
+    try:
+        asked = request(place, name, model, ids, out=str(out), **ARMS[arm])
+        report = unlearn(asked, Silent(), Interrupt(), occasion())
+    except FalwError as error:
+        return row | {"failed": str(error), "exit": error.exit_code}
+    assert report.run is not None
+    metrics = report.metrics
+    assert metrics.before
+    assert metrics.after
+    assert metrics.reference
+    after, references, _ = probabilities(request(place, name, out, ids))
+    before, _, _ = probabilities(request(place, name, model, ids))
+    truth = np.mean([one.forget.prob for one in references], axis=0)
+    between = np.abs(references[0].forget.prob - references[1].forget.prob).mean()
+    share = metrics.after.forgotten_share
+    return row | {
+        "exit": 0 if report.passed else 1, "steps": report.run.steps,
+        "seconds": round(report.run.seconds, 1), "lr": report.run.lr,
+        "wall": round(time.perf_counter() - began, 1),
+        "off_before": float(np.abs(before.forget.prob - truth).mean()),
+        "off": float(np.abs(after.forget.prob - truth).mean()), "floor_off": float(between),
+        "p": float(after.forget.prob.mean()), "p_retrain": float(truth.mean()),
+        "gap_before": metrics.before.avg_gap, "gap": metrics.after.avg_gap,
+        "floor": metrics.noise_floor, "share": share.model_dump() if share else None,
+        "test_before": metrics.before.test_accuracy, "test": metrics.after.test_accuracy,
+        "test_retrain": metrics.reference.test_accuracy,
+        "retained_test": metrics.after.retained_test_accuracy,
+        "retained_test_retrain": metrics.reference.retained_test_accuracy,
+        "retain": metrics.after.retain_accuracy,
+        "low_before": float(np.percentile(before.retain.prob, 5)),
+        "low": float(np.percentile(after.retain.prob, 5)),
+        "curve": [(one.step, one.estimated_gap) for one in report.run.curve],
+    }  # fmt: skip
+
+
+def misses(row: dict[str, Any]) -> list[str]:
+    """Which of the acceptance's bounds a cell misses."""
+    if "failed" in row:
+        return [f"exit {row['exit']}"]
+    found = []
+    if row["off"] > max(1.4 * row["floor_off"], 0.1):
+        found.append("off")
+    long = row["list"] in (POOL, "gamma-0", "gamma-2", "30 %", "class", "100 of two classes")
+    if long and row["gap"] > max(2 * row["floor"], 0.1 * row["gap_before"]):
+        found.append("gap")
+    if row["list"] != "class" and row["test"] < min(row["test_before"], row["test_retrain"]) - 0.5:
+        found.append("test accuracy")
+    return found
+
+
+def page(rows: list[dict[str, Any]]) -> str:
+    """The page, from all results."""
+    lines = [INTRO.read_text().rstrip(), ""]
+    nets = list(dict.fromkeys(row["net"] for row in rows))
+    for net in nets:
+        mine = [row for row in rows if row["net"] == net]
+        lines += [
+            f"## {net}", "",
+            "| list | arm | lists | p before, after, Retrain | off before, after (floor) | "
+            "Avg. Gap before, after (floor) | test accuracy before, after, Retrain | "
+            "forgotten share | steps | misses |",
+            "|---|---|--:|---|---|---|---|---|--:|---|",
+        ]  # fmt: skip
+        keys = dict.fromkeys((row["list"], row["arm"]) for row in mine)
+        for name, arm in keys:
+            lines.append(_line([r for r in mine if (r["list"], r["arm"]) == (name, arm)]))
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _line(rows: list[dict[str, Any]]) -> str:
+    done = [row for row in rows if "failed" not in row]
+    name, arm = rows[0]["list"], rows[0]["arm"]
+    called = {POOL: "10 %, gamma 1", "gamma-0": "10 %, gamma 0", "gamma-2": "10 %, gamma 2"}
+    missed = [one for row in rows for one in misses(row)]
+    counted = ", ".join(f"{one} ({missed.count(one)})" for one in dict.fromkeys(missed)) or "–"
+    start = f"| {called.get(name, name)} | {arm} | {len(rows)} |"
+    if not done:
+        return f"{start} – | – | – | – | – | – | {counted} |"
+
+    def mean(key: str) -> float:
+        return statistics.fmean(row[key] for row in done)
+
+    before = mean("p_retrain") + statistics.fmean(row["off_before"] for row in done)
+    shares = [row["share"]["value"] for row in done if row["share"]]
+    return (
+        f"{start} {min(before, 1):.2f}, {mean('p'):.2f}, {mean('p_retrain'):.2f} | "
+        f"{mean('off_before'):.2f}, {mean('off'):.2f} ({mean('floor_off'):.2f}) | "
+        f"{mean('gap_before'):.1f}, {mean('gap'):.2f} ({mean('floor'):.2f}) | "
+        f"{mean('test_before'):.1f}, {mean('test'):.1f}, {mean('test_retrain'):.1f} | "
+        f"{f'{statistics.fmean(shares):.0f} %' if shares else '–'} | {mean('steps'):.0f} | "
+        f"{counted} |"
+    )
+
+
+def main() -> None:
+    """Run all cells that are missing, and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("cifar", type=Path)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--only", nargs="*")
+    parser.add_argument("--lists", nargs="*")
+    parser.add_argument("--arms", nargs="*", default=["default"])
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--page", action="store_true")
+    asked = parser.parse_args()
+    results = asked.folder / "results.jsonl"
+    rows = (
+        [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
+    )
+    if not asked.page:
+        known = {(row["net"], row["seed"], row["ids"], row["arm"]) for row in rows}
+        todo: list[Cell] = []
+        for place in places(asked.cifar.resolve(), asked.folder.resolve(), asked.only):
+            if not place.retrain(POOL, 2).exists():
+                continue
+            for name, ids in lists(place):
+                ready = name not in place.kind.lists or place.retrain(name, 2).exists()
+                if ready and (not asked.lists or name in asked.lists):
+                    todo += [(place, name, ids, arm) for arm in asked.arms]
+        todo = [c for c in todo if (c[0].net, c[0].seed, c[2].stem, c[3]) not in known]
+        with ProcessPoolExecutor(asked.jobs) as pool, results.open("a") as stream:
+            for row in pool.map(measure, todo):
+                rows.append(row)
+                stream.write(json.dumps(row) + "\n")
+                stream.flush()
+                print(json.dumps({k: v for k, v in row.items() if k != "curve"}), flush=True)
+    PAGE.write_text(page(rows))
+
+
+if __name__ == "__main__":
+    main()

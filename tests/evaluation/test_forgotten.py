@@ -1,0 +1,65 @@
+"""The forgotten share and its interval."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from falw_cli.evaluation.forgotten import forgotten_share
+
+LEVEL = np.linspace(0, 1, 400)
+ERROR = np.random.default_rng(0).normal(0, 0.25, 400)
+
+
+def test_untouched_is_0_and_as_expected_is_100() -> None:
+    before, expected = np.ones(50), np.full(50, 0.4)
+    untouched = forgotten_share(before, before, expected, LEVEL, ERROR)
+    assert untouched is not None
+    assert (untouched.value, untouched.lower, untouched.upper) == (0, 0, 0)
+    there = forgotten_share(before, expected, expected, LEVEL, ERROR)
+    assert there is not None
+    assert there.value == pytest.approx(100)
+    assert 70 < there.lower < 100 < there.upper < 150
+
+
+def test_too_far_is_above_100() -> None:
+    found = forgotten_share(np.ones(50), np.zeros(50), np.full(50, 0.5), LEVEL, ERROR)
+    assert found is not None
+    assert found.value == pytest.approx(200)
+
+
+def test_a_list_that_was_not_memorised_has_no_share() -> None:
+    known = np.full(20, 0.9)
+    assert forgotten_share(known, known, known - 0.01, LEVEL, ERROR) is None
+    assert forgotten_share(known[:0], known[:0], known[:0], LEVEL, ERROR) is None
+
+
+def test_one_sample_has_a_wide_interval() -> None:
+    one = forgotten_share(np.ones(1), np.full(1, 0.5), np.full(1, 0.5), LEVEL, ERROR)
+    many = forgotten_share(np.ones(200), np.full(200, 0.5), np.full(200, 0.5), LEVEL, ERROR)
+    assert one is not None
+    assert many is not None
+    assert one.upper - one.lower > 3 * (many.upper - many.lower)
+
+
+@given(st.floats(0, 1), st.floats(0, 0.9))
+def test_the_interval_holds_the_value(after: float, expected: float) -> None:
+    size = 10
+    found = forgotten_share(
+        np.ones(size), np.full(size, after), np.full(size, expected), LEVEL, ERROR
+    )
+    assert found is not None
+    assert found.lower <= found.value <= found.upper
+
+
+def test_the_interval_covers_the_truth() -> None:
+    """Truth drawn around the expectation, a model that is just there: 100 lies within, mostly."""
+    random, held = np.random.default_rng(1), 0
+    for _ in range(200):
+        expected = random.uniform(0.2, 0.8, 20)
+        truth = expected + random.choice(ERROR, 20)
+        found = forgotten_share(np.ones(20), truth, expected, LEVEL, ERROR)
+        held += found is not None and found.lower <= 100 <= found.upper
+    assert held >= 180

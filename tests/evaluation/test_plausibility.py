@@ -1,0 +1,49 @@
+"""An original that does not know its own training data is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from falw_cli.errors import RequestError
+from falw_cli.evaluation.evidence import Evidence
+from falw_cli.evaluation.plausibility import check_plausible
+from falw_cli.evaluation.scores import Seen
+
+
+def seen(labels: list[int], predicted: list[int]) -> Seen:
+    flat = np.zeros(len(labels))
+    return Seen(np.array(labels), np.array(predicted), *[flat] * 6)
+
+
+def evidence(retain: Seen, test: Seen, number: int = 4) -> Evidence:
+    classes = tuple(map(str, range(number)))
+    return Evidence(classes, seen([], []), retain, test, 0)
+
+
+TRUE = [row % 4 for row in range(400)]
+NONE = seen([], [])
+
+
+def test_a_model_that_knows_its_data_passes() -> None:
+    check_plausible(evidence(seen(TRUE, TRUE), seen(TRUE, TRUE)))
+    check_plausible(evidence(NONE, NONE))
+
+
+def test_another_class_order_is_named() -> None:
+    shifted = [(label + 1) % 4 for label in TRUE]
+    with pytest.raises(RequestError, match=r"100\.0 % with its classes in another order") as found:
+        check_plausible(evidence(seen(TRUE, shifted), NONE))
+    assert "--classes" in found.value.hint
+
+
+def test_chance_is_named() -> None:
+    random = np.random.default_rng(0).integers(0, 4, 400).tolist()
+    with pytest.raises(RequestError, match="chance is 25"):
+        check_plausible(evidence(seen(TRUE, random), NONE))
+
+
+def test_unseen_samples_are_not_easier() -> None:
+    half = [label if row % 2 else (label + 1 + row // 2 % 3) % 4 for row, label in enumerate(TRUE)]
+    with pytest.raises(RequestError, match="not trained on this data"):
+        check_plausible(evidence(seen(TRUE, half), seen(TRUE, TRUE)))

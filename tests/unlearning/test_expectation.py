@@ -1,0 +1,171 @@
+"""The expectation of forget samples: ranks, quantiles, leave-one-out fits, edge cases."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from falw_cli.architectures import tiny_cnn
+from falw_cli.config import Preprocessing
+from falw_cli.data.device import Resident
+from falw_cli.network import Network
+from falw_cli.unlearning.expectation import (
+    BORROWED,
+    RIDGE,
+    Expectation,
+    expect,
+    leave_one_out,
+    look_up,
+    prior_shift,
+    rank_among,
+    temperature,
+    with_probability,
+)
+from tests.engine import cpu
+
+ONE = torch.zeros(1, dtype=torch.int64)
+
+
+def draws(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def patterns(count: int, seed: int, noise: float = 40.0) -> Resident:
+    """Images of three classes: a pattern each, and noise."""
+    base = torch.randint(40, 215, (3, 8, 8, 1), generator=draws(0)).float()
+    label = torch.arange(count) % 3
+    pixels = base[label] + noise * torch.randn(count, 8, 8, 1, generator=draws(seed))
+    return Resident(pixels.clamp(0, 255).to(torch.uint8), label)
+
+
+@pytest.fixture(scope="module")
+def network() -> Network:
+    """A net that has memorised 60 samples."""
+    torch.manual_seed(0)
+    shown = Preprocessing(image_size=8, resize=8, mean=(0.5,), std=(0.25,))
+    made = Network(tiny_cnn(3, 1), "tiny-cnn", ("a", "b", "c"), shown, cpu())
+    data = patterns(60, 1)
+    steps = torch.optim.AdamW(made.module.parameters(), lr=1e-3)
+    for _ in range(30):
+        steps.zero_grad()
+        F.cross_entropy(made.module(made.inputs(data.pixels)), data.labels).backward()
+        steps.step()
+    return made
+
+
+def expected(network: Network, rows: Tensor, guide: Resident) -> Expectation:
+    data = patterns(60, 1)
+    stays = torch.ones(60, dtype=torch.bool)
+    stays[rows] = False
+    retain = data.of(stays.nonzero().squeeze(1))
+    kept = torch.bincount(retain.labels, minlength=3)
+    return expect(network, data.of(rows), retain, guide, kept)
+
+
+def test_leave_one_out_is_the_fit_without_the_sample() -> None:
+    """The closed form against as many regressions as there are samples."""
+    features = torch.randn(12, 3, generator=draws(1))
+    label = torch.arange(12) % 3
+    own, others = leave_one_out(features, label, 3, [features[:2] + 1])
+    penalty = RIDGE * 12  # of the whole fit: the closed form leaves it as it is
+
+    def fit(rows: Tensor, at: Tensor) -> Tensor:
+        def wide(one: Tensor) -> Tensor:
+            return torch.cat([one, torch.ones(len(one), 1)], 1).double() / 3**0.5
+
+        x, y = wide(features[rows]), F.one_hot(label[rows], 3).double()
+        weights = torch.linalg.solve(x.T @ x + penalty * torch.eye(4).double(), x.T @ y)
+        return (wide(at) @ weights).float()
+
+    every = torch.arange(12)
+    for row in range(12):
+        torch.testing.assert_close(own[[row]], fit(every[every != row], features[[row]]))
+    torch.testing.assert_close(others, fit(every, features[:2] + 1))
+
+
+def test_ranks_by_hand() -> None:
+    """Four members of the class: above two of them is the middle, a tie counts half."""
+    among, label = torch.tensor([1.0, 2.0, 3.0, 4.0]), torch.zeros(4, dtype=torch.int64)
+    found = rank_among(torch.tensor([2.5, 4.0, 0.0]), torch.zeros(3).long(), among, label)
+    torch.testing.assert_close(found, torch.tensor([0.5, 0.875, 0.0]))
+
+
+def test_a_class_with_few_samples_borrows_from_all() -> None:
+    """One sample of class 0 at 0.2, four of class 1 at 0.9."""
+    prob = torch.tensor([0.2, 0.9, 0.9, 0.9, 0.9])
+    label = torch.tensor([0, 1, 1, 1, 1])
+    none = look_up(torch.tensor([0.9]), ONE + 2, prob, label)
+    assert none.item() == pytest.approx(0.9)
+    one = look_up(torch.tensor([0.9]), ONE, prob, label)
+    assert one.item() == pytest.approx((0.2 + BORROWED * 0.9) / (1 + BORROWED))
+
+
+@given(st.lists(st.floats(0, 1, width=32), min_size=1, max_size=20), st.integers(1, 9))
+def test_looking_up_never_leaves_the_range_and_never_falls(prob: list[float], steps: int) -> None:
+    rank = torch.linspace(0, 1, steps)
+    known = torch.tensor(prob)
+    found = look_up(rank, torch.zeros(steps).long(), known, torch.zeros(len(prob)).long())
+    assert found.min() >= known.min() - 1e-6
+    assert found.max() <= known.max() + 1e-6
+    assert (found.diff() >= -1e-6).all()
+
+
+def test_the_true_class_gets_its_probability_and_the_others_their_proportions() -> None:
+    found = with_probability(torch.tensor([[9.0, 1.0, 0.0]]), ONE, torch.tensor([0.4]))
+    rest = torch.tensor([1.0, 0.0]).softmax(0)
+    torch.testing.assert_close(found, torch.cat([torch.tensor([0.4]), 0.6 * rest])[None])
+
+
+def test_temperature_recovers_what_was_scaled() -> None:
+    """Labels drawn from softmax(z): predictions 2z need a temperature of 2."""
+    logits = torch.randn(20_000, 5, generator=draws(0))
+    label = torch.multinomial(logits.softmax(1), 1, generator=draws(1)).squeeze(1)
+    assert temperature(2 * logits, label) == pytest.approx(2, abs=0.11)
+
+
+def test_the_prior_shifts_by_the_share_that_stays() -> None:
+    logits = torch.randn(50, 2, generator=draws(0))
+    label = torch.arange(50) % 2
+    shift = prior_shift(logits, label, torch.tensor([10, 5]), torch.tensor([0, 5]))
+    assert shift[0] == 0
+    assert shift[1] < 0
+
+
+def test_the_order_of_the_list_does_not_matter(network: Network) -> None:
+    rows, guide = torch.arange(12), patterns(60, 2)
+    one, other = expected(network, rows, guide), expected(network, rows.flip(0), guide)
+    torch.testing.assert_close(one.prediction, other.prediction.flip(0), rtol=1e-4, atol=1e-5)
+    again = expected(network, rows, guide)
+    assert torch.equal(one.prediction, again.prediction)
+
+
+@pytest.mark.parametrize("held_out", [1, 3, 60])
+@pytest.mark.parametrize("count", [1, 12])
+def test_every_list_has_an_expectation(network: Network, count: int, held_out: int) -> None:
+    """Lists of one sample; classes with no, one and many held-out samples."""
+    found = expected(network, torch.arange(count), patterns(held_out, 2))
+    assert found.prediction.isfinite().all()
+    torch.testing.assert_close(found.prediction.sum(1), torch.ones(count))
+    assert ((found.prob >= 0) & (found.prob <= 1)).all()
+
+
+def test_a_whole_class_is_expected_to_be_unknown(network: Network) -> None:
+    found = expected(network, torch.arange(0, 60, 3), patterns(60, 2))
+    assert (found.prob == 0).all()
+    assert not found.correct.any()
+
+
+def test_a_sample_with_a_wrong_label_is_expected_low(network: Network) -> None:
+    """Image of class 1, label of class 0: among the lowest of its class."""
+    data = patterns(60, 1)
+    wrong = Resident(data.pixels[1:2], ONE)
+    retain = data.of(torch.arange(2, 60))
+    kept = torch.bincount(retain.labels, minlength=3)
+    guide = patterns(90, 2)
+    found = expect(network, wrong, retain, guide, kept)
+    usual = expected(network, torch.arange(1), guide)
+    assert found.prob.item() < usual.prob.item()
