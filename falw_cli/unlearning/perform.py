@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -35,6 +36,12 @@ ARRIVED = 0.5
 """Of the original's score: a run that ends below it needs no other step size."""
 NOTHING_TO_FORGET = 2.0
 """A score below which a run needs no other step size either, percent."""
+
+
+LONG_LIST = 100
+"""Samples from which on a list gets the whole step size."""
+SHORTEST_SCALE = 0.4
+"""Factor of the step size for the shortest lists."""
 
 
 @dataclass(frozen=True)
@@ -160,7 +167,8 @@ def _rates(
     method, own = load_method(recipe.method), base_rate(config)
     if method.tries:
         factors = method.tries if recipe.stop == "auto" else method.tries[:1]
-        return [own * factor for factor in factors], []
+        scale = short_list_scale(len(stage.forget))
+        return [own * scale * factor for factor in factors], []
     assert view is not None
     assert before is not None
 
@@ -174,6 +182,11 @@ def _rates(
     lr, probes = probe_rates(own, before, run, progress)
     progress.note(f"learning rate {lr:.3g}")
     return [lr], probes
+
+
+def short_list_scale(count: int) -> float:
+    """Factor of the step size for a list of `count` samples: a short one needs little movement."""
+    return min(1.0, max(SHORTEST_SCALE, math.sqrt(count / LONG_LIST)))
 
 
 def _watch(

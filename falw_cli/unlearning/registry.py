@@ -26,6 +26,9 @@ METHODS = {
     "boundary-expand": "falw_cli.unlearning.methods.boundary_expand",
     "finetune": "falw_cli.unlearning.methods.finetune",
     "l1-sparse": "falw_cli.unlearning.methods.l1_sparse",
+    "regun": "falw_cli.unlearning.methods.regun",
+    "lotus": "falw_cli.unlearning.methods.lotus",
+    "amun": "falw_cli.unlearning.methods.amun",
     "influence": "falw_cli.unlearning.methods.influence",
 }
 

@@ -11,6 +11,7 @@ from falw_cli.architectures import tiny_cnn
 from falw_cli.config import Preprocessing
 from falw_cli.data.device import Resident
 from falw_cli.network import Network
+from falw_cli.unlearning import early_stopping
 from falw_cli.unlearning.early_stopping import PATIENCE, Watch
 from falw_cli.unlearning.expectation import Expectation
 from falw_cli.unlearning.stop_estimate import Look, View

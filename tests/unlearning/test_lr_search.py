@@ -17,7 +17,12 @@ def at(gap: float) -> Look:
 def test_the_closest_probe_within_the_guard_wins() -> None:
     """The rate that comes closest of all harms too much; the largest diverges."""
     own = 0.01
-    found = {0.03: (at(0.5), True), 0.1: (at(0.3), True), 0.3: (at(0.2), True), 1.0: (at(0.05), False)}
+    found = {
+        0.03: (at(0.5), True),
+        0.1: (at(0.3), True),
+        0.3: (at(0.2), True),
+        1.0: (at(0.05), False),
+    }
 
     def run(lr: float) -> tuple[Look, bool]:
         factor = min(FACTORS, key=lambda f: abs(f * own - lr))

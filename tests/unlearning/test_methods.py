@@ -22,11 +22,13 @@ from falw_cli.unlearning.divergence import divergence
 from falw_cli.unlearning.expectation import expect
 from falw_cli.unlearning.gradients import diagonal_fisher, mean_gradient
 from falw_cli.unlearning.interfaces import Method, Seen, Settings, Start
+from falw_cli.unlearning.methods.amun import adversarial_neighbours
 from falw_cli.unlearning.methods.boundary_expand import BoundaryExpand
 from falw_cli.unlearning.methods.boundary_shrink import nearest_wrong_class
 from falw_cli.unlearning.methods.influence import inverse_fisher
 from falw_cli.unlearning.methods.match import SURE, log_odds
 from falw_cli.unlearning.methods.random_label import RandomLabel
+from falw_cli.unlearning.methods.regun import class_means
 from falw_cli.unlearning.methods.salun import saliency_mask
 from falw_cli.unlearning.objective import Unlearning
 from falw_cli.unlearning.registry import METHODS, WEIGHTINGS, load_method, load_weighting
@@ -431,3 +433,53 @@ def test_log_odds_by_hand() -> None:
     found = log_odds(logits, torch.tensor([0, 1]))
     torch.testing.assert_close(found, torch.tensor([9.0, 1.0]).log())
     assert log_odds(torch.tensor([[99.0, 0.0]]), torch.tensor([0])).item() == SURE + 2
+
+
+# regun, lotus, amun
+
+
+def test_regun_distils_towards_the_mean_of_the_class() -> None:
+    prob = torch.tensor([[0.8, 0.2], [0.6, 0.4], [0.1, 0.9]])
+    found = class_means(prob, torch.tensor([0, 0, 1]), 2)
+    torch.testing.assert_close(found, torch.tensor([[0.7, 0.3], [0.1, 0.9]]))
+    borrowed = class_means(prob, torch.tensor([0, 0, 0]), 2)
+    torch.testing.assert_close(borrowed[1], prob.mean(0))
+    network = make_network()
+    method = make("regun", network)
+    there = method.reference[LABEL].log()  # type: ignore[attr-defined]
+    loss = method.forget_loss(Seen(there, torch.arange(4), LABEL, FORGET.pixels))
+    torch.testing.assert_close(loss, torch.zeros(4))
+
+
+def test_lotus_smooths_forget_samples_while_they_are_known() -> None:
+    """The surer the model is of the list, the flatter the predictions that it learns."""
+    network = make_network()
+    method = make("lotus", network)
+    flat = []
+    for right in (True, False):
+        logits = F.one_hot(LABEL if right else (LABEL + 1) % CLASSES, CLASSES) * 20.0
+        losses = []
+        for draw in range(50):
+            torch.manual_seed(draw)
+            even = torch.zeros_like(logits)
+            shown = Seen(logits, torch.arange(4), LABEL, FORGET.pixels)
+            taught = method.forget_loss(replace(shown, logits=even + logits * 1e-6))
+            losses.append(taught)
+        accuracy = (logits.argmax(1) == LABEL).float().mean()
+        flat.append(float(torch.exp(2.0 * (accuracy - method.unseen_accuracy))))  # type: ignore[attr-defined]
+        # Against an even prediction every target costs the same: log C.
+        torch.testing.assert_close(torch.stack(losses).mean(), torch.tensor(float(CLASSES)).log())
+    assert flat[0] > flat[1]
+
+
+def test_amun_moves_forget_samples_into_a_wrong_class_and_no_further() -> None:
+    network = make_network()
+    moved, wrong = adversarial_neighbours(network, FORGET, 0.1)
+    assert (wrong != LABEL).all()
+    network.module.eval()
+    images = network.inputs(FORGET.pixels)
+    predicted = network.module(images + moved).argmax(1)
+    reached = moved.flatten(1).norm(dim=1) > 0
+    assert torch.equal(predicted[reached], wrong[reached])
+    small, _ = adversarial_neighbours(network, FORGET, 0.01)
+    assert (small.flatten(1).norm(dim=1) <= moved.flatten(1).norm(dim=1) + 1e-4).all()

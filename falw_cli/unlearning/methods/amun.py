@@ -1,0 +1,125 @@
+"""AMUN: forget samples are left to adversarial neighbours of theirs, with the labels those get.
+
+Ebrahimpour-Boroojeny, Sundaram and Chandrasekaran, "AMUN: Adversarial Machine UNlearning" (ICML
+2025, arXiv 2503.00917): for each forget sample the closest adversarial example is searched, which
+the original puts into a wrong class; the model is then fine-tuned on these examples with their wrong
+labels, beside the retain samples. What the model predicts elsewhere changes little, since it
+predicts these labels there already, but it is less sure near the forget samples.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from pydantic import PositiveFloat
+from torch import Tensor
+
+from falw_cli import architectures
+from falw_cli.data.device import Samples
+from falw_cli.network import INFERENCE_BATCH, Network, evaluating
+from falw_cli.unlearning.interfaces import Method, Seen, Settings, Start
+
+STEPS = 10
+"""Steps of each attack."""
+RADII = 6
+"""Attacks, each with twice the radius of the one before, until one succeeds."""
+
+
+class AmunSettings(Settings):
+    """Hyperparameters of `amun`."""
+
+    first_radius: PositiveFloat = 0.1
+    """L2 radius of the first attack, as a share of the images' mean length."""
+
+
+class Amun(Method):
+    """Cross-entropy of the neighbours against their wrong labels; images are not augmented."""
+
+    search_from = 0.1
+    defaults = {"lr": "auto", "epochs": 4, "crop": 0, "flip": False}
+    settings_type = AmunSettings
+
+    def __init__(self, start: Start, settings: AmunSettings) -> None:
+        """See `Method`. `moved` holds the difference of each neighbour, `wrong` its class."""
+        self.module = start.network.module
+        found = adversarial_neighbours(start.network, start.forget, settings.first_radius)
+        self.moved, self.wrong = found
+
+    def forget_loss(self, seen: Seen) -> Tensor:
+        """Cross-entropy of the neighbours of n forget samples against their wrong labels, [n]."""
+        if not len(seen.label):
+            return seen.logits.new_zeros(0)
+        images = seen.images + self.moved[seen.position]
+        logits = architectures.logits(self.module(images)).float()
+        return F.cross_entropy(logits, self.wrong[seen.position], reduction="none")
+
+
+def adversarial_neighbours(
+    network: Network, data: Samples, first_radius: float
+) -> tuple[Tensor, Tensor]:
+    """Differences [N, channels, S, S] to nearby adversarial examples, and their classes [N].
+
+    Projected gradient ascent in L2 (Madry et al., ICLR 2018), with growing radii. A sample that no
+    attack moves keeps a difference of 0 and gets its likeliest wrong class.
+    """
+    moved, wrong = [], []
+    groups = torch.split(torch.arange(len(data)), INFERENCE_BATCH)
+    with evaluating(network.module):
+        for rows, pixels in zip(groups, data.read(groups), strict=True):
+            label = data.labels[rows.to(data.labels.device)]
+            one, other = _attacked(network, network.inputs(pixels), label, first_radius)
+            moved.append(one)
+            wrong.append(other)
+    return torch.cat(moved), torch.cat(wrong)
+
+
+def _attacked(
+    network: Network, images: Tensor, label: Tensor, first_radius: float
+) -> tuple[Tensor, Tensor]:
+    found = torch.zeros_like(images)
+    wrong = _predicted_wrong(network, images, label)
+    open_rows = torch.ones(len(label), dtype=torch.bool, device=label.device)
+    radius = first_radius * float(images.flatten(1).norm(dim=1).mean())
+    for _ in range(RADII):
+        rows = open_rows.nonzero().squeeze(1)
+        if not len(rows):
+            break
+        step = _ascend(network, images[rows], label[rows], radius)
+        with torch.no_grad():
+            predicted = architectures.logits(network.module(images[rows] + step)).argmax(1)
+        hit = predicted != label[rows]
+        found[rows[hit]] = step[hit]
+        wrong[rows[hit]] = predicted[hit]
+        open_rows[rows[hit]] = False
+        radius *= 2
+    return found, wrong
+
+
+def _ascend(network: Network, images: Tensor, label: Tensor, radius: float) -> Tensor:
+    """The difference that projected gradient ascent of the loss finds within a radius."""
+    step = torch.zeros_like(images)
+    for _ in range(STEPS):
+        step.requires_grad_()
+        logits = architectures.logits(network.module(images + step)).float()
+        loss = F.cross_entropy(logits, label, reduction="sum")
+        (slope,) = torch.autograd.grad(loss, step)
+        with torch.no_grad():
+            step = step + 2.5 * radius / STEPS * _of_length(slope, 1.0)
+            length = step.flatten(1).norm(dim=1).clamp(min=1e-12)
+            step = step * (radius / length).clamp(max=1)[:, None, None, None]
+    return step.detach()
+
+
+def _of_length(slope: Tensor, length: float) -> Tensor:
+    return slope * (length / slope.flatten(1).norm(dim=1).clamp(min=1e-12))[:, None, None, None]
+
+
+@torch.no_grad()
+def _predicted_wrong(network: Network, images: Tensor, label: Tensor) -> Tensor:
+    """The likeliest wrong class of each image, int64 [n]."""
+    logits = architectures.logits(network.module(images))
+    found: Tensor = logits.scatter(1, label[:, None], -torch.inf).argmax(1)
+    return found
+
+
+method = Amun

@@ -1,0 +1,69 @@
+"""LoTUS: forget samples learn the original's predictions, smoothed as far as unseen data asks for.
+
+Spartalis, Semertzidis, Gavves and Daras, "LoTUS: Large-Scale Machine Unlearning with a Taste of
+Uncertainty" (CVPR 2025, arXiv 2503.18314): the student learns the original's Gumbel-softmax
+predictions, on forget samples at the temperature exp(alpha * (forget accuracy now - accuracy of the
+original on unseen data)), on retain samples at a temperature near 0. The paper sets the temperature
+once per epoch, by a pass over the forget set; here it follows from the accuracy on the forget
+samples of the batch, which costs nothing.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from pydantic import PositiveFloat
+from torch import Tensor
+
+from falw_cli.unlearning.interfaces import Method, Seen, Settings, Start
+
+SHARP = 1e-3
+"""Temperature of the retain samples."""
+
+
+class LotusSettings(Settings):
+    """Hyperparameters of `lotus`."""
+
+    smoothing: PositiveFloat = 2.0
+    """alpha: how much the temperature rises with the excess of the forget accuracy."""
+
+
+class Lotus(Method):
+    """Cross-entropy against smoothed predictions of the original."""
+
+    needs_guide = True
+    search_from = 0.1
+    defaults = {"lr": "auto", "epochs": 4}
+    settings_type = LotusSettings
+
+    def __init__(self, start: Start, settings: LotusSettings) -> None:
+        """See `Method`. `forget`, `retain` hold the original's logits, [N_f, C] and [N_r, C]."""
+        self.smoothing = settings.smoothing
+        self.forget = start.network.predict(start.forget)
+        self.retain = start.network.predict(start.retain)
+        right = start.network.confidence(start.guide)[1].float()
+        classes = torch.bincount(start.forget.labels, minlength=start.num_classes)
+        weight = classes[start.guide.labels].float()
+        self.unseen_accuracy = (right * weight).sum() / weight.sum().clamp(min=1e-9)
+
+    def forget_loss(self, seen: Seen) -> Tensor:
+        """Cross-entropy against the original's prediction at the temperature of the moment, [n]."""
+        if not len(seen.label):
+            return seen.logits.new_zeros(0)
+        accuracy = (seen.logits.detach().argmax(1) == seen.label).float().mean()
+        temperature = torch.exp(self.smoothing * (accuracy - self.unseen_accuracy))
+        return self._loss(seen, self.forget, temperature)
+
+    def retain_loss(self, seen: Seen) -> Tensor:
+        """Cross-entropy against the original's prediction, drawn sharply, [n]."""
+        return self._loss(seen, self.retain, self.unseen_accuracy.new_tensor(SHARP))
+
+    def _loss(self, seen: Seen, logits: Tensor, temperature: Tensor) -> Tensor:
+        taught = logits[seen.position]
+        uniform = torch.rand_like(taught)  # the loop has seeded torch's own generator by the step
+        noise = -torch.log(-torch.log(uniform.clamp(1e-10, 1 - 1e-7)))
+        target = ((taught + noise) / temperature).softmax(1)
+        return F.cross_entropy(seen.logits, target, reduction="none")
+
+
+method = Lotus
