@@ -34,12 +34,13 @@ from falw_cli.unlearning.run import unlearn
 
 INTRO = Path(__file__).with_name("networks.intro.md")
 PAGE = Path(__file__).parents[1] / "docs" / "networks.md"
-SMALL = {"1 sample": (1, 5), "5 samples": (5, 3), "20 of one class": (20, 2)}
+SMALL = {"1 sample": (1, 3), "5 samples": (5, 2), "20 of one class": (20, 1)}
 """Lists of few samples from the pool: how many, and how many lists."""
 EXTREME = 60
 ARMS: dict[str, dict[str, Any]] = {
     "default": {},
-    "none": {"weighting": "none"},
+    "with FaLW weights": {"weighting": "falw"},
+    "cross-entropy alone": {"hyperparameters": {"log_odds": 0.0}},
     "finetune": {"method": "finetune"},
     "salun": {"method": "salun"},
     "random-label": {"method": "random-label", "weighting": "none"},
@@ -125,7 +126,7 @@ def measure(cell: Cell) -> dict[str, Any]:
     }  # fmt: skip
     began = time.perf_counter()
     try:
-        asked = request(place, name, model, ids, out=str(out), **ARMS[arm])
+        asked = request(place, name, model, ids, out=str(out), unlearn=ARMS[arm])
         report = unlearn(asked, Silent(), Interrupt(), occasion())
     except FalwError as error:
         return row | {"failed": str(error), "exit": error.exit_code}

@@ -13,7 +13,9 @@ from falw_cli.errors import RequestError
 from falw_cli.tracking import TRACKERS, loggers
 from tests.conftest import falw
 
-ASKED = ("unlearn", "model.safetensors", "--forget", "ids.txt", "--seed", "4")
+ASKED = (
+    "unlearn", "model.safetensors", "--forget", "ids.txt", "--seed", "4", "--weighting", "falw",
+)  # fmt: skip
 
 
 def test_a_csv_of_the_run_and_the_same_checkpoint(project: Path) -> None:

@@ -43,7 +43,7 @@ Heldout = Annotated[
     str | None,
     _option(
         "--heldout",
-        help="Data that the model never saw: it guides.",
+        help="Data the model was not trained on; guides unlearning.",
         panel=DATA,
         complete=completion.data,
     ),
@@ -52,7 +52,7 @@ Test = Annotated[
     str | None,
     _option(
         "--test",
-        help="Data that judges; default: half of --heldout.",
+        help="Data for evaluation alone; default: half of --heldout.",
         panel=DATA,
         complete=completion.data,
     ),
@@ -119,7 +119,7 @@ Lr = Annotated[
     _option("--lr", help="Highest learning rate.", panel=TRAINING),
 ]
 BatchSize = Annotated[int | None, _option("--batch-size", help="Samples a step.", panel=TRAINING)]
-Seed = Annotated[int | None, _option("--seed", help="Of everything random; default 0.", panel=RUN)]
+Seed = Annotated[int | None, _option("--seed", help="Random seed (default 0).", panel=RUN)]
 Device = Annotated[str | None, _option("--device", help="auto, cpu, cuda or cuda:N.", panel=RUN)]
 Devices = Annotated[
     int | None,
@@ -187,7 +187,7 @@ UnlearnLr = Annotated[
     str | None,
     _option(
         "--lr",
-        help="Highest learning rate; auto finds one in short probes; default the method's.",
+        help="Highest learning rate; auto finds one; default: the method's.",
         panel=TRAINING,
     ),
 ]
@@ -250,7 +250,11 @@ Reference = Annotated[
 ]
 Gate = Annotated[
     list[str] | None,
-    _option("--gate", help="Such as 'avg_gap<=1'; exit 1 if it fails; repeatable.", panel=OUTPUT),
+    _option(
+        "--gate",
+        help="Condition on a metric, e.g. 'avg_gap<=1'. Exit code 1 if it fails. Repeatable.",
+        panel=OUTPUT,
+    ),
 ]
 ForgottenGate = Annotated[
     bool | None,

@@ -74,7 +74,7 @@ def _numbers(settings: list[str]) -> dict[str, float]:
             found[name.strip()] = float(number)
         except ValueError as error:
             raise RequestError(
-                f"--set {text!r} is not NAME=NUMBER", "write it so: --set prior_shift=2"
+                f"--set {text!r} is not NAME=NUMBER", "write it as: --set log_odds=1"
             ) from error
     return found
 

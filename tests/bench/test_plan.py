@@ -61,7 +61,7 @@ def test_reference_free_search_is_lr_auto(tmp_path: Path) -> None:
         ({"entries": [{"methods": ["finetune"], "weightings": ["falw"]}]}, "finetune"),
         ({"entries": [{"methods": ["match"], "unlearn": {"epoch": 3}}]}, "epoch"),
         ({"entries": [{"methods": ["match"], "unlearn": {"hyperparameters": {"x": 1}}}]}, "'x'"),
-        ({"entries": [{"methods": ["match"]}, {"methods": ["match"]}]}, "match x falw"),
+        ({"entries": [{"methods": ["match"]}, {"methods": ["match"]}]}, "match x none"),
         ({"archs": ["resnet19"]}, "resnet19"),
         ({"seeds": [1, 1]}, "twice"),
         ({"ratios": [1.5]}, "less than 1"),

@@ -54,7 +54,7 @@ def test_everything_at_once(project: Path) -> None:
     assert report["run"]["course"][0]["loss"] > 0
     page = (project / "model.unlearned.audit.html").read_text()
     assert "Learned again" in page
-    assert len(report["gates"]) == 3
+    assert len(report["gates"]) == 4  # the built-in one too
     assert "gate mia.auc.upper<=1" in done.stderr
 
 

@@ -96,13 +96,13 @@ CASES: dict[str, tuple[Callable[[Path], None], tuple[str, ...], tuple[str, ...]]
         nothing, (*UNLEARN, "--method", "falw-paper", "--stop", "auto"), ("falw-paper", "stop"),
     ),
     "unknown hyperparameter": (
-        nothing, (*UNLEARN, "--set", "prior_shfit=2"), ("prior_shfit", "prior_shift"),
+        nothing, (*UNLEARN, "--set", "log_ods=2"), ("log_ods", "log_odds"),
     ),
     "hyperparameter out of range": (
-        nothing, (*UNLEARN, "--set", "prior_shift=-2"), ("prior_shift", "-2"),
+        nothing, (*UNLEARN, "--set", "log_odds=-2"), ("log_odds", "-2"),
     ),
     "hyperparameter without a number": (
-        nothing, (*UNLEARN, "--set", "prior_shift"), ("NAME=NUMBER",),
+        nothing, (*UNLEARN, "--set", "log_odds"), ("NAME=NUMBER",),
     ),
     "text for a learning rate": (nothing, (*UNLEARN, "--lr", "fast"), ("--lr", "fast")),
     "unknown way to stop": (nothing, (*UNLEARN, "--stop", "never"), ("--stop", "auto")),

@@ -49,7 +49,7 @@ def test_a_bench_from_config_to_tables_and_plots(tmp_path: Path) -> None:
     assert done.stdout == "small.bench/results.md\n"
     rows = figures(folder)
     assert [row["entry"] for row in rows] == [
-        "original", "Retrain", "match x falw", "random-label x none", "random-label x falw",
+        "original", "Retrain", "match x none", "random-label x none", "random-label x falw",
     ]  # fmt: skip
     assert "falw against none" in (folder / "results.md").read_text()
     assert (folder / "gap-along-the-run.svg").exists()

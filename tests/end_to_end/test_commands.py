@@ -113,7 +113,7 @@ def test_inspect_tells_what_a_thing_is(project: Path) -> None:
         "model.safetensors": ("tiny-cnn", "399534"),
         "digits": ("1198", "█"),
         "ids.txt": ("240", "█"),
-        "model.unlearned.audit.json": ("match x falw", "forget accuracy"),
+        "model.unlearned.audit.json": ("match x none", "forget accuracy"),
     }
     for path, expected in words.items():
         shown = falw("inspect", path, cwd=project)

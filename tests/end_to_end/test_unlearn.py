@@ -60,7 +60,7 @@ def test_nothing_more_is_needed_beside_a_falw_yaml(project: Path) -> None:
         said = json.loads(archive.metadata()["falw"])
     assert said["arch"] == "tiny-cnn"
     assert said["parent"] == sha256(project / "model.safetensors")
-    assert (said["unlearned"]["method"], said["unlearned"]["weighting"]) == ("match", "falw")
+    assert (said["unlearned"]["method"], said["unlearned"]["weighting"]) == ("match", "none")
     again = falw("evaluate", cwd=project)
     assert again.returncode == 0, again.stderr
     assert "test accuracy" in again.stdout
@@ -133,7 +133,8 @@ def test_a_shell_pipeline(project: Path) -> None:
     quietly = ("--json", "-q", "--stop", "epochs")
     done = falw(*JOB[:3], "-", *quietly, cwd=project, stdin=drawn.stdout)
     assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
+    assert done.stderr.startswith("warning: no forgotten share")  # the digits are easy
+    assert len(done.stderr.splitlines()) == 1
     assert json.loads(done.stdout)["forget"]["count"] == 120
 
 
@@ -189,7 +190,7 @@ def test_a_run_that_diverges_leaves_nothing(project: Path) -> None:
 
 
 def test_interrupted_and_resumed_is_the_same_checkpoint(project: Path) -> None:
-    long = (*JOB, "--epochs", "60", "--seed", "5", "--out")
+    long = (*JOB, "--epochs", "300", "--seed", "5", "--out")
     whole = falw(*long, "whole.safetensors", cwd=project)
     assert whole.returncode == 0, whole.stderr
     running = subprocess.Popen(
@@ -201,7 +202,7 @@ def test_interrupted_and_resumed_is_the_same_checkpoint(project: Path) -> None:
     state = project / "parts.safetensors.state"
     assert running.stderr is not None
     for line in running.stderr:  # said when the step loop begins
-        if b"match x falw:" in line:
+        if b"match x none:" in line:
             break
     time.sleep(0.3)
     running.send_signal(signal.SIGTERM)
@@ -223,7 +224,7 @@ def test_somebody_elses_checkpoint_on_somebodys_pictures(tmp_path: Path) -> None
     (tmp_path / "falw.yaml").write_text(
         "arch: tiny-cnn\ndata: imagefolder:train\nheldout: imagefolder:unseen\n"
         "preprocessing: {mean: [0.5, 0.5, 0.5], std: [0.25, 0.25, 0.25]}\n"
-        "train: {epochs: 1}\nunlearn: {epochs: 1}\n"
+        "train: {epochs: 20}\nunlearn: {epochs: 1}\n"
     )
     trained = falw("train", cwd=tmp_path)
     assert trained.returncode == 0, trained.stderr
@@ -252,7 +253,11 @@ def test_somebody_elses_checkpoint_on_somebodys_pictures(tmp_path: Path) -> None
 def test_every_method_runs_and_keeps_utility(project: Path, method: str) -> None:
     """The preset and the default as they are, the others at a learning rate that they find."""
     own = () if method in ("match", "falw-paper") else ("--lr", "auto")
-    done = falw(*JOB, "--method", method, *own, "--json", "-q", cwd=project)
+    quietly = ("--json", "-q", "--no-forgotten-gate")
+    done = falw(*JOB, "--method", method, *own, *quietly, cwd=project)
+    if done.returncode == 3 and method not in ("match", "falw-paper"):
+        assert "no learning rate brings the model closer" in done.stderr
+        return
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["metrics"]["after"]["retain_accuracy"] > 80
 
