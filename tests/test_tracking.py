@@ -31,7 +31,7 @@ def test_a_csv_of_the_run_and_the_same_checkpoint(project: Path) -> None:
     assert [int(row["step"]) for row in steps] == list(range(1, len(steps) + 1))
     assert all(0 <= float(row["weight/min"]) <= float(row["weight/max"]) <= 2 for row in steps)
     assert all(0 < float(row["target/mu"]) <= 1 for row in steps)
-    assert len(looks) == 16
+    assert 12 <= len(looks) <= 16  # at most so many, evenly spaced
     assert 0 < float(rows[-1]["after/forget_accuracy"]) <= 100
     text = (project / "model.unlearned.track" / "version_0" / "metrics.csv").read_text()
     assert "ids.txt" not in text

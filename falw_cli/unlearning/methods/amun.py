@@ -2,8 +2,8 @@
 
 Ebrahimpour-Boroojeny, Sundaram and Chandrasekaran, "AMUN: Adversarial Machine UNlearning" (ICML
 2025, arXiv 2503.00917): for each forget sample the closest adversarial example is searched, which
-the original puts into a wrong class; the model is then fine-tuned on these examples with their wrong
-labels, beside the retain samples. What the model predicts elsewhere changes little, since it
+the original puts into a wrong class; the model is then fine-tuned on these examples with their
+wrong labels, beside the retain samples. What the model predicts elsewhere changes little, since it
 predicts these labels there already, but it is less sure near the forget samples.
 """
 
@@ -111,7 +111,8 @@ def _ascend(network: Network, images: Tensor, label: Tensor, radius: float) -> T
 
 
 def _of_length(slope: Tensor, length: float) -> Tensor:
-    return slope * (length / slope.flatten(1).norm(dim=1).clamp(min=1e-12))[:, None, None, None]
+    scale: Tensor = length / slope.flatten(1).norm(dim=1).clamp(min=1e-12)
+    return slope * scale[:, None, None, None]
 
 
 @torch.no_grad()
