@@ -11,7 +11,7 @@ from falw_cli.audit.rows import figure
 from falw_cli.evaluation.metrics import Figure, Metrics
 
 Level = Literal["good", "mixed", "bad", "unknown"]
-OVER = 150
+OVER = 120
 """A share that surely lies above it is over-forgetting, percent."""
 CHANCE = 0.05
 """p-values above it are what chance alone makes."""
@@ -79,7 +79,7 @@ def _by_share(share: Figure, *, outside: bool) -> tuple[Level, str]:
     if share.lower < 50:
         return "unknown", f"Cannot tell whether the list is forgotten: {figures}"
     if share.lower > OVER:
-        return "mixed", f"Forgotten too much: {figures}"
+        return "mixed", f"Over-forgotten: {figures}"
     return "mixed" if outside else "good", f"Forgotten: {figures}"
 
 

@@ -18,6 +18,8 @@ NEIGHBOURS = 50
 MEMORISED = 0.05
 """Mean excess of the true-class probability over the expected one, below which a list was not
 memorised."""
+FEW = 20
+"""Held-out samples below which the error of the expectation is not known."""
 LEAST = 0.01
 """Smallest excess that a share is taken of."""
 SHARED = 0.1
@@ -39,10 +41,11 @@ def forgotten_share(
         level, error: of M held-out samples, the expected probability, and the true one minus it.
 
     Returns:
-        The share with its 95 % interval, or None where the original had not memorised the list.
+        The share with its 95 % interval, or None where the original had not memorised the list, or
+        where there are fewer than FEW held-out samples.
     """
     excess = float((before - expected).mean()) if len(before) else 0.0
-    if excess < MEMORISED:
+    if excess < MEMORISED or len(level) < FEW:
         return None
     moved = float((before - after).mean())
     random = np.random.default_rng(0)

@@ -55,7 +55,7 @@ def middle_features(network: Network, parts: Sequence[Samples]) -> list[Tensor]:
     finally:
         for handle in handles:
             handle.remove()
-    centre, scale = raw[1].mean(0), raw[1].std(0).clamp(min=1e-6)
+    centre, scale = raw[1].mean(0), raw[1].std(0, unbiased=False).clamp(min=1e-6)
     return [(one - centre) / scale for one in raw]
 
 

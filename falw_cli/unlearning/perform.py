@@ -32,7 +32,7 @@ from falw_cli.unlearning.stage import Stage
 from falw_cli.unlearning.stop_estimate import Look, View, look
 from falw_cli.unlearning.target import Standing
 
-ARRIVED = 0.5
+ARRIVED = 0.15
 """Of the original's score: a run that ends below it needs no other step size."""
 NOTHING_TO_FORGET = 2.0
 """A score below which a run needs no other step size either, percent."""
@@ -120,7 +120,8 @@ def perform(
     preparing = time.perf_counter() - started
     original = _weights(stage.network.module) if len(rates) > 1 else {}
     tries: list[Try] = []
-    for number, lr in enumerate(rates):
+    for number in range(len(rates)):
+        lr = _next_rate(rates, tries)
         if number:
             stage.network.module.load_state_dict(original)
             progress.note(f"learning rate {tries[-1].lr:.3g} did not get there; trying {lr:.3g}")
@@ -218,6 +219,17 @@ def _tried(
         best = watch.best
     weights = {} if last else _weights(stage.network.module)
     return Try(lr, outcome, objective, standing, best, weights)
+
+
+def _next_rate(rates: list[float], tries: list[Try]) -> float:
+    """The first rate; then the smaller ones first where the last try did harm, else the larger."""
+    left = [lr for lr in rates if lr not in [one.lr for one in tries]]
+    harmed = tries and tries[-1].best is None
+    smaller = [lr for lr in left if lr < rates[0]]
+    larger = [lr for lr in left if lr > rates[0]]
+    if not tries:
+        return rates[0]
+    return [*smaller, *larger][0] if harmed else [*larger, *smaller][0]
 
 
 def _arrived(best: Look | None, before: Look | None) -> bool:

@@ -40,6 +40,7 @@ from falw_cli.data.device import Streamed
 from falw_cli.engine import make_fabric
 from falw_cli.errors import RequestError
 from falw_cli.evaluation.evidence import Evidence
+from falw_cli.evaluation.forgotten import FEW
 from falw_cli.evaluation.gap import parse_weights
 from falw_cli.evaluation.metrics import Comeback, Metrics
 from falw_cli.evaluation.plausibility import check_plausible
@@ -62,7 +63,8 @@ from falw_cli.unlearning.stop_estimate import Look
 M = TypeVar("M", bound=BaseModel)
 
 NO_SHARE = (
-    "no forgotten share: the original had not memorised the list, or there is no held-out data"
+    "no forgotten share: the original had not memorised the list, or there are fewer than "
+    f"{FEW} held-out samples"
 )
 """The warning where `metrics.after.forgotten_share` is null."""
 FIGURES = ("forget_accuracy", "retain_accuracy", "test_accuracy", "mia_efficacy")
@@ -150,6 +152,7 @@ def _run_opened(
         metrics, returned = all_metrics(known.before, after, references), None
     else:
         metrics, returned, remarks = _studied(config, given, stage, looked, progress)
+    _warn_of_harm(metrics, config.unlearn.max_utility_loss, progress)
     share = share_of(done.expectation, network, stage.forget)
     if share is None:
         progress.warn(NO_SHARE)
@@ -217,6 +220,17 @@ def _studied(
         checkpoint.fill(original.module, given.source, network.arch)
         returned = comeback(network, stage.judged, after, given.references, original)
     return studied(found), returned, found.warnings
+
+
+def _warn_of_harm(metrics: AllMetrics, most: float, progress: Progress) -> None:
+    """Say where more was lost than the guard of early stopping, on its samples, could see."""
+    for name in ("retain_accuracy", "test_accuracy"):
+        before, after = (getattr(one, name, None) for one in (metrics.before, metrics.after))
+        if before is not None and after is not None and before - after > most:
+            progress.warn(
+                f"{name.replace('_', ' ')} fell from {before:.1f} to {after:.1f} %, by more than "
+                f"--max-utility-loss {most:g}"
+            )
 
 
 def _page(paths: Paths, report: Report) -> bytes:

@@ -63,3 +63,8 @@ def test_the_interval_covers_the_truth() -> None:
         found = forgotten_share(np.ones(20), truth, expected, LEVEL, ERROR)
         held += found is not None and found.lower <= 100 <= found.upper
     assert held >= 180
+
+
+def test_a_few_held_out_samples_say_nothing_of_errors() -> None:
+    few = LEVEL[:5], ERROR[:5]
+    assert forgotten_share(np.ones(9), np.zeros(9), np.full(9, 0.5), *few) is None

@@ -57,3 +57,8 @@ def test_channels_last_maps_are_averaged_over_space() -> None:
     assert found.shape == (2, 6 * 4)
     corner = output[:, :2, :2].mean((1, 2))
     torch.testing.assert_close(found.reshape(2, 6, 2, 2)[:, :, 0, 0], corner)
+
+
+def test_a_single_retain_sample_is_enough() -> None:
+    found = middle_features(network(tiny_cnn(2, 1)), (samples(3), samples(1), samples(5)))
+    assert all(one.isfinite().all() for one in found)
