@@ -183,7 +183,7 @@ def page(rows: list[dict[str, Any]]) -> str:
         mine = [row for row in rows if row["net"] == net]
         lines += [
             f"## {net}", "",
-            "| list | arm | lists | p before, after, Retrain | off before, after (floor) | "
+            "| list | arm | lists | p after, Retrain | off before, after (floor) | "
             "Avg. Gap before, after (floor) | test accuracy before, after, Retrain | "
             "forgotten share | steps | misses |",
             "|---|---|--:|---|---|---|---|---|--:|---|",
@@ -208,10 +208,9 @@ def _line(rows: list[dict[str, Any]]) -> str:
     def mean(key: str) -> float:
         return statistics.fmean(row[key] for row in done)
 
-    before = mean("p_retrain") + statistics.fmean(row["off_before"] for row in done)
     shares = [row["share"]["value"] for row in done if row["share"]]
     return (
-        f"{start} {min(before, 1):.2f}, {mean('p'):.2f}, {mean('p_retrain'):.2f} | "
+        f"{start} {mean('p'):.2f}, {mean('p_retrain'):.2f} | "
         f"{mean('off_before'):.2f}, {mean('off'):.2f} ({mean('floor_off'):.2f}) | "
         f"{mean('gap_before'):.1f}, {mean('gap'):.2f} ({mean('floor'):.2f}) | "
         f"{mean('test_before'):.1f}, {mean('test'):.1f}, {mean('test_retrain'):.1f} | "

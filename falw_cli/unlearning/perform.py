@@ -120,16 +120,15 @@ def perform(
     preparing = time.perf_counter() - started
     original = _weights(stage.network.module) if len(rates) > 1 else {}
     tries: list[Try] = []
-    for number in range(len(rates)):
-        lr = _next_rate(rates, tries)
-        if number:
+    while (lr := _next_rate(rates, tries)) is not None:
+        if tries:
             stage.network.module.load_state_dict(original)
             progress.note(f"learning rate {tries[-1].lr:.3g} did not get there; trying {lr:.3g}")
         watch = _watch(config, stage, references, view, before)
         objective = objective_of(config, stage, lr, watch, expectation)
-        kept = states if not number else None  # another try is short, and the same again
+        kept = None if tries else states  # another try is short, and the same again
         outcome = _steps(config, stage, lr, objective, progress, interrupt, kept)
-        tries.append(_tried(stage, lr, outcome, objective, watch, last=number + 1 == len(rates)))
+        tries.append(_tried(stage, lr, outcome, objective, watch, last=len(rates) == 1))
         if watch is None or not watch.decides or _arrived(tries[-1].best, before):
             break
     if method.tries and len(tries) > 1:
@@ -221,15 +220,14 @@ def _tried(
     return Try(lr, outcome, objective, standing, best, weights)
 
 
-def _next_rate(rates: list[float], tries: list[Try]) -> float:
-    """The first rate; then the smaller ones first where the last try did harm, else the larger."""
-    left = [lr for lr in rates if lr not in [one.lr for one in tries]]
-    harmed = tries and tries[-1].best is None
-    smaller = [lr for lr in left if lr < rates[0]]
-    larger = [lr for lr in left if lr > rates[0]]
+def _next_rate(rates: list[float], tries: list[Try]) -> float | None:
+    """The first rate; then smaller ones where the first did harm, larger ones where it was weak."""
     if not tries:
         return rates[0]
-    return [*smaller, *larger][0] if harmed else [*larger, *smaller][0]
+    harmed = tries[0].best is None
+    known = [one.lr for one in tries]
+    left = (lr for lr in rates if lr not in known and (lr < rates[0]) == harmed)
+    return next(left, None)
 
 
 def _arrived(best: Look | None, before: Look | None) -> bool:

@@ -25,7 +25,8 @@ def test_a_weak_run_is_followed_by_a_larger_step_a_harmful_one_by_a_smaller() ->
     assert _next_rate(rates, []) == 1.0
     assert _next_rate(rates, [tried(1.0, at(9))]) == 3.0
     assert _next_rate(rates, [tried(1.0, None)]) == 0.3
-    assert _next_rate(rates, [tried(1.0, at(9)), tried(3.0, None)]) == 0.3
+    assert _next_rate(rates, [tried(1.0, at(9)), tried(3.0, None)]) is None
+    assert _next_rate(rates, [tried(1.0, None), tried(0.3, None)]) is None
 
 
 def test_a_run_has_arrived_near_the_expectation() -> None:
