@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from falw_cli import __version__
 from falw_cli.architectures import Builder
-from falw_cli.config import Preprocessing, Recipe
+from falw_cli.config import Preprocessing, TrainRecipe
 from falw_cli.errors import RequestError, RunError
 
 PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.", "backbone.")
@@ -33,7 +33,7 @@ class Metadata(BaseModel):
     """Of a library's architecture: what the library builds it by."""
     classes: tuple[str, ...]
     preprocessing: Preprocessing
-    recipe: Recipe | None = None
+    recipe: TrainRecipe | None = None
     tool: str = f"falw {__version__}"
     parent: str | None = None
     """SHA-256 of the checkpoint that this one was made from."""

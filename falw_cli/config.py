@@ -48,7 +48,7 @@ class Preprocessing(Section):
 
 
 class Recipe(Section):
-    """How a network's weights are moved: one recipe for train, Retrain and unlearn."""
+    """How a network's weights are moved: what train, Retrain and unlearn share."""
 
     optimizer: Literal["sgd", "adamw"] = "sgd"
     """Moves the weights."""
@@ -64,12 +64,17 @@ class Recipe(Section):
     """Passes over the data."""
     batch_size: Count = 128
     """Samples a step, over all devices."""
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Share of a label that is spread over all classes."""
     crop: Annotated[int, Field(ge=0)] = 0
     """Random crop after padding each side by so many pixels (4 on CIFAR-10); 0: none."""
     flip: bool = False
     """Random horizontal flip."""
+
+
+class TrainRecipe(Recipe):
+    """The recipe of training, which defines the targets too."""
+
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of a label that is spread over all classes."""
 
 
 class UnlearnRecipe(Recipe):
@@ -176,7 +181,7 @@ class Config(Section):
     """Seconds between two saves of a running command's state, so that a kill loses no more; fewer
     saves where one takes over a hundredth of that."""
     preprocessing: Preprocessing = Preprocessing()
-    train: Recipe = Recipe()
+    train: TrainRecipe = TrainRecipe()
     unlearn: UnlearnRecipe = UnlearnRecipe()
     out: str | None = None
     report: str | None = None
@@ -250,7 +255,7 @@ def resolve(
         _refuse_code(below, file, trusted=bool(flags.get("trust_code")))
     given: dict[str, Any] = {}
     section = SECTION_OF.get(command)
-    fields = {"train": Recipe, "unlearn": UnlearnRecipe}.get(command)
+    fields = {"train": TrainRecipe, "unlearn": UnlearnRecipe}.get(command)
     for key, value in flags.items():
         if value is None:
             continue
@@ -259,7 +264,7 @@ def resolve(
         elif key in Config.model_fields:
             given[key] = class_names(Path(value)) if key == "classes" else value
         else:
-            raise unknown_name("option", key, [*Config.model_fields, *Recipe.model_fields])
+            raise unknown_name("option", key, [*Config.model_fields, *TrainRecipe.model_fields])
     try:
         Config.model_validate(given)
     except ValidationError as error:

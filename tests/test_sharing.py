@@ -21,6 +21,7 @@ from falw_cli.progress import Silent
 from falw_cli.training.interrupt import Interrupt
 from falw_cli.training.loop import Work, fit
 from falw_cli.unlearning.estimate import Exact, Streaming
+from falw_cli.unlearning.expectation import expect
 from falw_cli.unlearning.interfaces import Start
 from falw_cli.unlearning.objective import Unlearning
 from falw_cli.unlearning.registry import load_method, load_weighting
@@ -54,7 +55,10 @@ def unlearn(fabric: Fabric, name: str, target: str) -> dict[str, Tensor]:
         torch.cat([forget.pixels, retain.pixels]), torch.cat([forget.labels, retain.labels])
     )
     kept = torch.bincount(retain.labels, minlength=3)
-    start = Start(network, forget, retain, guide, kept, generator(0, 3), 0.01)
+    expectation = expect(network, forget, retain, guide, kept)
+    start = Start(
+        network, forget, retain, guide, kept, generator(0, 3), 0.01, expectation=expectation
+    )
     of_method, of_weighting = hyperparameters(settled)
     method = load_method(name)(start, of_method)
     counts = torch.bincount(forget.labels, minlength=3)

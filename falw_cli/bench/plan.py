@@ -17,8 +17,8 @@ from falw_cli.config import (
     Positive,
     Preprocessing,
     Range,
-    Recipe,
     Section,
+    TrainRecipe,
 )
 from falw_cli.config_file import explain, parse_yaml, relative_to
 from falw_cli.errors import RequestError
@@ -39,7 +39,7 @@ class Dataset(Section):
     per_class: dict[Literal["data", "heldout", "test"], Range] = {}
     classes: tuple[str, ...] | None = None
     preprocessing: Preprocessing = Preprocessing()
-    train: Recipe = Recipe()
+    train: TrainRecipe = TrainRecipe()
 
 
 class Entries(Section):

@@ -30,11 +30,6 @@ def with_method_defaults(config: Config) -> Config:
                 f"method {name} stands for {key} {value}, {asked[key]} was asked for",
                 "leave it out, or take --method random-label",
             )
-    if asked.get("label_smoothing"):
-        raise RequestError(
-            "unlearn.label_smoothing has no effect: each method defines its own targets",
-            "leave it out; train.label_smoothing belongs to `falw train`",
-        )
     defaults = {**method.defaults, **method.fixed}
     if "epochs" in asked:
         defaults.pop("least_steps", None)

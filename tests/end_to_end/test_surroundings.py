@@ -13,7 +13,8 @@ from tests.conftest import COMMAND, clean_environment, run_falw
 from tests.data.pictures import make_folder
 
 PRELOAD = Path(__file__).parents[1] / "faults" / "preload"
-RUN = ("unlearn", "model.safetensors", "--forget", "ids.txt", "--epochs", "1", "--stop", "epochs")
+RUN = ("unlearn", "model.safetensors", "--forget", "ids.txt", "--epochs", "1", "--stop", "epochs",
+       "--no-forgotten-gate")  # fmt: skip
 
 
 def alone() -> dict[str, str]:
@@ -80,7 +81,7 @@ def test_without_home_or_with_a_cache_that_cannot_be_written(tmp_path: Path) -> 
     make_folder(tmp_path / "unseen", {"a": 8, "b": 8}, seed=5000)
     (tmp_path / "falw.yaml").write_text(
         "arch: tiny-cnn\ndata: imagefolder:seen\nheldout: imagefolder:unseen\n"
-        "train: {epochs: 1, batch_size: 8}\n"
+        "train: {epochs: 12, batch_size: 8}\n"
     )
     bare = {"PATH": os.environ["PATH"], "OMP_NUM_THREADS": "1"}
     if "PYTHONPATH" in os.environ:
