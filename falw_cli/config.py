@@ -102,7 +102,8 @@ class UnlearnRecipe(Recipe):
     forget_share: Annotated[float, Field(gt=0, lt=1)] | None = None
     """Share of each batch that is forget samples; default: the method's, or as they come."""
     least_steps: Count = 1
-    """Steps that a run on a short list takes at least, unless `epochs` is given."""
+    """Steps that a run on a short list takes at least, unless `epochs` is given: in up to twice the
+    epochs, or in 24 steps."""
     retain_budget: Count | None = None
     """Retain samples that the run may look at; default: ten for each forget sample, 10,000 at
     least."""
@@ -255,7 +256,8 @@ def resolve(
         _refuse_code(below, file, trusted=bool(flags.get("trust_code")))
     given: dict[str, Any] = {}
     section = SECTION_OF.get(command)
-    fields = {"train": TrainRecipe, "unlearn": UnlearnRecipe}.get(command)
+    recipes: dict[str, type[Recipe]] = {"train": TrainRecipe, "unlearn": UnlearnRecipe}
+    fields = recipes.get(command)
     for key, value in flags.items():
         if value is None:
             continue

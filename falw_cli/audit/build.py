@@ -26,15 +26,13 @@ from falw_cli.audit.report import (
 from falw_cli.audit.seal import seal
 from falw_cli.config import Config
 from falw_cli.data.device import Samples
-from falw_cli.evaluation.forgotten import forgotten_share
 from falw_cli.evaluation.gap import noise_floor
-from falw_cli.evaluation.metrics import Comeback, Figure, Metrics, PerSample
+from falw_cli.evaluation.metrics import Comeback, Metrics, PerSample
 from falw_cli.evaluation.run import compare, mean_metrics
 from falw_cli.evaluation.study import Study
 from falw_cli.inputs import Inputs
 from falw_cli.network import Network
 from falw_cli.progress import Progress
-from falw_cli.unlearning.expectation import Expectation
 from falw_cli.unlearning.target import Standing, Target
 
 
@@ -66,22 +64,6 @@ def studied(found: Study) -> AllMetrics:
     """Every figure of a study."""
     names = AllMetrics.model_fields
     return AllMetrics(**{name: getattr(found, name) for name in names})
-
-
-def share_of(expectation: Expectation | None, network: Network, forget: Samples) -> Figure | None:
-    """The forgotten share of a model.
-
-    Args:
-        expectation: of the forget samples, by the original; None gives None.
-        network, forget: the model, and the forget samples.
-    """
-    if expectation is None:
-        return None
-    vectors = (
-        expectation.original, network.confidence(forget)[0], expectation.prob,
-        expectation.level, expectation.error,
-    )  # fmt: skip
-    return forgotten_share(*(vector.double().cpu().numpy() for vector in vectors))
 
 
 def class_targets(

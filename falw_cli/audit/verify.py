@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from falw_cli import architectures
 from falw_cli.audit import seal
-from falw_cli.audit.build import share_of, studied
+from falw_cli.audit.build import studied
 from falw_cli.audit.report import FileInput, Output, Report
 from falw_cli.config import Config
 from falw_cli.data import forget_list
@@ -28,6 +28,7 @@ from falw_cli.inputs import Inputs, open_inputs
 from falw_cli.inspection import read_report
 from falw_cli.network import Network, assemble, plan, settle
 from falw_cli.progress import Progress
+from falw_cli.unlearning.arrival import share_of
 from falw_cli.unlearning.expectation import expect
 
 SAME = 0.01

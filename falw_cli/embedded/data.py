@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from falw_cli.config import Config, Preprocessing
+from falw_cli.config import Config, Preprocessing, resolve
 from falw_cli.data.device import send
 from falw_cli.engine import make_fabric
 from falw_cli.errors import RequestError
@@ -85,9 +85,8 @@ def staged(
 ) -> tuple[Config, Stage]:
     """The settled config, and the samples in their parts."""
     device = next(module.parameters()).device
-    config = with_method_defaults(
-        Config.model_validate({"seed": seed, "device": str(device), "unlearn": recipe})
-    )
+    asked = {"seed": seed, "device": str(device), **recipe}
+    config = with_method_defaults(resolve("unlearn", asked, find=False))
     labels = _labels(data)
     gone = torch.unique(torch.as_tensor(list(forget), dtype=torch.int64))
     if not len(gone) or int(gone.min()) < 0 or int(gone.max()) >= len(labels):

@@ -13,12 +13,15 @@ from torch.utils.data import Dataset
 from falw_cli.data.batches import Batch, epoch
 from falw_cli.embedded.data import staged
 from falw_cli.errors import RequestError
-from falw_cli.evaluation.metrics import Metrics
-from falw_cli.evaluation.run import measure
+from falw_cli.evaluation.evidence import Evidence
+from falw_cli.evaluation.metrics import Figure, Metrics
+from falw_cli.evaluation.plausibility import check_plausible
+from falw_cli.evaluation.run import measure, metrics_of
 from falw_cli.extras import need
 from falw_cli.progress import Progress, Silent
 from falw_cli.training.interrupt import Interrupt
 from falw_cli.training.loop import Work
+from falw_cli.unlearning.arrival import share_of
 from falw_cli.unlearning.early_stopping import Watch
 from falw_cli.unlearning.expectation import Expectation
 from falw_cli.unlearning.objective import Unlearning
@@ -36,6 +39,8 @@ class Unlearned:
     before: Metrics | None
     """On the test samples, where some were given."""
     after: Metrics | None
+    forgotten_share: Figure | None
+    """Of the way from the original to the expectation, percent; None where nothing can be said."""
     warnings: tuple[str, ...]
 
 
@@ -67,18 +72,22 @@ def unlearn_module(
         recipe: settings of `unlearn` in falw.yaml: method, weighting, lr, epochs, stop …
 
     Raises:
-        RequestError: a row or a setting that cannot be.
+        RequestError: a row or a setting that cannot be, or a module that does not know `data`.
         RunError: the run diverged, or no moment of it kept utility.
     """
     told = progress or Silent()
     config, stage = staged(module, data, forget, heldout, test, num_classes, seed, workers, recipe)
     judged = test is not None
-    before = measure(stage.network, stage.judged, seed) if judged else None
+    original = Evidence.of(stage.network, stage.judged, seed)
+    check_plausible(original)
     done = perform(config, stage, (), told, Interrupt(), None)
-    after = measure(stage.network, stage.judged, seed) if judged else None
+    share = share_of(done.expectation, stage.network, stage.forget)
     return Unlearned(
-        done.steps, done.seconds, done.stopped_because, before, after, tuple(told.warnings)
-    )
+        done.steps, done.seconds, done.stopped_because,
+        metrics_of(original) if judged else None,
+        measure(stage.network, stage.judged, seed) if judged else None,
+        share, tuple(told.warnings),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 SAVING = 0.01
 """Most of a run's time that saving its state may take, where nobody interrupts it."""
+SHORTEST = 24
+"""Steps for a list of one sample, where its method asks for more than its epochs."""
 LOOK_EVERY = 20
 """Steps between two looks at the loss: reading it waits for the device."""
 
@@ -83,7 +85,7 @@ class Work:
     dropout: bool = True
     """Whether dropout, drop-path and their like are active; BatchNorm always is."""
     least_steps: int = 1
-    """Steps of the run at least, however few an epoch has."""
+    """Steps of the run at least, in up to twice its epochs or SHORTEST steps."""
 
     @property
     def mix(self) -> Mix:
@@ -98,8 +100,9 @@ class Work:
     @property
     def steps(self) -> int:
         """Steps of the run."""
-        whole = max(self.per_epoch * self.recipe.epochs, self.least_steps)
-        return max(1, round(whole * self.share_of_run))
+        whole = self.per_epoch * self.recipe.epochs
+        least = min(self.least_steps, max(SHORTEST, 2 * whole))
+        return max(1, round(max(whole, least) * self.share_of_run))
 
 
 @dataclass(frozen=True)
@@ -147,7 +150,7 @@ def fit(
     wrapped, fabric_optimizer = fabric.setup(called, chosen, move_to_device=False)
     running = replace(network, module=wrapped)
     started, reason = clock(), None
-    done, before, number = _restore(running, module, chosen, plan, objective, states)
+    done, before, number = _restore(running, module, chosen, plan, objective, states, progress)
     parts = Parts(module, progress, share.ranks, number)
     progress.start(work.label, total)
     progress.advance(done)
@@ -203,9 +206,10 @@ def _restore(
     plan: lr_scheduler.LRScheduler,
     objective: Objective,
     states: StateFile | None,
+    progress: Progress,
 ) -> tuple[int, float, int]:
     """An interrupted run's steps, seconds and parts of a batch; its state is put back."""
-    saved = states.load() if states is not None else None
+    saved = states.load(progress) if states is not None else None
     if saved is None:
         return 0, 0.0, 1
     saved.restore(module, chosen, partial(objective.restore, running))

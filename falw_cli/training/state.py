@@ -17,6 +17,7 @@ from torch import Tensor, nn, optim
 
 from falw_cli.errors import RequestError
 from falw_cli.outputs import write_all
+from falw_cli.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -118,16 +119,17 @@ class StateFile:
     resume: bool
     every: float = 60.0
 
-    def load(self) -> State | None:
+    def load(self, progress: Progress) -> State | None:
         """The saved state, or None for a run from the start.
 
         Raises:
-            RequestError: there is none, it is broken, or it belongs to another run.
+            RequestError: it is broken, or belongs to another run.
         """
         if not self.resume:
             return None
         if not self.path.is_file():
-            raise RequestError(f"there is no state {self.path} to resume", "run without --resume")
+            progress.note(f"there is no saved state {self.path}: starting from the beginning")
+            return None
         try:
             with safe_open(self.path, framework="pt") as archive:
                 notes = _Notes.model_validate_json(

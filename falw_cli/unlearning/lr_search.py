@@ -1,18 +1,32 @@
-"""A learning rate without a Retrain model: short probes, judged as by `--stop auto`."""
+"""A learning rate without a Retrain model: probes and further tries, judged as by `--stop auto`."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from torch import Tensor
+
 from falw_cli.errors import RunError
 from falw_cli.progress import Progress
+from falw_cli.training.loop import Outcome
+from falw_cli.unlearning.objective import Unlearning
 from falw_cli.unlearning.stop_estimate import Look
+from falw_cli.unlearning.target import Standing
 
 FACTORS = (0.03, 0.1, 0.3, 1.0, 3.0)
 """Of the method's own learning rate."""
 SHARE = 0.25
 """A probe goes through the whole schedule in so much of the run's steps."""
+ARRIVED = 0.15
+"""Of the original's score: a run that ends below it needs no other step size."""
+NOTHING_TO_FORGET = 2.0
+"""A score below which a run needs no other step size either, percent."""
+LONG_LIST = 100
+"""Samples from which on a list gets the whole step size."""
+SHORTEST_SCALE = 0.4
+"""Factor of the step size for the shortest lists."""
 
 
 @dataclass(frozen=True)
@@ -68,3 +82,63 @@ def probe_rates(
             "take another --method, give --lr, or a larger --max-utility-loss",
         )
     return rate_found, probes
+
+
+@dataclass(frozen=True)
+class Try:
+    """A run with one learning rate, and the weights that it ended with."""
+
+    lr: float
+    outcome: Outcome
+    objective: Unlearning
+    standing: Standing | None
+    best: Look | None
+    """The moment that is kept; None where the guard allowed none, or nothing was looked at."""
+    weights: dict[str, Tensor]
+
+    @property
+    def score(self) -> float:
+        """What is minimised among several tries."""
+        return self.best.score if self.best else float("inf")
+
+
+def short_list_scale(count: int) -> float:
+    """Factor of the step size for a list of `count` samples: a short one needs little movement."""
+    return min(1.0, max(SHORTEST_SCALE, math.sqrt(count / LONG_LIST)))
+
+
+def next_rate(rates: list[float], tries: list[Try]) -> float | None:
+    """The first rate; then smaller ones where the first did harm, larger ones where it was weak."""
+    if not tries:
+        return rates[0]
+    harmed = tries[0].best is None
+    known = [one.lr for one in tries]
+    left = (lr for lr in rates if lr not in known and (lr < rates[0]) == harmed)
+    return next(left, None)
+
+
+def arrived(best: Look | None, before: Look | None) -> bool:
+    """Whether a run needs no other step size."""
+    if best is None or before is None:
+        return False
+    return best.score <= max(ARRIVED * before.score, NOTHING_TO_FORGET)
+
+
+def check_best(
+    chosen: Try, tries: list[Try], before: Look | None, max_loss: float, progress: Progress
+) -> None:
+    """Refuse a run without an allowed moment; warn of one that came no closer."""
+    rates = ", ".join(f"{one.lr:.3g}" for one in tries)
+    if chosen.best is None:
+        raise RunError(
+            "no moment of the run kept retain and held-out accuracy within "
+            f"{max_loss:g} points (learning rate {rates}); nothing was written",
+            "take another --lr or --method, or a larger --max-utility-loss",
+        )
+    assert before is not None
+    if chosen.best.score >= before.score > NOTHING_TO_FORGET:
+        progress.warn(
+            "the run came no closer: the estimated gap to a retrained model was "
+            f"{before.estimated_gap:.2f} before and is {chosen.best.estimated_gap:.2f} "
+            f"(learning rate {rates})"
+        )

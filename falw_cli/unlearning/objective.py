@@ -97,8 +97,8 @@ class Unlearning:
         """Losses of the forget and of the retain samples of a batch whose logits are [n, C]."""
         cut, mean = batch.forget, partial(sharing.mean, fabric=network.fabric)
         parts = []
-        for rows in (slice(None, cut), slice(cut, None)):
-            position = batch.sample[rows] - (batch.offset if rows.start else 0)
+        for rows, first in ((slice(None, cut), 0), (slice(cut, None), batch.offset)):
+            position = batch.sample[rows] - first
             parts.append(Seen(logits[rows], position, batch.labels[rows], images[rows], mean))
         forget = self.method.forget_loss(parts[0])
         if weight is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +11,6 @@ from torch import Tensor
 
 from falw_cli.config import Config
 from falw_cli.data.batches import generator
-from falw_cli.errors import RunError
 from falw_cli.evaluation.gap import avg_gap
 from falw_cli.evaluation.metrics import Metrics
 from falw_cli.evaluation.run import mean_metrics, measure
@@ -24,24 +22,22 @@ from falw_cli.unlearning.early_stopping import Watch, allows
 from falw_cli.unlearning.estimate import Estimate, Exact, Streaming
 from falw_cli.unlearning.expectation import Expectation, expect
 from falw_cli.unlearning.interfaces import Method, Start
-from falw_cli.unlearning.lr_search import SHARE, Probe, probe_rates
+from falw_cli.unlearning.lr_search import (
+    SHARE,
+    Probe,
+    Try,
+    arrived,
+    check_best,
+    next_rate,
+    probe_rates,
+    short_list_scale,
+)
 from falw_cli.unlearning.objective import Unlearning
 from falw_cli.unlearning.registry import load_method, load_weighting
 from falw_cli.unlearning.settle import base_rate, hyperparameters
 from falw_cli.unlearning.stage import Stage
 from falw_cli.unlearning.stop_estimate import Look, View, look
 from falw_cli.unlearning.target import Standing
-
-ARRIVED = 0.15
-"""Of the original's score: a run that ends below it needs no other step size."""
-NOTHING_TO_FORGET = 2.0
-"""A score below which a run needs no other step size either, percent."""
-
-
-LONG_LIST = 100
-"""Samples from which on a list gets the whole step size."""
-SHORTEST_SCALE = 0.4
-"""Factor of the step size for the shortest lists."""
 
 
 @dataclass(frozen=True)
@@ -61,24 +57,6 @@ class Performed:
     """Of the target, at the last step."""
     expectation: Expectation | None
     """Of the forget samples; None without held-out samples."""
-
-
-@dataclass(frozen=True)
-class Try:
-    """A run with one learning rate, and the weights that it ended with."""
-
-    lr: float
-    outcome: Outcome
-    objective: Unlearning
-    standing: Standing | None
-    best: Look | None
-    """The moment that is kept; None where the guard allowed none, or nothing was looked at."""
-    weights: dict[str, Tensor]
-
-    @property
-    def score(self) -> float:
-        """What is minimised among several tries."""
-        return self.best.score if self.best else float("inf")
 
 
 def expectation_of(stage: Stage) -> Expectation | None:
@@ -120,7 +98,7 @@ def perform(
     preparing = time.perf_counter() - started
     original = _weights(stage.network.module) if len(rates) > 1 else {}
     tries: list[Try] = []
-    while (lr := _next_rate(rates, tries)) is not None:
+    while (lr := next_rate(rates, tries)) is not None:
         if tries:
             stage.network.module.load_state_dict(original)
             progress.note(f"learning rate {tries[-1].lr:.3g} did not get there; trying {lr:.3g}")
@@ -129,13 +107,13 @@ def perform(
         kept = None if tries else states  # another try is short, and the same again
         outcome = _steps(config, stage, lr, objective, progress, interrupt, kept)
         tries.append(_tried(stage, lr, outcome, objective, watch, last=len(rates) == 1))
-        if watch is None or not watch.decides or _arrived(tries[-1].best, before):
+        if watch is None or not watch.decides or arrived(tries[-1].best, before):
             break
     if method.tries and len(tries) > 1:
         probes = [Probe(one.lr, one.best, one.best is not None) for one in tries]
     chosen = min(tries, key=lambda one: one.score)
     if recipe.stop == "auto":
-        _check_best(chosen, tries, before, recipe.max_utility_loss, progress)
+        check_best(chosen, tries, before, recipe.max_utility_loss, progress)
     if chosen is not tries[-1]:
         stage.network.module.load_state_dict(chosen.weights)
     chosen.objective.method.finish()
@@ -184,11 +162,6 @@ def _rates(
     return [lr], probes
 
 
-def short_list_scale(count: int) -> float:
-    """Factor of the step size for a list of `count` samples: a short one needs little movement."""
-    return min(1.0, max(SHORTEST_SCALE, math.sqrt(count / LONG_LIST)))
-
-
 def _watch(
     config: Config,
     stage: Stage,
@@ -218,43 +191,6 @@ def _tried(
         best = watch.best
     weights = {} if last else _weights(stage.network.module)
     return Try(lr, outcome, objective, standing, best, weights)
-
-
-def _next_rate(rates: list[float], tries: list[Try]) -> float | None:
-    """The first rate; then smaller ones where the first did harm, larger ones where it was weak."""
-    if not tries:
-        return rates[0]
-    harmed = tries[0].best is None
-    known = [one.lr for one in tries]
-    left = (lr for lr in rates if lr not in known and (lr < rates[0]) == harmed)
-    return next(left, None)
-
-
-def _arrived(best: Look | None, before: Look | None) -> bool:
-    """Whether a run needs no other step size."""
-    if best is None or before is None:
-        return False
-    return best.score <= max(ARRIVED * before.score, NOTHING_TO_FORGET)
-
-
-def _check_best(
-    chosen: Try, tries: list[Try], before: Look | None, max_loss: float, progress: Progress
-) -> None:
-    """Refuse a run without an allowed moment; warn of one that came no closer."""
-    rates = ", ".join(f"{one.lr:.3g}" for one in tries)
-    if chosen.best is None:
-        raise RunError(
-            "no moment of the run kept retain and held-out accuracy within "
-            f"{max_loss:g} points (learning rate {rates}); nothing was written",
-            "take another --lr or --method, or a larger --max-utility-loss",
-        )
-    assert before is not None
-    if chosen.best.score >= before.score > NOTHING_TO_FORGET:
-        progress.warn(
-            "the run came no closer: the estimated gap to a retrained model was "
-            f"{before.estimated_gap:.2f} before and is {chosen.best.estimated_gap:.2f} "
-            f"(learning rate {rates})"
-        )
 
 
 def _weights(module: torch.nn.Module) -> dict[str, Tensor]:

@@ -20,7 +20,6 @@ from falw_cli.audit.build import (
     all_metrics,
     build_report,
     class_targets,
-    share_of,
     studied,
 )
 from falw_cli.audit.comeback import comeback
@@ -53,6 +52,7 @@ from falw_cli.progress import Progress
 from falw_cli.tracking import loggers, tracked
 from falw_cli.training.interrupt import Interrupt
 from falw_cli.training.state import StateFile
+from falw_cli.unlearning.arrival import share_of
 from falw_cli.unlearning.cost_estimate import foresee
 from falw_cli.unlearning.perform import Performed, perform
 from falw_cli.unlearning.request import Opened, Paths, belongs_to, open_request

@@ -228,7 +228,7 @@ def test_all_containers_give_the_report_of_the_folder(tmp_path: Path) -> None:
         shard(folder, tmp_path / f"{name}.tar", list(range(36)))
     known = open_listing(f"imagefolder:{tmp_path / 'seen'}").ids
     chosen = ["ant/0.png", "ant/3.png", "bee/7.png"]
-    train = ("train", "--arch", "tiny-cnn", "--data", "imagefolder:seen", "--epochs", "2",
+    train = ("train", "--arch", "tiny-cnn", "--data", "imagefolder:seen", "--epochs", "20",
              "--batch-size", "12")  # fmt: skip
     assert falw(*train, cwd=tmp_path).returncode == 0
     found = {}

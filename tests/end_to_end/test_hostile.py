@@ -41,7 +41,7 @@ def hostile(tmp_path: Path) -> Path:
     foreign = {"falw": json.dumps(said), ESCAPES: HTML, "loader": PYTHON}
     (tmp_path / "ids.txt").write_text("seen/ant/0.png\nseen/bee/1.png\n")
     (tmp_path / "falw.yaml").write_text("data: csv:seen.csv\nheldout: csv:unseen.csv\n")
-    train = ("--arch", "tiny-cnn", "--epochs", "12", "--batch-size", "8", "--out", "m.safetensors")
+    train = ("--arch", "tiny-cnn", "--epochs", "20", "--batch-size", "8", "--out", "m.safetensors")
     assert falw("train", *train, cwd=tmp_path).returncode == 0
     weights = load_file(tmp_path / "m.safetensors")
     save_file(weights, tmp_path / "model.safetensors", metadata=foreign)

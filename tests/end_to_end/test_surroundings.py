@@ -81,7 +81,7 @@ def test_without_home_or_with_a_cache_that_cannot_be_written(tmp_path: Path) -> 
     make_folder(tmp_path / "unseen", {"a": 8, "b": 8}, seed=5000)
     (tmp_path / "falw.yaml").write_text(
         "arch: tiny-cnn\ndata: imagefolder:seen\nheldout: imagefolder:unseen\n"
-        "train: {epochs: 12, batch_size: 8}\n"
+        "train: {epochs: 20, batch_size: 8}\n"
     )
     bare = {"PATH": os.environ["PATH"], "OMP_NUM_THREADS": "1"}
     if "PYTHONPATH" in os.environ:

@@ -150,7 +150,7 @@ def show_report(file: Path) -> None:
 
 def read_state(file: Path) -> None:
     """A saved state."""
-    StateFile(file, {}, resume=True).load()
+    StateFile(file, {}, resume=True).load(Silent())
 
 
 @dataclass(frozen=True)

@@ -116,8 +116,17 @@ def test_a_state_of_another_run_is_refused(tmp_path: Path) -> None:
     (tmp_path / "state").write_bytes(b"broken")
     with pytest.raises(RequestError, match="not a whole state"):
         run(network(), StateFile(tmp_path / "state", {"model": "mine"}, resume=True))
-    with pytest.raises(RequestError, match="no state"):
-        run(network(), StateFile(tmp_path / "none", {"model": "mine"}, resume=True))
+
+
+def test_without_a_saved_state_a_resumed_run_starts_from_the_beginning(tmp_path: Path) -> None:
+    said: list[str] = []
+    progress = Silent()
+    progress.note = said.append  # type: ignore[method-assign]
+    states = StateFile(tmp_path / "none", {"model": "mine"}, resume=True)
+    resumed = network()
+    done = fit(resumed, work(), CrossEntropy(0.0), progress, Interrupt(), states)
+    assert done.steps == work().steps
+    assert "starting from the beginning" in said[0]
 
 
 def test_a_state_says_which_setting_was_another(tmp_path: Path) -> None:
@@ -125,7 +134,7 @@ def test_a_state_says_which_setting_was_another(tmp_path: Path) -> None:
     kept.save(State({}, 1, 0.0))
     other = StateFile(tmp_path / "state", {"lr": "0.2", "seed": "0"}, resume=True)
     with pytest.raises(RequestError, match=r"lr is 0\.2, was 0\.1"):
-        other.load()
+        other.load(Silent())
 
 
 def test_a_run_that_dies_without_a_word_goes_on_where_its_state_was_saved(tmp_path: Path) -> None:
@@ -144,7 +153,7 @@ def test_a_run_that_dies_without_a_word_goes_on_where_its_state_was_saved(tmp_pa
     with pytest.raises(KeyError):
         fit(network(), work(), Dies(0.0), Silent(), Interrupt(), states, lambda: float(next(ticks)))
     again = StateFile(tmp_path / "state", {"model": "mine"}, resume=True)
-    saved = again.load()
+    saved = again.load(Silent())
     assert saved is not None
     assert 0 < saved.step < 5
     resumed = network()

@@ -9,6 +9,7 @@ import torch
 
 from falw_cli.architectures import tiny_cnn
 from falw_cli.config import Recipe
+from falw_cli.progress import Silent
 from falw_cli.training.recipe import optimizer
 from falw_cli.training.state import State, StateFile
 
@@ -24,7 +25,7 @@ def test_slots_come_back_in_the_memory_format_of_their_weights(name: str, tmp_pa
     first.step()
     file = StateFile(tmp_path / "state", {"model": "mine"}, resume=True)
     file.save(State.of(module, first, {}, 1, 0.0))
-    saved = file.load()
+    saved = file.load(Silent())
     assert saved is not None
     saved.restore(module, again, lambda _: None)
     assert again.state

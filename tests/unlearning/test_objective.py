@@ -48,6 +48,22 @@ def batch() -> Batch:
     return Batch(sample, pixels(8, 1), labels, 3, 7, torch.arange(8), 8, 3)
 
 
+def test_a_part_without_forget_samples_knows_its_retain_samples(network: Network) -> None:
+    """Positions count from the first retain sample, whatever a batch holds."""
+
+    class Notes(GradientAscent):
+        def retain_loss(self, seen: Seen) -> torch.Tensor:
+            self.position = seen.position
+            return super().retain_loss(seen)
+
+    method = Notes(start(network), Settings())
+    objective = Unlearning(method, NoWeighting(COUNTS, CLASSES, Settings()), GUIDE, exact())
+    alone = Batch(torch.tensor([9, 7]), pixels(2, 1), torch.tensor([2, 0]), 0, 7,
+                  torch.arange(2), 2, 0)  # fmt: skip
+    objective.loss(network, alone, network.inputs(alone.pixels), 0, 0.0)
+    assert method.position.tolist() == [2, 0]
+
+
 GUIDE = Resident(pixels(30, 2), torch.arange(30) % 3)
 METHODS = [RandomLabel, GradientAscent]
 

@@ -45,7 +45,7 @@ class Match(Method):
     tries = (1.0, 0.3, 3.0)
     defaults = {
         "weighting": "none", "optimizer": "adamw", "weight_decay": 0.0, "lr": "auto", "epochs": 7,
-        "forget_share": 0.25, "schedule": "one-cycle", "least_steps": 24,
+        "forget_share": 0.25, "schedule": "one-cycle", "least_steps": 56,
     }  # fmt: skip
     settings_type = MatchSettings
 
