@@ -1,0 +1,25 @@
+"""Whether a list is forgotten: how far a network has gone to its forget samples' expectation."""
+
+from __future__ import annotations
+
+from falw_cli.data.device import Samples
+from falw_cli.evaluation.forgotten import forgotten_share
+from falw_cli.evaluation.metrics import Figure
+from falw_cli.network import Network
+from falw_cli.unlearning.expectation import Expectation
+
+
+def share_of(expectation: Expectation | None, network: Network, forget: Samples) -> Figure | None:
+    """The forgotten share of a model.
+
+    Args:
+        expectation: of the forget samples, by the original; None gives None.
+        network, forget: the model, and the forget samples.
+    """
+    if expectation is None:
+        return None
+    vectors = (
+        expectation.original, network.confidence(forget)[0], expectation.prob,
+        expectation.level, expectation.error,
+    )  # fmt: skip
+    return forgotten_share(*(vector.double().cpu().numpy() for vector in vectors))
