@@ -29,7 +29,8 @@ def report(folder: Path, name: str) -> dict[str, Any]:
 def test_two_and_four_ranks_end_where_one_does(project: Path) -> None:
     """Gap and target estimates, with the paper's exact target and over a few steps."""
     asked = (*RUN, "--target", "exact", "--stop", "epochs", "--epochs", "3")
-    asked += ("--reference", "retrain.safetensors")
+    asked += ("--reference", "retrain.safetensors", "--method", "random-label")
+    asked += ("--no-forgotten-gate",)
     for count in (1, 2, 4):
         out = ("--out", f"{count}.safetensors", "--devices", str(count))
         done = run_falw(*asked, *out, cwd=project)
@@ -86,9 +87,9 @@ def start(project: Path, *more: str) -> tuple[subprocess.Popen[str], list[psutil
         cwd=project, stderr=subprocess.PIPE, text=True, env=clean_environment(),
     )  # fmt: skip
     ours = psutil.Process(running.pid)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 150
     while time.monotonic() < deadline:
-        found = [child for child in ours.children() if child.cpu_times().user > 6]
+        found = [child for child in ours.children() if child.cpu_times().user > 15]
         if len(found) == 2:
             return running, sorted(found, key=lambda child: child.environ()["RANK"])
         assert running.poll() is None, running.stderr
