@@ -62,7 +62,11 @@ def _message(error: BaseException) -> str:
     context = getattr(error, "ctx", None)
     wrong = getattr(error, "option_name", None)
     if wrong and context:
-        known = [name for parameter in context.command.params for name in parameter.opts]
+        known = [
+            name
+            for parameter in context.command.params
+            for name in (*parameter.opts, *parameter.secondary_opts)
+        ]
         match = nearest(wrong, known)
         return f"no such option: {wrong}" + (f" (did you mean {match}?)" if match else "")
     return text[:1].lower() + text[1:]

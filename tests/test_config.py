@@ -56,6 +56,7 @@ def test_paths_are_meant_from_where_the_file_lies(folder: Path) -> None:
     ("content", "message", "hint"),
     [
         ("arch: tiny-cnn\nsede: 1\n", r"falw\.yaml line 2: unknown key 'sede'", "'seed'"),
+        ("unlearn:\n  label_smoothing: 0.5\n", r"unknown key 'label_smoothing'", "known keys"),
         ("unlearn:\n  lr: 0.1\n  epoch: 3\n", r"line 3: unknown key 'epoch'", "'epochs'"),
         ("unlearn:\n  lr: -1\n", r"line 2: .*greater than 0", "lr"),
         ("train:\n  schedule: stairs\n", r"line 2: .*'step'", "schedule"),

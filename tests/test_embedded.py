@@ -98,6 +98,27 @@ def test_the_same_seed_gives_the_same_losses(memorised: nn.Module) -> None:
     assert len(found[0]) == unlearner.steps
 
 
+def test_a_module_that_does_not_know_its_data_is_refused(memorised: nn.Module) -> None:
+    """It would be trained, not unlearned."""
+    data, heldout, test = parts()
+    torch.manual_seed(0)
+    with pytest.raises(RequestError, match="it does not know its data"):
+        unlearn(tiny_cnn(10, 1), data=data, forget=LIST, heldout=heldout, test=test)
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [({"lrr": 0.1}, "lrr"), ({"lr": -1}, "lr"), ({"label_smoothing": 0.5}, "label")],
+)
+def test_a_setting_that_cannot_be_is_said_in_two_lines(
+    memorised: nn.Module, more: dict[str, Any], said: str
+) -> None:
+    data, heldout, _ = parts()
+    with pytest.raises(RequestError, match=said) as caught:
+        unlearn(deepcopy(memorised), data=data, forget=LIST, heldout=heldout, **more)
+    assert caught.value.hint
+
+
 def test_weights_are_the_weightings(memorised: nn.Module) -> None:
     data, heldout, _ = parts()
     unlearner = Unlearner(

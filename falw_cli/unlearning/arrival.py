@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from falw_cli.data.device import Samples
-from falw_cli.evaluation.forgotten import forgotten_share
+from falw_cli.evaluation.forgotten import FEW, forgotten_share
 from falw_cli.evaluation.metrics import Figure
 from falw_cli.network import Network
 from falw_cli.unlearning.expectation import Expectation
@@ -23,3 +23,12 @@ def share_of(expectation: Expectation | None, network: Network, forget: Samples)
         expectation.level, expectation.error,
     )  # fmt: skip
     return forgotten_share(*(vector.double().cpu().numpy() for vector in vectors))
+
+
+def no_share(expectation: Expectation | None) -> str:
+    """Why `share_of` has nothing to say, for a warning."""
+    if expectation is None:
+        return "no forgotten share: there are no held-out samples to compare with"
+    if len(expectation.level) < FEW:
+        return f"no forgotten share: it needs {FEW} held-out samples, there are fewer"
+    return "no forgotten share: the original had not memorised the list, so nothing can be measured"

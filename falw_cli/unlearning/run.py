@@ -39,7 +39,6 @@ from falw_cli.data.device import Streamed
 from falw_cli.engine import make_fabric
 from falw_cli.errors import RequestError
 from falw_cli.evaluation.evidence import Evidence
-from falw_cli.evaluation.forgotten import FEW
 from falw_cli.evaluation.gap import parse_weights
 from falw_cli.evaluation.metrics import Comeback, Metrics
 from falw_cli.evaluation.plausibility import check_plausible
@@ -52,7 +51,7 @@ from falw_cli.progress import Progress
 from falw_cli.tracking import loggers, tracked
 from falw_cli.training.interrupt import Interrupt
 from falw_cli.training.state import StateFile
-from falw_cli.unlearning.arrival import share_of
+from falw_cli.unlearning.arrival import no_share, share_of
 from falw_cli.unlearning.cost_estimate import foresee
 from falw_cli.unlearning.perform import Performed, perform
 from falw_cli.unlearning.request import Opened, Paths, belongs_to, open_request
@@ -62,11 +61,6 @@ from falw_cli.unlearning.stop_estimate import Look
 
 M = TypeVar("M", bound=BaseModel)
 
-NO_SHARE = (
-    "no forgotten share: the original had not memorised the list, or there are fewer than "
-    f"{FEW} held-out samples"
-)
-"""The warning where `metrics.after.forgotten_share` is null."""
 FIGURES = ("forget_accuracy", "retain_accuracy", "test_accuracy", "mia_efficacy")
 """Of the unlearned model, at the end of the live curves."""
 
@@ -115,10 +109,12 @@ def unlearn(
 
 def _planned(opened: Opened, progress: Progress, occasion: Occasion) -> Report:
     """What a dry run says: a few steps on a copy tell what all of them would take."""
-    foreseen = foresee(opened.config, opened.stage)
+    network, stage = opened.given.network, opened.stage
+    check_plausible(Evidence.of(network, stage.judged, opened.config.seed))
+    foreseen = foresee(opened.config, stage)
     plan = Run(
         steps=foreseen.steps, epochs=foreseen.epochs, seconds=foreseen.seconds,
-        peak_memory_bytes=_peak(opened.given.network.fabric.device), stopped_because="dry run",
+        peak_memory_bytes=_peak(network.fabric.device), stopped_because="dry run",
     )  # fmt: skip
     nothing = AllMetrics(before=None, after=None, reference=None, noise_floor=None)
     return build_report(opened.config, opened.given, occasion, progress, run=plan, metrics=nothing)
@@ -155,7 +151,7 @@ def _run_opened(
     _warn_of_harm(metrics, config.unlearn.max_utility_loss, progress)
     share = share_of(done.expectation, network, stage.forget)
     if share is None:
-        progress.warn(NO_SHARE)
+        progress.warn(no_share(done.expectation))
     if metrics.after:
         after = metrics.after.model_copy(update={"forgotten_share": share})
         metrics = metrics.model_copy(update={"after": after})
