@@ -13,14 +13,14 @@ from safetensors.torch import save_file
 from falw_cli import checkpoint
 from falw_cli.architectures import tiny_cnn
 from falw_cli.checkpoint import Metadata
-from falw_cli.config import Preprocessing, Recipe
+from falw_cli.config import Preprocessing, TrainRecipe
 from falw_cli.errors import RequestError, RunError
 
 METADATA = Metadata(
     arch="tiny-cnn",
     classes=("a", "b"),
     preprocessing=Preprocessing(image_size=8, resize=8, mean=(0.5,), std=(0.2,)),
-    recipe=Recipe(),
+    recipe=TrainRecipe(),
     parent="0" * 64,
 )
 

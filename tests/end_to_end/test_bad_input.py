@@ -194,7 +194,6 @@ CASES: dict[str, tuple[Callable[[Path], None], tuple[str, ...], tuple[str, ...]]
     ),
     "not a gate": (nothing, (*UNLEARN, "--gate", "avg_gap"), ("avg_gap", "NAME OP NUMBER")),
     "unknown gate": (nothing, (*UNLEARN, "--gate", "avg_gab<1"), ("avg_gab", "avg_gap")),
-    "nothing to resume": (nothing, (*UNLEARN, "--resume"), ("resume",)),
     "ratio and count": (nothing, ("forget-list", "--ratio", "0.1", "--count", "3"), ("--count",)),
     "ratio above one": (nothing, ("forget-list", "--ratio", "10"), ("--ratio", "10")),
     "unknown class": (nothing, ("forget-list", "--count", "3", "--class", "x"), ("class", "'x'")),
