@@ -22,8 +22,7 @@ from falw_cli.config import (
 )
 from falw_cli.config_file import explain, parse_yaml, relative_to
 from falw_cli.errors import RequestError
-from falw_cli.unlearning.registry import load_method
-from falw_cli.unlearning.settle import with_method_defaults
+from falw_cli.unlearning.settle import base_rate, with_method_defaults
 
 Ratio = Annotated[float, Field(gt=0, lt=1)]
 Gamma = Annotated[float, Field(ge=0, le=100)]
@@ -133,7 +132,7 @@ class Entry:
 
     def rates(self, search: Search) -> tuple[float, ...]:
         """Learning rates to search."""
-        own = float(load_method(self.method).defaults["lr"])
+        own = base_rate(self.config)
         return tuple(own * factor for factor in search.factors)
 
     def wants(self, lot: Lot) -> bool:

@@ -35,6 +35,14 @@ def test_entries_are_methods_times_weightings(tmp_path: Path) -> None:
     assert [lot.seed for lot in search_lots(bench)] == [0]
 
 
+def test_a_method_that_searches_its_own_rate_has_rates_to_search(tmp_path: Path) -> None:
+    """Around where its own search begins, or the method's default."""
+    bench = read(written(tmp_path, entries=[{"methods": ["falw-paper", "salun"]}]))
+    for entry in entries(bench):
+        assert len(entry.rates(bench.search)) == len(bench.search.factors)
+        assert all(rate > 0 for rate in entry.rates(bench.search))
+
+
 def test_an_entry_takes_the_settings_of_training_as_a_checkpoint_would(tmp_path: Path) -> None:
     digits = {**GOOD["datasets"]["digits"], "train": {"flip": True, "weight_decay": 0.01}}  # type: ignore[index]
     bench = read(written(tmp_path, datasets={"digits": digits}))
