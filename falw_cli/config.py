@@ -289,8 +289,9 @@ def _read_file(file: Path) -> dict[str, Any]:
     if isinstance(named := content.get("classes"), str):
         content["classes"] = class_names(file.parent / named)
     for key in FLAG_ONLY & set(content):
+        flag = "--no-forgotten-gate" if key == "forgotten_gate" else f"--{key.replace('_', '-')}"
         raise RequestError(
-            f"{file} line {lines[key,]}: {key} cannot be set in a file", f"give it as --{key}"
+            f"{file} line {lines[key,]}: {key} cannot be set in a file", f"give it as {flag}"
         )
     try:
         Config.model_validate(content)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from operator import index
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from falw_cli.config import Config, Preprocessing, resolve
+from falw_cli.config import Config, Preprocessing
+from falw_cli.config_file import explain
 from falw_cli.data.device import send
 from falw_cli.engine import make_fabric
 from falw_cli.errors import RequestError
@@ -85,20 +88,20 @@ def staged(
 ) -> tuple[Config, Stage]:
     """The settled config, and the samples in their parts."""
     device = next(module.parameters()).device
-    asked = {"seed": seed, "device": str(device), **recipe}
-    config = with_method_defaults(resolve("unlearn", asked, find=False))
+    config = with_method_defaults(_config(seed, device, recipe))
     labels = _labels(data)
-    gone = torch.unique(torch.as_tensor(list(forget), dtype=torch.int64))
-    if not len(gone) or int(gone.min()) < 0 or int(gone.max()) >= len(labels):
-        raise RequestError(
-            f"forget has {len(gone)} rows, data has {len(labels)}", "name rows of the dataset"
-        )
+    gone = _rows(forget, len(labels))
     stays = torch.ones(len(labels), dtype=torch.bool)
     stays[gone] = False
     if not stays.any():
         raise RequestError("the list covers all of the data", "nothing would be kept")
     order = torch.cat([gone, stays.nonzero().squeeze(1)])
     number = num_classes or int(labels.max()) + 1
+    if int(labels.max()) >= number:
+        raise RequestError(
+            f"data has class {int(labels.max())}, num_classes is {number}",
+            "give a larger num_classes",
+        )
     whole = Given(data, order, labels[order].to(device), workers)
     cut = len(gone)
 
@@ -106,7 +109,7 @@ def staged(
         its = _labels(dataset)
         return Given(dataset, torch.arange(len(its)), its.to(device), workers)
 
-    classes = tuple(str(index) for index in range(number))
+    classes = tuple(str(one) for one in range(number))
     network = Plain(module, type(module).__name__, classes, Preprocessing(), make_fabric(config))
     guide = apart(heldout)
     judged = Judged(whole.of(slice(cut)), whole.of(slice(cut, None)), apart(test or heldout))
@@ -114,10 +117,37 @@ def staged(
     return config, Stage(network, whole, judged, guide, kept)
 
 
+def _config(seed: int, device: torch.device, recipe: dict[str, Any]) -> Config:
+    """The config that these settings of `unlearn` make."""
+    try:
+        return Config.model_validate({"seed": seed, "device": str(device), "unlearn": recipe})
+    except ValidationError as error:
+        raise explain(error, None, {}, Config) from error
+
+
+def _rows(forget: Sequence[int], count: int) -> Tensor:
+    """The rows to forget, each once, int64 [N], in order."""
+    try:
+        rows = sorted({index(row) for row in forget})
+    except TypeError as error:
+        raise RequestError(f"forget holds no rows: {error}", "name rows of the dataset") from error
+    if not rows:
+        raise RequestError("forget names no rows", "name rows of the dataset")
+    if bad := [row for row in rows if not 0 <= row < count]:
+        raise RequestError(
+            f"forget names row {bad[0]}, data has {count} rows", "name rows of the dataset"
+        )
+    return torch.tensor(rows)
+
+
 def _labels(dataset: Dataset[Any]) -> Tensor:
     """Classes of all samples, int64 [N]: of `targets` or `labels` where the dataset has them."""
+    if not hasattr(dataset, "__len__") or not len(dataset):
+        raise RequestError(
+            "a dataset is missing or has no samples", "give map-style datasets of (image, class)"
+        )
     for name in ("targets", "labels"):
         if (found := getattr(dataset, name, None)) is not None:
             return torch.as_tensor(found, dtype=torch.int64)
-    rows = range(len(dataset))  # type: ignore[arg-type]
+    rows = range(len(dataset))
     return torch.tensor([int(dataset[row][1]) for row in rows], dtype=torch.int64)

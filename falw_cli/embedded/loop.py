@@ -21,7 +21,7 @@ from falw_cli.extras import need
 from falw_cli.progress import Progress, Silent
 from falw_cli.training.interrupt import Interrupt
 from falw_cli.training.loop import Work
-from falw_cli.unlearning.arrival import share_of
+from falw_cli.unlearning.arrival import no_share, share_of
 from falw_cli.unlearning.early_stopping import Watch
 from falw_cli.unlearning.expectation import Expectation
 from falw_cli.unlearning.objective import Unlearning
@@ -82,6 +82,8 @@ def unlearn_module(
     check_plausible(original)
     done = perform(config, stage, (), told, Interrupt(), None)
     share = share_of(done.expectation, stage.network, stage.forget)
+    if share is None:
+        told.warn(no_share(done.expectation))
     return Unlearned(
         done.steps, done.seconds, done.stopped_because,
         metrics_of(original) if judged else None,
@@ -147,6 +149,7 @@ class Unlearner:
             module, data, forget, heldout, None, num_classes, seed, workers, recipe
         )
         self._network, self._work = self._stage.network, self._stage.work(self.config, 0.0)
+        check_plausible(Evidence.of(self._network, self._stage.judged, seed))
         expectation = expectation_of(self._stage)
         watched = self.config.unlearn.stop == "auto"
         self._watch = self._watched(expectation) if watched and expectation else None

@@ -20,8 +20,8 @@ MEMORISED = 0.05
 memorised."""
 FEW = 20
 """Held-out samples below which the error of the expectation is not known."""
-LEAST = 0.01
-"""Smallest excess that a share is taken of."""
+LEAST = 0.25
+"""Part of the measured excess that is taken to be real, however large the errors may be."""
 SHARED = 0.1
 """Part of an error that is assumed to be common to a list: photos of one person are alike."""
 
@@ -58,7 +58,7 @@ def forgotten_share(
     # Errors of single samples average out over a list; the common part does not.
     # Held-out samples are harder than members: what their errors have in common says nothing here.
     errors = (own - pools.mean(1)).mean(1) + SHARED * (whole - error.mean())
-    drawn = 100 * moved / np.maximum(excess - errors, LEAST)
+    drawn = 100 * moved / np.maximum(excess - errors, LEAST * excess)
     lower, upper = np.percentile(drawn, LEVEL)
     value = 100 * moved / excess
     return Figure(value=value, lower=min(value, float(lower)), upper=max(value, float(upper)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -79,6 +79,8 @@ def _laid_out(value: Tensor, weights: Tensor) -> Tensor:
     return torch.empty_like(weights, dtype=value.dtype, device=value.device).copy_(value)
 
 
+MOST_TRIES = 8
+"""Repetitions of a run whose states are looked for."""
 SECRET = {"model", "forget list", "data", "heldout"}
 """Told by name alone: their digests say nothing to a person."""
 
@@ -166,7 +168,14 @@ class StateFile:
         content = save(tensors, metadata={"falw_state": notes.model_dump_json()})
         write_all({self.path: content}, private=True)
 
+    def of_try(self, number: int) -> StateFile:
+        """The state of the run's repetition `number` with another learning rate; 0 is this one."""
+        if not number:
+            return self
+        return replace(self, path=self.path.with_name(f"{self.path.name}{number}"))
+
     def remove(self) -> None:
-        """The run is over: its state is no longer needed."""
-        with suppress(OSError):  # what was asked for is there
-            self.path.unlink(missing_ok=True)
+        """The run is over: its states are no longer needed."""
+        for number in range(MOST_TRIES):
+            with suppress(OSError):  # what was asked for is there
+                self.of_try(number).path.unlink(missing_ok=True)

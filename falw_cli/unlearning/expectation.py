@@ -252,7 +252,12 @@ def _view_margins(network: Network, samples: Samples) -> Tensor:
 
 
 def _view(inputs: Tensor, place: list[float], mirrored: bool) -> Tensor:
-    """Images [n, channels, H, W], shifted cyclically; `place` in [0, 1] x [0, 1] says how far."""
+    """Images [n, channels, H, W], shifted cyclically; `place` in [0, 1] x [0, 1] says how far.
+
+    What is no image, from Python, has no other views.
+    """
+    if inputs.dim() != 4:
+        return inputs
     most = [max(1, side // SHIFT) for side in inputs.shape[2:]]
     shift = [round((2 * at - 1) * far) for at, far in zip(place, most, strict=True)]
     moved = inputs.roll(shift, (2, 3))

@@ -89,8 +89,9 @@ class Try:
     """A run with one learning rate, and the weights that it ended with."""
 
     lr: float
-    outcome: Outcome
-    objective: Unlearning
+    outcome: Outcome | None
+    """None where the run diverged, and `objective` too."""
+    objective: Unlearning | None
     standing: Standing | None
     best: Look | None
     """The moment that is kept; None where the guard allowed none, or nothing was looked at."""
@@ -100,6 +101,11 @@ class Try:
     def score(self) -> float:
         """What is minimised among several tries."""
         return self.best.score if self.best else float("inf")
+
+
+def diverged(lr: float) -> Try:
+    """A try that ended in a loss that is not finite."""
+    return Try(lr, None, None, None, None, {})
 
 
 def short_list_scale(count: int) -> float:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from falw_cli.config import Config
 from falw_cli.data.batches import generator
+from falw_cli.errors import RunError
 from falw_cli.evaluation.gap import avg_gap
 from falw_cli.evaluation.metrics import Metrics
 from falw_cli.evaluation.run import mean_metrics, measure
@@ -28,6 +29,7 @@ from falw_cli.unlearning.lr_search import (
     Try,
     arrived,
     check_best,
+    diverged,
     next_rate,
     probe_rates,
     short_list_scale,
@@ -104,18 +106,28 @@ def perform(
             progress.note(f"learning rate {tries[-1].lr:.3g} did not get there; trying {lr:.3g}")
         watch = _watch(config, stage, references, view, before)
         objective = objective_of(config, stage, lr, watch, expectation)
-        kept = None if tries else states  # another try is short, and the same again
-        outcome = _steps(config, stage, lr, objective, progress, interrupt, kept)
-        tries.append(_tried(stage, lr, outcome, objective, watch, last=len(rates) == 1))
-        if watch is None or not watch.decides or arrived(tries[-1].best, before):
+        kept = states.of_try(len(tries)) if states else None
+        try:
+            outcome = _steps(config, stage, lr, objective, progress, interrupt, kept)
+        except RunError as error:
+            tries.append(diverged(lr))
+            if next_rate(rates, tries) is None and all(one.best is None for one in tries):
+                raise
+            progress.note(f"learning rate {lr:.3g}: {error}")
+            continue
+        own = view if probes and not (watch and watch.decides) else None
+        tries.append(_tried(config, stage, lr, outcome, objective, own, before, len(rates) > 1))
+        if _enough(tries[-1], watch, own, before):
             break
     if method.tries and len(tries) > 1:
         probes = [Probe(one.lr, one.best, one.best is not None) for one in tries]
     chosen = min(tries, key=lambda one: one.score)
-    if recipe.stop == "auto":
+    if recipe.stop == "auto" or (probes and not method.tries):
         check_best(chosen, tries, before, recipe.max_utility_loss, progress)
     if chosen is not tries[-1]:
         stage.network.module.load_state_dict(chosen.weights)
+    assert chosen.objective is not None  # or `check_best` would have refused it
+    assert chosen.outcome is not None
     chosen.objective.method.finish()
     watch = chosen.objective.watch
     reason = chosen.outcome.stopped_because
@@ -123,7 +135,7 @@ def perform(
         reason = watch.reason()
     return Performed(
         chosen.outcome.steps, chosen.outcome.epochs,
-        preparing + sum(one.outcome.seconds for one in tries), reason, chosen.lr,
+        preparing + sum(one.outcome.seconds for one in tries if one.outcome), reason, chosen.lr,
         chosen.objective.epochs, probes, [before, *watch.curve] if watch and before else [],
         chosen.standing, expectation,
     )  # fmt: skip
@@ -159,7 +171,8 @@ def _rates(
 
     lr, probes = probe_rates(own, before, run, progress)
     progress.note(f"learning rate {lr:.3g}")
-    return [lr], probes
+    # A probe is shorter than the run: where the whole run does harm, the smaller rates follow.
+    return [lr, *sorted((one.lr for one in probes if one.lr < lr), reverse=True)], probes
 
 
 def _watch(
@@ -182,15 +195,37 @@ def _watch(
 
 
 def _tried(
-    stage: Stage, lr: float, outcome: Outcome, objective: Unlearning, watch: Watch | None, *,
-    last: bool,
-) -> Try:  # fmt: skip
-    """Put back the weights of the best moment, and sum up."""
-    standing, best = objective.standing(stage.network), None
+    config: Config,
+    stage: Stage,
+    lr: float,
+    outcome: Outcome,
+    objective: Unlearning,
+    view: View | None,
+    before: Look | None,
+    several: bool,
+) -> Try:
+    """Put back the weights of the best moment, and sum up.
+
+    Args:
+        view: looked at now, where the run has no moments to choose from; None looks at nothing.
+        several: may another try follow? The weights are kept then.
+    """
+    standing, best, watch = objective.standing(stage.network), None, objective.watch
     if watch is not None and watch.decides and watch.settle(stage.network):
         best = watch.best
-    weights = {} if last else _weights(stage.network.module)
+    elif view is not None and before is not None:
+        found = look(stage.network, view, outcome.steps, before)
+        if allows(found, before, config.unlearn.max_utility_loss) and found.score < before.score:
+            best = found
+    weights = _weights(stage.network.module) if several else {}
     return Try(lr, outcome, objective, standing, best, weights)
+
+
+def _enough(last: Try, watch: Watch | None, view: View | None, before: Look | None) -> bool:
+    """Whether no other learning rate is tried."""
+    if watch is not None and watch.decides:
+        return arrived(last.best, before)
+    return view is None or last.best is not None
 
 
 def _weights(module: torch.nn.Module) -> dict[str, Tensor]:

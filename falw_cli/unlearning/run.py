@@ -152,6 +152,8 @@ def _run_opened(
     share = share_of(done.expectation, network, stage.forget)
     if share is None:
         progress.warn(no_share(done.expectation))
+    elif config.forgotten_gate and share.upper < gates.FORGOTTEN.number:
+        progress.warn(_weak(share.value, done))
     if metrics.after:
         after = metrics.after.model_copy(update={"forgotten_share": share})
         metrics = metrics.model_copy(update={"after": after})
@@ -218,9 +220,18 @@ def _studied(
     return studied(found), returned, found.warnings
 
 
+def _weak(share: float, done: Performed) -> str:
+    """That a list is not forgotten, what was tried, and what to do."""
+    rates = ", ".join(f"{one.lr:.3g}" for one in done.probes) or f"{done.lr:.3g}"
+    return (
+        f"the list is not forgotten: {share:.0f} % of the way (learning rate {rates}); take more "
+        "--epochs, another --lr or --method, or leave these to the default"
+    )
+
+
 def _warn_of_harm(metrics: AllMetrics, most: float, progress: Progress) -> None:
     """Say where more was lost than the guard of early stopping, on its samples, could see."""
-    for name in ("retain_accuracy", "test_accuracy"):
+    for name in ("retain_accuracy", "retained_test_accuracy"):
         before, after = (getattr(one, name, None) for one in (metrics.before, metrics.after))
         if before is not None and after is not None and before - after > most:
             progress.warn(

@@ -59,8 +59,8 @@ def base_rate(config: Config) -> float:
     method = load_method(config.unlearn.method)
     rate = method.search_from or method.defaults["lr"]
     own = method.defaults.get("optimizer", "sgd")
-    if own == "sgd" and config.unlearn.optimizer == "adamw":
-        return float(rate / SGD_TO_ADAMW)
+    if own != config.unlearn.optimizer:
+        rate = rate / SGD_TO_ADAMW if own == "sgd" else rate * SGD_TO_ADAMW
     return float(rate)
 
 

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any, cast
+
 import pytest
 
 from falw_cli.errors import RunError
 from falw_cli.progress import Silent
-from falw_cli.unlearning.lr_search import FACTORS, probe_rates
+from falw_cli.unlearning.lr_search import (
+    FACTORS,
+    Try,
+    arrived,
+    diverged,
+    next_rate,
+    probe_rates,
+    short_list_scale,
+)
 from falw_cli.unlearning.stop_estimate import Look
 
 
@@ -44,3 +55,40 @@ def test_nothing_is_chosen_where_no_probe_comes_closer() -> None:
     """A rate that leaves the model further away than it was must not be taken."""
     with pytest.raises(RunError, match="no learning rate"):
         probe_rates(0.1, at(0.1), lambda _: (at(0.2), True), Silent())
+
+
+def tried(lr: float, best: Look | None) -> Try:
+    nothing = cast(Any, SimpleNamespace())
+    return Try(lr, nothing, nothing, None, best, {})
+
+
+def after(gap: float, distance: float = 0.0) -> Look:
+    return Look(1, distance, gap, 100.0, 70.0)
+
+
+def test_a_weak_run_is_followed_by_a_larger_step_a_harmful_one_by_a_smaller() -> None:
+    rates = [1.0, 0.3, 3.0]
+    assert next_rate(rates, []) == 1.0
+    assert next_rate(rates, [tried(1.0, after(9))]) == 3.0
+    assert next_rate(rates, [tried(1.0, None)]) == 0.3
+    assert next_rate(rates, [tried(1.0, after(9)), tried(3.0, None)]) is None
+    assert next_rate(rates, [tried(1.0, None), tried(0.3, None)]) is None
+
+
+def test_a_run_has_arrived_near_the_expectation() -> None:
+    before = after(30, 0.4)
+    assert arrived(after(3, 0.02), before)
+    assert not arrived(after(17, 0.2), before)
+    assert not arrived(None, before)
+    assert arrived(after(1.5), after(1.6))  # nothing to forget
+
+
+@pytest.mark.parametrize(("count", "scale"), [(1, 0.4), (16, 0.4), (25, 0.5), (100, 1), (600, 1)])
+def test_short_lists_take_smaller_steps(count: int, scale: float) -> None:
+    assert short_list_scale(count) == pytest.approx(scale)
+
+
+def test_a_run_that_diverged_is_followed_by_a_smaller_step_and_is_never_taken() -> None:
+    rates = [1.0, 0.3, 3.0]
+    assert next_rate(rates, [diverged(1.0)]) == 0.3
+    assert min([tried(1.0, after(9)), diverged(3.0)], key=lambda one: one.score).lr == 1.0
