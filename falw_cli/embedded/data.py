@@ -112,6 +112,11 @@ def staged(
     classes = tuple(str(one) for one in range(number))
     network = Plain(module, type(module).__name__, classes, Preprocessing(), make_fabric(config))
     guide = apart(heldout)
+    outputs = network.predict(guide.of(slice(1))).shape[1]
+    if outputs != number:
+        raise RequestError(
+            f"the module has {outputs} outputs, and data has {number} classes", "give num_classes"
+        )
     judged = Judged(whole.of(slice(cut)), whole.of(slice(cut, None)), apart(test or heldout))
     kept = torch.bincount(labels[stays], minlength=number).to(device)
     return config, Stage(network, whole, judged, guide, kept)
