@@ -97,14 +97,17 @@ def test_killed_and_started_again_it_ends_the_same(tmp_path: Path) -> None:
     """Ended by SIGTERM, killed by SIGKILL, and then left alone."""
     whole = run_falw("bench", SHIPPED, "--out", "whole", cwd=tmp_path)
     assert whole.returncode == 0, whole.stderr
-    for number, seconds in ((signal.SIGTERM, 5), (signal.SIGKILL, 8), (signal.SIGINT, 6)):
+    for number, seconds in ((signal.SIGTERM, 2), (signal.SIGKILL, 5), (signal.SIGINT, 3)):
         running = subprocess.Popen(
             [str(COMMAND), "bench", str(SHIPPED), "--out", "parts"],
             cwd=tmp_path,
             env=clean_environment(),
             stderr=subprocess.PIPE,
         )
-        time.sleep(seconds)
+        started = time.time()
+        while not (tmp_path / "parts" / "store.json").exists() and time.time() < started + 60:
+            time.sleep(0.1)  # until then a signal ends it as it ends any process
+        time.sleep(seconds + (0 if number == signal.SIGTERM else 3))
         running.send_signal(number)
         _, told = running.communicate(timeout=60)
         if number != signal.SIGKILL:
