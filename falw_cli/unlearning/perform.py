@@ -116,7 +116,8 @@ def perform(
             progress.note(f"learning rate {lr:.3g}: {error}")
             continue
         own = view if probes and not (watch and watch.decides) else None
-        tries.append(_tried(config, stage, lr, outcome, objective, own, before, len(rates) > 1))
+        last = next_rate(rates, [*tries, diverged(lr)]) is None
+        tries.append(_tried(config, stage, lr, outcome, objective, own, before, last))
         if _enough(tries[-1], watch, own, before):
             break
     if method.tries and len(tries) > 1:
@@ -202,22 +203,23 @@ def _tried(
     objective: Unlearning,
     view: View | None,
     before: Look | None,
-    several: bool,
+    last: bool,
 ) -> Try:
     """Put back the weights of the best moment, and sum up.
 
     Args:
         view: looked at now, where the run has no moments to choose from; None looks at nothing.
-        several: may another try follow? The weights are kept then.
+        last: whether no smaller step size remains; a run that came no closer is accepted then, with
+            a warning, where it did no harm.
     """
     standing, best, watch = objective.standing(stage.network), None, objective.watch
     if watch is not None and watch.decides and watch.settle(stage.network):
         best = watch.best
     elif view is not None and before is not None:
         found = look(stage.network, view, outcome.steps, before)
-        if allows(found, before, config.unlearn.max_utility_loss) and found.score < before.score:
-            best = found
-    weights = _weights(stage.network.module) if several else {}
+        allowed = allows(found, before, config.unlearn.max_utility_loss)
+        best = found if allowed and (last or found.score < before.score) else None
+    weights = {} if last else _weights(stage.network.module)
     return Try(lr, outcome, objective, standing, best, weights)
 
 
