@@ -19,7 +19,6 @@ from falw_cli import sharing
 from falw_cli.config import Recipe
 from falw_cli.data.batches import Batch, Mix, Share, augment, epoch, generator
 from falw_cli.data.device import Samples
-from falw_cli.engine import return_freed_memory
 from falw_cli.errors import Interrupted, RequestError, RunError
 from falw_cli.network import Network
 from falw_cli.progress import Progress
@@ -27,13 +26,11 @@ from falw_cli.training.curves import Curves
 from falw_cli.training.interrupt import Interrupt
 from falw_cli.training.parts import Parts
 from falw_cli.training.recipe import augmentation, optimizer, schedule
-from falw_cli.training.state import State, StateFile
+from falw_cli.training.state import Saves, State, StateFile
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-SAVING = 0.01
-"""Most of a run's time that saving its state may take, where nobody interrupts it."""
 SHORTEST = 24
 """Steps for a list of one sample, where its method asks for more than its epochs."""
 LOOK_EVERY = 20
@@ -230,31 +227,6 @@ def _interrupted(done: int, states: StateFile | None, total: int, came: int) -> 
         f"the same command with --resume goes on from {states.path}",
         came,
     )
-
-
-class Saves:
-    """When the state of a run that nobody interrupts is saved: by time, at little cost."""
-
-    def __init__(self, states: StateFile | None, clock: Callable[[], float]) -> None:
-        self.states = states
-        self.clock = clock
-        self._last, self._cost = clock(), 0.0
-
-    def due(self, fabric: Fabric) -> bool:
-        """Is it time? The first rank's clock decides; every rank asks."""
-        if self.states is None:
-            return False
-        pause = max(self.states.every, self._cost / SAVING)
-        return bool(sharing.numbers(int(self.clock() - self._last >= pause), fabric)[0])
-
-    def save(self, kept: State, fabric: Fabric) -> None:
-        """Save it; the first rank writes."""
-        began = self.clock()
-        if self.states is not None and fabric.is_global_zero:
-            self.states.save(kept)
-            return_freed_memory()
-        self._last = self.clock()
-        self._cost = self._last - began
 
 
 def _step(

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import torch
 from pydantic import BaseModel, Field
@@ -15,9 +15,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn, optim
 
+from falw_cli import sharing
+from falw_cli.engine import return_freed_memory
 from falw_cli.errors import RequestError
 from falw_cli.outputs import write_all
 from falw_cli.progress import Progress
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 
 @dataclass(frozen=True)
@@ -81,6 +86,8 @@ def _laid_out(value: Tensor, weights: Tensor) -> Tensor:
 
 MOST_TRIES = 8
 """Repetitions of a run whose states are looked for."""
+SAVING = 0.01
+"""Most of a run's time that saving its state may take, where nobody interrupts it."""
 SECRET = {"model", "forget list", "data", "heldout"}
 """Told by name alone: their digests say nothing to a person."""
 
@@ -179,3 +186,28 @@ class StateFile:
         for number in range(MOST_TRIES):
             with suppress(OSError):  # what was asked for is there
                 self.of_try(number).path.unlink(missing_ok=True)
+
+
+class Saves:
+    """When the state of a run that nobody interrupts is saved: by time, at little cost."""
+
+    def __init__(self, states: StateFile | None, clock: Callable[[], float]) -> None:
+        self.states = states
+        self.clock = clock
+        self._last, self._cost = clock(), 0.0
+
+    def due(self, fabric: Fabric) -> bool:
+        """Is it time? The first rank's clock decides; every rank asks."""
+        if self.states is None:
+            return False
+        pause = max(self.states.every, self._cost / SAVING)
+        return bool(sharing.numbers(int(self.clock() - self._last >= pause), fabric)[0])
+
+    def save(self, kept: State, fabric: Fabric) -> None:
+        """Save it; the first rank writes."""
+        began = self.clock()
+        if self.states is not None and fabric.is_global_zero:
+            self.states.save(kept)
+            return_freed_memory()
+        self._last = self.clock()
+        self._cost = self._last - began

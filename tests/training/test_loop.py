@@ -19,9 +19,9 @@ from falw_cli.errors import Interrupted, RequestError, RunError
 from falw_cli.network import Network
 from falw_cli.progress import Silent
 from falw_cli.training.interrupt import Interrupt
-from falw_cli.training.loop import Saves, Work, fit
+from falw_cli.training.loop import Work, fit
 from falw_cli.training.run import CrossEntropy
-from falw_cli.training.state import State, StateFile
+from falw_cli.training.state import Saves, State, StateFile
 from tests.engine import cpu
 
 RECIPE = Recipe(epochs=3, batch_size=16, crop=1, flip=True, lr=0.05)

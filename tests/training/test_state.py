@@ -34,3 +34,19 @@ def test_slots_come_back_in_the_memory_format_of_their_weights(name: str, tmp_pa
             torch.testing.assert_close(value, first.state[weights][slot])
             if value.dim():
                 assert value.stride() == weights.stride()
+
+
+def test_each_repetition_of_a_run_keeps_a_separate_state_and_all_are_removed(
+    tmp_path: Path,
+) -> None:
+    """An interrupted repetition is resumed; the first run's state is another file."""
+    file = StateFile(tmp_path / "state", {}, resume=True)
+    paths = {file.of_try(number).path for number in range(3)}
+    assert len(paths) == 3
+    for number in range(3):
+        file.of_try(number).save(State({}, number, 0.0))
+    again = file.of_try(2).load(Silent())
+    assert again is not None
+    assert again.step == 2
+    file.remove()
+    assert not any(path.exists() for path in paths)

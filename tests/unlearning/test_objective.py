@@ -49,7 +49,7 @@ def batch() -> Batch:
 
 
 def test_a_part_without_forget_samples_knows_its_retain_samples(network: Network) -> None:
-    """Positions count from the first retain sample, whatever a batch holds."""
+    """Retain positions are relative to the first retain sample, also without forget samples."""
 
     class Notes(GradientAscent):
         def retain_loss(self, seen: Seen) -> torch.Tensor:
