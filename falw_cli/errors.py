@@ -31,6 +31,10 @@ class RunError(FalwError):
     exit_code = 3
 
 
+class DivergedError(RunError):
+    """The loss is not finite: a smaller learning rate may do."""
+
+
 class ReaderError(RunError):
     """A process that reads samples ahead has gone, most often for want of memory."""
 

@@ -1,7 +1,8 @@
-"""`falw`: its commands, and what becomes of a request that is none."""
+"""The Typer app, and the handling of invalid usage."""
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated, Any
 
@@ -22,6 +23,8 @@ app = typer.Typer(
 )
 for group in (runs.app, looks.app, reports.app):
     app.add_typer(group)
+PREFIX = "FALW_"
+"""Of the environment variables."""
 UsageError: Any = typer.BadParameter.__mro__[1]  # click's or typer's own, by typer's version
 
 
@@ -31,13 +34,29 @@ def _version(wanted: bool) -> None:
         raise typer.Exit()
 
 
+def _warn_of_environment(group: Any) -> None:
+    """Warn of each FALW_ variable that no command reads."""
+    known = {
+        parameter.envvar.removeprefix(PREFIX)
+        for command in group.commands.values()
+        for parameter in command.params
+        if parameter.envvar
+    }
+    for name in sorted(os.environ):
+        if name.startswith(PREFIX) and (own := name.removeprefix(PREFIX)) not in known:
+            match = nearest(own, known)
+            advice = f"; did you mean {PREFIX}{match}?" if match else ""
+            Console().warn(f"no command reads the environment variable {name}{advice}")
+
+
 @app.callback()
 def _root(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")
     ] = False,
 ) -> None:
-    pass
+    _warn_of_environment(context.command)
 
 
 def run(arguments: list[str]) -> int:

@@ -19,7 +19,7 @@ from falw_cli import sharing
 from falw_cli.config import Recipe
 from falw_cli.data.batches import Batch, Mix, Share, augment, epoch, generator
 from falw_cli.data.device import Samples
-from falw_cli.errors import Interrupted, RequestError, RunError
+from falw_cli.errors import DivergedError, Interrupted, RequestError, RunError
 from falw_cli.network import Network
 from falw_cli.progress import Progress
 from falw_cli.training.curves import Curves
@@ -133,7 +133,8 @@ def fit(
         clock: seconds, for the report.
 
     Raises:
-        RunError: the loss is not finite, or memory ran out.
+        DivergedError: the loss is not finite.
+        RunError: memory ran out.
         Interrupted: a signal came; the state is saved.
     """
     recipe, fabric = work.recipe, network.fabric
@@ -184,7 +185,9 @@ def fit(
                 break
     module.eval()
     epochs = -(-done // per_epoch)
-    reason = reason or f"the configured {max(recipe.epochs, epochs)} epochs are over"
+    if epochs > recipe.epochs:
+        reason = reason or f"the {total} steps that a short list takes are over"
+    reason = reason or f"the configured {recipe.epochs} epochs are over"
     return Outcome(done, epochs, before + clock() - started, reason)
 
 
@@ -275,7 +278,7 @@ def _asked_to_end(interrupt: Interrupt, fabric: Fabric) -> int:
 def _look(loss: Tensor, done: int, fabric: Fabric) -> str:
     value = (sharing.total(loss, fabric) / fabric.world_size).item()
     if not math.isfinite(value):
-        raise RunError(
+        raise DivergedError(
             f"the loss is {value} after step {done}: the run diverged, nothing was written",
             "take a smaller --lr",
         )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from falw_cli.errors import RunError
+from falw_cli.errors import DivergedError, RunError
 from falw_cli.progress import Progress
 from falw_cli.training.loop import Outcome
 from falw_cli.unlearning.objective import Unlearning
@@ -67,7 +67,7 @@ def probe_rates(
         rate = own * factor
         try:
             found, allowed = run(rate)
-        except RunError as error:
+        except DivergedError as error:
             progress.note(f"probe lr {rate:.3g}: {error}")
             probes.append(Probe(rate, None, False))
             continue

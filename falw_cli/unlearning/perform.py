@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from falw_cli.config import Config
 from falw_cli.data.batches import generator
-from falw_cli.errors import RunError
+from falw_cli.errors import DivergedError
 from falw_cli.evaluation.gap import avg_gap
 from falw_cli.evaluation.metrics import Metrics
 from falw_cli.evaluation.run import mean_metrics, measure
@@ -68,6 +68,32 @@ def expectation_of(stage: Stage) -> Expectation | None:
     return expect(stage.network, stage.forget, stage.retain, stage.guide, stage.kept)
 
 
+@dataclass(frozen=True)
+class _Shared:
+    """What all tries of a run share."""
+
+    config: Config
+    stage: Stage
+    references: Sequence[Metrics]
+    expectation: Expectation | None
+    view: View | None
+    """None where nothing is looked at, and `before` too."""
+    before: Look | None
+    progress: Progress
+    interrupt: Interrupt
+    states: StateFile | None
+
+    @property
+    def stops_by_itself(self) -> bool:
+        """Whether early stopping chooses the moment."""
+        return self.config.unlearn.stop == "auto"
+
+    def allows(self, found: Look) -> bool:
+        """Whether the guard on utility allows a moment."""
+        assert self.before is not None
+        return allows(found, self.before, self.config.unlearn.max_utility_loss)
+
+
 def perform(
     config: Config,
     stage: Stage,
@@ -89,51 +115,31 @@ def perform(
         Interrupted: a signal came; the state is saved.
     """
     started = time.perf_counter()
-    recipe, method = config.unlearn, load_method(config.unlearn.method)
-    expectation = expectation_of(stage)
+    recipe, expectation = config.unlearn, expectation_of(stage)
     view, before = None, None
     if recipe.stop == "auto" or recipe.lr == "auto" or recipe.trace:
         assert expectation is not None  # `Stage.of` has made sure
         view = View.of(stage.forget, stage.retain, stage.guide, stage.kept, expectation)
         before = look(stage.network, view, 0, None)
-    rates, probes = _rates(config, stage, view, before, expectation, progress, interrupt)
+    shared = _Shared(
+        config, stage, references, expectation, view, before, progress, interrupt, states
+    )
+    rates, probes = _rates(shared)
     preparing = time.perf_counter() - started
-    original = _weights(stage.network.module) if len(rates) > 1 else {}
-    tries: list[Try] = []
-    while (lr := next_rate(rates, tries)) is not None:
-        if tries:
-            stage.network.module.load_state_dict(original)
-            progress.note(f"learning rate {tries[-1].lr:.3g} did not get there; trying {lr:.3g}")
-        watch = _watch(config, stage, references, view, before)
-        objective = objective_of(config, stage, lr, watch, expectation)
-        kept = states.of_try(len(tries)) if states else None
-        try:
-            outcome = _steps(config, stage, lr, objective, progress, interrupt, kept)
-        except RunError as error:
-            tries.append(diverged(lr))
-            if next_rate(rates, tries) is None and all(one.best is None for one in tries):
-                raise
-            progress.note(f"learning rate {lr:.3g}: {error}")
-            continue
-        own = view if probes and not (watch and watch.decides) else None
-        last = next_rate(rates, [*tries, diverged(lr)]) is None
-        tries.append(_tried(config, stage, lr, outcome, objective, own, before, last))
-        if _enough(tries[-1], watch, own, before):
-            break
-    if method.tries and len(tries) > 1:
-        probes = [Probe(one.lr, one.best, one.best is not None) for one in tries]
+    tries = _tries(shared, rates, probed=bool(probes))
     chosen = min(tries, key=lambda one: one.score)
-    if recipe.stop == "auto" or (probes and not method.tries):
+    if shared.stops_by_itself or probes:
         check_best(chosen, tries, before, recipe.max_utility_loss, progress)
     if chosen is not tries[-1]:
         stage.network.module.load_state_dict(chosen.weights)
     assert chosen.objective is not None  # or `check_best` would have refused it
     assert chosen.outcome is not None
     chosen.objective.method.finish()
-    watch = chosen.objective.watch
-    reason = chosen.outcome.stopped_because
+    watch, reason = chosen.objective.watch, chosen.outcome.stopped_because
     if watch is not None and watch.decides:
         reason = watch.reason()
+    if not probes and len(tries) > 1:
+        probes = [Probe(one.lr, one.best, one.best is not None) for one in tries]
     return Performed(
         chosen.outcome.steps, chosen.outcome.epochs,
         preparing + sum(one.outcome.seconds for one in tries if one.outcome), reason, chosen.lr,
@@ -142,117 +148,112 @@ def perform(
     )  # fmt: skip
 
 
-def _rates(
-    config: Config,
-    stage: Stage,
-    view: View | None,
-    before: Look | None,
-    expectation: Expectation | None,
-    progress: Progress,
-    interrupt: Interrupt,
-) -> tuple[list[float], list[Probe]]:
+def _rates(shared: _Shared) -> tuple[list[float], list[Probe]]:
     """Learning rates to try, one after the other until one gets there, and what probes found."""
-    recipe = config.unlearn
+    recipe = shared.config.unlearn
     if recipe.lr != "auto":
         return [float(recipe.lr)], []
-    method, own = load_method(recipe.method), base_rate(config)
+    method, own = load_method(recipe.method), base_rate(shared.config)
     if method.tries:
-        factors = method.tries if recipe.stop == "auto" else method.tries[:1]
-        scale = short_list_scale(len(stage.forget))
+        factors = method.tries if shared.stops_by_itself else method.tries[:1]
+        scale = short_list_scale(len(shared.stage.forget))
         return [own * scale * factor for factor in factors], []
-    assert view is not None
-    assert before is not None
+    assert shared.view is not None
+    assert shared.before is not None
+    view, before = shared.view, shared.before
 
     def run(lr: float) -> tuple[Look, bool]:
-        trial = stage.copy()
-        objective = objective_of(config, trial, lr, None, expectation)
-        _steps(config, trial, lr, objective, progress, interrupt, None, SHARE)
-        found = look(trial.network, view, 0, before)
-        return found, allows(found, before, recipe.max_utility_loss)
+        trial = replace(shared, stage=shared.stage.copy(), states=None)
+        _steps(trial, lr, _objective(trial, lr, None), SHARE)
+        found = look(trial.stage.network, view, 0, before)
+        return found, shared.allows(found)
 
-    lr, probes = probe_rates(own, before, run, progress)
-    progress.note(f"learning rate {lr:.3g}")
+    lr, probes = probe_rates(own, before, run, shared.progress)
+    shared.progress.note(f"learning rate {lr:.3g}")
     # A probe is shorter than the run: where the whole run does harm, the smaller rates follow.
     return [lr, *sorted((one.lr for one in probes if one.lr < lr), reverse=True)], probes
 
 
-def _watch(
-    config: Config,
-    stage: Stage,
-    references: Sequence[Metrics],
-    view: View | None,
-    before: Look | None,
-) -> Watch | None:
+def _tries(shared: _Shared, rates: list[float], *, probed: bool) -> list[Try]:
+    """Whole runs with one rate after the other, each from the original, until one gets there."""
+    module, progress = shared.stage.network.module, shared.progress
+    original = _weights(module) if len(rates) > 1 else {}
+    tries: list[Try] = []
+    while (lr := next_rate(rates, tries)) is not None:
+        if tries:
+            module.load_state_dict(original)
+            progress.note(f"learning rate {tries[-1].lr:.3g} did not get there; trying {lr:.3g}")
+        objective = _objective(shared, lr, _watch(shared))
+        states = shared.states.of_try(len(tries)) if shared.states else None
+        try:
+            outcome = _steps(replace(shared, states=states), lr, objective)
+        except DivergedError as error:
+            tries.append(diverged(lr))
+            if next_rate(rates, tries) is None and all(one.best is None for one in tries):
+                raise
+            progress.note(f"learning rate {lr:.3g}: {error}")
+            continue
+        last = next_rate(rates, [*tries, diverged(lr)]) is None
+        standing = objective.standing(shared.stage.network)
+        best = _best(shared, objective, outcome, probed=probed, last=last)
+        tries.append(Try(lr, outcome, objective, standing, best, {} if last else _weights(module)))
+        enough = arrived(best, shared.before) if shared.stops_by_itself else best is not None
+        if enough or not (shared.stops_by_itself or probed):
+            break
+    return tries
+
+
+def _watch(shared: _Shared) -> Watch | None:
     """What follows the run, where anything does."""
-    recipe = config.unlearn
-    if view is None or before is None or not (recipe.stop == "auto" or recipe.trace):
+    recipe, view, before = shared.config.unlearn, shared.view, shared.before
+    if view is None or before is None or not (shared.stops_by_itself or recipe.trace):
         return None
-    reference = mean_metrics(references)
+    reference, stage, seed = mean_metrics(shared.references), shared.stage, shared.config.seed
     return Watch(
-        view, before, recipe.max_utility_loss, decides=recipe.stop == "auto",
-        judge=(lambda network: avg_gap(measure(network, stage.judged, config.seed), reference))
+        view, before, recipe.max_utility_loss, decides=shared.stops_by_itself,
+        judge=(lambda network: avg_gap(measure(network, stage.judged, seed), reference))
         if recipe.trace and reference else None,
     )  # fmt: skip
 
 
-def _tried(
-    config: Config,
-    stage: Stage,
-    lr: float,
-    outcome: Outcome,
-    objective: Unlearning,
-    view: View | None,
-    before: Look | None,
-    last: bool,
-) -> Try:
-    """Put back the weights of the best moment, and sum up.
+def _best(
+    shared: _Shared, objective: Unlearning, outcome: Outcome, *, probed: bool, last: bool
+) -> Look | None:
+    """The moment of a run that is kept, whose weights are put back; None where none is allowed.
 
     Args:
-        view: looked at now, where the run has no moments to choose from; None looks at nothing.
+        probed: whether the rate was found by probes; the end of the run is looked at then, where
+            the run has no moments to choose from.
         last: whether no smaller step size remains; a run that came no closer is accepted then, with
             a warning, where it did no harm.
     """
-    standing, best, watch = objective.standing(stage.network), None, objective.watch
-    if watch is not None and watch.decides and watch.settle(stage.network):
-        best = watch.best
-    elif view is not None and before is not None:
-        found = look(stage.network, view, outcome.steps, before)
-        allowed = allows(found, before, config.unlearn.max_utility_loss)
-        best = found if allowed and (last or found.score < before.score) else None
-    weights = {} if last else _weights(stage.network.module)
-    return Try(lr, outcome, objective, standing, best, weights)
-
-
-def _enough(last: Try, watch: Watch | None, view: View | None, before: Look | None) -> bool:
-    """Whether no other learning rate is tried."""
+    network, watch, before = shared.stage.network, objective.watch, shared.before
     if watch is not None and watch.decides:
-        return arrived(last.best, before)
-    return view is None or last.best is not None
+        return watch.best if watch.settle(network) else None
+    if not probed or shared.view is None or before is None:
+        return None
+    found = look(network, shared.view, outcome.steps, before)
+    return found if shared.allows(found) and (last or found.score < before.score) else None
 
 
 def _weights(module: torch.nn.Module) -> dict[str, Tensor]:
     return {name: value.detach().clone() for name, value in module.state_dict().items()}
 
 
-def _steps(
-    config: Config,
-    stage: Stage,
-    lr: float,
-    objective: Unlearning,
-    progress: Progress,
-    interrupt: Interrupt,
-    states: StateFile | None,
-    share_of_run: float = 1.0,
-) -> Outcome:
+def _steps(shared: _Shared, lr: float, objective: Unlearning, share_of_run: float = 1.0) -> Outcome:
     """Run the loop, or the one step of a method without a loop."""
-    method, started = objective.method, time.perf_counter()
+    method, network, started = objective.method, shared.stage.network, time.perf_counter()
     if method.uses_forget or method.uses_retain:
-        work = stage.work(config, lr, share_of_run)
-        return fit(stage.network, work, objective, progress, interrupt, states)
+        work = shared.stage.work(shared.config, lr, share_of_run)
+        return fit(network, work, objective, shared.progress, shared.interrupt, shared.states)
     method.apply()
-    objective.after_step(stage.network, 1, 1)
+    objective.after_step(network, 1, 1)
     seconds = time.perf_counter() - started
     return Outcome(1, 1, seconds, "the method takes one step")
+
+
+def _objective(shared: _Shared, lr: float, watch: Watch | None) -> Unlearning:
+    return objective_of(shared.config, shared.stage, lr, watch, shared.expectation)
 
 
 def objective_of(

@@ -20,7 +20,7 @@ RUN = ("unlearn", "model.safetensors", "--forget", "ids.txt", "--epochs", "1", "
 def alone() -> dict[str, str]:
     """Settings that end the process where it reaches for the network or its own installation."""
     before = os.environ.get("PYTHONPATH", "")
-    return {"PYTHONPATH": os.pathsep.join([str(PRELOAD), before]), "FALW_ALONE": "1"}
+    return {"PYTHONPATH": os.pathsep.join([str(PRELOAD), before]), "FAULTS_ALONE": "1"}
 
 
 def shell(script: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -181,6 +181,12 @@ def test_flag_over_environment_over_file(project: Path) -> None:
     assert not (project / "model.unlearned.safetensors").exists()
 
 
+def test_a_variable_that_no_command_reads_is_reported(project: Path) -> None:
+    done = falw("forget-list", "--data", "digits", "--count", "2", cwd=project, FALW_EPOCH="5")
+    assert done.returncode == 0, done.stderr
+    assert "variable FALW_EPOCH; did you mean FALW_EPOCHS?" in done.stderr
+
+
 def test_a_run_that_diverges_leaves_nothing(project: Path) -> None:
     before = sorted(project.iterdir())
     done = falw(*JOB, "--lr", "1e30", "-q", cwd=project)

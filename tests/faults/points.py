@@ -50,8 +50,8 @@ def broken(folder: Path, at: int, what: str) -> subprocess.CompletedProcess[str]
     environment = os.environ | {
         "OMP_NUM_THREADS": "1", "XDG_CACHE_HOME": str(folder.parent / "cache"),
         "PYTHONPATH": os.pathsep.join([str(PRELOAD), os.environ.get("PYTHONPATH", "")]),
-        "FALW_WATCH": str(folder.resolve()), "FALW_AT": str(at), "FALW_ERRNO": what,
-        "FALW_CALLS": str(folder.parent / "calls"),
+        "FAULTS_WATCH": str(folder.resolve()), "FAULTS_AT": str(at), "FAULTS_ERRNO": what,
+        "FAULTS_CALLS": str(folder.parent / "calls"),
     }  # fmt: skip
     return subprocess.run(
         [str(FALW), *ASKED, "-q"], cwd=folder, env=environment, capture_output=True, text=True,

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from falw_cli.errors import RunError
+from falw_cli.errors import DivergedError, RunError
 from falw_cli.progress import Silent
 from falw_cli.unlearning.lr_search import (
     FACTORS,
@@ -38,7 +38,7 @@ def test_the_closest_probe_within_the_guard_wins() -> None:
     def run(lr: float) -> tuple[Look, bool]:
         factor = min(FACTORS, key=lambda f: abs(f * own - lr))
         if factor not in found:
-            raise RunError("the loss is nan", "take a smaller --lr")
+            raise DivergedError("the loss is nan", "take a smaller --lr")
         return found[factor]
 
     lr, probes = probe_rates(own, at(0.6), run, Silent())

@@ -1,9 +1,9 @@
 """Put before Python's own by PYTHONPATH: watches, or breaks, what a real command does.
 
-FALW_WATCH names a folder: each call that changes something in it is numbered, and its name written
-to the file FALW_CALLS. At number FALW_AT the call fails with errno FALW_ERRNO, or the process is
-killed where that is `kill`. With FALW_ALONE=1, whatever opens a connection, or writes into Python's
-own folders, ends the process with code 99.
+FAULTS_WATCH names a folder: each call that changes something in it is numbered, and its name is
+written to the file FAULTS_CALLS. At number FAULTS_AT the call fails with errno FAULTS_ERRNO, or the
+process is killed where that is `kill`. With FAULTS_ALONE=1, a process that opens a connection or
+writes into Python's own folders ends with code 99.
 """
 
 import errno
@@ -14,16 +14,16 @@ import sysconfig
 from itertools import count
 from pathlib import Path
 
-WATCH = os.environ.get("FALW_WATCH")
-AT = int(os.environ.get("FALW_AT", "-1"))
-WHAT = os.environ.get("FALW_ERRNO", "")
+WATCH = os.environ.get("FAULTS_WATCH")
+AT = int(os.environ.get("FAULTS_AT", "-1"))
+WHAT = os.environ.get("FAULTS_ERRNO", "")
 numbers = count(1)
 
 
 def reached(name):
     """One more call; break it where it is this one's turn."""
-    if os.environ.get("FALW_CALLS"):
-        with Path(os.environ["FALW_CALLS"]).open("a", encoding="utf-8") as calls:
+    if os.environ.get("FAULTS_CALLS"):
+        with Path(os.environ["FAULTS_CALLS"]).open("a", encoding="utf-8") as calls:
             calls.write(f"{os.getpid()} {name}\n")
     if next(numbers) == AT:
         if WHAT == "kill":
@@ -76,5 +76,5 @@ def alone(event, arguments):
             os._exit(99)
 
 
-if os.environ.get("FALW_ALONE"):
+if os.environ.get("FAULTS_ALONE"):
     sys.addaudithook(alone)
