@@ -20,7 +20,6 @@ from falw_cli.data.device import Samples, send
 from falw_cli.data.images import Geometry
 from falw_cli.data.splits import Part
 from falw_cli.errors import RequestError
-from falw_cli.unlearning.registry import load_method
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -159,11 +158,6 @@ def settle(config: Config, source: Checkpoint) -> Config:
         "classes": said.classes,
         "preprocessing": said.preprocessing.model_dump(exclude_none=True),
     }
-    if said.recipe is not None:
-        recipe = said.recipe.model_dump()
-        own = load_method(config.unlearn.method).defaults
-        kept = {"optimizer", "momentum", "weight_decay", "crop", "flip"} - own.keys()
-        lower["unlearn"] = {key: recipe[key] for key in kept}
     settled = config.over(lower)
     if architectures.is_code(said.arch) and config.arch is None and not config.trust_code:
         raise RequestError(

@@ -197,10 +197,7 @@ def _settled(bench: Bench, unlearn: dict[str, Any]) -> Config:
         raise RequestError(
             f"entry {unlearn['method']}: {where}: {first['msg']}", "mend the entry of the bench"
         ) from error
-    # What a trained checkpoint's metadata would say.
-    recipe = dataset.train.model_dump()
-    kept = {key: recipe[key] for key in ("optimizer", "momentum", "weight_decay", "crop", "flip")}
-    return with_method_defaults(config.over({"unlearn": kept}))
+    return with_method_defaults(config, dataset.train)
 
 
 def lots(bench: Bench) -> Iterator[Lot]:

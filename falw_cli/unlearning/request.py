@@ -93,7 +93,8 @@ def open_request(config: Config, progress: Progress, fabric: Fabric, held: ExitS
             held.enter_context(paths.claimed(config))
         given = open_inputs(config, progress, fabric)
         registry.check_output(paths.out, given.source)
-        config = with_method_defaults(given.config)
+        said = given.source.metadata
+        config = with_method_defaults(given.config, said.recipe if said else None)
         parse_weights(config.metrics)  # refused before the work, if it must be
         asked = [gates.parse(expression, given.network.classes) for expression in config.gate]
         return Opened(config, paths, given, Stage.of(config, given), asked)

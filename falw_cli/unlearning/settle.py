@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from falw_cli.config import Config
+from falw_cli.config import Config, Recipe
 from falw_cli.errors import RequestError, unknown_name
 from falw_cli.unlearning.interfaces import Method, Settings, Weighting
 from falw_cli.unlearning.registry import load_method, load_weighting
@@ -15,8 +15,16 @@ SGD_TO_ADAMW = 50
 """Learning rates that move a network alike: SGD with momentum at 0.05, AdamW at 0.001."""
 
 
-def with_method_defaults(config: Config) -> Config:
-    """The config with what its base method was measured to need, where nobody said otherwise.
+OF_TRAINING = {"optimizer", "momentum", "weight_decay", "crop", "flip"}
+"""Settings that unlearning takes over from the training, where its method has no own default."""
+
+
+def with_method_defaults(config: Config, trained: Recipe | None = None) -> Config:
+    """Return the config with the defaults of its base method, below what was asked for.
+
+    Args:
+        config: what was asked for.
+        trained: how the model was trained, from the checkpoint's metadata.
 
     Raises:
         RequestError: a weighting or a setting that does not go with the method.
@@ -33,7 +41,8 @@ def with_method_defaults(config: Config) -> Config:
     defaults = {**method.defaults, **method.fixed}
     if "epochs" in asked:
         defaults.pop("least_steps", None)
-    settled = config.over({"unlearn": defaults})
+    training = trained.model_dump(include=OF_TRAINING) if trained else {}
+    settled = config.over({"unlearn": training | defaults})
     if "lr" not in asked and settled.unlearn.lr != "auto":
         recipe = settled.unlearn.model_copy(update={"lr": base_rate(settled)})
         settled = settled.model_copy(update={"unlearn": recipe})

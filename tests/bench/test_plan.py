@@ -51,6 +51,11 @@ def test_an_entry_takes_the_settings_of_training_as_a_checkpoint_would(tmp_path:
     assert recipe.weight_decay == 0.01
 
 
+def test_the_defaults_of_a_method_are_above_the_settings_of_training(tmp_path: Path) -> None:
+    recipe = entries(read(written(tmp_path, entries=[{"methods": ["match"]}])))[0].config.unlearn
+    assert (recipe.optimizer, recipe.weight_decay, recipe.lr) == ("adamw", 0.0, "auto")
+
+
 def test_paths_are_meant_from_where_the_config_lies(tmp_path: Path) -> None:
     sets = {"a": {"data": "imagefolder:train", "heldout": "imagefolder:test"}}
     bench = read(written(tmp_path, datasets=sets))
