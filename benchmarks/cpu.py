@@ -22,9 +22,9 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
-from falw_cli.architectures import builder
-from falw_cli.config import Config
-from falw_cli.engine import make_fabric
+from falw_cli.config.settings import Config
+from falw_cli.models.architectures import builder
+from falw_cli.runtime.engine import make_fabric
 
 ARCHS = ("tiny-cnn", "resnet18-cifar")
 BATCH = 128

@@ -21,13 +21,13 @@ from torch import Tensor
 
 from benchmarks.networks import request
 from benchmarks.networks_train import POOL, Place, places
-from falw_cli.config import Recipe
+from falw_cli.config.settings import Recipe
 from falw_cli.data.device import Samples, place
-from falw_cli.engine import make_fabric
-from falw_cli.inputs import open_inputs
-from falw_cli.network import Network, true_class_probability
-from falw_cli.progress import Silent
-from falw_cli.training.interrupt import Interrupt
+from falw_cli.models.inputs import open_inputs
+from falw_cli.models.network import Network, true_class_probability
+from falw_cli.runtime.engine import make_fabric
+from falw_cli.runtime.interrupt import Interrupt
+from falw_cli.runtime.progress import Silent
 from falw_cli.training.loop import Work, fit
 from falw_cli.training.run import CrossEntropy
 from falw_cli.unlearning import expectation as e

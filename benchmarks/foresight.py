@@ -24,7 +24,7 @@ import torch
 from speed import FALW, lay_out
 
 from falw_cli import unlearn
-from falw_cli.progress import Silent
+from falw_cli.runtime.progress import Silent
 
 WAYS: dict[str, dict[str, Any]] = {
     "the default": {},

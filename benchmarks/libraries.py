@@ -35,12 +35,12 @@ from PIL import Image
 from torch import Tensor, nn
 from torchvision.transforms.functional import normalize, pil_to_tensor
 
-from falw_cli.architectures import builder
-from falw_cli.config import resolve
+from falw_cli.config.settings import resolve
 from falw_cli.data.device import place
-from falw_cli.engine import make_fabric
-from falw_cli.inputs import open_inputs
-from falw_cli.progress import Silent
+from falw_cli.models.architectures import builder
+from falw_cli.models.inputs import open_inputs
+from falw_cli.runtime.engine import make_fabric
+from falw_cli.runtime.progress import Silent
 
 FALW = Path(sys.executable).with_name("falw")
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.247, 0.2435, 0.2616)

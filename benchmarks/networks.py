@@ -21,16 +21,16 @@ import numpy as np
 import torch
 
 from benchmarks.networks_train import MISLABELLED, POOL, Place, places
-from falw_cli.api import occasion
-from falw_cli.config import Config, resolve
-from falw_cli.engine import make_fabric
+from falw_cli.audit.build import Occasion
+from falw_cli.config.settings import Config, resolve
 from falw_cli.errors import FalwError
 from falw_cli.evaluation.evidence import Evidence, Judged
-from falw_cli.inputs import open_inputs
-from falw_cli.network import Network
-from falw_cli.progress import Silent
-from falw_cli.training.interrupt import Interrupt
-from falw_cli.unlearning.run import unlearn
+from falw_cli.models.inputs import open_inputs
+from falw_cli.models.network import Network
+from falw_cli.runs.unlearn import unlearn
+from falw_cli.runtime.engine import make_fabric
+from falw_cli.runtime.interrupt import Interrupt
+from falw_cli.runtime.progress import Silent
 
 INTRO = Path(__file__).with_name("networks.intro.md")
 PAGE = Path(__file__).parents[1] / "docs" / "networks.md"
@@ -100,9 +100,9 @@ def lists(place: Place) -> Iterator[tuple[str, Path]]:
 
 def _order(config: Config) -> Any:
     """The order in which forget samples lie in the splits: that of the listing."""
-    from falw_cli import samples
+    from falw_cli.data import loading
 
-    place = {name: row for row, name in enumerate(samples.open_source(config, "data").ids)}
+    place = {name: row for row, name in enumerate(loading.open_source(config, "data").ids)}
     return lambda name: place[name]
 
 
@@ -127,7 +127,7 @@ def measure(cell: Cell) -> dict[str, Any]:
     began = time.perf_counter()
     try:
         asked = request(place, name, model, ids, out=str(out), unlearn=ARMS[arm])
-        report = unlearn(asked, Silent(), Interrupt(), occasion())
+        report = unlearn(asked, Silent(), Interrupt(), Occasion.now())
     except FalwError as error:
         return row | {"failed": str(error), "exit": error.exit_code}
     assert report.run is not None

@@ -21,11 +21,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from falw_cli import samples
-from falw_cli.config import resolve
-from falw_cli.data import forget_list
-from falw_cli.progress import Silent
-from falw_cli.training.interrupt import Interrupt
+from falw_cli.config.settings import resolve
+from falw_cli.data import forget_list, loading
+from falw_cli.runtime.interrupt import Interrupt
+from falw_cli.runtime.progress import Silent
 from falw_cli.training.run import train
 
 OWN = "benchmarks.architectures:"
@@ -134,7 +133,7 @@ def places(cifar: Path, folder: Path, only: list[str] | None = None) -> Iterator
 def draw(place: Place) -> None:
     """Write the lists that have Retrain nets of their own."""
     place.home.mkdir(parents=True, exist_ok=True)
-    listing = samples.open_source(resolve("forget-list", place.settings()), "data")
+    listing = loading.open_source(resolve("forget-list", place.settings()), "data")
     labels, ids = listing.labels, np.array(listing.ids)
     count = len(ids)
 

@@ -19,12 +19,12 @@ import torch
 from falw_cli.bench import plan
 from falw_cli.bench.grid import Grid
 from falw_cli.bench.store import Store
-from falw_cli.config import Config
+from falw_cli.config.settings import Config
 from falw_cli.data.batches import Batch, Mix, epoch, generator
-from falw_cli.engine import make_fabric
-from falw_cli.inputs import open_inputs
-from falw_cli.network import Network
-from falw_cli.progress import Silent
+from falw_cli.models.inputs import open_inputs
+from falw_cli.models.network import Network
+from falw_cli.runtime.engine import make_fabric
+from falw_cli.runtime.progress import Silent
 from falw_cli.training.recipe import optimizer
 from falw_cli.unlearning.estimate import PERIOD, Estimate, Exact, Streaming
 from falw_cli.unlearning.interfaces import Settings, Start

@@ -19,12 +19,11 @@ import numpy as np
 import torch
 from proof_nets import KEPT_OUT, PER_CLASS, RETRAINS, SEEDS, source
 
-from falw_cli import __version__, samples
-from falw_cli.config import resolve
-from falw_cli.data import forget_list, splits
+from falw_cli import __version__
+from falw_cli.config.settings import resolve
+from falw_cli.data import forget_list, loading, splits
 from falw_cli.data.device import place
 from falw_cli.data.images import Geometry
-from falw_cli.engine import make_fabric
 from falw_cli.evaluation.evidence import Evidence, Judged, Resamples
 from falw_cli.evaluation.figures import noise
 from falw_cli.evaluation.gap import FIELD, avg_gap, gap_interval
@@ -32,8 +31,9 @@ from falw_cli.evaluation.membership import mia_efficacy
 from falw_cli.evaluation.run import metrics_of
 from falw_cli.evaluation.scores import Seen
 from falw_cli.evaluation.study import study
-from falw_cli.inputs import open_inputs
-from falw_cli.progress import Silent
+from falw_cli.models.inputs import open_inputs
+from falw_cli.runtime.engine import make_fabric
+from falw_cli.runtime.progress import Silent
 
 DOCS = Path(__file__).parents[1] / "docs"
 INTRO = Path(__file__).with_suffix(".intro.md")
@@ -68,8 +68,8 @@ def look(cifar: Path, folder: Path, names: list[str]) -> dict[str, Pool]:
     given = open_inputs(first, Silent(), fabric)
     judged = Judged.of(given.splits, fabric.device)
     rest = {**flags, "per_class": {"data": [PER_CLASS, 10**6]}}
-    listing = samples.open_source(resolve("evaluate", rest), "data")
-    data = samples.load(listing, first, Geometry(32, 32, 3), Silent())
+    listing = loading.open_source(resolve("evaluate", rest), "data")
+    data = loading.load(listing, first, Geometry(32, 32, 3), Silent())
     unseen = place(
         splits.part(data, splits.align(data.listing, given.network.classes)), fabric.device
     )

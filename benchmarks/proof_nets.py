@@ -17,11 +17,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from falw_cli import samples
-from falw_cli.config import resolve
-from falw_cli.data import forget_list
-from falw_cli.progress import Silent
-from falw_cli.training.interrupt import Interrupt
+from falw_cli.config.settings import resolve
+from falw_cli.data import forget_list, loading
+from falw_cli.runtime.interrupt import Interrupt
+from falw_cli.runtime.progress import Silent
 from falw_cli.training.run import train
 
 PER_CLASS = 600
@@ -42,7 +41,7 @@ def source(cifar: Path) -> dict[str, Any]:
 
 def draw(cifar: Path, folder: Path) -> None:
     """The list, and its parts that are kept out: each is the beginning of one seeded order."""
-    listing = samples.open_source(resolve("forget-list", source(cifar)), "data")
+    listing = loading.open_source(resolve("forget-list", source(cifar)), "data")
     available = np.bincount(listing.labels)
     sizes = forget_list.tail_sizes(available, len(listing.ids) // 10, 1.0, 0)
     rows = np.array(forget_list.draw(listing.labels, sizes, 0))

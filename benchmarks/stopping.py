@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from falw_cli.config import UnlearnRecipe
+from falw_cli.config.settings import UnlearnRecipe
 from falw_cli.unlearning.early_stopping import decide
 from falw_cli.unlearning.stop_estimate import Look
 

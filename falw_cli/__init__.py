@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from falw_cli.version import __version__
+
 __all__ = ["Unlearner", "__version__", "evaluate", "unlearn"]
 
 if TYPE_CHECKING:
     from falw_cli.api import evaluate, unlearn
-    from falw_cli.embedded import Unlearner
+    from falw_cli.unlearning.embedded import Unlearner
 
 
 def __getattr__(name: str) -> Any:
@@ -19,7 +20,7 @@ def __getattr__(name: str) -> Any:
 
         return getattr(api, name)
     if name == "Unlearner":
-        from falw_cli.embedded import Unlearner
+        from falw_cli.unlearning.embedded import Unlearner
 
         return Unlearner
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

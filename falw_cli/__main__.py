@@ -7,7 +7,7 @@ import sys
 
 def main() -> None:
     """Run the command line and leave with its exit code."""
-    from falw_cli.main import run
+    from falw_cli.cli.app import run
 
     sys.exit(run(sys.argv[1:]))
 

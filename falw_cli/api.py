@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from datetime import datetime, timezone
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, overload
@@ -11,13 +9,13 @@ from typing import Any, overload
 from torch import nn
 
 from falw_cli.audit.build import Occasion
-from falw_cli.audit.evaluate import evaluate as run_evaluate
 from falw_cli.audit.report import Report
-from falw_cli.config import Config, resolve
-from falw_cli.embedded import Unlearned, unlearn_module
-from falw_cli.progress import Progress, Silent
-from falw_cli.training.interrupt import Interrupt
-from falw_cli.unlearning.run import unlearn as run_unlearn
+from falw_cli.config.settings import Config, resolve
+from falw_cli.runs.evaluate import evaluate as run_evaluate
+from falw_cli.runs.unlearn import unlearn as run_unlearn
+from falw_cli.runtime.interrupt import Interrupt
+from falw_cli.runtime.progress import Progress, Silent
+from falw_cli.unlearning.embedded import Unlearned, unlearn_module
 
 
 @overload
@@ -65,7 +63,7 @@ def unlearn(
     if isinstance(model, nn.Module):
         return unlearn_module(model, progress=progress, **options)
     settled = _resolve("unlearn", {"model": model, **options}, config)
-    return run_unlearn(settled, progress or Silent(), Interrupt(), occasion())
+    return run_unlearn(settled, progress or Silent(), Interrupt(), Occasion.now())
 
 
 def evaluate(
@@ -80,7 +78,7 @@ def evaluate(
     Args, Returns, Raises: as for `unlearn`; the model's metrics are `report.metrics.after`.
     """
     settled = _resolve("evaluate", {"model": model, **options}, config)
-    return run_evaluate(with_model(settled), progress or Silent(), occasion())
+    return run_evaluate(with_model(settled), progress or Silent(), Occasion.now())
 
 
 def with_model(config: Config) -> Config:
@@ -91,11 +89,6 @@ def with_model(config: Config) -> Config:
     if "model.safetensors" in here or len(here) == 1:
         return config.over({"model": "model.safetensors" if len(here) > 1 else here[0]})
     return config
-
-
-def occasion() -> Occasion:
-    """Now, and this process's command line."""
-    return Occasion(tuple(sys.argv), datetime.now(timezone.utc))
 
 
 def _resolve(command: str, options: dict[str, Any], file: str | PathLike[str] | None) -> Config:

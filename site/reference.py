@@ -16,8 +16,8 @@ import typer
 from pydantic_core import PydanticUndefined
 
 from falw_cli.audit.report import Report
-from falw_cli.config import FLAG_ONLY, Config, Preprocessing, Recipe, UnlearnRecipe
-from falw_cli.main import app
+from falw_cli.cli.app import app
+from falw_cli.config.settings import FLAG_ONLY, Config, Preprocessing, Recipe, UnlearnRecipe
 
 
 def pages() -> dict[str, str]:

@@ -14,11 +14,11 @@ import tempfile
 from pathlib import Path
 
 ROOMS = [
-    "falw_cli.__main__", "falw_cli.commands.runs", "falw_cli.commands.looks",
-    "falw_cli.commands.reports",
+    "falw_cli.__main__", "falw_cli.cli.commands.runs", "falw_cli.cli.commands.looks",
+    "falw_cli.cli.commands.reports",
     "falw_cli.api", "falw_cli.training.run",
-    "falw_cli.unlearning.run", "falw_cli.audit.evaluate", "falw_cli.audit.page",
-    "falw_cli.conversion", "torchvision.models", "sklearn.svm", "lightning_fabric",
+    "falw_cli.runs.unlearn", "falw_cli.runs.evaluate", "falw_cli.audit.page",
+    "falw_cli.models.conversion", "torchvision.models", "sklearn.svm", "lightning_fabric",
     "lightning_fabric.strategies.ddp",
 ]  # fmt: skip
 SERVER = multiprocessing.get_context("forkserver")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from lightning_fabric import Fabric
 
-from falw_cli.config import Config
-from falw_cli.engine import make_fabric
+from falw_cli.config.settings import Config
+from falw_cli.runtime.engine import make_fabric
 
 
 def cpu() -> Fabric:

@@ -11,7 +11,7 @@ import torch
 from lightning_fabric import Fabric
 from torch.multiprocessing.spawn import spawn
 
-from falw_cli import ranks
+from falw_cli.runtime import ranks
 from tests.engine import cpu
 
 

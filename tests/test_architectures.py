@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from falw_cli import architectures
 from falw_cli.errors import RequestError
+from falw_cli.models import architectures
 
 QUICK = ["tiny-cnn", "resnet18-cifar", "vgg16_bn-cifar", "resnet18", "mobilenet_v3_small"]
 

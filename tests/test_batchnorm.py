@@ -9,7 +9,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import nn
 
-from falw_cli.batchnorm import share_batchnorm
+from falw_cli.models.batchnorm import share_batchnorm
 from tests.several import in_ranks
 
 LAYERS = (

@@ -10,11 +10,11 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from falw_cli import checkpoint
-from falw_cli.architectures import tiny_cnn
-from falw_cli.checkpoint import Metadata
-from falw_cli.config import Preprocessing, TrainRecipe
+from falw_cli.config.settings import Preprocessing, TrainRecipe
 from falw_cli.errors import RequestError, RunError
+from falw_cli.models import checkpoint
+from falw_cli.models.architectures import tiny_cnn
+from falw_cli.models.checkpoint import Metadata
 
 METADATA = Metadata(
     arch="tiny-cnn",

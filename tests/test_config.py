@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from falw_cli.config import Config, find_file, resolve
+from falw_cli.config.settings import Config, find_file, resolve
 from falw_cli.errors import RequestError
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from falw_cli.formats import registry
+from falw_cli.models.formats import registry
 from tests.conftest import falw
 from tests.formats.test_libraries import FOLDERS
 

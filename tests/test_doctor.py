@@ -10,7 +10,7 @@ import psutil
 import pytest
 import torch
 
-from falw_cli import doctor
+from falw_cli.cli import doctor
 from tests.conftest import falw
 
 

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset, Subset, TensorDataset
 
 from falw_cli import Unlearner, unlearn
-from falw_cli.architectures import tiny_cnn
 from falw_cli.errors import RequestError
+from falw_cli.models.architectures import tiny_cnn
 from falw_cli.unlearning.target import Target
 from falw_cli.unlearning.weighting.falw import FalwSettings
 from falw_cli.unlearning.weighting.falw import weighting as falw

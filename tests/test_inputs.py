@@ -6,9 +6,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
-from falw_cli.checkpoint import sha256
-from falw_cli.inputs import Inputs, warn_of_changes
-from falw_cli.progress import Silent
+from falw_cli.models.checkpoint import sha256
+from falw_cli.models.inputs import Inputs, warn_of_changes
+from falw_cli.runtime.progress import Silent
 
 
 def test_changed_files_are_told(tmp_path: Path) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import torch
 
-from falw_cli.architectures import tiny_cnn
-from falw_cli.config import Preprocessing
+from falw_cli.config.settings import Preprocessing
 from falw_cli.data.device import Resident
-from falw_cli.network import INFERENCE_BATCH, Network, true_class_probability
+from falw_cli.models.architectures import tiny_cnn
+from falw_cli.models.network import INFERENCE_BATCH, Network, true_class_probability
 from tests.engine import cpu
 
 SHOWN = Preprocessing(image_size=8, resize=8, mean=(0.5,), std=(0.25,))

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from falw_cli import outputs
 from falw_cli.errors import RequestError, RunError
-from falw_cli.outputs import check_writable, claimed, write_all
+from falw_cli.runtime import outputs
+from falw_cli.runtime.outputs import check_writable, claimed, write_all
 
 CALLS = ("open", "write", "fsync", "link", "replace", "close")
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from falw_cli import ranks
-from falw_cli.config import Config
-from falw_cli.engine import make_fabric
+from falw_cli.config.settings import Config
 from falw_cli.errors import RequestError
-from falw_cli.ranks import Place
+from falw_cli.runtime import ranks
+from falw_cli.runtime.engine import make_fabric
+from falw_cli.runtime.ranks import Place
 
 TORCHRUN = {"TORCHELASTIC_RUN_ID": "x", "RANK": "5", "WORLD_SIZE": "8", "GROUP_WORLD_SIZE": "2"}
 SLURM = {"SLURM_PROCID": "3", "SLURM_NTASKS": "4", "SLURM_NNODES": "1", "SLURM_JOB_NAME": "night"}

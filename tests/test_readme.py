@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from falw_cli.unlearning.registry import METHODS, WEIGHTINGS
+from falw_cli.config.extensions import METHODS, WEIGHTINGS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

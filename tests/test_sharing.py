@@ -10,15 +10,15 @@ from lightning_fabric import Fabric
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from falw_cli import sharing
-from falw_cli.architectures import tiny_cnn
-from falw_cli.config import Config, Preprocessing
+from falw_cli.config.settings import Config, Preprocessing
 from falw_cli.data.batches import generator
 from falw_cli.data.device import Resident
 from falw_cli.errors import FalwError, RequestError
-from falw_cli.network import Network, to_device
-from falw_cli.progress import Silent
-from falw_cli.training.interrupt import Interrupt
+from falw_cli.models.architectures import tiny_cnn
+from falw_cli.models.network import Network, to_device
+from falw_cli.runtime import collectives
+from falw_cli.runtime.interrupt import Interrupt
+from falw_cli.runtime.progress import Silent
 from falw_cli.training.loop import Work, fit
 from falw_cli.unlearning.estimate import Exact, Streaming
 from falw_cli.unlearning.expectation import expect
@@ -124,13 +124,13 @@ def fail_but_on_the_first(rank: int) -> None:
 def collect(fabric: Fabric, folder: Path) -> None:
     """Each count of rows, and each kind of failure."""
     for count in (0, 1, 2, 7, 8):
-        rows = sharing.mine(count, fabric)
-        torch.testing.assert_close(sharing.gather(rows, count, fabric), torch.arange(count))
+        rows = collectives.mine(count, fabric)
+        torch.testing.assert_close(collectives.gather(rows, count, fabric), torch.arange(count))
     rank = fabric.global_rank
-    uneven = sharing.gather_uneven(torch.full((rank,), float(rank)), fabric)
+    uneven = collectives.gather_uneven(torch.full((rank,), float(rank)), fabric)
     assert uneven.tolist() == [1.0, 2.0, 2.0]
-    assert sharing.mean(torch.ones(rank) * rank, fabric).item() == pytest.approx(5 / 3)
-    with pytest.raises(FalwError) as caught, sharing.agreed(fabric):
+    assert collectives.mean(torch.ones(rank) * rank, fabric).item() == pytest.approx(5 / 3)
+    with pytest.raises(FalwError) as caught, collectives.agreed(fabric):
         fail_but_on_the_first(rank)
     assert caught.value.exit_code == 2
     assert caught.value.own == (rank == 1)
@@ -144,9 +144,9 @@ def test_what_ranks_found_comes_together_in_order(tmp_path: Path) -> None:
 
 def test_alone_nothing_is_shared() -> None:
     fabric, values = cpu(), torch.arange(3.0)
-    assert sharing.mine(3, fabric).tolist() == [0, 1, 2]
-    assert sharing.gather(values, 3, fabric) is values
-    assert sharing.total(values, fabric) is values
-    assert sharing.mean(values, fabric).item() == 1
-    with pytest.raises(RequestError), sharing.agreed(fabric):
+    assert collectives.mine(3, fabric).tolist() == [0, 1, 2]
+    assert collectives.gather(values, 3, fabric) is values
+    assert collectives.total(values, fabric) is values
+    assert collectives.mean(values, fabric).item() == 1
+    with pytest.raises(RequestError), collectives.agreed(fabric):
         raise RequestError("wrong", "")

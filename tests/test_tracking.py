@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from falw_cli.config import Config
+from falw_cli.config.settings import Config
 from falw_cli.errors import RequestError
-from falw_cli.tracking import TRACKERS, loggers
+from falw_cli.runtime.tracking import TRACKERS, loggers
 from tests.conftest import falw
 
 ASKED = (

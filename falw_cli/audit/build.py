@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import platform
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import Any
 
 import numpy as np
@@ -24,15 +25,15 @@ from falw_cli.audit.report import (
     Run,
 )
 from falw_cli.audit.seal import seal
-from falw_cli.config import Config
+from falw_cli.config.settings import Config
 from falw_cli.data.device import Samples
 from falw_cli.evaluation.gap import noise_floor
 from falw_cli.evaluation.metrics import Comeback, Metrics, PerSample
 from falw_cli.evaluation.run import compare, mean_metrics
 from falw_cli.evaluation.study import Study
-from falw_cli.inputs import Inputs
-from falw_cli.network import Network
-from falw_cli.progress import Progress
+from falw_cli.models.inputs import Inputs
+from falw_cli.models.network import Network
+from falw_cli.runtime.progress import Progress
 from falw_cli.unlearning.target import Standing, Target
 
 
@@ -42,6 +43,11 @@ class Occasion:
 
     command: tuple[str, ...]
     created: datetime
+
+    @classmethod
+    def now(cls) -> Occasion:
+        """Now, and this process's command line."""
+        return cls(tuple(sys.argv), datetime.now(timezone.utc))
 
 
 def all_metrics(

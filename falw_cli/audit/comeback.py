@@ -12,8 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from falw_cli import architectures
-from falw_cli.config import Recipe
+from falw_cli.config.settings import Recipe
 from falw_cli.data.batches import Batch
 from falw_cli.data.device import Samples
 from falw_cli.data.splits import class_aware_order
@@ -22,9 +21,10 @@ from falw_cli.evaluation.evidence import Evidence, Judged
 from falw_cli.evaluation.metrics import Comeback, Figure, Relearned, Rounded
 from falw_cli.evaluation.roc import matching
 from falw_cli.evaluation.scores import Seen
-from falw_cli.network import Network
-from falw_cli.progress import Silent
-from falw_cli.training.interrupt import Interrupt
+from falw_cli.models import architectures
+from falw_cli.models.network import Network
+from falw_cli.runtime.interrupt import Interrupt
+from falw_cli.runtime.progress import Silent
 from falw_cli.training.loop import Work, fit
 from falw_cli.training.run import CrossEntropy
 

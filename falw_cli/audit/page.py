@@ -14,8 +14,8 @@ from falw_cli.audit.pictures import Picture, pictures, roc
 from falw_cli.audit.report import Report
 from falw_cli.audit.rows import Row
 from falw_cli.audit.verdict import Verdict, verdict
-from falw_cli.extras import need
-from falw_cli.plain import printable
+from falw_cli.runtime.extras import need
+from falw_cli.runtime.printable import printable
 
 if TYPE_CHECKING:
     from jinja2 import Environment

@@ -12,7 +12,7 @@ from typing import Any
 from falw_cli.audit.report import Report
 from falw_cli.audit.rows import GROUPS
 from falw_cli.evaluation.metrics import GroupApart, Metrics, Relearned
-from falw_cli.plain import printable
+from falw_cli.runtime.printable import printable
 
 INK = "#010203"
 """Stands for the page's text colour, which is put in its place."""

@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from falw_cli import __version__
 from falw_cli.evaluation.metrics import Changes, Comeback, Figures, Metrics, PerSample, Seeds
+from falw_cli.version import __version__
 
 
 class Tool(Figures):

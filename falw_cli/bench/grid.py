@@ -10,14 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from falw_cli import samples
 from falw_cli.bench.jobs import Job
 from falw_cli.bench.plan import Bench, Dataset, Entry, Lot
 from falw_cli.bench.store import Store, digest
-from falw_cli.config import Config
-from falw_cli.data import forget_list
+from falw_cli.config.settings import Config
+from falw_cli.data import forget_list, loading
 from falw_cli.data.listing import Listing
-from falw_cli.outputs import write_all
+from falw_cli.runtime.outputs import write_all
 
 REFERENCE_SEEDS = 100
 """Reference k of seed s is trained with seed s + 100 * k."""
@@ -38,7 +37,7 @@ class Source:
     @cached_property
     def listing(self) -> Listing:
         """The training samples."""
-        return samples.open_source(Config.model_validate(self.config), "data")
+        return loading.open_source(Config.model_validate(self.config), "data")
 
     @cached_property
     def digest(self) -> str:
@@ -47,7 +46,7 @@ class Source:
         whole = hashlib.sha256()
         for part in ("data", "heldout", "test"):
             if getattr(config, part) is not None:
-                listing = samples.open_source(config, part)
+                listing = loading.open_source(config, part)
                 whole.update(repr((part, listing.ids, listing.labels.tolist())).encode())
                 for row in range(len(listing.files)):
                     whole.update(hashlib.sha256(listing.raw(row)).digest())
@@ -82,7 +81,7 @@ class Grid:
             config = Config.model_validate(source.config)
             for part in ("data", "heldout", "test"):
                 if getattr(config, part) is not None:
-                    samples.open_source(config, part)
+                    loading.open_source(config, part)
 
     def ids(self, lot: Lot) -> str:
         """The path of the lot's forget list."""

@@ -10,8 +10,8 @@ from typing import Any
 
 from falw_cli.bench.pool import on_this_device
 from falw_cli.bench.store import Store
-from falw_cli.config import Config
-from falw_cli.outputs import write_all
+from falw_cli.config.settings import Config
+from falw_cli.runtime.outputs import write_all
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ class Job:
 
 
 def _train(store: Store, job: Job, config: Config) -> None:
-    from falw_cli.progress import Silent
-    from falw_cli.training.interrupt import Interrupt
+    from falw_cli.runtime.interrupt import Interrupt
+    from falw_cli.runtime.progress import Silent
     from falw_cli.training.run import train
 
     out = store.file("models", job.name, ".safetensors")
@@ -50,11 +50,11 @@ def _train(store: Store, job: Job, config: Config) -> None:
 
 
 def _measure(store: Store, job: Job, config: Config) -> None:
-    from falw_cli.engine import make_fabric
     from falw_cli.evaluation.evidence import Judged
     from falw_cli.evaluation.run import measure
-    from falw_cli.inputs import open_inputs
-    from falw_cli.progress import Silent
+    from falw_cli.models.inputs import open_inputs
+    from falw_cli.runtime.engine import make_fabric
+    from falw_cli.runtime.progress import Silent
 
     fabric = make_fabric(config)
     given = open_inputs(config, Silent(), fabric)
@@ -65,9 +65,9 @@ def _measure(store: Store, job: Job, config: Config) -> None:
 def _unlearn(store: Store, job: Job, config: Config) -> None:
     from falw_cli.audit.build import Occasion
     from falw_cli.evaluation.metrics import Metrics
-    from falw_cli.progress import Silent
-    from falw_cli.training.interrupt import Interrupt
-    from falw_cli.unlearning.run import Known, unlearn
+    from falw_cli.runs.unlearn import Known, unlearn
+    from falw_cli.runtime.interrupt import Interrupt
+    from falw_cli.runtime.progress import Silent
 
     metrics = [Metrics.model_validate(store.load("metrics", name)) for name in job.known]
     known = Known(metrics[0], tuple(metrics[1:]))

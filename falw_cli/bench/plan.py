@@ -11,17 +11,10 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import Field, ValidationError, field_validator
 
-from falw_cli import architectures
-from falw_cli.config import (
-    Config,
-    Positive,
-    Preprocessing,
-    Range,
-    Section,
-    TrainRecipe,
-)
-from falw_cli.config_file import explain, parse_yaml, relative_to
+from falw_cli.config.file import explain, parse_yaml, relative_to
+from falw_cli.config.settings import Config, Positive, Preprocessing, Range, Section, TrainRecipe
 from falw_cli.errors import RequestError
+from falw_cli.models import architectures
 from falw_cli.unlearning.settle import base_rate, with_method_defaults
 
 Ratio = Annotated[float, Field(gt=0, lt=1)]

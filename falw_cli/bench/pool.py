@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any, Protocol
 
-from falw_cli import ranks
 from falw_cli.bench.store import Store
-from falw_cli.config import Config
+from falw_cli.config.settings import Config
 from falw_cli.errors import FalwError, Interrupted, RequestError, RunError
-from falw_cli.progress import Progress
+from falw_cli.runtime import ranks
+from falw_cli.runtime.progress import Progress
 
 POLL = 0.5
 """Seconds between two looks at what other machines have done."""

@@ -11,10 +11,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from falw_cli import __version__
 from falw_cli.bench.grid import Grid
 from falw_cli.bench.plan import Bench, Entry, Lot
-from falw_cli.outputs import write_all
+from falw_cli.runtime.outputs import write_all
+from falw_cli.version import __version__
 
 ORIGINAL, RETRAIN = "original", "Retrain"
 FIGURES = {

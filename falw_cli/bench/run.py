@@ -11,9 +11,9 @@ from falw_cli.bench.jobs import Job
 from falw_cli.bench.plan import Entry, Lot
 from falw_cli.bench.pool import Machine, run, there, workers
 from falw_cli.bench.store import Store
-from falw_cli.extras import need
-from falw_cli.outputs import write_all
-from falw_cli.progress import Progress
+from falw_cli.runtime.extras import need
+from falw_cli.runtime.outputs import write_all
+from falw_cli.runtime.progress import Progress
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from falw_cli import __version__
 from falw_cli.errors import RequestError
-from falw_cli.outputs import write_all
+from falw_cli.runtime.outputs import write_all
+from falw_cli.version import __version__
 
 LAYOUT = 1
 """Changes when what is kept means something else: an older folder is then made anew."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 import typer
 
-from falw_cli.unlearning.registry import METHODS, WEIGHTINGS
+from falw_cli.config.extensions import METHODS, WEIGHTINGS
 
 KINDS = (
     "imagefolder", "csv", "npz", "parquet", "hf", "webdataset", "torchvision", "cifar10",
@@ -54,7 +54,7 @@ def class_name(context: typer.Context, incomplete: str) -> list[str]:
 
 def _named(context: typer.Context, what: str) -> tuple[str, ...]:
     """IDs or class names of the data that the command line or falw.yaml names."""
-    from falw_cli.config import resolve
+    from falw_cli.config.settings import resolve
     from falw_cli.data.sources import open_listing
     from falw_cli.errors import FalwError
 

@@ -9,7 +9,7 @@ import typer
 from falw_cli.cli import completion
 from falw_cli.cli import options as o
 from falw_cli.cli.flags import flags_of
-from falw_cli.session import session
+from falw_cli.cli.session import session
 
 app = typer.Typer()
 
@@ -50,7 +50,7 @@ def forget_list(
 ) -> None:
     """Draw a long-tailed list of sample IDs onto stdout, or check those that are named."""
     with session(quiet, verbose) as console:
-        from falw_cli.commands import looks as do
+        from falw_cli.cli.commands import looks as do
 
         do.draw_list(flags_of(context), config_file, console, as_json=json)
 
@@ -73,7 +73,7 @@ def inspect(
 ) -> None:
     """Show what a checkpoint, a data source, a forget list or a report holds; changes nothing."""
     with session(quiet, verbose) as console:
-        from falw_cli.commands import looks as do
+        from falw_cli.cli.commands import looks as do
 
         do.inspect(path, flags_of(context), config_file, console, as_json=json)
 
@@ -93,7 +93,7 @@ def convert(
 ) -> None:
     """Write a checkpoint in another format: .safetensors, .pt, a timm or transformers folder."""
     with session(quiet, verbose) as console:
-        from falw_cli.commands import looks as do
+        from falw_cli.cli.commands import looks as do
 
         do.convert(flags_of(context), config_file, console, as_json=json)
 
@@ -121,7 +121,7 @@ def init(
 ) -> None:
     """Write a commented falw.yaml, after a look at the model and the data."""
     with session(quiet, verbose) as console:
-        from falw_cli.commands import looks as do
+        from falw_cli.cli.commands import looks as do
 
         do.init(flags_of(context), config_file, console, as_json=json)
 
@@ -135,6 +135,6 @@ def doctor(
 ) -> None:
     """Say what is wrong with installation, machine or config; exit 1 if anything is."""
     with session(quiet, verbose) as console:
-        from falw_cli.commands import looks as do
+        from falw_cli.cli.commands import looks as do
 
         do.doctor(config_file, console, as_json=json)

@@ -10,7 +10,7 @@ import typer
 
 from falw_cli.cli import completion
 from falw_cli.cli.completion import KINDS
-from falw_cli.unlearning.registry import METHODS, WEIGHTINGS
+from falw_cli.config.extensions import METHODS, WEIGHTINGS
 
 DATA, TRAINING, RUN, OUTPUT = "Data", "Training", "Run", "Output"
 SPEC_HELP = f"KIND:LOCATION; kinds: {', '.join(KINDS)}"

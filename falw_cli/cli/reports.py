@@ -9,7 +9,7 @@ import typer
 
 from falw_cli.cli import completion
 from falw_cli.cli import options as o
-from falw_cli.session import session
+from falw_cli.cli.session import session
 
 app = typer.Typer()
 
@@ -37,7 +37,7 @@ def bench(
 ) -> None:
     """Measure methods x weightings over lists and seeds against Retrain; goes on where it ended."""
     with session(quiet, verbose) as console:
-        from falw_cli.commands import reports as do
+        from falw_cli.cli.commands import reports as do
 
         do.bench(config or config_file, folder, jobs, dry_run, console, as_json=json)
 
@@ -57,7 +57,7 @@ def verify(
 ) -> None:
     """Hold model, list, data and output against a report; exit 1 where they differ."""
     with session(quiet, verbose) as console:
-        from falw_cli.commands import reports as do
+        from falw_cli.cli.commands import reports as do
 
         asked = {"report": report, "forget": forget, "rerun": rerun, "trust_code": bool(trust_code)}
         do.verify(asked, console, as_json=json)
@@ -90,7 +90,7 @@ def report(
 ) -> None:
     """A page that people read, of one audit report or of several; needs no network."""
     with session(quiet, verbose) as console:
-        from falw_cli.commands import reports as do
+        from falw_cli.cli.commands import reports as do
 
         asked = {"reports": reports, "format": format, "out": out, "open_it": open_it}
         do.report(asked, console, force=bool(force), as_json=json)
@@ -105,7 +105,7 @@ def schema(
 ) -> None:
     """The JSON schema of audit reports."""
     with session(quiet, verbose) as console:
-        from falw_cli.commands import reports as do
+        from falw_cli.cli.commands import reports as do
 
         do.schema(console)
 
@@ -120,6 +120,6 @@ def demo(
 ) -> None:
     """The whole story on scikit-learn's digits, into ./falw-demo, in under two minutes."""
     with session(quiet, verbose) as console:
-        from falw_cli import demo as story
+        from falw_cli.cli import demo as story
 
         story.tell(Path("falw-demo"), bool(force), config_file, console, as_json=json)

@@ -9,7 +9,7 @@ import typer
 
 from falw_cli.cli import options as o
 from falw_cli.cli.flags import flags_of
-from falw_cli.session import session
+from falw_cli.cli.session import session
 
 app = typer.Typer()
 
@@ -71,7 +71,7 @@ def unlearn(
 ) -> None:
     """Remove the influence of a list of samples: the checkpoint, and an audit report beside it."""
     with session(quiet, verbose) as console:
-        from falw_cli.commands import runs as do
+        from falw_cli.cli.commands import runs as do
 
         do.unlearn(flags_of(context), config_file, console, as_json=json)
 
@@ -110,7 +110,7 @@ def evaluate(
 ) -> None:
     """Metrics of a checkpoint on forget, retain and test data; with --gate, a verdict for CI."""
     with session(quiet, verbose) as console:
-        from falw_cli.commands import runs as do
+        from falw_cli.cli.commands import runs as do
 
         do.evaluate(flags_of(context), config_file, console, as_json=json)
 
@@ -156,7 +156,7 @@ def audit(
 ) -> None:
     """What evaluate measures, and attacks made for each sample by models trained for them."""
     with session(quiet, verbose) as console:
-        from falw_cli.commands import runs as do
+        from falw_cli.cli.commands import runs as do
 
         asked = {"shadow": shadow, "folder": folder, "jobs": jobs, "dry_run": dry_run}
         flags = {key: value for key, value in flags_of(context).items() if key not in asked}
@@ -198,6 +198,6 @@ def train(
 ) -> None:
     """Train a checkpoint by the config's recipe; --without IDS makes the Retrain reference."""
     with session(quiet, verbose) as console:
-        from falw_cli.commands import runs as do
+        from falw_cli.cli.commands import runs as do
 
         do.train(flags_of(context), config_file, console, as_json=json)

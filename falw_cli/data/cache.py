@@ -22,7 +22,7 @@ import numpy.typing as npt
 import platformdirs
 
 from falw_cli.data.listing import Listing
-from falw_cli.progress import Progress
+from falw_cli.runtime.progress import Progress
 
 Bytes = npt.NDArray[np.uint8]
 COPIED = 4096

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from falw_cli.data.listing import Listing, Spec, check_numbers, digit_names, mark_of, number
 from falw_cli.errors import RequestError
-from falw_cli.extras import need
+from falw_cli.runtime.extras import need
 
 Rows = npt.NDArray[np.int64]
 HINT = "it needs a column image (bytes, or bytes and path) and a column label, and may have id"

@@ -14,13 +14,13 @@ import psutil
 import torch
 from torch import Tensor
 
-from falw_cli.config import Preprocessing
+from falw_cli.config.settings import Preprocessing
 from falw_cli.data import cache as cached
 from falw_cli.data.cache import Draft
 from falw_cli.data.decoding import decode, size_of
 from falw_cli.data.listing import Listing
 from falw_cli.errors import RequestError, RunError
-from falw_cli.progress import Progress
+from falw_cli.runtime.progress import Progress
 
 NONE = np.empty(0, dtype=np.int64)
 CHUNK = 256

@@ -15,7 +15,7 @@ from falw_cli.evaluation.deviation import thirds
 from falw_cli.evaluation.intervals import resample
 from falw_cli.evaluation.membership import attack_noise, called_strangers
 from falw_cli.evaluation.scores import Counts, Seen, Vector
-from falw_cli.network import Network
+from falw_cli.models.network import Network
 
 Draws = npt.NDArray[np.uint8]
 

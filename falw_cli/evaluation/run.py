@@ -14,7 +14,7 @@ from falw_cli.evaluation.intervals import apart, wilson
 from falw_cli.evaluation.membership import attack_size
 from falw_cli.evaluation.metrics import ClassMetrics, GroupMetrics, Groups, Interval, Metrics
 from falw_cli.evaluation.scores import Counts, Seen, Vector
-from falw_cli.network import Network
+from falw_cli.models.network import Network
 
 
 def measure(network: Network, parts: Judged, seed: int) -> Metrics:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from falw_cli.data.device import Samples
-from falw_cli.network import Network
+from falw_cli.models.network import Network
 
 Vector = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]

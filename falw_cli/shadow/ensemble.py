@@ -13,15 +13,15 @@ from safetensors.numpy import load_file, save
 
 from falw_cli.bench.pool import on_this_device
 from falw_cli.bench.store import Store, digest
-from falw_cli.config import Config
+from falw_cli.config.settings import Config
 from falw_cli.evaluation.scores import Seen
-from falw_cli.outputs import write_all
-from falw_cli.progress import Silent
+from falw_cli.runtime.outputs import write_all
+from falw_cli.runtime.progress import Silent
 from falw_cli.shadow.attacks import Members, margin
 from falw_cli.shadow.judge import Answers
 
 if TYPE_CHECKING:
-    from falw_cli.inputs import Inputs
+    from falw_cli.models.inputs import Inputs
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Shadow:
             self._look(store, folder, self._unlearn(folder, self._train(store, folder)))
 
     def _train(self, store: Store, folder: Path) -> Path:
-        from falw_cli.training.interrupt import Interrupt
+        from falw_cli.runtime.interrupt import Interrupt
         from falw_cli.training.run import train
 
         out = store.file("models", self.trained, ".safetensors")
@@ -76,21 +76,21 @@ class Shadow:
         return out
 
     def _unlearn(self, folder: Path, model: Path) -> Path:
-        from falw_cli.api import occasion
-        from falw_cli.training.interrupt import Interrupt
-        from falw_cli.unlearning.run import Known, unlearn
+        from falw_cli.audit.build import Occasion
+        from falw_cli.runs.unlearn import Known, unlearn
+        from falw_cli.runtime.interrupt import Interrupt
 
         ids = _write(folder / "in.txt", self.inside)
         out = folder / "unlearned.safetensors"
         report = folder / "report.json"
         more = {"model": str(model), "forget": str(ids), "out": str(out), "report": str(report)}
         config = on_this_device(Config.model_validate(self.unlearn | more))
-        unlearn(config, Silent(), Interrupt(), occasion(), Known(None, ()))
+        unlearn(config, Silent(), Interrupt(), Occasion.now(), Known(None, ()))
         return out
 
     def _look(self, store: Store, folder: Path, model: Path) -> None:
-        from falw_cli.engine import make_fabric
-        from falw_cli.inputs import open_inputs
+        from falw_cli.models.inputs import open_inputs
+        from falw_cli.runtime.engine import make_fabric
 
         ids = _write(folder / "whole.txt", self.whole)
         more = {"model": str(model), "forget": str(ids)}

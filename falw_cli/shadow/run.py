@@ -11,23 +11,22 @@ from typing import Any
 
 import numpy as np
 
-from falw_cli import samples
 from falw_cli.audit.build import Occasion
-from falw_cli.audit.evaluate import evaluate
 from falw_cli.audit.report import Report
 from falw_cli.bench.pool import Machine, run, there, workers
 from falw_cli.bench.store import Store, digest
-from falw_cli.config import Config, UnlearnRecipe
-from falw_cli.data import forget_list
-from falw_cli.engine import make_fabric
+from falw_cli.config.settings import Config, UnlearnRecipe
+from falw_cli.data import forget_list, loading
 from falw_cli.errors import RequestError
 from falw_cli.evaluation.metrics import PerSample
-from falw_cli.inputs import Inputs, open_inputs
-from falw_cli.progress import Progress, Silent
+from falw_cli.models.inputs import Inputs, open_inputs
+from falw_cli.runs.evaluate import evaluate
+from falw_cli.runtime.engine import make_fabric
+from falw_cli.runtime.interrupt import Interrupt
+from falw_cli.runtime.progress import Progress, Silent
 from falw_cli.shadow.attacks import halves
 from falw_cli.shadow.ensemble import Shadow, answers, plan, read
 from falw_cli.shadow.judge import judge
-from falw_cli.training.interrupt import Interrupt
 from falw_cli.training.loop import Work, fit
 from falw_cli.training.run import CrossEntropy
 from falw_cli.unlearning.settle import with_method_defaults
@@ -140,7 +139,7 @@ def _plan(
                               "report", "force", "resume", "dry_run", "html", "devices", "nodes"},
     )  # fmt: skip
     assert config.forget is not None
-    listing = samples.open_source(config, "data")
+    listing = loading.open_source(config, "data")
     rows = forget_list.find(forget_list.read(config.forget).ids, listing.ids)
     whole = tuple(listing.ids[row] for row in rows)
     members = halves(asked.shadow, len(whole), np.random.default_rng([config.seed, 13]))

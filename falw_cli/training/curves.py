@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from falw_cli import sharing
+from falw_cli.runtime import collectives
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -35,5 +35,5 @@ class Curves:
 
         Args: loss, a rank's share of the batch's; figures, each a scalar, as this rank knows it.
         """
-        whole = sharing.total(loss, self.fabric) / self.fabric.world_size
+        whole = collectives.total(loss, self.fabric) / self.fabric.world_size
         self.fabric.log_dict({"loss": whole, "lr": lr, **figures}, done)

@@ -15,15 +15,15 @@ from torch import Tensor, nn, optim
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import lr_scheduler
 
-from falw_cli import sharing
-from falw_cli.config import Recipe
+from falw_cli.config.settings import Recipe
 from falw_cli.data.batches import Batch, Mix, Share, augment, epoch, generator
 from falw_cli.data.device import Samples
 from falw_cli.errors import DivergedError, Interrupted, RequestError, RunError
-from falw_cli.network import Network
-from falw_cli.progress import Progress
+from falw_cli.models.network import Network
+from falw_cli.runtime import collectives
+from falw_cli.runtime.interrupt import Interrupt
+from falw_cli.runtime.progress import Progress
 from falw_cli.training.curves import Curves
-from falw_cli.training.interrupt import Interrupt
 from falw_cli.training.parts import Parts
 from falw_cli.training.recipe import augmentation, optimizer, schedule
 from falw_cli.training.state import Saves, State, StateFile
@@ -272,11 +272,11 @@ def _check_batches(work: Work, ranks: int) -> None:
 
 def _asked_to_end(interrupt: Interrupt, fabric: Fabric) -> int:
     """The signal that came to any of the ranks, or 0."""
-    return max(sharing.numbers(interrupt.signal_number, fabric))
+    return max(collectives.numbers(interrupt.signal_number, fabric))
 
 
 def _look(loss: Tensor, done: int, fabric: Fabric) -> str:
-    value = (sharing.total(loss, fabric) / fabric.world_size).item()
+    value = (collectives.total(loss, fabric) / fabric.world_size).item()
     if not math.isfinite(value):
         raise DivergedError(
             f"the loss is {value} after step {done}: the run diverged, nothing was written",

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from falw_cli.errors import RunError
-from falw_cli.progress import Progress
+from falw_cli.runtime.progress import Progress
 
 
 class Parts:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn, optim
 from torch.optim import lr_scheduler
 
-from falw_cli.config import Recipe
+from falw_cli.config.settings import Recipe
 from falw_cli.data.batches import Augmentation
 
 

@@ -14,19 +14,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from falw_cli import architectures, checkpoint, outputs, samples
-from falw_cli.config import Config, Preprocessing
-from falw_cli.data import forget_list, images, splits
+from falw_cli.config.settings import Config, Preprocessing
+from falw_cli.data import forget_list, images, loading, splits
 from falw_cli.data.batches import Batch, generator
 from falw_cli.data.device import Samples, place
 from falw_cli.data.splits import Rows
-from falw_cli.engine import make_fabric
 from falw_cli.errors import RequestError
-from falw_cli.network import IMAGENET, Network, Plan, complete, metadata, to_device
-from falw_cli.progress import Progress
-from falw_cli.sharing import agreed, in_turn
-from falw_cli.tracking import loggers, tracked
-from falw_cli.training.interrupt import Interrupt
+from falw_cli.models import architectures, checkpoint
+from falw_cli.models.network import IMAGENET, Network, Plan, complete, metadata, to_device
+from falw_cli.runtime import outputs
+from falw_cli.runtime.collectives import agreed, in_turn
+from falw_cli.runtime.engine import make_fabric
+from falw_cli.runtime.interrupt import Interrupt
+from falw_cli.runtime.progress import Progress
+from falw_cli.runtime.tracking import loggers, tracked
 from falw_cli.training.loop import Outcome, Work, fit
 from falw_cli.training.state import StateFile, settings
 
@@ -141,7 +142,7 @@ def _open(config: Config, progress: Progress, fabric: Fabric, held: ExitStack) -
         raise RequestError("--arch is missing", "give --arch NAME, such as tiny-cnn or resnet18")
     arch = architectures.canonical(config.arch)
     build = architectures.builder(arch, config.arch_config)
-    listing = samples.open_source(config, "data")
+    listing = loading.open_source(config, "data")
     classes = config.classes or listing.classes
     labels = splits.align(listing, classes)
     if len(np.unique(labels)) < 2:
@@ -150,7 +151,7 @@ def _open(config: Config, progress: Progress, fabric: Fabric, held: ExitStack) -
     shown = _shown(config, arch)
     wanted = images.geometry(listing, shown, None)
     strict = shown.image_size is None
-    data = samples.load(listing, config, wanted, progress, strict=strict, secret=left_out)
+    data = loading.load(listing, config, wanted, progress, strict=strict, secret=left_out)
     kept = np.setdiff1d(np.arange(len(data.listing.ids)), left_out)
     retain = splits.part(data, splits.align(data.listing, classes), kept)
     shown = complete(shown, wanted, retain)
@@ -202,8 +203,8 @@ def _heldout(
 ) -> Samples | None:
     if config.heldout is None:
         return None
-    unseen = samples.load(samples.open_source(config, "heldout"), config, wanted, progress)
-    splits.check_disjoint(data, unseen, (samples.CALLED["data"], samples.CALLED["heldout"]))
+    unseen = loading.load(loading.open_source(config, "heldout"), config, wanted, progress)
+    splits.check_disjoint(data, unseen, (loading.CALLED["data"], loading.CALLED["heldout"]))
     aligned = splits.align(unseen.listing, network.classes)
     return place(splits.part(unseen, aligned), network.fabric.device)
 

@@ -15,11 +15,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn, optim
 
-from falw_cli import sharing
-from falw_cli.engine import return_freed_memory
 from falw_cli.errors import RequestError
-from falw_cli.outputs import write_all
-from falw_cli.progress import Progress
+from falw_cli.runtime import collectives
+from falw_cli.runtime.engine import return_freed_memory
+from falw_cli.runtime.outputs import write_all
+from falw_cli.runtime.progress import Progress
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -201,7 +201,7 @@ class Saves:
         if self.states is None:
             return False
         pause = max(self.states.every, self._cost / SAVING)
-        return bool(sharing.numbers(int(self.clock() - self._last >= pause), fabric)[0])
+        return bool(collectives.numbers(int(self.clock() - self._last >= pause), fabric)[0])
 
     def save(self, kept: State, fabric: Fabric) -> None:
         """Save it; the first rank writes."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from falw_cli.data.device import Samples
 from falw_cli.evaluation.forgotten import FEW, forgotten_share
 from falw_cli.evaluation.metrics import Figure
-from falw_cli.network import Network
+from falw_cli.models.network import Network
 from falw_cli.unlearning.expectation import Expectation
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 
-from falw_cli.config import Config
-from falw_cli.progress import Silent
-from falw_cli.training.interrupt import Interrupt
+from falw_cli.config.settings import Config
+from falw_cli.runtime.interrupt import Interrupt
+from falw_cli.runtime.progress import Silent
 from falw_cli.training.loop import fit
 from falw_cli.unlearning.early_stopping import LOOKS
 from falw_cli.unlearning.interfaces import Method

@@ -13,7 +13,7 @@ from dataclasses import asdict, astuple, fields, replace
 import torch
 from torch import Tensor
 
-from falw_cli.network import Network
+from falw_cli.models.network import Network
 from falw_cli.unlearning.stop_estimate import Look, View, look
 
 LOOKS = 16

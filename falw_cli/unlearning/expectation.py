@@ -27,7 +27,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from falw_cli.data.device import Samples
-from falw_cli.network import Network, true_class_probability
+from falw_cli.models.network import Network, true_class_probability
 from falw_cli.unlearning.features import middle_features
 from falw_cli.unlearning.gradients import spread_rows
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from falw_cli.data.device import Samples
-from falw_cli.network import Network
+from falw_cli.models.network import Network
 
 MIDDLE = (0.25, 0.75)
 """Share of the normalisation layers, in order, between which features are taken."""

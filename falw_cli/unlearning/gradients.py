@@ -8,9 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from falw_cli import architectures, sharing
 from falw_cli.data.device import Samples
-from falw_cli.network import INFERENCE_BATCH, Network, evaluating
+from falw_cli.models import architectures
+from falw_cli.models.network import INFERENCE_BATCH, Network, evaluating
+from falw_cli.runtime import collectives
 
 Gradients = dict[str, Tensor]
 """By parameter name, of the parameter's shape."""
@@ -28,7 +29,7 @@ def spread_rows(count: int, wanted: int) -> Tensor:
 
 def mean_gradient(network: Network, data: Samples) -> Gradients:
     """Gradient of the mean cross-entropy over a set [N], in eval mode, without augmentation."""
-    groups = torch.split(sharing.mine(len(data), network.fabric), INFERENCE_BATCH)
+    groups = torch.split(collectives.mine(len(data), network.fabric), INFERENCE_BATCH)
     found = (
         _gradient(network, pixels, data.labels[rows.to(data.labels.device)])
         for rows, pixels in zip(groups, data.read(groups), strict=True)
@@ -50,7 +51,7 @@ def diagonal_fisher(network: Network, data: Samples, wanted: int) -> Gradients:
         wanted: how many of them to take at most; one backward pass each.
     """
     chosen = data.of(spread_rows(len(data), wanted))
-    singles = _each(network, chosen.of(sharing.mine(len(chosen), network.fabric)))
+    singles = _each(network, chosen.of(collectives.mine(len(chosen), network.fabric)))
     squares = ({name: value.square() for name, value in one.items()} for one in singles)
     return _mean(network, squares, len(chosen))
 
@@ -67,7 +68,7 @@ def _mean(network: Network, parts: Iterator[Gradients], count: int) -> Gradients
     for part in parts:
         for name, value in part.items():
             summed[name] += value
-    return {name: sharing.total(v, network.fabric) / count for name, v in summed.items()}
+    return {name: collectives.total(v, network.fabric) / count for name, v in summed.items()}
 
 
 def _gradient(network: Network, pixels: Tensor, label: Tensor) -> Gradients:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 from falw_cli.data.device import Samples
-from falw_cli.network import Network
+from falw_cli.models.network import Network
 from falw_cli.unlearning.expectation import Expectation
 from falw_cli.unlearning.target import Target
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from falw_cli.errors import DivergedError, RunError
-from falw_cli.progress import Progress
+from falw_cli.runtime.progress import Progress
 from falw_cli.training.loop import Outcome
 from falw_cli.unlearning.objective import Unlearning
 from falw_cli.unlearning.stop_estimate import Look

@@ -7,10 +7,11 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from falw_cli import architectures, sharing
 from falw_cli.data.batches import Batch
 from falw_cli.data.device import Samples
-from falw_cli.network import Network, true_class_probability
+from falw_cli.models import architectures
+from falw_cli.models.network import Network, true_class_probability
+from falw_cli.runtime import collectives
 from falw_cli.unlearning.early_stopping import Watch
 from falw_cli.unlearning.estimate import Estimate
 from falw_cli.unlearning.interfaces import Masks, Method, Seen, Weighting
@@ -95,7 +96,7 @@ class Unlearning:
         self, network: Network, batch: Batch, images: Tensor, logits: Tensor, weight: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         """Losses of the forget and of the retain samples of a batch whose logits are [n, C]."""
-        cut, mean = batch.forget, partial(sharing.mean, fabric=network.fabric)
+        cut, mean = batch.forget, partial(collectives.mean, fabric=network.fabric)
         parts = []
         for rows, first in ((slice(None, cut), 0), (slice(cut, None), batch.offset)):
             position = batch.sample[rows] - first
@@ -119,7 +120,7 @@ class Unlearning:
             guides = next(iter(self.guide.read([share])))
             logits = network.logits(torch.cat([guides, looked]))
             prob = true_class_probability(logits[: len(share)], self.guide.labels[share])
-            self.estimate.take(step, rows, sharing.gather(prob, len(rows), network.fabric))
+            self.estimate.take(step, rows, collectives.gather(prob, len(rows), network.fabric))
             logits = logits[len(share) :]
         return true_class_probability(logits, batch.labels[: batch.forget]) if own else None
 
@@ -160,7 +161,7 @@ class Unlearning:
         seen = self._all_seen(network)
         if not len(seen):
             seen = torch.ones(1)
-        total, steps = sharing.total(self._loss, network.fabric).cpu()
+        total, steps = collectives.total(self._loss, network.fabric).cpu()
         row = [seen.min(), seen.mean(), seen.max(), total / steps.clamp(min=1), *self._target()]
         self.epochs.append(torch.stack([value.detach().cpu().float() for value in row]))
         self._seen = []
@@ -177,7 +178,7 @@ class Unlearning:
     def _all_seen(self, network: Network) -> Tensor:
         """The epoch's weights so far, those of all ranks."""
         none = self.guide.labels.new_zeros(0, dtype=torch.float32)
-        return sharing.gather_uneven(torch.cat([none, *self._seen]), network.fabric)
+        return collectives.gather_uneven(torch.cat([none, *self._seen]), network.fabric)
 
     def figures(self) -> dict[str, Tensor]:
         """See `Objective`: weights of the step's forget samples, and the target as it stands."""
@@ -196,7 +197,7 @@ class Unlearning:
     def state(self, network: Network) -> dict[str, Tensor]:
         """See `Objective`."""
         kept = {f"estimate/{name}": value for name, value in self.estimate.state().items()}
-        kept["loss"] = sharing.total(self._loss, network.fabric)
+        kept["loss"] = collectives.total(self._loss, network.fabric)
         if self.epochs:
             kept["epochs"] = torch.stack(self.epochs)
         if len(seen := self._all_seen(network)):
@@ -229,7 +230,9 @@ def _backward_apart(network: Network, forget: Tensor, retain: Tensor, mask: Mask
     network.fabric.backward(retain)
     for (weights, free), slope in zip(mask.items(), apart, strict=True):
         if slope is not None and weights.grad is not None:
-            weights.grad += sharing.total(slope * free, network.fabric) / network.fabric.world_size
+            weights.grad += (
+                collectives.total(slope * free, network.fabric) / network.fabric.world_size
+            )
     return forget.detach() + retain.detach()
 
 

@@ -9,14 +9,14 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from falw_cli.config import Config
+from falw_cli.config.settings import Config
 from falw_cli.data.batches import generator
 from falw_cli.errors import DivergedError
 from falw_cli.evaluation.gap import avg_gap
 from falw_cli.evaluation.metrics import Metrics
 from falw_cli.evaluation.run import mean_metrics, measure
-from falw_cli.progress import Progress
-from falw_cli.training.interrupt import Interrupt
+from falw_cli.runtime.interrupt import Interrupt
+from falw_cli.runtime.progress import Progress
 from falw_cli.training.loop import Outcome, fit
 from falw_cli.training.state import StateFile
 from falw_cli.unlearning.early_stopping import Watch, allows

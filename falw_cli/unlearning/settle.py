@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from falw_cli.config import Config, Recipe
+from falw_cli.config.settings import Config, Recipe
 from falw_cli.errors import RequestError, unknown_name
 from falw_cli.unlearning.interfaces import Method, Settings, Weighting
 from falw_cli.unlearning.registry import load_method, load_weighting

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from falw_cli.data.device import Samples
-from falw_cli.network import Network
+from falw_cli.models.network import Network
 from falw_cli.unlearning.expectation import Expectation
 from falw_cli.unlearning.gradients import spread_rows
 

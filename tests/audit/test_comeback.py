@@ -6,14 +6,14 @@ import pytest
 import torch
 from torch import nn
 
-from falw_cli.architectures import tiny_cnn
 from falw_cli.audit.comeback import comeback, round_weights
-from falw_cli.config import Preprocessing, Recipe
+from falw_cli.config.settings import Preprocessing, Recipe
 from falw_cli.data.device import Resident
 from falw_cli.evaluation.evidence import Evidence, Judged
-from falw_cli.network import Network, to_device
-from falw_cli.progress import Silent
-from falw_cli.training.interrupt import Interrupt
+from falw_cli.models.architectures import tiny_cnn
+from falw_cli.models.network import Network, to_device
+from falw_cli.runtime.interrupt import Interrupt
+from falw_cli.runtime.progress import Silent
 from falw_cli.training.loop import Work, fit
 from falw_cli.training.run import CrossEntropy
 from tests.engine import cpu

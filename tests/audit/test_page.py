@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from falw_cli.audit.page import Named, html, junit, markdown
-from falw_cli.audit.publish import Asked, publish
 from falw_cli.audit.seal import to_text
 from falw_cli.errors import RequestError
+from falw_cli.runs.publish import Asked, publish
 from tests.audit.reports import HOSTILE, report
 from tests.conftest import falw
 

@@ -11,15 +11,15 @@ import torch
 from torch import nn
 
 from falw_cli import unlearn
-from falw_cli.architectures import tiny_cnn
-from falw_cli.batchnorm import share_batchnorm
-from falw_cli.config import Config, Preprocessing
+from falw_cli.config.settings import Config, Preprocessing
 from falw_cli.data import device
 from falw_cli.data.batches import Augmentation, Mix, augment, epoch, generator
 from falw_cli.data.device import Resident
-from falw_cli.engine import make_fabric
 from falw_cli.errors import RequestError, RunError
-from falw_cli.network import Network, to_device
+from falw_cli.models.architectures import tiny_cnn
+from falw_cli.models.batchnorm import share_batchnorm
+from falw_cli.models.network import Network, to_device
+from falw_cli.runtime.engine import make_fabric
 from falw_cli.training.recipe import optimizer
 from falw_cli.unlearning.estimate import Streaming
 from falw_cli.unlearning.interfaces import Settings, Start

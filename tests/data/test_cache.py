@@ -12,7 +12,7 @@ import pytest
 
 from falw_cli.data import cache
 from falw_cli.data.cache import Draft
-from falw_cli.progress import Silent
+from falw_cli.runtime.progress import Silent
 
 
 def _full(*_: object) -> None:

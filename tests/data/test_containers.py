@@ -16,7 +16,7 @@ from falw_cli.data.images import Geometry, load
 from falw_cli.data.listing import Listing
 from falw_cli.data.sources import open_listing
 from falw_cli.errors import RequestError
-from falw_cli.progress import Silent
+from falw_cli.runtime.progress import Silent
 from tests.conftest import falw
 from tests.data.pictures import make_folder
 

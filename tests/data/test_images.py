@@ -11,14 +11,14 @@ import platformdirs
 import pytest
 import torch
 
-from falw_cli.config import Preprocessing
+from falw_cli.config.settings import Preprocessing
 from falw_cli.data.cache import Draft
 from falw_cli.data.decoding import decode
 from falw_cli.data.images import Geometry, geometry, load
 from falw_cli.data.listing import Listing
 from falw_cli.data.sources import open_listing
 from falw_cli.errors import RequestError, RunError
-from falw_cli.progress import Silent
+from falw_cli.runtime.progress import Silent
 from tests.data.pictures import make_folder, save_png
 
 WANTED = Geometry(12, 12, 3)

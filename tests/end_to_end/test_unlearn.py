@@ -18,10 +18,10 @@ from safetensors.torch import load_file, save_file
 
 from falw_cli import unlearn
 from falw_cli.audit.report import Report
+from falw_cli.config.extensions import METHODS
 from falw_cli.data import device
-from falw_cli.progress import Silent
+from falw_cli.runtime.progress import Silent
 from falw_cli.unlearning.lr_search import FACTORS
-from falw_cli.unlearning.registry import METHODS
 from tests.conftest import COMMAND, clean_environment, falw, run_falw
 from tests.data.pictures import make_folder
 

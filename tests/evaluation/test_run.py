@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from falw_cli.config import Preprocessing
+from falw_cli.config.settings import Preprocessing
 from falw_cli.data.device import Resident
 from falw_cli.evaluation.evidence import Judged
 from falw_cli.evaluation.run import compare, mean_metrics, measure
-from falw_cli.network import Network
+from falw_cli.models.network import Network
 from tests.engine import cpu
 
 CLASSES = ("a", "b", "c")

@@ -36,17 +36,17 @@ import torch
 from safetensors.torch import save
 from torchvision.io import encode_jpeg, encode_png
 
-from falw_cli.architectures import tiny_cnn
-from falw_cli.audit.publish import FORMATS, Asked, publish
 from falw_cli.audit.seal import to_text
 from falw_cli.bench import plan
-from falw_cli.checkpoint import KEY, read
-from falw_cli.config import Preprocessing, Recipe, resolve
+from falw_cli.config.settings import Preprocessing, Recipe, resolve
 from falw_cli.data import forget_list, images
 from falw_cli.data.images import Geometry
 from falw_cli.data.sources import open_listing
 from falw_cli.errors import FalwError
-from falw_cli.progress import Silent
+from falw_cli.models.architectures import tiny_cnn
+from falw_cli.models.checkpoint import KEY, read
+from falw_cli.runs.publish import FORMATS, Asked, publish
+from falw_cli.runtime.progress import Silent
 from falw_cli.training.recipe import optimizer
 from falw_cli.training.state import State, StateFile
 from tests.audit.reports import report

@@ -12,12 +12,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from falw_cli.config import resolve
+from falw_cli.config.settings import resolve
 from falw_cli.data.device import place
 from falw_cli.data.splits import Part
-from falw_cli.formats import registry
-from falw_cli.inputs import Inputs, open_inputs
-from falw_cli.progress import Silent
+from falw_cli.models.formats import registry
+from falw_cli.models.inputs import Inputs, open_inputs
+from falw_cli.runtime.progress import Silent
 from tests.conftest import falw
 from tests.data.pictures import make_folder
 from tests.engine import cpu
@@ -215,7 +215,7 @@ def training(model: nn.Module) -> Any:
 @pytest.mark.slow
 @pytest.mark.parametrize("made", [plain, training])
 def test_torch_files_are_unlearned_in_their_own_form(data: Path, made: Any) -> None:
-    from falw_cli.architectures import builder
+    from falw_cli.models.architectures import builder
 
     torch.manual_seed(0)
     model = builder("tiny-cnn")(3, 3)
@@ -239,7 +239,7 @@ def test_torch_files_are_unlearned_in_their_own_form(data: Path, made: Any) -> N
 @pytest.mark.slow
 def test_a_checkpoint_of_lightning_loads_in_lightning(data: Path) -> None:
     lightning = pytest.importorskip("lightning")
-    from falw_cli.architectures import builder
+    from falw_cli.models.architectures import builder
 
     class Module(lightning.LightningModule):  # type: ignore[misc, name-defined]
         def __init__(self, width: int = 3) -> None:
@@ -324,7 +324,7 @@ def test_a_missing_library_is_named_with_its_command(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from falw_cli.errors import RequestError
-    from falw_cli.extras import need
+    from falw_cli.runtime.extras import need
 
     with pytest.raises(RequestError, match="needs no_such_library") as refused:
         need("no_such_library", "timm", "architecture timm/x")
@@ -337,7 +337,7 @@ def test_a_folder_of_nothing_is_told(tmp_path: Path) -> None:
 
 
 def test_names_of_classes_come_in_their_order() -> None:
-    from falw_cli.formats.folder import names
+    from falw_cli.models.formats.folder import names
 
     assert names({"1": "b", "0": "a"}, 2) == ("a", "b")
     assert names(["a", "b"], 2) == ("a", "b")

@@ -11,14 +11,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from falw_cli.architectures import tiny_cnn
-from falw_cli.config import Preprocessing, Recipe
+from falw_cli.config.settings import Preprocessing, Recipe
 from falw_cli.data.batches import Batch
 from falw_cli.data.device import Resident
 from falw_cli.errors import Interrupted, RequestError, RunError
-from falw_cli.network import Network
-from falw_cli.progress import Silent
-from falw_cli.training.interrupt import Interrupt
+from falw_cli.models.architectures import tiny_cnn
+from falw_cli.models.network import Network
+from falw_cli.runtime.interrupt import Interrupt
+from falw_cli.runtime.progress import Silent
 from falw_cli.training.loop import Work, fit
 from falw_cli.training.run import CrossEntropy
 from falw_cli.training.state import Saves, State, StateFile

@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from falw_cli.config import Preprocessing, Recipe
+from falw_cli.config.settings import Preprocessing, Recipe
 from falw_cli.data.device import Resident
 from falw_cli.errors import RunError
-from falw_cli.network import Network
-from falw_cli.progress import Silent
-from falw_cli.training.interrupt import Interrupt
+from falw_cli.models.network import Network
+from falw_cli.runtime.interrupt import Interrupt
+from falw_cli.runtime.progress import Silent
 from falw_cli.training.loop import Objective, Work, fit
 from falw_cli.training.run import CrossEntropy
 from falw_cli.unlearning.estimate import Streaming

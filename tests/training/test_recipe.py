@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from falw_cli.config import Recipe
+from falw_cli.config.settings import Recipe
 from falw_cli.training import recipe
 
 

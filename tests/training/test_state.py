@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from falw_cli.architectures import tiny_cnn
-from falw_cli.config import Recipe
-from falw_cli.progress import Silent
+from falw_cli.config.settings import Recipe
+from falw_cli.models.architectures import tiny_cnn
+from falw_cli.runtime.progress import Silent
 from falw_cli.training.recipe import optimizer
 from falw_cli.training.state import State, StateFile
 

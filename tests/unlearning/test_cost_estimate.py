@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from falw_cli import console
-from falw_cli.console import Console
+from falw_cli.cli import console
+from falw_cli.cli.console import Console
 from tests.conftest import falw
 
 ASKED = ("unlearn", "model.safetensors", "--forget", "ids.txt")

@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from falw_cli.architectures import tiny_cnn
-from falw_cli.config import Preprocessing
+from falw_cli.config.settings import Preprocessing
 from falw_cli.data.device import Resident
-from falw_cli.network import Network
+from falw_cli.models.architectures import tiny_cnn
+from falw_cli.models.network import Network
 from falw_cli.unlearning import early_stopping
 from falw_cli.unlearning.early_stopping import PATIENCE, Watch
 from falw_cli.unlearning.expectation import Expectation

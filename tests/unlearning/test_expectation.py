@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from falw_cli.architectures import tiny_cnn
-from falw_cli.config import Preprocessing
+from falw_cli.config.settings import Preprocessing
 from falw_cli.data.device import Resident
-from falw_cli.network import Network
+from falw_cli.models.architectures import tiny_cnn
+from falw_cli.models.network import Network
 from falw_cli.unlearning.expectation import (
     BORROWED,
     RIDGE,

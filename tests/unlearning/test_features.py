@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from falw_cli.architectures import tiny_cnn
-from falw_cli.config import Preprocessing
+from falw_cli.config.settings import Preprocessing
 from falw_cli.data.device import Resident
-from falw_cli.network import Network
+from falw_cli.models.architectures import tiny_cnn
+from falw_cli.models.network import Network
 from falw_cli.unlearning.features import MOST, middle_features, pooled
 from tests.engine import cpu
 

@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from falw_cli.errors import DivergedError, RunError
-from falw_cli.progress import Silent
+from falw_cli.runtime.progress import Silent
 from falw_cli.unlearning.lr_search import (
     FACTORS,
     Try,

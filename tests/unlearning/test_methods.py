@@ -12,12 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from falw_cli.architectures import tiny_cnn
-from falw_cli.config import Preprocessing
+from falw_cli.config.extensions import METHODS, WEIGHTINGS
+from falw_cli.config.settings import Preprocessing
 from falw_cli.data.batches import Batch
 from falw_cli.data.device import Resident
 from falw_cli.errors import RequestError
-from falw_cli.network import Network
+from falw_cli.models.architectures import tiny_cnn
+from falw_cli.models.network import Network
 from falw_cli.unlearning.divergence import divergence
 from falw_cli.unlearning.expectation import expect
 from falw_cli.unlearning.gradients import diagonal_fisher, mean_gradient
@@ -31,7 +32,7 @@ from falw_cli.unlearning.methods.random_label import RandomLabel
 from falw_cli.unlearning.methods.regun import class_means
 from falw_cli.unlearning.methods.salun import saliency_mask
 from falw_cli.unlearning.objective import Unlearning
-from falw_cli.unlearning.registry import METHODS, WEIGHTINGS, load_method, load_weighting
+from falw_cli.unlearning.registry import load_method, load_weighting
 from falw_cli.unlearning.weighting.none import NoWeighting
 from tests.engine import cpu
 

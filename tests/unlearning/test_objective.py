@@ -8,11 +8,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from falw_cli.architectures import tiny_cnn
-from falw_cli.config import Preprocessing
+from falw_cli.config.settings import Preprocessing
 from falw_cli.data.batches import Batch
 from falw_cli.data.device import Resident
-from falw_cli.network import Network, true_class_probability
+from falw_cli.models.architectures import tiny_cnn
+from falw_cli.models.network import Network, true_class_probability
 from falw_cli.unlearning.estimate import Exact, Streaming
 from falw_cli.unlearning.interfaces import Seen, Settings, Start
 from falw_cli.unlearning.methods.gradient_ascent import GradientAscent

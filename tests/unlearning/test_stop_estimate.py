@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from falw_cli.config import Preprocessing
+from falw_cli.config.settings import Preprocessing
 from falw_cli.data.device import Resident
-from falw_cli.network import Network
+from falw_cli.models.network import Network
 from falw_cli.unlearning.expectation import Expectation
 from falw_cli.unlearning.stop_estimate import View, best_threshold, look
 from tests.engine import cpu

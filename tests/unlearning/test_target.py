@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from falw_cli.network import true_class_probability
+from falw_cli.models.network import true_class_probability
 from falw_cli.unlearning.target import class_statistics
 
 

@@ -14,8 +14,8 @@ import torch
 from pydantic import PositiveFloat
 from torch import Tensor, nn
 
-from falw_cli import architectures
-from falw_cli.network import to_device
+from falw_cli.models import architectures
+from falw_cli.models.network import to_device
 from falw_cli.unlearning.divergence import divergence
 from falw_cli.unlearning.interfaces import Method, Seen, Settings, Start
 

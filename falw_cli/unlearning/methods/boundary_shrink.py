@@ -12,9 +12,9 @@ import torch.nn.functional as F
 from pydantic import PositiveFloat
 from torch import Tensor
 
-from falw_cli import architectures
 from falw_cli.data.device import Samples
-from falw_cli.network import INFERENCE_BATCH, Network
+from falw_cli.models import architectures
+from falw_cli.models.network import INFERENCE_BATCH, Network
 from falw_cli.unlearning.interfaces import Method, Seen, Settings, Start
 
 

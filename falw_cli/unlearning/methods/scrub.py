@@ -13,7 +13,7 @@ import torch
 from pydantic import NonNegativeFloat, PositiveFloat
 from torch import Tensor
 
-from falw_cli import architectures
+from falw_cli.models import architectures
 from falw_cli.unlearning.divergence import divergence
 from falw_cli.unlearning.interfaces import Method, Seen, Settings, Start
 

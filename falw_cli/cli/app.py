@@ -1,0 +1,91 @@
+"""The Typer app, and the handling of invalid usage."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from falw_cli.cli import looks, reports, runs
+from falw_cli.cli.console import Console
+from falw_cli.errors import nearest
+from falw_cli.version import __version__
+
+app = typer.Typer(
+    name="falw",
+    help="Make a trained image classifier forget a list of samples, and audit what it forgot.",
+    epilog="Begin with `falw demo`: the whole story on small data, in under two minutes.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+)
+for group in (runs.app, looks.app, reports.app):
+    app.add_typer(group)
+PREFIX = "FALW_"
+"""Of the environment variables."""
+UsageError: Any = typer.BadParameter.__mro__[1]  # click's or typer's own, by typer's version
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"falw {__version__}\n")
+        raise typer.Exit()
+
+
+def _warn_of_environment(group: Any) -> None:
+    """Warn of each FALW_ variable that no command reads."""
+    known = {
+        parameter.envvar.removeprefix(PREFIX)
+        for command in group.commands.values()
+        for parameter in command.params
+        if parameter.envvar
+    }
+    for name in sorted(os.environ):
+        if name.startswith(PREFIX) and (own := name.removeprefix(PREFIX)) not in known:
+            match = nearest(own, known)
+            advice = f"; did you mean {PREFIX}{match}?" if match else ""
+            Console().warn(f"no command reads the environment variable {name}{advice}")
+
+
+@app.callback()
+def _root(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")
+    ] = False,
+) -> None:
+    _warn_of_environment(context.command)
+
+
+def run(arguments: list[str]) -> int:
+    """Run the app on some arguments and return the exit code."""
+    try:
+        code = app(arguments, prog_name="falw", standalone_mode=False)
+    except UsageError as error:
+        context = getattr(error, "ctx", None)
+        where = context.command_path if context else "falw"
+        Console().error(_message(error), f"`{where} --help` shows what it takes")
+        return 2
+    except (KeyboardInterrupt, typer.Abort):  # before the command listens to signals itself
+        Console().error("interrupted", "nothing was written")
+        return 130
+    return int(code or 0)
+
+
+def _message(error: BaseException) -> str:
+    """A usage error in one line, with the nearest option or command."""
+    text = str(getattr(error, "format_message", lambda: error)())
+    text = " ".join(text.split())
+    context = getattr(error, "ctx", None)
+    wrong = getattr(error, "option_name", None)
+    if wrong and context:
+        known = [
+            name
+            for parameter in context.command.params
+            for name in (*parameter.opts, *parameter.secondary_opts)
+        ]
+        match = nearest(wrong, known)
+        return f"no such option: {wrong}" + (f" (did you mean {match}?)" if match else "")
+    return text[:1].lower() + text[1:]

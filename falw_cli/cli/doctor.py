@@ -1,0 +1,195 @@
+"""`falw doctor`: what is right and wrong with an installation, the machine and a config."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import platform
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+from typing import Literal
+
+import platformdirs
+import psutil
+
+from falw_cli.config.settings import FILE_NAME, Config, find_file, resolve
+from falw_cli.errors import FalwError
+
+LEAST_MEMORY = 2 << 30
+LEAST_DISK = 5 << 30
+"""Bytes: with less, runs on real data are likely to fail."""
+EXTRAS = {
+    "timm": ("timm",), "transformers": ("transformers",), "data": ("pyarrow", "datasets"),
+    "report": ("matplotlib",), "track": ("tensorboard", "wandb", "mlflow"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at."""
+
+    name: str
+    state: Literal["ok", "note", "problem"]
+    found: str
+    hint: str = ""
+
+
+def examine(file: Path | None) -> list[Finding]:
+    """Look at everything.
+
+    Args:
+        file: a config that a person named; otherwise falw.yaml here, if there is one.
+    """
+    found: list[Finding] = []
+    for look in (_python, _libraries, _gpu, _machine, _cache, _folder, _extras):
+        found += look()
+    return found + list(_config(file))
+
+
+def _python() -> Iterator[Finding]:
+    where = Path(__file__).parent
+    yield Finding("falw", "ok", f"{version('falw')}, Python {platform.python_version()}, {where}")
+
+
+def _libraries() -> Iterator[Finding]:
+    """Every library that falw cannot do without: is it there, and does it load?"""
+    for line in requires("falw") or []:
+        name, _, extra = line.partition(";")
+        if "extra" in extra:
+            continue
+        library = name.partition(">")[0].strip()
+        try:
+            installed = version(library)
+        except PackageNotFoundError:
+            yield Finding(library, "problem", "not installed", f"pip install '{name.strip()}'")
+            continue
+        if library in ("torch", "torchvision"):
+            yield _loaded(library, installed)
+
+
+def _loaded(library: str, installed: str) -> Finding:
+    try:
+        importlib.import_module(library)
+    except (ImportError, RuntimeError, OSError) as error:
+        told = str(error).partition("\n")[0]
+        return Finding(
+            library, "problem", f"{installed} does not load: {told}",
+            "install torch and torchvision together from one place, in a fresh environment",
+        )  # fmt: skip
+    return Finding(library, "ok", installed)
+
+
+def _gpu() -> Iterator[Finding]:
+    import torch
+
+    if torch.cuda.is_available():
+        for index in range(torch.cuda.device_count()):
+            free, total = torch.cuda.mem_get_info(index)
+            kind = "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+            told = f"{torch.cuda.get_device_name(index)}, {kind}"
+            yield Finding(f"cuda:{index}", "ok", f"{told}, {_size(free)} of {_size(total)} free")
+    elif shutil.which("nvidia-smi"):
+        built = torch.version.cuda
+        yield Finding(
+            "GPU", "problem", "there is a driver, and torch sees no GPU",
+            f"this torch wants a driver for CUDA {built}: `nvidia-smi` says what there is" if built
+            else "this torch was built for CPUs alone: install the one for CUDA",
+        )  # fmt: skip
+    else:
+        yield Finding("GPU", "note", "none: runs go on the CPU")
+
+
+def _machine() -> Iterator[Finding]:
+    import torch
+
+    there, free = os.cpu_count() or 1, psutil.virtual_memory().available
+    threads = torch.get_num_threads()
+    yield Finding("CPU", "ok", f"{there} cores, {threads} threads")
+    short = free < LEAST_MEMORY
+    yield Finding(
+        "memory", "problem" if short else "ok", f"{_size(free)} free",
+        "close what else uses it" if short else "",
+    )  # fmt: skip
+
+
+def _cache() -> Iterator[Finding]:
+    place = platformdirs.user_cache_path("falw")
+    yield _writable(
+        "cache", place, "runs decode images anew each time; set XDG_CACHE_HOME, or give --no-cache"
+    )
+
+
+def _folder() -> Iterator[Finding]:
+    yield _writable("this folder", Path.cwd(), "name --out and --report elsewhere")
+
+
+def _writable(name: str, place: Path, hint: str) -> Finding:
+    """Can files be written at a place, or where it would be made?"""
+    there = next(one for one in (place, *place.parents) if one.is_dir())
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            free = shutil.disk_usage(there).free
+    except OSError as error:
+        return Finding(name, "problem", f"{place} cannot be written: {error.strerror}", hint)
+    if free < LEAST_DISK:
+        return Finding(name, "problem", f"{place}: {_size(free)} left on the disk", "make room")
+    return Finding(name, "ok", f"{place}, {_size(free)} left on the disk")
+
+
+def _extras() -> Iterator[Finding]:
+    for extra, libraries in EXTRAS.items():
+        there = {one: version(one) for one in libraries if importlib.util.find_spec(one)}
+        found = ", ".join(f"{one} {there.get(one, 'is not installed')}" for one in libraries)
+        whole = len(there) == len(libraries)
+        hint = "" if whole else f"pip install 'falw[{extra}]'"
+        yield Finding(f"extra {extra}", "ok" if whole else "note", found, hint)
+    if importlib.util.find_spec("torchmetrics"):
+        yield Finding("torchmetrics", "note", "Fabric imports it: each start takes 2 s longer")
+
+
+def _config(file: Path | None) -> Iterator[Finding]:
+    """The config, and whether what it names is there."""
+    place = file or find_file(None)
+    if place is None:
+        yield Finding(FILE_NAME, "note", "none here", "falw init writes one")
+        return
+    try:
+        config = resolve("doctor", {}, place)
+    except FalwError as error:
+        yield Finding(str(place), "problem", str(error), error.hint)
+        return
+    yield Finding(str(place), "ok", "every line is understood")
+    from falw_cli.data import forget_list, loading
+    from falw_cli.models.formats import registry
+
+    for name in loading.DEFAULT_PART:
+        if getattr(config, name) is not None:
+            yield _tried(f"{name}:", lambda flag=name: _listed(config, flag))  # type: ignore[misc]
+    for path in filter(None, [config.model, *config.reference]):
+        yield _tried(path, lambda place=path: f"{len(registry.read(place).tensors)} tensors")  # type: ignore[misc]
+    if config.forget not in (None, "-"):
+        wanted = str(config.forget)
+        yield _tried(wanted, lambda: f"{len(forget_list.read(wanted).ids)} IDs")
+
+
+def _listed(config: Config, flag: str) -> str:
+    from falw_cli.data import loading
+
+    listing = loading.open_source(config, flag)
+    return f"{len(listing.ids):,} samples of {len(listing.classes)} classes in {listing.spec}"
+
+
+def _tried(name: str, look: Callable[[], str]) -> Finding:
+    try:
+        return Finding(name, "ok", look())
+    except FalwError as error:
+        return Finding(name, "problem", str(error), error.hint)
+
+
+def _size(count: float) -> str:
+    return f"{count / (1 << 30):.1f} GiB"

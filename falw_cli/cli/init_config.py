@@ -1,0 +1,177 @@
+"""`falw init`: a commented falw.yaml, after a look at the model and the data."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from falw_cli.config.settings import FILE_NAME, Config, Preprocessing
+from falw_cli.data import loading
+from falw_cli.data.decoding import size_of
+from falw_cli.data.listing import Listing
+from falw_cli.errors import RequestError
+from falw_cli.models import architectures
+from falw_cli.models.formats import registry
+from falw_cli.models.network import IMAGENET, Plan, plan, settle
+from falw_cli.runtime import outputs
+from falw_cli.runtime.printable import printable
+
+WIDTH = 33
+"""Characters of a setting, before its comment."""
+REST = """\
+# Settings of the run; those that are commented out show their defaults.
+# unlearn:
+#   method: match                 # docs/methods.md has the others
+#   weighting: falw
+#   batch_size: 128
+#   max_utility_loss: 7           # points of accuracy that a run may give up
+# gate: ["test_accuracy>=90"]     # exit code 1 unless it holds
+# reference: [retrain.safetensors]  # a Retrain model to compare with: falw train --without ids.txt
+# seed: 0
+# html: true                      # write the report's page too
+"""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a look at a checkpoint found."""
+
+    path: Path
+    arch: str
+    says_so: bool
+    """Does the checkpoint name its architecture itself?"""
+    outputs: int
+    classes: tuple[str, ...] | None
+    shown: Preprocessing
+
+
+def init(config: Config) -> Path:
+    """Write falw.yaml beside the model, or here where none is given.
+
+    Raises:
+        RequestError: model or data cannot be read or do not fit, or the file exists.
+    """
+    seen = _seen(config) if config.model else None
+    file = (seen.path.parent if seen else Path()) / FILE_NAME
+    listings = {
+        flag: loading.open_source(config, flag)
+        for flag in loading.DEFAULT_PART
+        if flag == "data" or getattr(config, flag) is not None
+    }
+    _check_classes(config, seen, listings["data"])
+    with outputs.claimed([file], force=config.force):
+        outputs.write_all({file: _text(config, seen, listings, file).encode()})
+    return file
+
+
+def _seen(config: Config) -> Seen:
+    assert config.model is not None
+    source = registry.read(config.model)
+    settled = settle(config, source)
+    if settled.arch is None:
+        name = architectures.recognise(source.shapes)
+        if name is None:
+            raise RequestError(
+                f"{config.model} does not say its architecture, and fits none of torchvision's",
+                "give it: --arch timm/NAME, or your own code as --arch package.module:function",
+            )
+        settled = settled.model_copy(update={"arch": name})
+    made: Plan = plan(settled, source)
+    return Seen(
+        source.path, made.arch, source.metadata is not None, made.num_classes, settled.classes,
+        settled.preprocessing,
+    )  # fmt: skip
+
+
+def _check_classes(config: Config, seen: Seen | None, listing: Listing) -> None:
+    if seen is None or listing.numbered or seen.classes is not None:
+        return
+    if len(listing.classes) != seen.outputs:
+        raise RequestError(
+            f"the model has {seen.outputs} outputs, {listing.spec} has "
+            f"{len(listing.classes)} classes",
+            "give --classes FILE: their names, one a line, in the order of the outputs",
+        )
+
+
+def _text(config: Config, seen: Seen | None, listings: dict[str, Listing], file: Path) -> str:
+    whose = f" for {printable(seen.path.name)}" if seen else ""
+    lines = [f"# Settings of falw{whose}. A flag beats this file; paths are meant from here.", ""]
+    lines += _model_lines(config, seen, listings["data"])
+    comments = {
+        "data": "what it was trained on",
+        "heldout": "what it never saw: half guides, half judges",
+        "test": "what only judges",
+    }
+    for flag, comment in comments.items():
+        if flag in listings:
+            one = listings[flag]
+            size = f"{len(one.ids):,} images, {len(one.classes)} classes: {comment}"
+            lines.append(_line(flag, _moved(str(getattr(config, flag)), file.parent), size))
+        else:
+            lines.append(_line(f"# {flag}", "imagefolder:FOLDER", comment))
+    lines += ["", *_preprocessing(seen, listings["data"]), "", REST]
+    return "\n".join(lines)
+
+
+def _model_lines(config: Config, seen: Seen | None, listing: Listing) -> list[str]:
+    if seen is None:
+        return [_line("# arch", "resnet18", "where the checkpoint does not say it")]
+    if seen.says_so:
+        return [f"# The checkpoint says of itself: {printable(seen.arch)}, {seen.outputs} classes."]
+    said = config.arch is not None
+    found = [_line("arch", seen.arch, "as given" if said else "its tensors fit that")]
+    if config.classes is not None:
+        found.append(_line("classes", list(config.classes), "in the order of the outputs"))
+    elif not listing.numbered:
+        found.append("# Its outputs are taken for the folders' names in alphabetical order: check.")
+    return found
+
+
+def _preprocessing(seen: Seen | None, listing: Listing) -> list[str]:
+    """What the images become on their way in, guessed where nobody says it."""
+    if seen is None or seen.says_so:
+        return ["# The checkpoint says how images are prepared; `preprocessing:` would change it."]
+    if listing.array is not None:
+        height, width = listing.array.shape[1:3]
+    else:
+        height, width = size_of(listing.files.image(0), listing.ids[0])
+    own = seen.arch in architectures.OWN or architectures.is_code(seen.arch)
+    if own and seen.shown == Preprocessing():
+        return [
+            "# CHECK: nobody says how images were prepared in training. Without such lines they",
+            f"# are taken as they are ({width} x {height}), and mean and deviation are measured:",
+            "# preprocessing:",
+            f"#   image_size: {min(height, width)}",
+            "#   mean: [0.0]                 # a number a channel, of pixels in [0, 1]",
+            "#   std: [1.0]",
+        ]
+    small = max(height, width) < 96
+    size = min(height, width) if small else IMAGENET.image_size
+    lines = ["# CHECK: nobody says how images were prepared in training. These are"]
+    lines += [
+        f"# the size of the images ({width} x {height}) and ImageNet's mean and deviation:"
+        if small else "# ImageNet's values, which torchvision's training uses:"
+    ]  # fmt: skip
+    lines += ["preprocessing:", f"  image_size: {size}"]
+    lines += [] if small else [f"  resize: {IMAGENET.resize}"]
+    lines += [f"  {name}: {list(getattr(IMAGENET, name))}" for name in ("mean", "std")]
+    return lines
+
+
+def _line(key: str, value: object, comment: str) -> str:
+    """A setting, and why it is what it is."""
+    written = yaml.safe_dump(value, default_flow_style=True, width=10**6).splitlines()[0]
+    return f"{f'{key}: {written}':<{WIDTH}} # {printable(comment)}"
+
+
+def _moved(spec: str, folder: Path) -> str:
+    """A SPEC that was meant from here, as meant from `folder`."""
+    kind, colon, location = spec.partition(":")
+    first, named, rest = location.partition(":") if kind == "torchvision" else ("", "", location)
+    if not colon or not rest or Path(rest).is_absolute():
+        return spec
+    return f"{kind}:{first}{named}{os.path.relpath(rest, folder)}"

@@ -1,0 +1,46 @@
+"""What can be extended by one file: the modules of some packages, by name.
+
+A module is imported only when it is used, so that the command line can list and complete names
+without loading torch.
+"""
+
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+
+class Extensions(Mapping[str, str]):
+    """{name: dotted module} of a package's modules; `boundary_shrink.py` is `boundary-shrink`."""
+
+    def __init__(self, package: str) -> None:
+        """Args: package, dotted; it is not imported, its parents are."""
+        self.package = package
+
+    def __getitem__(self, name: str) -> str:
+        module = name.replace("-", "_")
+        if "_" in name or module not in self._modules():
+            raise KeyError(name)
+        return f"{self.package}.{module}"
+
+    def __iter__(self) -> Iterator[str]:
+        return (module.replace("_", "-") for module in self._modules())
+
+    def __len__(self) -> int:
+        return len(self._modules())
+
+    def load(self, name: str) -> Any:
+        """Return the module of a name."""
+        return import_module(self[name])
+
+    def _modules(self) -> list[str]:
+        spec = find_spec(self.package)
+        assert spec is not None
+        return sorted(one.name for one in pkgutil.iter_modules(spec.submodule_search_locations))
+
+
+METHODS = Extensions("falw_cli.unlearning.methods")
+WEIGHTINGS = Extensions("falw_cli.unlearning.weighting")

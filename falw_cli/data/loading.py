@@ -1,0 +1,187 @@
+"""Samples of a run: opened, chosen by the list, split, and checked against each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from falw_cli.config.settings import Config
+from falw_cli.data import images, sources, splits
+from falw_cli.data.images import Geometry, Images
+from falw_cli.data.listing import Listing
+from falw_cli.data.splits import Chosen, Rows, Splits
+from falw_cli.errors import RequestError
+from falw_cli.runtime.progress import Progress
+
+DEFAULT_PART = {"data": "train", "heldout": "test", "test": "test"}
+CALLED = {"data": "training data", "heldout": "held-out data", "test": "test data"}
+
+
+def open_source(config: Config, flag: str) -> Listing:
+    """List the samples that --data, --heldout or --test names.
+
+    Raises:
+        RequestError: it is not given, or cannot be listed.
+    """
+    spec = getattr(config, flag)
+    if spec is None:
+        raise RequestError(
+            f"--{flag} is missing: the {CALLED[flag]}",
+            f"give --{flag} KIND:LOCATION, or a line `{flag}:` in falw.yaml",
+        )
+    listing = sources.open_listing(spec, DEFAULT_PART[flag], allow_outside=config.allow_outside)
+    some = config.per_class.get(flag)  # type: ignore[call-overload]
+    return listing.of_each_class(*some) if some else listing
+
+
+def load(
+    listing: Listing,
+    config: Config,
+    wanted: Geometry,
+    progress: Progress,
+    *,
+    strict: bool = False,
+    secret: Rows = images.NONE,
+) -> Images:
+    """Decode a listing as the config wants it.
+
+    Args:
+        listing, wanted, progress: see `images.load`.
+        config: says how.
+        strict: refuse images of several sizes.
+        secret: rows that are to be forgotten.
+    """
+    return images.load(
+        listing,
+        wanted,
+        progress,
+        cache=config.cache,
+        skip_unreadable=config.skip_unreadable,
+        strict_size=strict,
+        secret=secret,
+    )
+
+
+def check_rows(rows: Rows, labels: Rows, classes: Sequence[str], progress: Progress) -> None:
+    """Refuse a list that leaves nothing; warn of one that takes a class as a whole.
+
+    Raises:
+        RequestError: all of the training data is to be forgotten.
+    """
+    if len(rows) == len(labels):
+        raise RequestError(
+            f"the forget list covers all {len(labels)} training samples",
+            "nothing would be kept: a new model is what you need",
+        )
+    left = np.bincount(np.delete(labels, rows), minlength=len(classes))
+    gone = np.bincount(labels[rows], minlength=len(classes))
+    for index in np.flatnonzero((gone > 0) & (left == 0)).tolist():
+        progress.warn(f"the forget list covers class {classes[index]!r} as a whole")
+
+
+@dataclass(frozen=True)
+class Unseen:
+    """Sources that the model never saw; rows of `heldout` that guide and that judge."""
+
+    heldout: Images | None
+    test: Images | None
+    guides: Rows
+    judges: Rows
+
+
+def open_unseen(config: Config, data: Images, wanted: Geometry, progress: Progress) -> Unseen:
+    """Held-out and test data, neither of which shares a sample with another source."""
+    if config.heldout is None and config.test is None:
+        open_source(config, "heldout")
+    opened: dict[str, Images] = {}
+    for flag in ("heldout", "test"):
+        if getattr(config, flag) is None:
+            continue
+        opened[flag] = load(open_source(config, flag), config, wanted, progress)
+        splits.check_disjoint(data, opened[flag], (CALLED["data"], CALLED[flag]))
+    if len(opened) == 2:
+        splits.check_disjoint(
+            opened["heldout"], opened["test"], (CALLED["heldout"], CALLED["test"])
+        )
+    heldout, test = opened.get("heldout"), opened.get("test")
+    if heldout is None:
+        return Unseen(None, test, *_all_judge(test))
+    if test is not None:
+        return Unseen(heldout, test, np.arange(len(heldout.listing.ids)), _all_judge(test)[1])
+    guides, judges = splits.halves(heldout.listing.ids)
+    if not len(judges) or not len(guides):
+        raise RequestError(
+            f"{heldout.listing.spec!r} has too few samples to split in two", "give --test as well"
+        )
+    return Unseen(heldout, heldout, guides, judges)
+
+
+def _all_judge(test: Images | None) -> tuple[Rows, Rows]:
+    return np.empty(0, dtype=np.int64), np.arange(len(test.listing.ids) if test else 0)
+
+
+def only(listing: Listing, rows: Rows) -> Listing:
+    """The listing of some rows; itself where these are all of them."""
+    return listing if len(rows) == len(listing.ids) else listing.keep(rows)
+
+
+def places(whole: Listing, some: Listing) -> Callable[[Rows], Rows]:
+    """Rows of the whole listing -> rows of what was decoded of it; others are passed over."""
+    if len(some.ids) == len(whole.ids):
+        return lambda rows: rows
+    decoded = set(some.ids)
+    known = np.array([name in decoded for name in whole.ids])
+    place = np.cumsum(known) - 1
+    return lambda rows: place[rows[known[rows]]]
+
+
+def split(
+    data: Images, chosen: Chosen, unseen: Unseen, classes: Sequence[str], kept: Rows
+) -> Splits:
+    """The parts of a run.
+
+    Args:
+        data: what was decoded of the training data.
+        chosen: rows of `data`.
+        unseen: held-out and test data.
+        classes: of the model, in its order.
+        kept: all retain samples of each class, decoded or not, [C].
+    """
+    labels = splits.align(data.listing, classes)
+    guide = unseen.heldout or data
+    judge = unseen.test or data
+    retain = splits.part(data, labels, chosen.retain)
+    same = np.array_equal(chosen.retain, chosen.judged)
+    return Splits(
+        forget=splits.part(data, labels, chosen.forget),
+        retain=retain,
+        judged=retain if same else splits.part(data, labels, chosen.judged),
+        heldout=splits.part(guide, splits.align(guide.listing, classes), unseen.guides),
+        test=splits.part(judge, splits.align(judge.listing, classes), unseen.judges),
+        kept=kept,
+    )
+
+
+def warn_of_samples(parts: Splits, progress: Progress) -> None:
+    """Say where only some of the retain set took part."""
+    whole = int(parts.kept.sum())
+    if len(parts.judged) < whole:
+        progress.warn(
+            f"retain metrics are of {len(parts.judged):,} of {whole:,} retain samples, drawn "
+            "whatever the seed; that the splits share no pixels was checked on what was decoded"
+        )
+
+
+def warn_of_unguided(parts: Splits, classes: Sequence[str], progress: Progress) -> None:
+    """Name the classes of the forget set that no held-out sample guides: their weight is 1."""
+    if not len(parts.heldout):
+        return
+    missing = np.setdiff1d(parts.forget.labels, parts.heldout.labels)
+    if len(missing):
+        shown = ", ".join(repr(classes[index]) for index in missing[:10].tolist())
+        progress.warn(
+            f"no held-out sample of class {shown}: falw weighs its forget samples 1, "
+            "match and falw-quantile borrow from all classes"
+        )

@@ -1,1 +1,0 @@
-"""Checkpoints of others: one small file each; `falw_cli.formats.registry` names them."""

@@ -1,0 +1,1 @@
+"""Networks: checkpoints of several formats, architectures, and a network on its device."""

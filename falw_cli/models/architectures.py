@@ -1,0 +1,231 @@
+"""A name -> a module: torchvision's classifiers, stems for 32 pixels, a small net, one's own."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from falw_cli.errors import RequestError, unknown_name
+
+Builder = Callable[[int, int], nn.Module]
+"""(number of classes, image channels) -> a module from float [N, channels, H, W] to [N, classes]"""
+
+
+def _convolution(inputs: int, outputs: int, stride: int = 1) -> list[nn.Module]:
+    return [
+        nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
+    ]
+
+
+def tiny_cnn(num_classes: int, channels: int = 3) -> nn.Module:
+    """A BatchNorm net of 0.4 million parameters for two CPU cores; any size from 8 pixels up."""
+    return nn.Sequential(
+        *_convolution(channels, 32, stride=2),
+        *_convolution(32, 64),
+        nn.MaxPool2d(2, ceil_mode=True),
+        *_convolution(64, 128),
+        nn.MaxPool2d(2, ceil_mode=True),
+        *_convolution(128, 256),
+        nn.AdaptiveMaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(1024, num_classes),
+    )
+
+
+def _torchvision(name: str, num_classes: int) -> nn.Module:
+    from torchvision.models import get_model
+
+    # GoogLeNet and Inception announce a slow default initialisation, which is what we want.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        model: nn.Module = get_model(name, weights=None, num_classes=num_classes)
+    return model
+
+
+def _resnet_cifar(name: str, num_classes: int, channels: int) -> nn.Module:
+    """ResNet with the CIFAR stem: a 3x3 convolution of stride 1 and no pooling (He et al.)."""
+    model = _torchvision(name, num_classes)
+    model.conv1 = nn.Conv2d(channels, 64, 3, stride=1, padding=1, bias=False)
+    model.maxpool = nn.Identity()
+    return model
+
+
+def _vgg_cifar(num_classes: int, channels: int) -> nn.Module:
+    """VGG-16 with BatchNorm for 32 pixels: one linear layer on the last 1x1 feature map."""
+    model = _torchvision("vgg16_bn", num_classes)
+    model.get_submodule("features").register_module("0", nn.Conv2d(channels, 64, 3, padding=1))
+    model.avgpool = nn.AdaptiveAvgPool2d(1)
+    model.classifier = nn.Linear(512, num_classes)
+    return model
+
+
+OWN: dict[str, Builder] = {
+    "tiny-cnn": tiny_cnn,
+    "resnet18-cifar": lambda classes, channels: _resnet_cifar("resnet18", classes, channels),
+    "resnet34-cifar": lambda classes, channels: _resnet_cifar("resnet34", classes, channels),
+    "vgg16_bn-cifar": _vgg_cifar,
+}
+
+
+def names() -> list[str]:
+    """Every architecture known by name."""
+    from torchvision import models  # two seconds, which one's own architectures need not wait for
+
+    return [*OWN, *models.list_models(module=models)]
+
+
+def canonical(name: str) -> str:
+    """The registry's own spelling of `name`: case, `-` and `_` are not told apart ("ResNet-18")."""
+    if is_code(name) or "/" in name or name in OWN:
+        return name
+    plain = {re.sub(r"[-_]", "", known).lower(): known for known in names()}
+    return plain.get(re.sub(r"[-_]", "", name).lower(), name)
+
+
+def is_code(name: str) -> bool:
+    """Does the name stand for one's own code, `package.module:function`?"""
+    return ":" in name
+
+
+def builder(name: str, said: dict[str, Any] | None = None) -> Builder:
+    """The builder of architecture `name`; `said`, what a library builds it by.
+
+    `package.module:function` imports code: the caller has made sure that a person asked for it.
+    The function is called with the number of classes.
+
+    Raises:
+        RequestError: no such architecture, module or function.
+    """
+    if is_code(name):
+        return _own_code(name)
+    if "/" in name:
+        from falw_cli.models.formats.registry import LIBRARIES
+
+        for prefix, of_library in LIBRARIES.items():
+            if name.startswith(prefix):
+                return of_library(name, said or {})
+    name = canonical(name)
+    if name in OWN:
+        return OWN[name]
+    if name not in names():
+        raise unknown_name("architecture", name, names())
+
+    def build_torchvision(num_classes: int, channels: int) -> nn.Module:
+        if channels != 3:
+            raise RequestError(
+                f"architecture {name} takes 3 channels, the images have {channels}",
+                "choose tiny-cnn or a …-cifar architecture",
+            )
+        return _torchvision(name, num_classes)
+
+    return build_torchvision
+
+
+def _own_code(name: str) -> Builder:
+    module_name, _, function_name = name.partition(":")
+    folder = str(Path.cwd())
+    if folder not in sys.path:
+        sys.path.append(folder)  # last, so that nothing there can stand in for a library
+    try:
+        function = getattr(importlib.import_module(module_name), function_name)
+    except Exception as error:  # one's own code may raise anything
+        raise RequestError(
+            f"architecture {name} cannot be imported: {error}",
+            "give it as package.module:function, importable from here",
+        ) from error
+
+    def build(num_classes: int, channels: int) -> nn.Module:
+        try:
+            model = function(num_classes)
+        except Exception as error:  # one's own code may raise anything
+            raise RequestError(
+                f"architecture {name} failed: {type(error).__name__}: {error}",
+                "it is called with the number of classes",
+            ) from error
+        if not isinstance(model, nn.Module):
+            raise RequestError(
+                f"architecture {name} returned {type(model).__name__}, not a torch.nn.Module",
+                "return the module itself",
+            )
+        return model
+
+    return build
+
+
+def _skeleton(build: Builder, num_classes: int, channels: int) -> nn.Module:
+    """The module for its names and shapes alone, without memory where it can be had so."""
+    try:
+        with torch.device("meta"):
+            return build(num_classes, channels)
+    except (NotImplementedError, RuntimeError, RequestError):
+        # Some work out their widths with tensors (RegNet), which needs numbers in them.
+        return build(num_classes, channels)
+
+
+def _shapes(build: Builder, num_classes: int, channels: int) -> dict[str, torch.Size]:
+    return {k: v.shape for k, v in _skeleton(build, num_classes, channels).state_dict().items()}
+
+
+def class_count(build: Builder, shapes: Mapping[str, tuple[int, ...]], channels: int) -> int | None:
+    """How many classes a checkpoint's tensors are for.
+
+    The head is where two builds that differ in the class count alone differ in shape.
+
+    Args:
+        build: the architecture.
+        shapes: the checkpoint's tensors by name.
+        channels: image channels.
+
+    Returns:
+        The count, or None where the checkpoint lacks the head.
+    """
+    two, three = _shapes(build, 2, channels), _shapes(build, 3, channels)
+    for key, shape in two.items():
+        axis = next((i for i, n in enumerate(shape) if n != three[key][i]), None)
+        if axis is not None and key in shapes and len(shapes[key]) == len(shape):
+            return shapes[key][axis]
+    return None
+
+
+def recognise(shapes: Mapping[str, tuple[int, ...]]) -> str | None:
+    """The architecture, of those known by name, that tensors of these names and shapes are of.
+
+    Short names first: they are the ones that are used. RegNets last: they take seconds to build.
+    """
+    for name in sorted(names(), key=lambda name: ("regnet" in name, len(name))):
+        try:
+            build = builder(name)
+            wanted = _shapes(build, 2, 3)
+            if wanted.keys() != shapes.keys():
+                continue
+            channels = channel_count(build, shapes)
+            count = class_count(build, shapes, channels)
+            if count and _shapes(build, count, channels) == shapes:
+                return name
+        except RequestError:  # it takes other channels
+            continue
+    return None
+
+
+def channel_count(build: Builder, shapes: Mapping[str, tuple[int, ...]]) -> int:
+    """Image channels of a checkpoint: what its first convolution takes, 3 where there is none."""
+    for name, module in _skeleton(build, 2, 3).named_modules():
+        if isinstance(module, nn.Conv2d):
+            shape = shapes.get(f"{name}.weight", ())
+            return shape[1] if len(shape) == 4 else 3
+    return 3
+
+
+def logits(output: Tensor | tuple[Tensor, ...]) -> Tensor:
+    """The main logits [N, C]: in train mode GoogLeNet and Inception return auxiliary ones too."""
+    return output if isinstance(output, Tensor) else output[0]

@@ -1,0 +1,209 @@
+"""transformers' folders of image classifiers: config.json, preprocessor_config.json, weights."""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from torch import Tensor, nn
+
+from falw_cli.config.settings import Preprocessing
+from falw_cli.errors import RequestError, unknown_name
+from falw_cli.models.architectures import Builder
+from falw_cli.models.checkpoint import Checkpoint, Metadata, read_tensors
+from falw_cli.models.formats import folder
+from falw_cli.runtime.extras import need
+
+NAME, PREFIX = "transformers", "transformers/"
+SHOWN, INDEX, WEIGHTS = (
+    "preprocessor_config.json",
+    "model.safetensors.index.json",
+    "model.safetensors",
+)
+PILLOWS: dict[int, Literal["bilinear", "bicubic", "nearest"]] = {
+    0: "nearest",
+    2: "bilinear",
+    3: "bicubic",
+}
+"""Pillow's numbers of interpolations."""
+
+
+def recognises(path: Path) -> bool:
+    """A folder, or the weights in one, whose config.json names a model type."""
+    found = folder.of(path)
+    return found is not None and "model_type" in folder.read_json(found / folder.CONFIG)
+
+
+def read(path: Path) -> Checkpoint:
+    """Read a folder that transformers saved; sharded or not, safetensors alone.
+
+    Raises:
+        RequestError: transformers or a file is missing, or it is no image classifier.
+    """
+    place = folder.of(path)
+    assert place is not None
+    said = folder.read_json(place / folder.CONFIG)
+    digests, largest = _weights(place)
+    arch = f"{PREFIX}{said['model_type']}"
+    build = builder(arch, said)
+    library = _library(str(place))
+    try:
+        model, report = library.AutoModelForImageClassification.from_pretrained(
+            str(place), config=_config(library, said), local_files_only=True, use_safetensors=True,
+            trust_remote_code=False, output_loading_info=True, dtype="auto",
+        )  # fmt: skip
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        told = str(error).strip().partition("\n")[0]
+        raise RequestError(f"transformers cannot load {place}: {told}", "save it again") from error
+    if missing := sorted(report["missing_keys"]):
+        raise RequestError(
+            f"{place} lacks {missing[0]} (and {len(missing) - 1} more)",
+            "is it a classifier that was fine-tuned? save it with save_pretrained",
+        )
+    tensors = {name: tensor.detach() for name, tensor in model.state_dict().items()}
+    own = folder.own(place)
+    metadata = Metadata(
+        arch=arch, arch_config=said,
+        classes=folder.names(said.get("id2label"), model.config.num_labels),
+        preprocessing=preprocessing(place, said),
+        recipe=own.recipe if own else None, unlearned=own.unlearned if own else None,
+    )  # fmt: skip
+    beside = {SHOWN: (place / SHOWN).read_bytes()} if (place / SHOWN).is_file() else {}
+    return Checkpoint(
+        place, folder.digest(digests), tensors, "", metadata, {}, kind=NAME, build=build,
+        beside=beside, shard=largest,
+    )  # fmt: skip
+
+
+def _weights(place: Path) -> tuple[dict[str, str], int]:
+    """SHA-256 of each file of weights, all safetensors; bytes of the largest shard, or 0."""
+    index = place / INDEX
+    if not index.is_file():
+        return {WEIGHTS: read_tensors(place / WEIGHTS)[1]}, 0
+    shards = folder.read_json(index).get("weight_map")
+    files = set(shards.values()) if isinstance(shards, dict) else set()
+    for name in files:
+        if not isinstance(name, str) or not re.fullmatch(r"[\w.-]+\.safetensors", name):
+            raise RequestError(f"{index} names {name!r}", "shards lie beside their index")
+    if not files:
+        raise RequestError(f"{index} names no shards", "save it with save_pretrained")
+    digests = {name: read_tensors(place / name)[1] for name in sorted(files)}
+    return digests, max((place / name).stat().st_size for name in files)
+
+
+def _library(what: str) -> Any:
+    """transformers, which is to say nothing by itself."""
+    library = need("transformers", NAME, what)
+    library.utils.logging.set_verbosity_error()
+    library.utils.logging.disable_progress_bar()
+    return library
+
+
+def _config(library: Any, said: dict[str, Any]) -> Any:
+    if "auto_map" in said:
+        raise RequestError(
+            "its config.json asks for code of its own (auto_map)",
+            "falw runs none from a checkpoint",
+        )
+    kind = said["model_type"]
+    known = library.CONFIG_MAPPING
+    if kind not in known:
+        raise unknown_name("model type of transformers", str(kind), known.keys())
+    # What would be fetched is left out: the weights are all here.
+    fetched = ("use_pretrained_backbone", "_name_or_path", "backbone")
+    return known[kind].from_dict({k: v for k, v in said.items() if k not in fetched})
+
+
+def builder(arch: str, said: dict[str, Any]) -> Builder:
+    """The builder of an architecture `transformers/TYPE` by its config.
+
+    Raises:
+        RequestError: transformers is not installed, or does not know it as an image classifier.
+    """
+    library = _library(f"architecture {arch}")
+    if not said:
+        raise RequestError(f"architecture {arch} needs its config", "give the checkpoint's folder")
+    _config(library, said)
+
+    def build(num_classes: int, channels: int) -> nn.Module:
+        config = _config(library, {**said, "id2label": {i: str(i) for i in range(num_classes)}})
+        if hasattr(config, "num_channels"):
+            config.num_channels = channels
+        try:
+            model: nn.Module = library.AutoModelForImageClassification.from_config(config)
+        except ValueError as error:
+            told = str(error).partition("\n")[0]
+            raise RequestError(f"{arch} is no image classifier: {told}", "give another") from error
+        return model
+
+    return build
+
+
+def preprocessing(place: Path, said: dict[str, Any]) -> Preprocessing:
+    """The checkpoint's own: resizing, crop, interpolation, mean and std."""
+    if not (place / SHOWN).is_file():
+        return Preprocessing()
+    shown = folder.read_json(place / SHOWN)
+    try:
+        size, resize, squash = _sizes(shown, said)
+        mean, std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+        if shown.get("do_normalize", True):
+            mean, std = tuple(shown["image_mean"]), tuple(shown["image_std"])
+        if abs(shown.get("rescale_factor", 1 / 255) * 255 - 1) > 1e-4:
+            raise ValueError(f"rescale_factor is {shown['rescale_factor']}, not 1/255")
+        return Preprocessing(
+            image_size=size, resize=resize, squash=squash, mean=mean, std=std,
+            interpolation=PILLOWS.get(shown.get("resample", 2), "bilinear"),
+        )  # fmt: skip
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise RequestError(
+            f"{place / SHOWN} does not say how images are prepared: {error}",
+            "save it again with transformers, or give preprocessing in falw.yaml",
+        ) from error
+
+
+def _sizes(shown: dict[str, Any], said: dict[str, Any]) -> tuple[int, int, bool]:
+    """Side of the input, shorter side before the crop, and whether the aspect ratio is given up."""
+    size = shown.get("size", {})
+    size = {"shortest_edge": size} if isinstance(size, int) else size
+    if not shown.get("do_resize", True):
+        side = int(said["image_size"])
+        return side, side, False
+    if "height" in size:
+        if size["height"] != size["width"]:
+            raise ValueError("size is not square")
+        return int(size["height"]), int(size["height"]), True
+    edge = int(size["shortest_edge"])
+    if (crop := shown.get("crop_pct")) is not None:  # ConvNeXt's way
+        return edge, edge if edge >= 384 else int(edge / crop), edge >= 384
+    if shown.get("do_center_crop"):
+        cut = shown["crop_size"]
+        return int(cut if isinstance(cut, int) else cut["height"]), edge, False
+    return edge, edge, False
+
+
+def write(
+    tensors: Mapping[str, Tensor], metadata: Metadata, source: Checkpoint
+) -> dict[str, bytes]:
+    """The folder's files, by the library itself; sharded as the source was."""
+    assert source.build is not None
+    assert metadata.arch_config is not None
+    channels = len(metadata.preprocessing.mean or (0, 0, 0))
+    model: Any = source.build(len(metadata.classes), channels)
+    model.load_state_dict(dict(tensors))
+    dtypes = {tensor.dtype for tensor in tensors.values() if tensor.is_floating_point()}
+    if len(dtypes) == 1:
+        model = model.to(dtypes.pop())
+    library = _library(str(source.path))
+    model.config = _config(library, metadata.arch_config)
+    with tempfile.TemporaryDirectory() as place:
+        sharded = {"max_shard_size": source.shard} if source.shard else {}
+        model.save_pretrained(place, **sharded)
+        files = {file.name: file.read_bytes() for file in sorted(Path(place).iterdir())}
+    own = json.dumps(metadata.model_dump(mode="json", exclude_none=True), indent=2).encode()
+    beside = {name: content for name, content in source.beside.items() if name == SHOWN}
+    return {**files, **beside, folder.OWN: own}

@@ -1,0 +1,170 @@
+"""Checkpoint, data and forget list of a run: opened, checked against each other, and described."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from falw_cli.config.settings import Config, Preprocessing
+from falw_cli.data import forget_list, images, loading, splits
+from falw_cli.data.images import Images
+from falw_cli.data.listing import Listing
+from falw_cli.data.splits import Splits
+from falw_cli.errors import RequestError
+from falw_cli.models import architectures
+from falw_cli.models.checkpoint import Checkpoint
+from falw_cli.models.formats import registry
+from falw_cli.models.network import IMAGENET, Network, Plan, assemble, complete, plan, settle
+from falw_cli.runtime.progress import Progress
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Everything that `unlearn` and `evaluate` work on."""
+
+    config: Config
+    source: Checkpoint
+    network: Network
+    splits: Splits
+    references: tuple[Network, ...]
+    described: dict[str, Any]
+    """The report's `inputs`."""
+
+
+def open_inputs(config: Config, progress: Progress, fabric: Fabric) -> Inputs:
+    """Open and check all that `unlearn` and `evaluate` work on.
+
+    Args:
+        config: as the user gave it; what the checkpoint says of itself is put below it.
+        progress: where bars, notes and warnings go.
+        fabric: the engine that the networks will run on.
+
+    Raises:
+        RequestError: anything that does not fit.
+    """
+    given = config
+    if config.model is None:
+        raise RequestError("no checkpoint is given", "name it: model.safetensors")
+    source = registry.read(config.model)
+    config = settle(config, source)
+    made = plan(config, source)
+    listing = loading.open_source(config, "data")
+    classes = _class_names(config, listing, made)
+    labels = splits.align(listing, classes)
+    named = forget_list.read(config.forget) if config.forget else None
+    rows = forget_list.find(named.ids, listing.ids) if named else np.empty(0, dtype=np.int64)
+    loading.check_rows(rows, labels, classes, progress)
+    if named and named.duplicates:
+        progress.warn(f"repeated IDs in the forget list, each used once: {named.duplicates}")
+    shown = _shown(config, made.arch, progress)
+    wanted = images.geometry(listing, shown, made.channels)
+    chosen = splits.choose(labels, rows, config.unlearn.retain_budget, config.seed)
+    some = loading.only(listing, chosen.used())
+    secret = loading.places(listing, some)(rows)
+    data = loading.load(some, config, wanted, progress, secret=secret)
+    chosen = chosen.within(loading.places(listing, data.listing))
+    unseen = loading.open_unseen(config, data, wanted, progress)
+    kept = np.bincount(np.delete(labels, rows), minlength=len(classes))
+    parts = loading.split(data, chosen, unseen, classes, kept)
+    loading.warn_of_samples(parts, progress)
+    shown = complete(shown, wanted, parts.retain)
+    network = assemble(made, source, classes, shown, fabric)
+    references = tuple(_reference(path, given, network) for path in config.reference)
+    loading.warn_of_unguided(parts, classes, progress)
+    described = {
+        "model": {"path": str(source.path), "sha256": registry.digest(source.path)},
+        "forget_list": {"sha256": named.sha256, "count": len(chosen.forget)} if named else None,
+        "data": {**_describe(data, len(parts.forget) + len(parts.retain)), "count": len(labels)},
+        "heldout": _describe(unseen.heldout, len(parts.heldout)) if unseen.heldout else None,
+        "test": _describe(unseen.test, len(parts.test)) if unseen.test else None,
+        "references": [
+            {"path": path, "sha256": registry.digest(Path(path))} for path in config.reference
+        ],
+    }
+    return Inputs(config, source, network, parts, references, described)
+
+
+def warn_of_changes(given: Inputs, progress: Progress) -> None:
+    """Say which files are no longer what was read: the report is of what was read."""
+    known = [given.described["model"], *given.described["references"]]
+    files = {one["path"]: one["sha256"] for one in known}
+    if given.config.forget not in (None, "-"):
+        files[given.config.forget] = given.described["forget_list"]["sha256"]
+    for path, digest in files.items():
+        try:
+            same = registry.digest(Path(path)) == digest
+        except OSError:
+            same = False
+        if not same:
+            progress.warn(
+                f"{Path(path).name} changed during the run; the report is of what was read"
+            )
+
+
+def _class_names(config: Config, listing: Listing, made: Plan) -> tuple[str, ...]:
+    """Names of the outputs: given, or the data's own where it has one for each."""
+    if config.classes is not None:
+        return config.classes
+    if listing.numbered:
+        return tuple(str(i) for i in range(made.num_classes))
+    if len(listing.classes) != made.num_classes:
+        raise RequestError(
+            f"the model has {made.num_classes} outputs, "
+            f"{listing.spec!r} has {len(listing.classes)} classes",
+            "is it the data that it was trained on? `classes:` in falw.yaml names its outputs",
+        )
+    return listing.classes
+
+
+def _shown(config: Config, arch: str, progress: Progress) -> Preprocessing:
+    """Preprocessing as far as anybody said it, with a guess, and a warning, where nobody did."""
+    shown = config.preprocessing
+    if shown.mean is not None and shown.std is not None:
+        return shown
+    if arch in architectures.OWN or architectures.is_code(arch):
+        progress.warn("nobody gave preprocessing mean and std: measured on the retain set")
+        return shown
+    progress.warn("nobody gave the preprocessing: ImageNet's was taken")
+    merged = IMAGENET.model_dump() | shown.model_dump(exclude_none=True)
+    return Preprocessing.model_validate(merged)
+
+
+def _reference(path: str, given: Config, network: Network) -> Network:
+    """A Retrain checkpoint, which must know the same classes and take the same images."""
+    source = registry.read(path)
+    # A reference knows best what it was trained on; what was said of the model to unlearn holds
+    # for one that says nothing of itself.
+    own = given.model_copy(update={"preprocessing": Preprocessing()})
+    said = {"arch": network.arch, "preprocessing": network.preprocessing.model_dump()}
+    config = settle(own if source.metadata else given.over(said), source)
+    made = plan(config, source)
+    classes = config.classes or network.classes
+    if classes != network.classes or made.num_classes != len(classes):
+        raise RequestError(
+            f"reference {path} knows other classes than the model", "retrain it on the same data"
+        )
+    shown = config.preprocessing
+    same = (shown.image_size, shown.resize)
+    if same != (network.preprocessing.image_size, network.preprocessing.resize):
+        raise RequestError(
+            f"reference {path} takes images of {same[0]} pixels, "
+            f"the model of {network.preprocessing.image_size}",
+            "retrain it with the same preprocessing",
+        )
+    return assemble(made, source, classes, shown, network.fabric)
+
+
+def _describe(data: Images, used: int | None = None) -> dict[str, Any]:
+    count = len(data.listing.ids)
+    return {
+        "spec": data.listing.spec,
+        "sha256": data.content_digest(),
+        "count": count,
+        "used": count if used is None else used,
+    }

@@ -1,0 +1,130 @@
+"""What a checkpoint, a data source, a forget list or a report holds, as facts to show."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from falw_cli.audit.report import Report
+from falw_cli.config.settings import Config
+from falw_cli.data import forget_list, loading, sources
+from falw_cli.data.splits import Rows
+from falw_cli.errors import RequestError
+from falw_cli.models.formats import folder, pickled, registry
+
+REPORT_LIMIT = 256 << 20
+"""Bytes that a report may have: a thousand classes make a few MiB."""
+
+
+def look(path: str, config: Config) -> dict[str, Any]:
+    """Facts about whatever `path` is; `kind` says what it was taken for.
+
+    A .safetensors file is a checkpoint, .json a report, KIND:LOCATION a data source, anything else
+    a forget list, whose classes are counted where the config names the training data.
+
+    Raises:
+        RequestError: it cannot be read.
+    """
+    kind = path.partition("#")[0].partition(":")[0]
+    if kind in sources.OPENERS and not Path(path).exists():
+        return _data(path, config)
+    if _is_checkpoint(Path(path)):
+        return _checkpoint(path)
+    if path.endswith(".json"):
+        return _report(Path(path))
+    if Path(path).is_dir():
+        raise RequestError(f"{path} is a folder", f"a data source? write imagefolder:{path}")
+    return _forget_list(path, config)
+
+
+def _is_checkpoint(path: Path) -> bool:
+    known = path.suffix == ".safetensors" or pickled.recognises(path)
+    return known or (path.is_dir() and folder.of(path) is not None)
+
+
+def _checkpoint(path: str) -> dict[str, Any]:
+    found = registry.read(path)
+    said = found.metadata
+    sizes = [tensor.numel() for tensor in found.tensors.values()]
+    return {
+        "kind": "checkpoint",
+        "path": path,
+        "sha256": found.sha256,
+        "tensors": len(sizes),
+        "parameters": sum(sizes),
+        "dtypes": sorted({str(t.dtype).removeprefix("torch.") for t in found.tensors.values()}),
+        "prefix": found.prefix,
+        **(
+            said.model_dump(mode="json", exclude_none=True)
+            if said
+            else {"arch": None, "note": "no falw metadata: it needs --arch and a config"}
+        ),
+    }
+
+
+def _data(spec: str, config: Config) -> dict[str, Any]:
+    listing = sources.open_listing(spec, allow_outside=config.allow_outside)
+    return {
+        "kind": "data",
+        "spec": spec,
+        "count": len(listing.ids),
+        "first_ids": list(listing.ids[:3]),
+        "per_class": _per_class(listing.classes, listing.labels),
+    }
+
+
+def _forget_list(path: str, config: Config) -> dict[str, Any]:
+    found = forget_list.read(path)
+    facts: dict[str, Any] = {
+        "kind": "forget list",
+        "path": path,
+        "sha256": found.sha256,
+        "count": len(found.ids),
+        "duplicates": found.duplicates,
+    }
+    if config.data is None:
+        return facts | {"note": "give --data for the counts per class"}
+    listing = loading.open_source(config, "data")
+    known = set(listing.ids)
+    rows = forget_list.find([name for name in found.ids if name in known], listing.ids)
+    per_class = _per_class(listing.classes, listing.labels[rows])
+    return facts | {
+        "unknown": len(found.ids) - len(rows),
+        "percent_of_data": round(100 * len(rows) / len(listing.ids), 2),
+        "per_class": dict(sorted(per_class.items(), key=lambda item: -item[1])),
+    }
+
+
+def _report(path: Path) -> dict[str, Any]:
+    return {"kind": "report", "path": str(path), "report": read_report(path)}
+
+
+def read_report(path: Path) -> Report:
+    """Read an audit report.
+
+    Raises:
+        RequestError: no such file, or not an audit report.
+    """
+    try:
+        if path.stat().st_size > REPORT_LIMIT:
+            raise RequestError(f"{path} is larger than 256 MiB", "falw unlearn writes smaller ones")
+        return Report.model_validate(json.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise RequestError(f"{path} cannot be read: {error.strerror}", "check the path") from error
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise RequestError(
+            f"{path} is not an audit report: {where}: {first['msg']}", "falw unlearn writes one"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise RequestError(f"{path} is not JSON: {error}", "falw unlearn writes one") from error
+
+
+def _per_class(classes: tuple[str, ...], labels: Rows) -> dict[str, int]:
+    counts = np.bincount(labels, minlength=len(classes))
+    return {name: int(count) for name, count in zip(classes, counts, strict=True)}

@@ -1,0 +1,111 @@
+"""What a run is asked for: opened, checked against each other, and its outputs held."""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from falw_cli.audit import gates
+from falw_cli.config.settings import Config
+from falw_cli.errors import RequestError
+from falw_cli.evaluation.gap import parse_weights
+from falw_cli.models.formats import registry
+from falw_cli.models.formats.folder import CONFIG
+from falw_cli.models.inputs import Inputs, open_inputs
+from falw_cli.runtime import outputs
+from falw_cli.runtime.collectives import agreed, in_turn
+from falw_cli.runtime.extras import need
+from falw_cli.runtime.progress import Progress
+from falw_cli.training.state import settings
+from falw_cli.unlearning.settle import with_method_defaults
+from falw_cli.unlearning.stage import Stage
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+    from falw_cli.audit.gates import Gate
+
+
+NOT_OF_THE_RUN = {
+    "model", "out", "report", "force", "resume", "cache", "gate", "reference", "forget", "metrics",
+    "html", "relearn", "save_every", "track",
+}  # fmt: skip
+"""Settings that the steps do not depend on; the model and the list go by digest."""
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Where a run writes."""
+
+    out: Path
+    report: Path
+
+    @classmethod
+    def of(cls, config: Config) -> Paths:
+        """Beside the model, named after it, unless given."""
+        model = Path(config.model or "model.safetensors")
+        out = Path(config.out) if config.out else registry.default_out(model, "unlearned")
+        stem = out.name if cls.is_folder(out) else out.stem
+        report = Path(config.report) if config.report else out.with_name(f"{stem}.audit.json")
+        return cls(out, report)
+
+    @staticmethod
+    def is_folder(out: Path) -> bool:
+        """Is the checkpoint a folder, as timm's and transformers' are?"""
+        return out.suffix not in registry.FILES
+
+    @property
+    def page(self) -> Path:
+        """The report as people read it."""
+        return self.report.with_suffix(".html")
+
+    def claimed(self, config: Config) -> AbstractContextManager[None]:
+        """Refuse outputs that could not be written, before the work, and hold the others."""
+        if self.out.resolve() == self.report.resolve():
+            raise RequestError(f"--out and --report are both {self.out}", "name two files")
+        pages = [self.page] if config.html else []
+        folder = self.out if self.is_folder(self.out) else None
+        out = self.out / CONFIG if folder else self.out
+        return outputs.claimed([out, self.report, *pages], force=config.force, folder=folder)
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A run whose request fits together, and whose outputs are held for it."""
+
+    config: Config
+    paths: Paths
+    given: Inputs
+    stage: Stage
+    asked: list[Gate]
+
+
+def open_request(config: Config, progress: Progress, fabric: Fabric, held: ExitStack) -> Opened:
+    """Check everything; `held` gives the outputs free in the end."""
+    paths = Paths.of(config)
+    if config.html:  # refused before the work, if it must be
+        need("matplotlib", "report", "--html")
+    with agreed(fabric), in_turn(fabric):
+        if fabric.is_global_zero and not config.dry_run:
+            held.enter_context(paths.claimed(config))
+        given = open_inputs(config, progress, fabric)
+        registry.check_output(paths.out, given.source)
+        said = given.source.metadata
+        config = with_method_defaults(given.config, said.recipe if said else None)
+        parse_weights(config.metrics)  # refused before the work, if it must be
+        asked = [gates.parse(expression, given.network.classes) for expression in config.gate]
+        return Opened(config, paths, given, Stage.of(config, given), asked)
+
+
+def belongs_to(config: Config, given: Inputs) -> dict[str, str]:
+    """What a saved state belongs to: model, list, data and everything that was asked."""
+    asked = config.model_dump(mode="json", exclude=NOT_OF_THE_RUN)
+    rows = given.splits.forget.rows.tobytes()
+    digests = {"forget list": hashlib.sha256(rows).hexdigest()}
+    for name in ("model", "data", "heldout"):
+        found = given.described[name]
+        digests[name] = found["sha256"] if found else "none"
+    return digests | settings(asked)

@@ -1,0 +1,220 @@
+"""`falw verify`: is everything that a report speaks of still what it was?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+
+from falw_cli.audit import seal
+from falw_cli.audit.build import studied
+from falw_cli.audit.report import FileInput, Output, Report
+from falw_cli.config.settings import Config
+from falw_cli.data import forget_list
+from falw_cli.data.device import place
+from falw_cli.errors import RequestError
+from falw_cli.evaluation.evidence import Evidence, Judged
+from falw_cli.evaluation.gap import parse_weights
+from falw_cli.evaluation.metrics import Figure
+from falw_cli.evaluation.study import study
+from falw_cli.models import architectures
+from falw_cli.models.formats import registry
+from falw_cli.models.inputs import Inputs, open_inputs
+from falw_cli.models.network import Network, assemble, plan, settle
+from falw_cli.runs.inspection import read_report
+from falw_cli.runtime.engine import make_fabric
+from falw_cli.runtime.progress import Progress
+from falw_cli.unlearning.arrival import share_of
+from falw_cli.unlearning.expectation import expect
+
+SAME = 0.01
+"""How far a figure measured again may be off: other machines add in another order. In the figure's
+unit, percentage points mostly."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at; `problem` says what is wrong with it, None that nothing is."""
+
+    name: str
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What to verify, and with what."""
+
+    report: Path
+    forget: str | None = None
+    """The forget list, if it is not where the report says."""
+    rerun: bool = False
+    """Measure again, too."""
+    trust_code: bool = False
+    """May architectures be imported that the report names?"""
+
+
+def verify(asked: Asked, progress: Progress) -> list[Check]:
+    """Recompute what a report says: its own digest, those of all files and samples, its metrics.
+
+    Raises:
+        RequestError: the report cannot be read as one.
+    """
+    report = read_report(asked.report)
+    checks = [_report(report, asked.report)]
+    for name, file in _files(report):
+        checks.append(Check(name, _differs(file)))
+    listed = report.inputs.forget_list
+    path = asked.forget or report.config.get("forget")
+    if listed:
+        checks.append(Check("forget list", _list_differs(path, listed.sha256)))
+    if any(check.problem for check in checks[1:]):
+        why = "not looked at: the files above are not those of the run"
+        return [*checks, *(Check(name, why) for name in _sources(report))]
+    return [*checks, *_samples(report, asked, progress)]
+
+
+def _report(report: Report, path: Path) -> Check:
+    problem = None
+    if report.digest is None:
+        problem = "has no digest: an older falw wrote it"
+    elif report.digest != seal.digest(report):
+        problem = "was changed after it was written"
+    elif path.read_text(encoding="utf-8") != seal.to_text(report):
+        problem = "was written anew by something else: its bytes are not falw's"
+    return Check("report", problem)
+
+
+def _files(report: Report) -> Iterator[tuple[str, FileInput]]:
+    yield "model", report.inputs.model
+    for reference in report.inputs.references:
+        yield f"reference {reference.path}", reference
+    if report.output:
+        yield "output", FileInput(path=report.output.path, sha256=report.output.sha256)
+
+
+def _differs(file: FileInput) -> str | None:
+    path = Path(file.path)
+    if not path.exists():
+        return f"{path} is not there; run this where the report was made"
+    return None if registry.digest(path) == file.sha256 else f"{path} is not the file of the run"
+
+
+def _list_differs(path: str | None, expected: str) -> str | None:
+    if path in (None, "-") or not Path(str(path)).is_file():
+        return "is not there; give it: --forget FILE"
+    found = forget_list.read(str(path)).sha256
+    return None if found == expected else f"{path} is not the list of the run"
+
+
+def _sources(report: Report) -> dict[str, Any]:
+    """The report's data sources by name."""
+    inputs = report.inputs
+    return {
+        name: source
+        for name, source in (
+            ("data", inputs.data), ("heldout", inputs.heldout), ("test", inputs.test),
+        )
+        if source is not None
+    }  # fmt: skip
+
+
+def _samples(report: Report, asked: Asked, progress: Progress) -> list[Check]:
+    """Decode the samples again, and hold their digests, and the metrics, against the report's."""
+    try:
+        config = _config(report, asked)
+        given = open_inputs(config, progress, make_fabric(config))
+    except RequestError as error:
+        return [Check(name, str(error)) for name in _sources(report)]
+    checks = []
+    for name, source in _sources(report).items():
+        found = given.described[name]
+        same = found is not None and found["sha256"] == source.sha256
+        checks.append(Check(name, None if same else "holds other samples than in the run"))
+    if asked.rerun:
+        checks.append(Check("metrics", _metrics_differ(report, given)))
+    return checks
+
+
+def _config(report: Report, asked: Asked) -> Config:
+    try:
+        config = Config.model_validate(report.config)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise RequestError(f"its config cannot be used: {where}: {first['msg']}", "") from error
+    if config.arch and architectures.is_code(config.arch) and not asked.trust_code:
+        raise RequestError(f"it asks to import code: {config.arch!r}; --trust-code allows it", "")
+    # One process is enough to look, however many the run was shared by.
+    alone = {"devices": None, "nodes": 1, "dry_run": False}
+    return config.model_copy(update={"forget": asked.forget or config.forget, **alone})
+
+
+def _metrics_differ(report: Report, given: Inputs) -> str | None:
+    """Every figure of the report's models, measured again."""
+    models, share = [_evidence(given.network, given)], None
+    if report.output:
+        written = _written(report.output, given)
+        models.append(_evidence(written, given))
+        share = _share(given, written)
+    references = [_evidence(network, given) for network in given.references]
+    before = models[0] if report.output else None
+    found = studied(study(before, models[-1], references, parse_weights(given.config.metrics)))
+    if found.after is not None:
+        after = found.after.model_copy(update={"forgotten_share": share})
+        found = found.model_copy(update={"after": after})
+    claimed = dict(_leaves(report.metrics.model_dump()))
+    again = dict(_leaves(found.model_dump()))
+    off = [
+        f"{name} is {again.get(name)}, the report says {value}"
+        for name, value in claimed.items()
+        if not _same(again.get(name), value)
+    ]
+    more = f" (and {len(off) - 3} more)" if len(off) > 3 else ""
+    return "; ".join(off[:3]) + more or None
+
+
+def _share(given: Inputs, written: Network) -> Figure | None:
+    """The forgotten share of the model that the run wrote."""
+    parts, device = given.splits, given.network.fabric.device
+    if not len(parts.heldout):
+        return None
+    forget, retain, guide = (
+        place(part, device) for part in (parts.forget, parts.retain, parts.heldout)
+    )
+    kept = torch.from_numpy(parts.kept).to(device)
+    return share_of(expect(given.network, forget, retain, guide, kept), written, forget)
+
+
+def _evidence(network: Network, given: Inputs) -> Evidence:
+    judged = Judged.of(given.splits, network.fabric.device)
+    return Evidence.of(network, judged, given.config.seed)
+
+
+def _written(output: Output, given: Inputs) -> Network:
+    """The network that the run wrote."""
+    source = registry.read(output.path)
+    shown, classes = given.network.preprocessing, given.network.classes
+    made = plan(settle(given.config, source), source)
+    return assemble(made, source, classes, shown, given.network.fabric)
+
+
+def _leaves(content: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted names and values of all that a report says."""
+    if isinstance(content, dict):
+        for key, value in content.items():
+            yield from _leaves(value, f"{prefix}.{key}" if prefix else key)
+    elif isinstance(content, list | tuple):
+        for number, value in enumerate(content):
+            yield from _leaves(value, f"{prefix}.{number}")
+    else:
+        yield prefix, content
+
+
+def _same(found: Any, claimed: Any) -> bool:
+    if isinstance(found, float) and isinstance(claimed, float):
+        return abs(found - claimed) <= SAME
+    return bool(found == claimed)

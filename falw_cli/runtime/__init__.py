@@ -1,0 +1,1 @@
+"""The process around a run: ranks, devices, files, progress, optional dependencies."""

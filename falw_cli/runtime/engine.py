@@ -1,0 +1,126 @@
+"""The engine of a run: device, precision and ranks, which lightning-fabric carries."""
+
+from __future__ import annotations
+
+import ctypes
+import inspect
+import logging
+import os
+import platform
+import warnings
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.nn.parallel import DistributedDataParallel
+
+from falw_cli.config.settings import Config
+from falw_cli.errors import RequestError
+from falw_cli.runtime import ranks
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+    from lightning_fabric.loggers.logger import Logger
+    from lightning_fabric.strategies.ddp import DDPStrategy
+
+PATIENCE = timedelta(hours=3)
+"""How long ranks wait for one that decodes images; a rank that died is known of at once."""
+AUXILIARY = ("googlenet", "inception_v3")
+"""Architectures with outputs that only their own training recipe uses."""
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+"""glibc's names of what `mallopt` sets."""
+
+
+def make_fabric(config: Config, loggers: Sequence[Logger] = ()) -> Fabric:
+    """The engine of devices, precision and ranks.
+
+    Args:
+        config: `device` auto, cpu, cuda or cuda:N; `precision` auto (bf16 where the GPU has it,
+            else fp32), fp32 or bf16. Ranks are those that torchrun, SLURM or
+            `falw_cli.runtime.ranks` started.
+        loggers: where the curves of the run go.
+
+    Raises:
+        RequestError: there is no such device here, or several are wanted of a single process.
+    """
+    from lightning_fabric import Fabric  # a second, which lists and `inspect` need not wait for
+
+    place = ranks.found()
+    if place:
+        ranks.check(config, place)
+        ranks.follow_launcher()
+    elif (config.devices or 1) * config.nodes > 1:
+        raise RequestError(
+            "several devices want a process each, and this is one",
+            "run your script under torchrun, or take the command `falw`",
+        )
+    kind, _, number = config.device.partition(":")
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if kind == "auto":
+        kind = "cuda" if count else "cpu"
+    wanted = place.devices if place else int(number or 0) + 1
+    if kind == "cuda" and wanted > count:
+        raise RequestError(
+            f"device {config.device} is not here: torch sees {count} CUDA devices, {wanted} wanted",
+            "take --device cpu",
+        )
+    precision = config.precision
+    if precision == "auto":
+        good = kind == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+        precision = "bf16" if good else "fp32"
+    with warnings.catch_warnings():
+        # Fabric's advice to use a GPU that it found, and what precision it was given.
+        warnings.simplefilter("ignore")
+        logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+        fabric = Fabric(
+            accelerator=kind,
+            devices=place.devices if place else [int(number or 0)] if kind == "cuda" else 1,
+            num_nodes=place.nodes if place else 1,
+            strategy=_strategy(config) if place else "auto",
+            precision="bf16-mixed" if precision == "bf16" else "32-true",
+            loggers=list(loggers),
+        )
+        if kind == "cpu":
+            _keep_freed_memory()
+        if place:
+            fabric.launch()
+            if kind == "cpu" and "OMP_NUM_THREADS" not in os.environ:
+                torch.set_num_threads(max(1, (os.cpu_count() or 1) // place.devices))
+    return fabric
+
+
+def _strategy(config: Config) -> DDPStrategy:
+    """Data parallel: every rank holds the network, gradients are averaged over the ranks."""
+    from lightning_fabric.strategies.ddp import DDPStrategy
+
+    # BatchNorm's running statistics are the same on all ranks. The second name is torch 2.8's.
+    known = inspect.signature(DistributedDataParallel).parameters
+    sync = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
+    settings: dict[str, Any] = {sync: False}
+    return DDPStrategy(
+        **settings,
+        # In the others every weight takes part in every step.
+        find_unused_parameters=config.arch in AUXILIARY,
+        timeout=PATIENCE,
+    )
+
+
+def _keep_freed_memory() -> None:
+    """Let the process keep the memory that activations were in for those of the next step.
+
+    glibc gives large blocks back at once, and every page of them is then cleared anew by the
+    kernel: up to a sixth of a step's time, and half of a large forward pass's (docs/cpu.md).
+    """
+    if platform.libc_ver()[0] == "glibc":
+        for parameter in (M_TRIM_THRESHOLD, M_MMAP_THRESHOLD):
+            ctypes.CDLL(None).mallopt(parameter, 1 << 30)
+
+
+def return_freed_memory() -> None:
+    """Give back what lies free between blocks that are in use.
+
+    Large blocks that come seldom, such as a saved state, would split what is kept ever further.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).malloc_trim(0)

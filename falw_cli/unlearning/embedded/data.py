@@ -1,0 +1,158 @@
+"""A module and datasets in memory as a run takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from operator import index
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from falw_cli.config.file import explain
+from falw_cli.config.settings import Config, Preprocessing
+from falw_cli.data.device import send
+from falw_cli.errors import RequestError
+from falw_cli.evaluation.evidence import Judged
+from falw_cli.models.network import Network
+from falw_cli.runtime.engine import make_fabric
+from falw_cli.unlearning.settle import with_method_defaults
+from falw_cli.unlearning.stage import Stage
+
+
+class _Images(Dataset[Tensor]):
+    """The images of a dataset of (image, label)."""
+
+    def __init__(self, dataset: Dataset[Any]) -> None:
+        self.dataset = dataset
+
+    def __getitem__(self, row: int) -> Tensor:
+        return torch.as_tensor(self.dataset[row][0])
+
+
+@dataclass(frozen=True)
+class Given:
+    """Samples of a map-style dataset of (image, label): each image as the dataset gives it.
+
+    Attributes:
+        dataset: gives a float tensor and a class at each row.
+        rows: which of its rows these samples are, int64 [N].
+        labels: their classes, int64 [N], on the device.
+        workers: processes that read ahead; 0 reads in this one.
+    """
+
+    dataset: Dataset[Any]
+    rows: Tensor
+    labels: Tensor
+    workers: int = 0
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def read(self, groups: Iterable[Tensor]) -> Iterator[Tensor]:
+        """See `Samples`; images float [n, channels, H, W]."""
+        wanted = [self.rows[rows.cpu()].tolist() for rows in groups]
+        loader = DataLoader(_Images(self.dataset), batch_sampler=wanted, num_workers=self.workers)
+        for images in loader:
+            yield images.to(self.labels.device)
+
+    def of(self, rows: Tensor | slice) -> Given:
+        """See `Samples`."""
+        there = rows if isinstance(rows, slice) else send(rows, self.labels.device)
+        place = rows if isinstance(rows, slice) else rows.cpu()
+        return replace(self, rows=self.rows[place], labels=self.labels[there])
+
+
+@dataclass(frozen=True)
+class Plain(Network):
+    """A network whose images are prepared already."""
+
+    def inputs(self, pixels: Tensor) -> Tensor:
+        """The images as they are, float [n, channels, H, W]."""
+        return pixels
+
+
+def staged(
+    module: nn.Module,
+    data: Dataset[Any],
+    forget: Sequence[int],
+    heldout: Dataset[Any],
+    test: Dataset[Any] | None,
+    num_classes: int | None,
+    seed: int,
+    workers: int,
+    recipe: dict[str, Any],
+) -> tuple[Config, Stage]:
+    """The settled config, and the samples in their parts."""
+    device = next(module.parameters()).device
+    config = with_method_defaults(_config(seed, device, recipe))
+    labels = _labels(data)
+    gone = _rows(forget, len(labels))
+    stays = torch.ones(len(labels), dtype=torch.bool)
+    stays[gone] = False
+    if not stays.any():
+        raise RequestError("the list covers all of the data", "nothing would be kept")
+    order = torch.cat([gone, stays.nonzero().squeeze(1)])
+    number = num_classes or int(labels.max()) + 1
+    if int(labels.max()) >= number:
+        raise RequestError(
+            f"data has class {int(labels.max())}, num_classes is {number}",
+            "give a larger num_classes",
+        )
+    whole = Given(data, order, labels[order].to(device), workers)
+    cut = len(gone)
+
+    def apart(dataset: Dataset[Any]) -> Given:
+        its = _labels(dataset)
+        return Given(dataset, torch.arange(len(its)), its.to(device), workers)
+
+    classes = tuple(str(one) for one in range(number))
+    network = Plain(module, type(module).__name__, classes, Preprocessing(), make_fabric(config))
+    guide = apart(heldout)
+    outputs = network.predict(guide.of(slice(1))).shape[1]
+    if outputs != number:
+        raise RequestError(
+            f"the module has {outputs} outputs, and data has {number} classes", "give num_classes"
+        )
+    judged = Judged(whole.of(slice(cut)), whole.of(slice(cut, None)), apart(test or heldout))
+    kept = torch.bincount(labels[stays], minlength=number).to(device)
+    return config, Stage(network, whole, judged, guide, kept)
+
+
+def _config(seed: int, device: torch.device, recipe: dict[str, Any]) -> Config:
+    """The config that these settings of `unlearn` make."""
+    try:
+        return Config.model_validate({"seed": seed, "device": str(device), "unlearn": recipe})
+    except ValidationError as error:
+        raise explain(error, None, {}, Config) from error
+
+
+def _rows(forget: Sequence[int], count: int) -> Tensor:
+    """The rows to forget, each once, int64 [N], in order."""
+    try:
+        rows = sorted({index(row) for row in forget})
+    except TypeError as error:
+        raise RequestError(f"forget holds no rows: {error}", "name rows of the dataset") from error
+    if not rows:
+        raise RequestError("forget names no rows", "name rows of the dataset")
+    if bad := [row for row in rows if not 0 <= row < count]:
+        raise RequestError(
+            f"forget names row {bad[0]}, data has {count} rows", "name rows of the dataset"
+        )
+    return torch.tensor(rows)
+
+
+def _labels(dataset: Dataset[Any]) -> Tensor:
+    """Classes of all samples, int64 [N]: of `targets` or `labels` where the dataset has them."""
+    if not hasattr(dataset, "__len__") or not len(dataset):
+        raise RequestError(
+            "a dataset is missing or has no samples", "give map-style datasets of (image, class)"
+        )
+    for name in ("targets", "labels"):
+        if (found := getattr(dataset, name, None)) is not None:
+            return torch.as_tensor(found, dtype=torch.int64)
+    rows = range(len(dataset))
+    return torch.tensor([int(dataset[row][1]) for row in rows], dtype=torch.int64)

@@ -1,0 +1,240 @@
+"""Unlearning inside one's own program: any module, any map-style dataset, one's own loop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import count, islice
+from typing import Any
+
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from falw_cli.data.batches import Batch, epoch
+from falw_cli.errors import RequestError
+from falw_cli.evaluation.evidence import Evidence
+from falw_cli.evaluation.metrics import Figure, Metrics
+from falw_cli.evaluation.plausibility import check_plausible
+from falw_cli.evaluation.run import measure, metrics_of
+from falw_cli.runtime.extras import need
+from falw_cli.runtime.interrupt import Interrupt
+from falw_cli.runtime.progress import Progress, Silent
+from falw_cli.training.loop import Work
+from falw_cli.unlearning.arrival import no_share, share_of
+from falw_cli.unlearning.early_stopping import Watch
+from falw_cli.unlearning.embedded.data import staged
+from falw_cli.unlearning.expectation import Expectation
+from falw_cli.unlearning.objective import Unlearning
+from falw_cli.unlearning.perform import expectation_of, objective_of, perform
+from falw_cli.unlearning.stop_estimate import View, look
+
+
+@dataclass(frozen=True)
+class Unlearned:
+    """How a run in memory went; the module is the unlearned one."""
+
+    steps: int
+    seconds: float
+    stopped_because: str
+    before: Metrics | None
+    """On the test samples, where some were given."""
+    after: Metrics | None
+    forgotten_share: Figure | None
+    """Of the way from the original to the expectation, percent; None where nothing can be said."""
+    warnings: tuple[str, ...]
+
+
+def unlearn_module(
+    module: nn.Module,
+    *,
+    data: Dataset[Any],
+    forget: Sequence[int],
+    heldout: Dataset[Any],
+    test: Dataset[Any] | None = None,
+    num_classes: int | None = None,
+    seed: int = 0,
+    workers: int = 0,
+    progress: Progress | None = None,
+    **recipe: Any,
+) -> Unlearned:
+    """Unlearn a module in place, with falw's own loop.
+
+    Args:
+        module: from float [n, channels, H, W] to logits [n, C], on its device.
+        data: the training samples, each (image, class).
+        forget: rows of `data`.
+        heldout: samples that the module never saw: they guide.
+        test: others that it never saw: they judge.
+        num_classes: C; default: the largest class of `data` and one.
+        seed: of the run.
+        workers: processes that read the datasets.
+        progress: where progress goes.
+        recipe: settings of `unlearn` in falw.yaml: method, weighting, lr, epochs, stop …
+
+    Raises:
+        RequestError: a row or a setting that cannot be, or a module that does not know `data`.
+        RunError: the run diverged, or no moment of it kept utility.
+    """
+    told = progress or Silent()
+    config, stage = staged(module, data, forget, heldout, test, num_classes, seed, workers, recipe)
+    judged = test is not None
+    original = Evidence.of(stage.network, stage.judged, seed)
+    check_plausible(original)
+    done = perform(config, stage, (), told, Interrupt(), None)
+    share = share_of(done.expectation, stage.network, stage.forget)
+    if share is None:
+        told.warn(no_share(done.expectation))
+    return Unlearned(
+        done.steps, done.seconds, done.stopped_because,
+        metrics_of(original) if judged else None,
+        measure(stage.network, stage.judged, seed) if judged else None,
+        share, tuple(told.warnings),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Batches:
+    """Merged batches of a whole run, forget samples first."""
+
+    work: Work
+
+    def __len__(self) -> int:
+        """Steps of the run."""
+        return self.work.steps
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Shuffled anew in each epoch, the same for the same seed."""
+        return islice(self._endless(), len(self))
+
+    def _endless(self) -> Iterator[Batch]:
+        work = self.work
+        for number in count():
+            yield from epoch(work.data, work.forget, work.mix, work.seed, number)
+
+
+class Unlearner:
+    """The unlearning loss, for a loop that is not falw's.
+
+        unlearner = Unlearner(model, data=seen, forget=rows, heldout=unseen)
+        for batch in unlearner.batches():
+            optimizer.zero_grad()
+            unlearner.loss(batch).backward()
+            optimizer.step()
+            if unlearner.after_step():
+                break
+        unlearner.finish()
+
+    Batches are merged ones, forget samples first (FaLW, equation 4); weights, target and the moment
+    to stop are the method's and weighting's, as in `falw unlearn`.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        *,
+        data: Dataset[Any],
+        forget: Sequence[int],
+        heldout: Dataset[Any],
+        num_classes: int | None = None,
+        seed: int = 0,
+        workers: int = 0,
+        **recipe: Any,
+    ) -> None:
+        """Args: as `unlearn_module`; the learning rate and the schedule are the loop's own.
+
+        Raises:
+            RequestError: as there, or the method masks gradients or takes one step of its own.
+        """
+        self.config, self._stage = staged(
+            module, data, forget, heldout, None, num_classes, seed, workers, recipe
+        )
+        self._network, self._work = self._stage.network, self._stage.work(self.config, 0.0)
+        check_plausible(Evidence.of(self._network, self._stage.judged, seed))
+        expectation = expectation_of(self._stage)
+        watched = self.config.unlearn.stop == "auto"
+        self._watch = self._watched(expectation) if watched and expectation else None
+        self._objective: Unlearning = objective_of(
+            self.config, self._stage, 0.0, self._watch, expectation
+        )
+        method = self._objective.method
+        if method.mask or method.forget_mask or not (method.uses_forget or method.uses_retain):
+            raise RequestError(
+                f"method {self.config.unlearn.method} does more than a loss",
+                "take another, or `unlearn` the module with falw's own loop",
+            )
+        self.steps = self._work.steps
+        """Steps of the whole run."""
+        self.done = 0
+        """Steps taken."""
+
+    def _watched(self, expectation: Expectation) -> Watch:
+        stage = self._stage
+        view = View.of(stage.forget, stage.retain, stage.guide, stage.kept, expectation)
+        before = look(stage.network, view, 0, None)
+        return Watch(view, before, self.config.unlearn.max_utility_loss, decides=True, judge=None)
+
+    def batches(self) -> Batches:
+        """The batches of the whole run: `batch.pixels` are images, `batch.labels` their classes."""
+        return Batches(self._work)
+
+    def loss(self, batch: Batch) -> Tensor:
+        """The loss of a batch, a scalar with gradient: weights and target follow from the module.
+
+        The module is run on `batch.pixels`, in the mode that it is in.
+        """
+        return self._objective.loss(
+            self._network, batch, batch.pixels, self.done, self.done / self.steps
+        )
+
+    def weights(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Weights [n] of forget samples with logits [n, C] and classes [n], without gradient.
+
+        For a loss of one's own; the target is that of the last `loss`, or of the module as it was.
+        """
+        prob = logits.detach().float().softmax(1).gather(1, labels[:, None]).squeeze(1)
+        return self._objective.weighting.weight(prob, labels, self._objective.estimate.target)
+
+    def after_step(self) -> bool:
+        """Say that the optimizer has stepped; is it time to stop?"""
+        self.done += 1
+        reason = self._objective.after_step(self._network, self.done, self.steps)
+        return reason is not None or self.done >= self.steps
+
+    def finish(self) -> None:
+        """End the run: of a watched one, the module goes back to its best moment.
+
+        Raises:
+            RequestError: no moment kept utility; the module is as the last step left it.
+        """
+        if self._watch is not None and not self._watch.settle(self._network):
+            raise RequestError(
+                "no moment of the run kept retain and held-out accuracy within "
+                f"{self.config.unlearn.max_utility_loss:g} points",
+                "take a smaller learning rate, or a larger max_utility_loss",
+            )
+        self._objective.method.finish()
+
+    def lightning_callback(self) -> Any:
+        """A Lightning callback that stops the trainer and settles the module.
+
+        The module's `training_step` returns `unlearner.loss(batch)`, its `train_dataloader`
+        `unlearner.batches()`.
+        """
+        lightning = need("lightning", "lightning", "the callback")
+        unlearner = self
+
+        class UnlearningCallback(lightning.Callback):  # type: ignore[misc, name-defined]
+            """Ends the training where the unlearner says."""
+
+            def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
+                # Batches are on the device already, and no collection that Lightning knows.
+                pl_module.transfer_batch_to_device = lambda batch, *_: batch
+
+            def on_train_batch_end(self, trainer: Any, *_: Any) -> None:
+                if unlearner.after_step():
+                    trainer.should_stop = True
+
+            def on_train_end(self, *_: Any) -> None:
+                unlearner.finish()
+
+        return UnlearningCallback()
