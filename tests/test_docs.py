@@ -23,7 +23,7 @@ import yaml
 from tests.conftest import clean_environment, falw
 from tests.data.pictures import make_folder
 from tests.end_to_end.test_ci import run_action
-from tests.test_embedded import LIST, memorised, parts  # noqa: F401 (a fixture)
+from tests.unlearning.test_embedded import LIST, memorised, parts  # noqa: F401 (a fixture)
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"

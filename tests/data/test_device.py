@@ -114,7 +114,7 @@ READ_WITH_KILLED_WORKERS = """
 import os, signal, sys
 import numpy as np, psutil, torch, typer
 from falw_cli.data.device import Streamed
-from falw_cli.session import session
+from falw_cli.cli.session import session
 
 samples = Streamed(np.zeros((9, 4, 4, 3), np.uint8), np.arange(9), torch.zeros(9))
 try:

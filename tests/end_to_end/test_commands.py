@@ -40,7 +40,7 @@ def test_help_is_quick_and_loads_no_torch(tmp_path: Path) -> None:
         seconds.append(time.perf_counter() - began)
     assert min(seconds) < 0.4, statistics.median(seconds)
     code = (
-        "import sys; from falw_cli.main import run; run(['--help']);"
+        "import sys; from falw_cli.cli.app import run; run(['--help']);"
         "sys.exit(any(name in sys.modules for name in ('torch', 'numpy', 'sklearn', 'yaml')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -36,7 +36,7 @@ def test_the_watch_sees_what_reaches_out(tmp_path: Path) -> None:
     asks = "import socket; socket.create_connection(('192.0.2.1', 9), timeout=1)"
     reached = shell(f'{COMMAND.with_name("python")} -c "{asks}"', tmp_path, **alone())
     assert reached.returncode == 99
-    writes = "import falw_cli.main, pathlib, yaml; open(yaml.__file__ + '.new', 'w')"
+    writes = "import falw_cli.cli.app, pathlib, yaml; open(yaml.__file__ + '.new', 'w')"
     wrote = shell(f'{COMMAND.with_name("python")} -c "{writes}"', tmp_path, **alone())
     assert wrote.returncode == 99
 

@@ -109,7 +109,7 @@ def test_existing_outputs_need_force(tmp_path: Path) -> None:
 DIES = """
 import os, sys
 from pathlib import Path
-from falw_cli import outputs
+from falw_cli.runtime import outputs
 real, left = os.replace, [int(sys.argv[2])]
 def replace(*arguments):
     if not left[0]:
@@ -172,7 +172,7 @@ def test_a_journal_cut_short_is_of_a_run_that_had_renamed_nothing(
 def test_a_second_run_is_refused_until_the_first_is_gone(tmp_path: Path) -> None:
     file = tmp_path / "model"
     code = (
-        "import sys, time; from pathlib import Path; from falw_cli.outputs import claimed\n"
+        "import sys, time; from pathlib import Path; from falw_cli.runtime.outputs import claimed\n"
         "with claimed([Path(sys.argv[1])], force=True):\n"
         "    print('held', flush=True); time.sleep(60)"
     )

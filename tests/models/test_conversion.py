@@ -9,7 +9,7 @@ import torch
 
 from falw_cli.models.formats import registry
 from tests.conftest import falw
-from tests.formats.test_libraries import FOLDERS
+from tests.models.formats.test_libraries import FOLDERS
 
 
 def same(one: Path, other: Path) -> None:

@@ -1,0 +1,1 @@
+"""Tests of falw_cli.runtime."""
