@@ -35,7 +35,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torchvision.transforms.functional import normalize, pil_to_tensor
 
-from falw_cli.config.settings import resolve
+from falw_cli.config.resolution import resolve
 from falw_cli.data.device import place
 from falw_cli.models.architectures import builder
 from falw_cli.models.inputs import open_inputs

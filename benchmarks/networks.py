@@ -22,7 +22,8 @@ import torch
 
 from benchmarks.networks_train import MISLABELLED, POOL, Place, places
 from falw_cli.audit.build import Occasion
-from falw_cli.config.settings import Config, resolve
+from falw_cli.config.resolution import resolve
+from falw_cli.config.settings import Config
 from falw_cli.errors import FalwError
 from falw_cli.evaluation.evidence import Evidence, Judged
 from falw_cli.models.inputs import open_inputs

@@ -20,7 +20,7 @@ import torch
 from proof_nets import KEPT_OUT, PER_CLASS, RETRAINS, SEEDS, source
 
 from falw_cli import __version__
-from falw_cli.config.settings import resolve
+from falw_cli.config.resolution import resolve
 from falw_cli.data import forget_list, loading, splits
 from falw_cli.data.device import place
 from falw_cli.data.images import Geometry

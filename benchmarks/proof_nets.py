@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from falw_cli.config.settings import resolve
+from falw_cli.config.resolution import resolve
 from falw_cli.data import forget_list, loading
 from falw_cli.runtime.interrupt import Interrupt
 from falw_cli.runtime.progress import Silent

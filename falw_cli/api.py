@@ -10,7 +10,8 @@ from torch import nn
 
 from falw_cli.audit.build import Occasion
 from falw_cli.audit.report import Report
-from falw_cli.config.settings import Config, resolve
+from falw_cli.config.resolution import resolve
+from falw_cli.config.settings import Config
 from falw_cli.runs.evaluate import evaluate as run_evaluate
 from falw_cli.runs.unlearn import unlearn as run_unlearn
 from falw_cli.runtime.interrupt import Interrupt
@@ -20,10 +21,11 @@ from falw_cli.unlearning.embedded import Unlearned, unlearn_module
 
 @overload
 def unlearn(
-    model: str | PathLike[str],
+    model: str | PathLike[str] | Config,
     *,
     config: str | PathLike[str] | None = None,
     progress: Progress | None = None,
+    interrupt: Interrupt | None = None,
     **options: Any,
 ) -> Report: ...
 
@@ -39,18 +41,21 @@ def unlearn(
 
 
 def unlearn(
-    model: str | PathLike[str] | nn.Module,
+    model: str | PathLike[str] | Config | nn.Module,
     *,
     config: str | PathLike[str] | None = None,
     progress: Progress | None = None,
+    interrupt: Interrupt | None = None,
     **options: Any,
 ) -> Report | Unlearned:
     """Do what `falw unlearn` does: write the checkpoint and the audit report.
 
     Args:
-        model: the checkpoint; a module is unlearned in place, see `embedded.unlearn_module`.
+        model: the checkpoint; a module is unlearned in place, see `embedded.unlearn_module`; a
+            `Config` is a complete request, as the command makes it.
         config: a falw.yaml; default: beside the model, else in the working folder.
         progress: where progress and warnings go; default: nowhere, warnings are in the report.
+        interrupt: what asks the run to end; default: nothing does.
         options: the command's flags by name with underscores: `forget="ids.txt"`,
             `data="imagefolder:train"`, `reference=["retrain.safetensors"]`, `batch_size=64` …
 
@@ -62,12 +67,12 @@ def unlearn(
     """
     if isinstance(model, nn.Module):
         return unlearn_module(model, progress=progress, **options)
-    settled = _resolve("unlearn", {"model": model, **options}, config)
-    return run_unlearn(settled, progress or Silent(), Interrupt(), Occasion.now())
+    request = _request("unlearn", model, config, options)
+    return run_unlearn(request, progress or Silent(), interrupt or Interrupt(), Occasion.now())
 
 
 def evaluate(
-    model: str | PathLike[str] | None = None,
+    model: str | PathLike[str] | Config | None = None,
     *,
     config: str | PathLike[str] | None = None,
     progress: Progress | None = None,
@@ -77,12 +82,12 @@ def evaluate(
 
     Args, Returns, Raises: as for `unlearn`; the model's metrics are `report.metrics.after`.
     """
-    settled = _resolve("evaluate", {"model": model, **options}, config)
-    return run_evaluate(with_model(settled), progress or Silent(), Occasion.now())
+    request = _request("evaluate", model, config, options)
+    return run_evaluate(_with_model(request), progress or Silent(), Occasion.now())
 
 
-def with_model(config: Config) -> Config:
-    """The config with the checkpoint that goes without saying: the one in the working folder."""
+def _with_model(config: Config) -> Config:
+    """Return the config with the implicit checkpoint: the one in the working folder."""
     if config.model is not None:
         return config
     here = sorted(str(path) for path in Path().glob("*.safetensors"))
@@ -91,10 +96,18 @@ def with_model(config: Config) -> Config:
     return config
 
 
-def _resolve(command: str, options: dict[str, Any], file: str | PathLike[str] | None) -> Config:
+def _request(
+    command: str,
+    model: str | PathLike[str] | Config | None,
+    file: str | PathLike[str] | None,
+    options: dict[str, Any],
+) -> Config:
+    """Return the request that a call stands for."""
+    if isinstance(model, Config):
+        return model
     plain = {
         key: fspath(value) if isinstance(value, PathLike) else value
-        for key, value in options.items()
+        for key, value in {"model": model, **options}.items()
     }
     for key in ("reference", "gate"):
         value = plain.get(key)

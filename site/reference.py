@@ -17,7 +17,8 @@ from pydantic_core import PydanticUndefined
 
 from falw_cli.audit.report import Report
 from falw_cli.cli.app import app
-from falw_cli.config.settings import FLAG_ONLY, Config, Preprocessing, Recipe, UnlearnRecipe
+from falw_cli.config.flags import flag_of
+from falw_cli.config.settings import Config, Preprocessing, Recipe, UnlearnRecipe
 
 
 def pages() -> dict[str, str]:
@@ -61,7 +62,7 @@ def settings() -> str:
         lines += [f"## `{name}:`" if name else "## The file", ""]
         lines += ["| key | default | meaning |", "|---|---|---|"]
         for key, field in model.model_fields.items():
-            if name or (key not in sections and key not in FLAG_ONLY):
+            if name or (key not in sections and flag_of(field).in_file):
                 lines.append(
                     f"| `{key}` | {_default(field.default)} | {_cell(field.description or '')} |"
                 )

@@ -14,8 +14,7 @@ import tempfile
 from pathlib import Path
 
 ROOMS = [
-    "falw_cli.__main__", "falw_cli.cli.commands.runs", "falw_cli.cli.commands.looks",
-    "falw_cli.cli.commands.reports",
+    "falw_cli.__main__", "falw_cli.cli.app", "falw_cli.cli.tables", "falw_cli.cli.verdict",
     "falw_cli.api", "falw_cli.training.run",
     "falw_cli.runs.unlearn", "falw_cli.runs.evaluate", "falw_cli.audit.page",
     "falw_cli.models.conversion", "torchvision.models", "sklearn.svm", "lightning_fabric",

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from falw_cli.bench.plan import entries, lots, read, search_lots
-from falw_cli.config.settings import resolve
+from falw_cli.config.resolution import resolve
 
 FOLDER = Path(__file__).parents[1] / "sample_configs"
 BENCHES = sorted(FOLDER.glob("bench-*.yaml"))

@@ -12,6 +12,7 @@ import yaml
 from pydantic import Field, ValidationError, field_validator
 
 from falw_cli.config.file import explain, parse_yaml, relative_to
+from falw_cli.config.resolution import NAMES
 from falw_cli.config.settings import Config, Positive, Preprocessing, Range, Section, TrainRecipe
 from falw_cli.errors import RequestError
 from falw_cli.models import architectures
@@ -144,7 +145,7 @@ def read(file: Path) -> Bench:
     content, lines = parse_yaml(file)
     if isinstance(content.get("datasets"), dict):
         content["datasets"] = {
-            name: relative_to(file.parent, one) if isinstance(one, dict) else one
+            name: relative_to(file.parent, one, NAMES) if isinstance(one, dict) else one
             for name, one in content["datasets"].items()
         }
     try:

@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
 
-from falw_cli.cli import looks, reports, runs
+from falw_cli.cli.command import PREFIX, app
 from falw_cli.cli.console import Console
 from falw_cli.errors import nearest
 from falw_cli.version import __version__
 
-app = typer.Typer(
-    name="falw",
-    help="Make a trained image classifier forget a list of samples, and audit what it forgot.",
-    epilog="Begin with `falw demo`: the whole story on small data, in under two minutes.",
-    no_args_is_help=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    pretty_exceptions_enable=False,
-)
-for group in (runs.app, looks.app, reports.app):
-    app.add_typer(group)
-PREFIX = "FALW_"
-"""Of the environment variables."""
+COMMANDS = (
+    "unlearn", "evaluate", "audit", "train", "forget_list", "inspect", "convert", "init", "doctor",
+    "bench", "verify", "report", "schema", "demo",
+)  # fmt: skip
+"""Modules of `cli.commands`, in the order of `falw --help`; each registers its command."""
+for _name in COMMANDS:
+    import_module(f"falw_cli.cli.commands.{_name}")
 UsageError: Any = typer.BadParameter.__mro__[1]  # click's or typer's own, by typer's version
 
 

@@ -6,13 +6,6 @@ from collections.abc import Callable, Iterable
 
 import typer
 
-from falw_cli.config.extensions import METHODS, WEIGHTINGS
-
-KINDS = (
-    "imagefolder", "csv", "npz", "parquet", "hf", "webdataset", "torchvision", "cifar10",
-    "cifar100", "digits",
-)  # fmt: skip
-"""Of data, as `data.sources` opens them: said here, for --help waits for no library."""
 ARCHS = (
     "tiny-cnn", "resnet18", "resnet18-cifar", "resnet34", "resnet34-cifar", "resnet50",
     "vgg16_bn", "vgg16_bn-cifar", "mobilenet_v3_small", "mobilenet_v3_large", "efficientnet_b0",
@@ -20,6 +13,7 @@ ARCHS = (
 )  # fmt: skip
 OFFERED = 200
 """IDs that a shell is offered at most."""
+Complete = Callable[[str], list[str]] | Callable[[typer.Context, str], list[str]]
 
 
 def among(names: Iterable[str]) -> Callable[[str], list[str]]:
@@ -30,16 +24,6 @@ def among(names: Iterable[str]) -> Callable[[str], list[str]]:
         return [name for name in known if name.startswith(incomplete)]
 
     return complete
-
-
-arch = among(ARCHS)
-method = among(METHODS)
-weighting = among(WEIGHTINGS)
-data = among(f"{kind}:" for kind in KINDS)
-stop = among(("auto", "epochs"))
-target = among(("streaming", "exact"))
-track = among(("csv", "tensorboard", "wandb", "mlflow"))
-page = among(("html", "md", "junit"))
 
 
 def sample_id(context: typer.Context, incomplete: str) -> list[str]:
@@ -54,7 +38,7 @@ def class_name(context: typer.Context, incomplete: str) -> list[str]:
 
 def _named(context: typer.Context, what: str) -> tuple[str, ...]:
     """IDs or class names of the data that the command line or falw.yaml names."""
-    from falw_cli.config.settings import resolve
+    from falw_cli.config.resolution import resolve
     from falw_cli.data.sources import open_listing
     from falw_cli.errors import FalwError
 
@@ -65,3 +49,9 @@ def _named(context: typer.Context, what: str) -> tuple[str, ...]:
         return ()
     names: tuple[str, ...] = getattr(listing, what)
     return names
+
+
+OFFERS: dict[str, Complete] = {
+    "arch": among(ARCHS), "ids": sample_id, "classes": class_name,
+}  # fmt: skip
+"""What the shell offers, by `Flag.offers`."""

@@ -12,7 +12,7 @@ from falw_cli.audit.build import Occasion
 from falw_cli.audit.report import AllMetrics, Report
 from falw_cli.cli import tables
 from falw_cli.cli.console import Console
-from falw_cli.config.settings import resolve
+from falw_cli.config.resolution import resolve
 from falw_cli.data import forget_list, sources
 from falw_cli.errors import RequestError
 from falw_cli.runs.unlearn import unlearn

@@ -17,7 +17,8 @@ from typing import Literal
 import platformdirs
 import psutil
 
-from falw_cli.config.settings import FILE_NAME, Config, find_file, resolve
+from falw_cli.config.resolution import FILE_NAME, find_file, resolve
+from falw_cli.config.settings import Config
 from falw_cli.errors import FalwError
 
 LEAST_MEMORY = 2 << 30

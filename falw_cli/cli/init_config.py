@@ -8,7 +8,8 @@ from pathlib import Path
 
 import yaml
 
-from falw_cli.config.settings import FILE_NAME, Config, Preprocessing
+from falw_cli.config.resolution import FILE_NAME
+from falw_cli.config.settings import Config, Preprocessing
 from falw_cli.data import loading
 from falw_cli.data.decoding import size_of
 from falw_cli.data.listing import Listing

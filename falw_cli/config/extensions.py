@@ -39,8 +39,10 @@ class Extensions(Mapping[str, str]):
     def _modules(self) -> list[str]:
         spec = find_spec(self.package)
         assert spec is not None
+        assert spec.submodule_search_locations is not None
         return sorted(one.name for one in pkgutil.iter_modules(spec.submodule_search_locations))
 
 
 METHODS = Extensions("falw_cli.unlearning.methods")
 WEIGHTINGS = Extensions("falw_cli.unlearning.weighting")
+SOURCES = Extensions("falw_cli.data.sources")

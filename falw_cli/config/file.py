@@ -16,8 +16,6 @@ FILE_LIMIT = 1 << 20
 """Bytes that a config may have: it comes from anyone."""
 DEEPEST = 20
 """Levels that a config may have."""
-PATHS = ("model", "forget", "without")
-SPECS = ("data", "heldout", "test")
 Lines = dict[tuple[str, ...], int]
 """(key path) -> line, from 1, of the keys in the first levels of a YAML document."""
 
@@ -84,25 +82,37 @@ def _key_lines(
         yield from _key_lines(value, path)
 
 
-def relative_to(folder: Path, content: dict[str, Any]) -> dict[str, Any]:
-    """Paths in a file are meant from where the file lies."""
+def relative_to(
+    folder: Path, content: dict[str, Any], kinds: Mapping[str, str | None]
+) -> dict[str, Any]:
+    """Make the paths in a file relative to its folder.
+
+    Args:
+        folder: where the file lies.
+        content: its settings.
+        kinds: what a setting names: "path", "paths", "data" (KIND:LOCATION), or None.
+    """
     moved = dict(content)
     if folder == Path():
         return moved
-    for key in PATHS:
-        if isinstance(moved.get(key), str) and moved[key] != "-":
-            moved[key] = os.path.join(folder, moved[key])  # noqa: PTH118 (keeps absolute ones)
-    for key in SPECS:
-        if isinstance(moved.get(key), str):
-            kind, colon, location = moved[key].partition(":")
-            if kind == "torchvision":  # its location is NAME:DIR
+    for key, value in content.items():
+        kind = kinds.get(key)
+        if kind == "path" and isinstance(value, str) and value != "-":
+            moved[key] = _within(folder, value)
+        elif kind == "paths":
+            moved[key] = [_within(folder, one) for one in value]
+        elif kind == "data" and isinstance(value, str):
+            source, colon, location = value.partition(":")
+            if source == "torchvision":  # its location is NAME:DIR
                 name, colon, location = location.partition(":")
-                kind = f"{kind}:{name}"
+                source = f"{source}:{name}"
             if colon and location and not location.startswith("#"):
-                moved[key] = f"{kind}:{os.path.join(folder, location)}"  # noqa: PTH118
-    if "reference" in moved:
-        moved["reference"] = [os.path.join(folder, r) for r in moved["reference"]]  # noqa: PTH118
+                moved[key] = f"{source}:{_within(folder, location)}"
     return moved
+
+
+def _within(folder: Path, path: str) -> str:
+    return os.path.join(folder, path)  # noqa: PTH118 (keeps absolute ones)
 
 
 def class_names(file: Path) -> list[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from falw_cli.audit import gates
+from falw_cli.config.flags import flag_of
 from falw_cli.config.settings import Config
 from falw_cli.errors import RequestError
 from falw_cli.evaluation.gap import parse_weights
@@ -27,13 +28,6 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
     from falw_cli.audit.gates import Gate
-
-
-NOT_OF_THE_RUN = {
-    "model", "out", "report", "force", "resume", "cache", "gate", "reference", "forget", "metrics",
-    "html", "relearn", "save_every", "track",
-}  # fmt: skip
-"""Settings that the steps do not depend on; the model and the list go by digest."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +96,8 @@ def open_request(config: Config, progress: Progress, fabric: Fabric, held: ExitS
 
 def belongs_to(config: Config, given: Inputs) -> dict[str, str]:
     """What a saved state belongs to: model, list, data and everything that was asked."""
-    asked = config.model_dump(mode="json", exclude=NOT_OF_THE_RUN)
+    others = {key for key, field in Config.model_fields.items() if not flag_of(field).of_run}
+    asked = config.model_dump(mode="json", exclude=others)
     rows = given.splits.forget.rows.tobytes()
     digests = {"forget list": hashlib.sha256(rows).hexdigest()}
     for name in ("model", "data", "heldout"):

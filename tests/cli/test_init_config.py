@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from falw_cli.cli.init_config import _line
 from falw_cli.config.file import parse_yaml, relative_to
-from falw_cli.config.settings import resolve
+from falw_cli.config.resolution import resolve
 from falw_cli.models import architectures
 from tests.conftest import falw
 from tests.data.pictures import make_folder

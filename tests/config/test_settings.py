@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from falw_cli.config.settings import Config, find_file, resolve
+from falw_cli.config.resolution import find_file, resolve
+from falw_cli.config.settings import Config
 from falw_cli.errors import RequestError
 
 

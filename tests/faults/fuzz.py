@@ -38,7 +38,8 @@ from torchvision.io import encode_jpeg, encode_png
 
 from falw_cli.audit.seal import to_text
 from falw_cli.bench import plan
-from falw_cli.config.settings import Preprocessing, Recipe, resolve
+from falw_cli.config.resolution import resolve
+from falw_cli.config.settings import Preprocessing, Recipe
 from falw_cli.data import forget_list, images
 from falw_cli.data.images import Geometry
 from falw_cli.data.sources import open_listing

@@ -1,4 +1,4 @@
-"""What each command does: settle the config, call the room that does the work, show the result.
+"""One module per command: which settings it takes, what it calls, and what it prints.
 
-Rooms are imported after the config is settled: a mistyped flag need not wait for torch.
+The work is imported inside the function: a mistyped flag need not wait for torch.
 """

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from falw_cli.config.settings import resolve
+from falw_cli.config.resolution import resolve
 from falw_cli.data.device import place
 from falw_cli.data.splits import Part
 from falw_cli.models.formats import registry

@@ -1,0 +1,220 @@
+"""A command from the settings that it takes: options, help, environment and completion follow."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from inspect import Parameter, Signature
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import typer
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+
+from falw_cli.cli import completion
+from falw_cli.cli.console import Console
+from falw_cli.cli.session import session
+from falw_cli.config.file import explain
+from falw_cli.config.flags import Flag, flag_of
+from falw_cli.config.resolution import SECTIONS, resolve
+from falw_cli.config.settings import Config, Section
+from falw_cli.errors import RequestError
+
+PREFIX = "FALW_"
+"""Of the environment variables."""
+DATA = ("data", "heldout", "test", "classes", "skip_unreadable", "cache", "allow_outside")
+"""Settings of commands that read data, ..."""
+MODEL = ("arch", "trust_code")
+"""... that build a network, ..."""
+STEPS = ("epochs", "lr", "batch_size", "compile", "track", "resume")
+"""... and that move its weights."""
+RUN = ("seed", "device", "devices", "nodes", "precision")
+AUDIT = ("reference", "metrics", "relearn", "gate", "report", "force")
+"""Settings of commands that write an audit report."""
+COMMON = {
+    "config_file": Annotated[
+        Path | None,
+        typer.Option("--config", help="A falw.yaml (default: beside the model, else here)."),
+    ],
+    "json": Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")],
+    "quiet": Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print errors and warnings alone.")
+    ],
+    "verbose": Annotated[
+        int,
+        typer.Option(
+            "--verbose", "-v", count=True, show_default=False, help="More notes; twice: tracebacks."
+        ),
+    ],
+}
+"""Options of every command."""
+
+app = typer.Typer(
+    name="falw",
+    help="Make a trained image classifier forget a list of samples, and audit what it forgot.",
+    epilog="Begin with `falw demo`: the whole story on small data, in under two minutes.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+)
+
+
+@dataclass(frozen=True)
+class Call:
+    """A command as it was called."""
+
+    given: dict[str, Any]
+    """Settings of the config, from the command line and the environment."""
+    own: Any
+    """The command's own settings, an instance of its class; None where it has none."""
+    file: Path | None
+    """The config that was named."""
+    console: Console
+    as_json: bool
+
+    def config(self, command: str, *, find: bool = True) -> Config:
+        """Merge what was given over the config file; see `resolve`."""
+        return resolve(command, self.given, self.file, find=find)
+
+
+def command(
+    name: str,
+    takes: Collection[str] = (),
+    own: type[Section] | None = None,
+    needs_model: bool = False,
+    *,
+    example: str,
+) -> Callable[[Callable[[Call], None]], Callable[[Call], None]]:
+    """Register a function as a command.
+
+    Args:
+        name: of the command.
+        takes: settings of the config, or of the section that is called like the command.
+        own: the command's own settings.
+        needs_model: whether the checkpoint must be named.
+        example: a command line.
+    """
+    section = SECTIONS.get(name)
+    fields = {
+        key: (section if section and key in section.model_fields else Config).model_fields[key]
+        for key in takes
+    }
+    mine = own.model_fields if own else {}
+
+    def register(body: Callable[[Call], None]) -> Callable[[Call], None]:
+        def run(**values: Any) -> None:
+            common = {key: values.pop(key) for key in COMMON}
+            given = {key: value for key, value in values.items() if value not in (None, [], ())}
+            with session(common["quiet"], common["verbose"]) as console:
+                settings = own and _own(own, {k: given.pop(k) for k in mine if k in given})
+                chosen = {key: _value(fields[key], value) for key, value in given.items()}
+                file = common["config_file"]
+                body(Call(chosen, settings, file, console, common["json"]))
+
+        every = {**fields, **mine}
+        parameters = list(_parameters(every, {"model"} if needs_model else set()))
+        run.__doc__ = body.__doc__
+        run.__annotations__ = {one.name: one.annotation for one in parameters}
+        run.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+        app.command(name, epilog=f"Example: {example}")(run)
+        return body
+
+    return register
+
+
+def _parameters(fields: dict[str, FieldInfo], required: set[str]) -> Iterator[Parameter]:
+    kind = Parameter.KEYWORD_ONLY
+    for key, field in fields.items():
+        needed = key in required or field.is_required()
+        default = Parameter.empty if needed else None
+        yield Parameter(key, kind, annotation=_annotation(key, field, needed), default=default)
+    defaults = {"config_file": None, "verbose": 0}
+    for key, annotation in COMMON.items():
+        yield Parameter(key, kind, annotation=annotation, default=defaults.get(key, False))
+
+
+def _annotation(key: str, field: FieldInfo, needed: bool) -> Any:
+    """Return the typer annotation of a setting."""
+    flag, of = flag_of(field), _type(field.annotation)
+    said = [one for one in field.metadata if isinstance(one, Flag)]
+    assert said, f"{key} has no flag"
+    of = str if flag.as_text else of
+    name = flag.name or key.replace("_", "-")
+    shared: dict[str, Any] = {
+        "help": _help(field, flag), "show_default": False,
+        "autocompletion": _offered(field, flag),
+    }  # fmt: skip
+    if flag.argument:
+        made = typer.Argument(metavar=key.upper(), **shared)
+    else:
+        variable = PREFIX + name.upper().replace("-", "_") if flag.environment else None
+        metavar = "NAME=NUMBER" if _is_dict(field) else None
+        panel = None if flag.panel == "Options" else flag.panel
+        made = typer.Option(
+            f"--{name}", envvar=variable, rich_help_panel=panel, metavar=metavar, **shared
+        )
+    return Annotated[of if needed else of | None, made]
+
+
+def _type(annotation: Any) -> Any:
+    """Return the type that the command line reads: str, int, float, bool, Path, or a list."""
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _type(inner[0])
+    if origin is Literal:
+        return str
+    if origin in (Union, types.UnionType):
+        kinds = {_type(one) for one in inner if one is not type(None)}
+        return kinds.pop() if len(kinds) == 1 else str
+    if origin in (tuple, list):
+        return list[_type(inner[0])]  # type: ignore[misc]
+    return list[str] if origin is dict else annotation
+
+
+def _is_dict(field: FieldInfo) -> bool:
+    return get_origin(field.annotation) is dict
+
+
+def _help(field: FieldInfo, flag: Flag) -> str:
+    text = " ".join((field.description or "").split())
+    return f"{text} Choices: {', '.join(flag.choices)}." if flag.choices else text
+
+
+def _offered(field: FieldInfo, flag: Flag) -> completion.Complete | None:
+    """Return what the shell offers for a setting."""
+    if flag.offers:
+        return completion.OFFERS[flag.offers]
+    ending = ":" if flag.names == "data" else ""
+    names = [f"{one}{ending}" for one in flag.choices] or _literals(field.annotation)
+    return completion.among(names) if names else None
+
+
+def _literals(annotation: Any) -> Sequence[str]:
+    if get_origin(annotation) is Literal:
+        return get_args(annotation)
+    return [name for one in get_args(annotation) for name in _literals(one)]
+
+
+def _own(kind: type[BaseModel], given: dict[str, Any]) -> BaseModel:
+    try:
+        return kind.model_validate(given)
+    except ValidationError as error:
+        raise explain(error, None, {}, kind) from error
+
+
+def _value(field: FieldInfo, value: Any) -> Any:
+    """Return the value as the config takes it: NAME=NUMBER pairs become a dictionary."""
+    if not _is_dict(field):
+        return value
+    found = {}
+    for text in value:
+        name, _, number = text.partition("=")
+        try:
+            found[name.strip()] = float(number)
+        except ValueError as error:
+            raise RequestError(
+                f"--set {text!r} is not NAME=NUMBER", "write it as: --set log_odds=1"
+            ) from error
+    return found

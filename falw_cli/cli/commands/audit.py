@@ -1,0 +1,52 @@
+"""`falw audit`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from falw_cli.cli.command import AUDIT, DATA, MODEL, Call, command
+from falw_cli.config.flags import Flag
+from falw_cli.config.settings import Count, Section
+
+
+class Attack(Section):
+    """Settings of the attack."""
+
+    shadow: Annotated[int, Flag("Run", environment=False)] = 16
+    """Shadow models to train, an even number (default 16)."""
+    folder: Annotated[Path, Flag("Run", environment=False)] = Path("falw-shadows")
+    """Folder of the shadow models; a second run takes them from there (default falw-shadows)."""
+    jobs: Annotated[Count | None, Flag("Run", environment=False)] = None
+    """Runs side by side (default: GPUs or cores)."""
+    dry_run: Annotated[bool, Flag("Run", environment=False)] = False
+    """Show what it would cost."""
+
+
+@command(
+    "audit", ("model", "forget", *DATA, *MODEL, "seed", "device", "precision", *AUDIT), Attack,
+    needs_model=True,
+    example="falw audit model.unlearned.safetensors --forget ids.txt --shadow 16",
+)  # fmt: skip
+def audit(call: Call) -> None:
+    """Measure what evaluate does, and attack each sample with models trained for it."""
+    config, own = call.config("evaluate"), call.own
+    from falw_cli.audit.build import Occasion
+    from falw_cli.cli import tables
+    from falw_cli.cli.verdict import show_verdict
+    from falw_cli.runtime.interrupt import listening
+    from falw_cli.shadow.run import Asked
+    from falw_cli.shadow.run import audit as run
+
+    listening()
+    asked = Asked(own.shadow, own.folder, own.jobs, own.dry_run)
+    report = run(config, asked, call.console, Occasion.now())
+    if report is None:
+        return
+    if call.as_json:
+        call.console.document(report.model_dump(mode="json"))
+    else:
+        call.console.table(tables.metrics(report.metrics))
+        if report.per_sample:
+            call.console.table(tables.per_sample(report.per_sample))
+    show_verdict(report, call.console)

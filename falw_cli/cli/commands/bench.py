@@ -1,0 +1,58 @@
+"""`falw bench`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+from falw_cli.cli.command import Call, command
+from falw_cli.config.flags import Flag
+from falw_cli.config.settings import Count, Section
+from falw_cli.errors import RequestError, RunError
+
+
+class Grid(Section):
+    """How the bench is run."""
+
+    config: Annotated[Path | None, Flag("Options", argument=True)] = None
+    """The bench's YAML; sample_configs/ holds some."""
+    out: Annotated[Path | None, Flag("Options", environment=False)] = None
+    """Work folder (default: NAME.bench here). A second run continues there."""
+    jobs: Annotated[Count | None, Flag("Options", environment=False)] = None
+    """Runs side by side (default: GPUs or cores)."""
+    dry_run: Annotated[bool, Flag("Options", environment=False)] = False
+    """Check, and count what is missing."""
+
+
+@command(
+    "bench", own=Grid, example="falw bench sample_configs/bench-digits.yaml --out digits.bench"
+)
+def bench(call: Call) -> None:
+    """Measure methods x weightings over lists and seeds against retrained models."""
+    own, console = call.own, call.console
+    file = own.config or call.file
+    if file is None:
+        raise RequestError("no bench config is given", "name it: falw bench bench.yaml")
+    from falw_cli.bench.run import Asked
+    from falw_cli.bench.run import bench as run
+    from falw_cli.cli import tables
+    from falw_cli.runtime.interrupt import listening
+
+    listening()
+    done = run(Asked(file, own.out or Path(f"{file.stem}.bench"), own.jobs, own.dry_run), console)
+    if own.dry_run:
+        console.document(done.missing) if call.as_json else console.table(
+            tables.facts({f"missing: {name}": count for name, count in done.missing.items()})
+        )
+        return
+    if call.as_json:
+        console.document(json.loads((done.folder / "results.json").read_text()))
+    else:
+        console.result(str(done.folder / "results.md"))
+    if done.failed:
+        first = done.failed[0]
+        raise RunError(
+            f"{len(done.failed)} cells failed, the others are in {done.folder}: {first}",
+            "each has its NAME.error.json in cells/; remove it to try again",
+        )

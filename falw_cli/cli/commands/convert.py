@@ -1,0 +1,18 @@
+"""`falw convert`."""
+
+from __future__ import annotations
+
+from falw_cli.cli.command import MODEL, Call, command
+
+
+@command(
+    "convert", ("model", "out", *MODEL, "force"), needs_model=True,
+    example="falw convert model.pt --arch resnet18 --out model.safetensors",
+)  # fmt: skip
+def convert(call: Call) -> None:
+    """Write a checkpoint in another format: .safetensors, .pt, a timm or transformers folder."""
+    config = call.config("convert")
+    from falw_cli.models.conversion import convert as run
+
+    path = str(run(config))
+    call.console.document({"path": path}) if call.as_json else call.console.result(path)

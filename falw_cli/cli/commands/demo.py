@@ -1,0 +1,25 @@
+"""`falw demo`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from falw_cli.cli.command import Call, command
+from falw_cli.config.flags import Flag
+from falw_cli.config.settings import Section
+
+
+class Story(Section):
+    """How the demo is run."""
+
+    force: Annotated[bool, Flag("Options", environment=False)] = False
+    """Replace outputs that exist."""
+
+
+@command("demo", own=Story, example="falw demo")
+def demo(call: Call) -> None:
+    """Train, unlearn and audit on scikit-learn's digits, in ./falw-demo, in under two minutes."""
+    from falw_cli.cli import demo as story
+
+    story.tell(Path("falw-demo"), call.own.force, call.file, call.console, as_json=call.as_json)

@@ -1,0 +1,81 @@
+"""`falw forget-list`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from falw_cli.cli.command import Call, command
+from falw_cli.config.flags import Flag
+from falw_cli.config.settings import Section
+from falw_cli.errors import RequestError, unknown_name
+
+
+class Draw(Section):
+    """Settings of the draw."""
+
+    ratio: Annotated[float | None, Flag("Options", environment=False)] = None
+    """Share of the data, such as 0.1."""
+    count: Annotated[int | None, Flag("Options", environment=False)] = None
+    """Samples to draw."""
+    id: Annotated[tuple[str, ...], Flag("Options", environment=False, offers="ids")] = ()
+    """ID of a sample, which is checked against the data. Repeatable."""
+    gamma: Annotated[float, Field(ge=0, le=100), Flag("Options", environment=False)] = 1.0
+    """Exponent of the long tail, 0 is balanced (default 1)."""
+    class_name: Annotated[
+        str | None, Flag("Options", name="class", environment=False, offers="classes")
+    ] = None
+    """Draw from this class alone."""
+
+
+@command(
+    "forget-list", ("data", "allow_outside", "seed"), Draw,
+    example="falw forget-list --data digits --ratio 0.1 --gamma 1 > ids.txt",
+)  # fmt: skip
+def forget_list(call: Call) -> None:
+    """Draw a long-tailed list of sample IDs onto stdout, or check those that are named."""
+    config, own = call.config("forget-list"), call.own
+    import numpy as np
+
+    from falw_cli.data import forget_list as lists
+    from falw_cli.data import loading
+
+    listing = loading.open_source(config, "data")
+    if own.id:
+        if own.ratio is not None or own.count is not None:
+            raise RequestError("--id names samples, --ratio and --count draw some", "give one")
+        ids = [listing.ids[row] for row in lists.find(own.id, listing.ids)]
+        call.console.document({"ids": ids}) if call.as_json else call.console.result("\n".join(ids))
+        return
+    available = np.bincount(listing.labels, minlength=len(listing.classes))
+    if own.class_name is not None:
+        if own.class_name not in listing.classes:
+            raise unknown_name("class", own.class_name, listing.classes)
+        available = np.where(np.array(listing.classes) == own.class_name, available, 0)
+    total = _total(own, int(available.sum()))
+    sizes = lists.tail_sizes(available, total, own.gamma, config.seed)
+    ids = [listing.ids[row] for row in lists.draw(listing.labels, sizes, config.seed)]
+    if call.as_json:
+        per_class = {c: int(n) for c, n in zip(listing.classes, sizes, strict=True) if n}
+        call.console.document({"ids": ids, "per_class": per_class})
+        return
+    call.console.result("\n".join(ids))
+
+
+def _total(own: Draw, available: int) -> int:
+    """Return the number of samples to draw."""
+    if (own.ratio is None) == (own.count is None):
+        raise RequestError("give either --ratio or --count", "such as --ratio 0.1")
+    total = own.count or 0
+    if own.ratio is not None:
+        if not 0 < own.ratio < 1:
+            raise RequestError(
+                f"--ratio is {own.ratio}", "take a share between 0 and 1, such as 0.1"
+            )
+        total = max(1, round(own.ratio * available))
+    if not 1 <= total <= available:
+        raise RequestError(
+            f"{total} samples are asked for, there are {available}", "ask for fewer, at least one"
+        )
+    return total

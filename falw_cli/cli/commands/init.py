@@ -1,0 +1,20 @@
+"""`falw init`."""
+
+from __future__ import annotations
+
+from falw_cli.cli.command import MODEL, Call, command
+
+
+@command(
+    "init", ("model", "data", "heldout", "test", "classes", "allow_outside", *MODEL, "force"),
+    example="falw init model.pt --data imagefolder:train --heldout imagefolder:new",
+)  # fmt: skip
+def init(call: Call) -> None:
+    """Write a commented falw.yaml, from what the model and the data hold."""
+    # The file there is about to be written: its settings do not count, unless a person names it.
+    config = call.config("init", find=False)
+    from falw_cli.cli.init_config import init as run
+
+    path = str(run(config))
+    call.console.note("look at what it says, then: falw unlearn MODEL --forget ids.txt --dry-run")
+    call.console.document({"path": path}) if call.as_json else call.console.result(path)

@@ -1,0 +1,41 @@
+"""`falw inspect`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from falw_cli.cli.command import Call, command
+from falw_cli.config.flags import Flag
+from falw_cli.config.settings import Section
+
+
+class What(Section):
+    """What to show."""
+
+    path: Annotated[str, Flag("Options", argument=True)]
+    """A checkpoint, a data SPEC, a forget list or a report."""
+
+
+@command(
+    "inspect", ("data", "allow_outside"), What,
+    example="falw inspect ids.txt --data imagefolder:photos",
+)  # fmt: skip
+def inspect(call: Call) -> None:
+    """Show what a checkpoint, a data source, a forget list or a report holds; change nothing."""
+    config, console = call.config("inspect"), call.console
+    from falw_cli.cli import tables
+    from falw_cli.runs.inspection import look
+
+    facts = look(call.own.path, config)
+    report = facts.pop("report", None)
+    if call.as_json:
+        console.document(report.model_dump(mode="json") if report else facts)
+        return
+    if report:
+        facts |= tables.report_facts(report)
+    per_class = facts.pop("per_class", None)
+    console.table(tables.facts(facts))
+    if report and report.metrics.after:
+        console.table(tables.metrics(report.metrics))
+    if per_class:
+        console.table(tables.bars(per_class))

@@ -1,0 +1,44 @@
+"""`falw report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from falw_cli.cli.command import Call, command
+from falw_cli.config.flags import Flag
+from falw_cli.config.settings import Section
+
+
+class Page(Section):
+    """What to write, and where."""
+
+    reports: Annotated[tuple[Path, ...], Flag("Options", argument=True)]
+    """Audit reports; several are shown side by side."""
+    format: Annotated[str, Flag("Options", environment=False, choices=("html", "md", "junit"))] = (
+        "html"
+    )
+    """html, md (a pull request's comment) or junit (gates for a CI) (default html)."""
+    out: Annotated[str | None, Flag("Options", environment=False)] = None
+    """File to write, - for stdout (default: beside the report)."""
+    open: Annotated[bool, Flag("Options", environment=False)] = False
+    """Show the page when it is written."""
+    force: Annotated[bool, Flag("Options", environment=False)] = False
+    """Replace a file that exists."""
+
+
+@command("report", own=Page, example="falw report model.unlearned.audit.json --open")
+def report(call: Call) -> None:
+    """Write a page that people read, of one audit report or of several; needs no network."""
+    from falw_cli.runs.publish import Asked, publish
+
+    own, console = call.own, call.console
+    path, text = publish(Asked(list(own.reports), own.format, own.out, own.force))
+    if path is None:
+        console.result(text.rstrip("\n"))
+        return
+    console.document({"path": str(path)}) if call.as_json else console.result(str(path))
+    if own.open:
+        typer.launch(path.resolve().as_uri())

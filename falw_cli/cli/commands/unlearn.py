@@ -1,0 +1,40 @@
+"""`falw unlearn`."""
+
+from __future__ import annotations
+
+from falw_cli.cli.command import AUDIT, DATA, MODEL, RUN, STEPS, Call, command
+
+METHOD = (
+    "method", "weighting", "tau", "target", "target_every", "retain_budget", "hyperparameters",
+    "stop", "max_utility_loss",
+)  # fmt: skip
+TAKES = (
+    "model", "forget", *DATA, *MODEL, *METHOD, *STEPS, *RUN, "dry_run", "out", *AUDIT,
+    "forgotten_gate", "html",
+)  # fmt: skip
+
+
+@command(
+    "unlearn", TAKES, needs_model=True,
+    example="falw unlearn model.safetensors --forget ids.txt",
+)  # fmt: skip
+def unlearn(call: Call) -> None:
+    """Remove the influence of a list of samples: write the checkpoint and its audit report."""
+    config = call.config("unlearn")
+    from falw_cli import api
+    from falw_cli.cli import tables
+    from falw_cli.cli.verdict import launch, show_verdict
+    from falw_cli.runtime.interrupt import listening
+
+    launch(config)
+    report = api.unlearn(config, progress=call.console, interrupt=listening())
+    if call.as_json:
+        call.console.document(report.model_dump(mode="json"))
+    elif report.output is None:
+        call.console.table(tables.plan(report))
+        tail = sorted(report.forget.per_class.items(), key=lambda item: -item[1])
+        call.console.table(tables.bars(dict(tail)))
+    else:
+        call.console.show(tables.metrics(report.metrics))
+        call.console.result(report.output.path)
+    show_verdict(report, call.console)

@@ -1,0 +1,45 @@
+"""`falw verify`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from falw_cli.cli.command import Call, command
+from falw_cli.config.flags import Flag
+from falw_cli.config.settings import Section
+
+
+class Claim(Section):
+    """What to verify, and with what."""
+
+    report: Annotated[Path, Flag("Options", argument=True)]
+    """The audit report."""
+    forget: Annotated[str | None, Flag("Options", environment=False)] = None
+    """The forget list: proves which one it was."""
+    rerun: Annotated[bool, Flag("Options", environment=False)] = False
+    """Measure again, and compare."""
+    trust_code: Annotated[bool, Flag("Options", environment=False)] = False
+    """Import the code that the report names."""
+
+
+@command("verify", own=Claim, example="falw verify model.unlearned.audit.json --rerun")
+def verify(call: Call) -> None:
+    """Compare model, list, data and output with a report; exit code 1 where they differ."""
+    from falw_cli.cli import tables
+    from falw_cli.runs.verify import Asked
+    from falw_cli.runs.verify import verify as run
+    from falw_cli.runtime.interrupt import listening
+
+    listening()
+    own = call.own
+    checks = run(Asked(own.report, own.forget, own.rerun, own.trust_code), call.console)
+    if call.as_json:
+        call.console.document([asdict(check) for check in checks])
+    else:
+        call.console.table(tables.facts({one.name: one.problem or "unchanged" for one in checks}))
+    if any(check.problem for check in checks):
+        raise typer.Exit(1)

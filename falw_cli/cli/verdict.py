@@ -1,0 +1,31 @@
+"""What a command does with a report in the end: the verdict, the gates, the exit code."""
+
+from __future__ import annotations
+
+import typer
+
+from falw_cli.audit.report import Report
+from falw_cli.audit.verdict import verdict
+from falw_cli.cli.console import Console
+from falw_cli.config.settings import Config
+from falw_cli.runtime import ranks
+
+
+def launch(config: Config) -> None:
+    """Leave the work to one process per device, where several devices are asked for."""
+    code = ranks.launch(config)
+    if code is not None:
+        raise typer.Exit(code)
+
+
+def show_verdict(report: Report, console: Console) -> None:
+    """Print verdict and gates; exit code 1 if a gate failed."""
+    if report.metrics.after is not None:
+        said = verdict(report)
+        headline = f"{said.headline}{':' if said.points else ''}"
+        console.note("\n".join([headline, *(f"  {point}" for point in said.points)]))
+    for gate in report.gates:
+        value = "no value" if gate.value is None else f"{gate.value:.4g}"
+        console.note(f"gate {gate.expression}: {value}: {'passed' if gate.passed else 'FAILED'}")
+    if not report.passed and not ranks.follows():
+        raise typer.Exit(1)

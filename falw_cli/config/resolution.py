@@ -1,0 +1,100 @@
+"""Flags, environment, falw.yaml and defaults, merged into one frozen Config.
+
+Precedence: flag, then environment (read by the command line), then falw.yaml, then the checkpoint's
+metadata, then the default. The last two are added where the checkpoint has been read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from falw_cli.config.file import class_names, explain, parse_yaml, relative_to
+from falw_cli.config.flags import flag_of
+from falw_cli.config.settings import Config, Recipe, TrainRecipe, UnlearnRecipe, merged_over
+from falw_cli.errors import RequestError, unknown_name
+
+FILE_NAME = "falw.yaml"
+SECTIONS: dict[str, type[Recipe]] = {"train": TrainRecipe, "unlearn": UnlearnRecipe}
+"""Commands whose flags --epochs, --lr and the like belong to a section of the config."""
+BUILDS = {"unlearn", "evaluate", "train", "convert"}
+"""Commands that build the network, and would import code that a config names."""
+
+NAMES = {key: flag_of(field).names for key, field in Config.model_fields.items()}
+"""What each setting names; see `relative_to`."""
+
+
+def find_file(model: str | None) -> Path | None:
+    """Return the implicit falw.yaml: beside the model, else in the working folder."""
+    folders = [Path(model).parent] if model else []
+    candidates = (folder / FILE_NAME for folder in [*folders, Path()])
+    return next((file for file in candidates if file.is_file()), None)
+
+
+def resolve(
+    command: str, flags: Mapping[str, Any], file: Path | None = None, *, find: bool = True
+) -> Config:
+    """Merge flags over the config file.
+
+    Args:
+        command: decides which section --epochs, --lr and the like belong to.
+        flags: values by setting; None means not given.
+        file: the config that a person named; otherwise the implicit one is used.
+        find: whether to look for an implicit config.
+
+    Raises:
+        RequestError: a file that cannot be read, an unknown key, a value out of range.
+    """
+    named = file is not None
+    file = file or (find_file(flags.get("model")) if find else None)
+    below = _read_file(file) if file else {}
+    if file and not named and command in BUILDS:
+        _refuse_code(below, file, trusted=bool(flags.get("trust_code")))
+    given: dict[str, Any] = {}
+    section = SECTIONS.get(command, Recipe).model_fields if command in SECTIONS else {}
+    for key, value in flags.items():
+        if value is None:
+            continue
+        if key in section:
+            given.setdefault(command, {})[key] = value
+        elif key in Config.model_fields:
+            given[key] = class_names(Path(value)) if key == "classes" else value
+        else:
+            raise unknown_name("option", key, [*Config.model_fields, *TrainRecipe.model_fields])
+    try:
+        Config.model_validate(given)
+    except ValidationError as error:
+        raise explain(error, None, {}, Config) from error
+    return Config.model_validate(merged_over(below, given))
+
+
+def _refuse_code(content: Mapping[str, Any], file: Path, trusted: bool) -> None:
+    arch = content.get("arch")
+    if isinstance(arch, str) and ":" in arch and not trusted:
+        raise RequestError(
+            f"{file} asks to import code: arch {arch!r}",
+            "give --arch or --config yourself, or --trust-code if you trust that folder",
+        )
+
+
+def _read_file(file: Path) -> dict[str, Any]:
+    """Return a config file's content, validated, its paths made relative to the file."""
+    content, lines = parse_yaml(file)
+    if isinstance(named := content.get("classes"), str):
+        content["classes"] = class_names(file.parent / named)
+    for key, field in Config.model_fields.items():
+        if key in content and not flag_of(field).in_file:
+            flag = (
+                "--no-forgotten-gate" if key == "forgotten_gate" else f"--{key.replace('_', '-')}"
+            )
+            raise RequestError(
+                f"{file} line {lines[key,]}: {key} cannot be set in a file", f"give it as {flag}"
+            )
+    try:
+        Config.model_validate(content)
+    except ValidationError as error:
+        raise explain(error, file, lines, Config) from error
+    return relative_to(file.parent, content, NAMES)
