@@ -6,13 +6,8 @@ from collections.abc import Callable, Iterable
 
 import typer
 
-from falw_cli.config.extensions import METHODS, WEIGHTINGS
+from falw_cli.config.extensions import METHODS, SOURCES, WEIGHTINGS
 
-KINDS = (
-    "imagefolder", "csv", "npz", "parquet", "hf", "webdataset", "torchvision", "cifar10",
-    "cifar100", "digits",
-)  # fmt: skip
-"""Of data, as `data.sources` opens them: said here, for --help waits for no library."""
 ARCHS = (
     "tiny-cnn", "resnet18", "resnet18-cifar", "resnet34", "resnet34-cifar", "resnet50",
     "vgg16_bn", "vgg16_bn-cifar", "mobilenet_v3_small", "mobilenet_v3_large", "efficientnet_b0",
@@ -35,7 +30,7 @@ def among(names: Iterable[str]) -> Callable[[str], list[str]]:
 arch = among(ARCHS)
 method = among(METHODS)
 weighting = among(WEIGHTINGS)
-data = among(f"{kind}:" for kind in KINDS)
+data = among(f"{kind}:" for kind in SOURCES)
 stop = among(("auto", "epochs"))
 target = among(("streaming", "exact"))
 track = among(("csv", "tensorboard", "wandb", "mlflow"))
@@ -55,7 +50,7 @@ def class_name(context: typer.Context, incomplete: str) -> list[str]:
 def _named(context: typer.Context, what: str) -> tuple[str, ...]:
     """IDs or class names of the data that the command line or falw.yaml names."""
     from falw_cli.config.settings import resolve
-    from falw_cli.data.sources import open_listing
+    from falw_cli.data.opening import open_listing
     from falw_cli.errors import FalwError
 
     try:

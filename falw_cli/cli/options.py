@@ -9,11 +9,10 @@ from typing import Annotated, Any
 import typer
 
 from falw_cli.cli import completion
-from falw_cli.cli.completion import KINDS
-from falw_cli.config.extensions import METHODS, WEIGHTINGS
+from falw_cli.config.extensions import METHODS, SOURCES, WEIGHTINGS
 
 DATA, TRAINING, RUN, OUTPUT = "Data", "Training", "Run", "Output"
-SPEC_HELP = f"KIND:LOCATION; kinds: {', '.join(KINDS)}"
+SPEC_HELP = f"KIND:LOCATION; kinds: {', '.join(SOURCES)}"
 Complete = Callable[[str], list[str]] | Callable[[typer.Context, str], list[str]]
 
 
