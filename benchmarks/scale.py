@@ -30,8 +30,8 @@ import torch, torchvision
 rss = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
 before, began = rss(), time.perf_counter()
 from falw_cli import samples
-from falw_cli.data import forget_list, sources, splits
-listing = sources.open_listing(f"imagefolder:{sys.argv[1]}")
+from falw_cli.data import forget_list, opening, splits
+listing = opening.open_listing(f"imagefolder:{sys.argv[1]}")
 listed = time.perf_counter() - began
 named = forget_list.read(sys.argv[2])
 rows = forget_list.find(named.ids, listing.ids)

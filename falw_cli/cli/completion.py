@@ -39,7 +39,7 @@ def class_name(context: typer.Context, incomplete: str) -> list[str]:
 def _named(context: typer.Context, what: str) -> tuple[str, ...]:
     """IDs or class names of the data that the command line or falw.yaml names."""
     from falw_cli.config.resolution import resolve
-    from falw_cli.data.sources import open_listing
+    from falw_cli.data.opening import open_listing
     from falw_cli.errors import FalwError
 
     try:

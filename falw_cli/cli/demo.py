@@ -13,7 +13,7 @@ from falw_cli.audit.report import AllMetrics, Report
 from falw_cli.cli import tables
 from falw_cli.cli.console import Console
 from falw_cli.config.resolution import resolve
-from falw_cli.data import forget_list, sources
+from falw_cli.data import forget_list, opening
 from falw_cli.errors import RequestError
 from falw_cli.runs.unlearn import unlearn
 from falw_cli.runtime import outputs
@@ -97,7 +97,7 @@ def _act(folder: Path, file: Path | None, console: Console) -> dict[str, Report]
 
 def _draw() -> str:
     """The forget list's text."""
-    listing = sources.open_listing("digits")
+    listing = opening.open_listing("digits")
     available = np.bincount(listing.labels)
     total = round(SHARE * len(listing.ids))
     sizes = forget_list.tail_sizes(available, total, GAMMA, SEED)

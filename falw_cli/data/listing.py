@@ -1,11 +1,12 @@
-"""What every data source gives: a Spec taken apart, and the Listing of its samples."""
+"""What every data source is and returns, and the checks that several sources share."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -20,19 +21,19 @@ Encoded: TypeAlias = "Path | bytes | Image"
 
 
 class Stored(Protocol):
-    """Encoded images, wherever they lie."""
+    """Encoded images in files, tables or archives."""
 
     def __len__(self) -> int:
-        """How many there are."""
+        """Return the number of images."""
 
     def image(self, row: int) -> Encoded:
-        """The image of a row: its file, its bytes, or what a library has opened."""
+        """Return the image of a row: its file, its bytes, or an image that a library opened."""
 
     def marks(self) -> Iterator[str]:
-        """Of each row what changes where its image changes; without it where it is missing."""
+        """Yield a text per row that changes if its image does; a missing file is no error."""
 
     def keep(self, rows: npt.NDArray[np.int64]) -> Stored:
-        """Those of some rows, in their order."""
+        """Return the images of some rows, in the order of `rows`."""
 
 
 def mark_of(file: Path) -> str:
@@ -45,8 +46,8 @@ def mark_of(file: Path) -> str:
 
 
 @dataclass(frozen=True)
-class Files(Sequence[Path]):
-    """Paths below a folder, kept as names: a million Path objects would take up much memory."""
+class Files(Stored):
+    """Files below a folder, kept as names: a million Path objects would take up much memory."""
 
     root: Path
     names: tuple[str, ...]
@@ -54,20 +55,13 @@ class Files(Sequence[Path]):
     def __len__(self) -> int:
         return len(self.names)
 
-    def __getitem__(self, row: int) -> Path:  # type: ignore[override]  # nobody slices them
-        """The path of a row."""
+    def image(self, row: int) -> Path:
         return self.root / self.names[row]
 
-    def image(self, row: int) -> Path:
-        """See `Stored`."""
-        return self[row]
-
     def marks(self) -> Iterator[str]:
-        """See `Stored`."""
-        return map(mark_of, self)
+        return (mark_of(self.root / name) for name in self.names)
 
     def keep(self, rows: npt.NDArray[np.int64]) -> Files:
-        """Those of some rows, in their order."""
         return Files(self.root, tuple(self.names[i] for i in rows))
 
 
@@ -99,15 +93,12 @@ class Listing:
 
     def keep(self, rows: npt.NDArray[np.int64]) -> Listing:
         """The listing of some rows, in their order."""
-        return Listing(
-            self.spec,
-            self.identity,
-            tuple(self.ids[i] for i in rows),
-            self.labels[rows],
-            self.classes,
-            self.numbered,
-            self.files.keep(rows) if len(self.files) else self.files,
-            None if self.array is None else self.array[rows],
+        return replace(
+            self,
+            ids=tuple(self.ids[i] for i in rows),
+            labels=self.labels[rows],
+            files=self.files.keep(rows) if len(self.files) else self.files,
+            array=None if self.array is None else self.array[rows],
         )
 
     def of_each_class(self, begin: int, end: int) -> Listing:
@@ -143,38 +134,68 @@ class Spec:
         return f"{self.kind}:{self.location.resolve()}#{self.part}"
 
 
+@dataclass(frozen=True)
+class Source:
+    """A kind of data; each module of `falw_cli.data.sources` assigns one to `source`.
+
+    Attributes:
+        listing: (spec, whether files outside its folder are allowed) -> the listing.
+        parts: "two" if there are #train and #test, and the flag decides which is the default;
+            "optional" if a SPEC without a part means all samples.
+        needs_location: whether a SPEC must have a location.
+    """
+
+    listing: Callable[[Spec, bool], Listing]
+    parts: Literal["none", "two", "optional"] = "none"
+    needs_location: bool = True
+
+
 def folder_of(spec: Spec) -> Path:
-    """The folder that a spec names; refused where there is none."""
+    """Return the folder that a SPEC names; it must exist."""
     if not spec.location.is_dir():
         raise RequestError(f"{spec.text!r}: no folder {spec.location}", "check the path")
     return spec.location
 
 
 def file_of(spec: Spec) -> Path:
-    """The file that a spec names; refused where there is none."""
+    """Return the file that a SPEC names; it must exist."""
     if not spec.location.is_file():
         raise RequestError(f"{spec.text!r}: no file {spec.location}", "check the path")
     return spec.location
 
 
+def files_below(place: Path, pattern: str) -> list[Path]:
+    """Return the files of a folder, at any depth, in the order of their paths; or a file itself."""
+    if not place.is_dir():
+        return [place]
+    return sorted(file for file in place.rglob(pattern) if file.is_file())
+
+
+def inside(path: Path, root: Path) -> bool:
+    """Whether a path lies in `root`, after links are followed."""
+    real = os.path.realpath(path)
+    return os.path.commonpath([real, os.path.realpath(root)]) == os.path.realpath(root)
+
+
 def number(names: list[str], where: str) -> tuple[npt.NDArray[np.int64], tuple[str, ...], bool]:
     """Labels as written -> (index of each, class names, whether they are bare numbers)."""
     if all(name.isascii() and name.isdigit() for name in names):
-        labels = np.array([int(name) for name in names], dtype=np.int64)
-        return check_numbers(labels, where), digit_names(labels), True
+        return bare_numbers(np.array([int(name) for name in names], dtype=np.int64), where)
     classes = tuple(sorted(set(names)))
     place = {name: index for index, name in enumerate(classes)}
     return np.array([place[name] for name in names], dtype=np.int64), classes, False
 
 
-def check_numbers(labels: npt.NDArray[np.int64], where: str) -> npt.NDArray[np.int64]:
-    """Labels as they are; refused where they cannot be a model's outputs."""
+def bare_numbers(
+    labels: npt.NDArray[np.int64], where: str
+) -> tuple[npt.NDArray[np.int64], tuple[str, ...], bool]:
+    """Return what `number` does for integers; they must be possible outputs of a model."""
     if len(labels) and (labels.min() < 0 or labels.max() >= 100_000):
         raise RequestError(
             f"{where}: labels run from {labels.min()} to {labels.max()}",
             "number the classes from 0, as the model's outputs are",
         )
-    return labels
+    return labels, digit_names(labels), True
 
 
 def digit_names(labels: npt.NDArray[np.int64]) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from falw_cli.config.settings import Config
-from falw_cli.data import images, sources, splits
+from falw_cli.data import images, opening, splits
 from falw_cli.data.images import Geometry, Images
 from falw_cli.data.listing import Listing
 from falw_cli.data.splits import Chosen, Rows, Splits
@@ -31,7 +31,7 @@ def open_source(config: Config, flag: str) -> Listing:
             f"--{flag} is missing: the {CALLED[flag]}",
             f"give --{flag} KIND:LOCATION, or a line `{flag}:` in falw.yaml",
         )
-    listing = sources.open_listing(spec, DEFAULT_PART[flag], allow_outside=config.allow_outside)
+    listing = opening.open_listing(spec, DEFAULT_PART[flag], allow_outside=config.allow_outside)
     some = config.per_class.get(flag)  # type: ignore[call-overload]
     return listing.of_each_class(*some) if some else listing
 

@@ -10,8 +10,9 @@ import numpy as np
 from pydantic import ValidationError
 
 from falw_cli.audit.report import Report
+from falw_cli.config.extensions import SOURCES
 from falw_cli.config.settings import Config
-from falw_cli.data import forget_list, loading, sources
+from falw_cli.data import forget_list, loading, opening
 from falw_cli.data.splits import Rows
 from falw_cli.errors import RequestError
 from falw_cli.models.formats import folder, pickled, registry
@@ -30,7 +31,7 @@ def look(path: str, config: Config) -> dict[str, Any]:
         RequestError: it cannot be read.
     """
     kind = path.partition("#")[0].partition(":")[0]
-    if kind in sources.OPENERS and not Path(path).exists():
+    if kind in SOURCES and not Path(path).exists():
         return _data(path, config)
     if _is_checkpoint(Path(path)):
         return _checkpoint(path)
@@ -67,7 +68,7 @@ def _checkpoint(path: str) -> dict[str, Any]:
 
 
 def _data(spec: str, config: Config) -> dict[str, Any]:
-    listing = sources.open_listing(spec, allow_outside=config.allow_outside)
+    listing = opening.open_listing(spec, allow_outside=config.allow_outside)
     return {
         "kind": "data",
         "spec": spec,

@@ -16,7 +16,7 @@ from falw_cli.data.cache import Draft
 from falw_cli.data.decoding import decode
 from falw_cli.data.images import Geometry, geometry, load
 from falw_cli.data.listing import Listing
-from falw_cli.data.sources import open_listing
+from falw_cli.data.opening import open_listing
 from falw_cli.errors import RequestError, RunError
 from falw_cli.runtime.progress import Silent
 from tests.data.pictures import make_folder, save_png
@@ -50,8 +50,8 @@ def test_no_cache_writes_nothing(listing: Listing, monkeypatch: pytest.MonkeyPat
 
 def test_a_changed_file_is_seen(listing: Listing) -> None:
     before = load(listing, WANTED, Silent())
-    save_png(listing.files[0], seed=999)
-    os.utime(listing.files[0], ns=(1, 1))
+    save_png(listing.files.image(0), seed=999)
+    os.utime(listing.files.image(0), ns=(1, 1))
     after = load(listing, WANTED, Silent())
     assert (before.pixels[0] != after.pixels[0]).any()
     assert before.content_digest() != after.content_digest()
@@ -119,7 +119,7 @@ def test_images_that_change_meanwhile_are_refused(
 
 @pytest.mark.parametrize("content", [b"", b"no image", None], ids=["empty", "text", "truncated"])
 def test_an_unreadable_image_is_named_or_left_out(listing: Listing, content: bytes | None) -> None:
-    bad = listing.files[1]
+    bad = listing.files.image(1)
     bad.write_bytes(bad.read_bytes()[:60] if content is None else content)
     with pytest.raises(RequestError, match=r"'a/1\.png' cannot be read"):
         load(listing, WANTED, Silent())
@@ -130,7 +130,7 @@ def test_an_unreadable_image_is_named_or_left_out(listing: Listing, content: byt
 
 
 def test_sizes_are_fitted_or_refused(listing: Listing) -> None:
-    save_png(listing.files[0], size=30)
+    save_png(listing.files.image(0), size=30)
     assert load(listing, WANTED, Silent()).pixels.shape == (5, 12, 12, 3)
     with pytest.raises(RequestError, match="30x30"):
         load(listing, WANTED, Silent(), strict_size=True, cache=False)

@@ -42,7 +42,7 @@ from falw_cli.config.resolution import resolve
 from falw_cli.config.settings import Preprocessing, Recipe
 from falw_cli.data import forget_list, images
 from falw_cli.data.images import Geometry
-from falw_cli.data.sources import open_listing
+from falw_cli.data.opening import open_listing
 from falw_cli.errors import FalwError
 from falw_cli.models.architectures import tiny_cnn
 from falw_cli.models.checkpoint import KEY, read

@@ -12,7 +12,7 @@ import pytest
 from falw_cli import unlearn
 from falw_cli.audit.report import Report
 from falw_cli.audit.seal import seal, to_text
-from falw_cli.data.sources import open_listing
+from falw_cli.data.opening import open_listing
 from falw_cli.runs.verify import Asked, verify
 from falw_cli.runtime.progress import Silent
 from tests.conftest import falw

@@ -1,18 +1,15 @@
-"""torchvision's own classification sets, as it lays them out: `torchvision:NAME:DIR`."""
+"""`torchvision:NAME:DIR`: a dataset of torchvision, stored as it stores it; the ID is the row."""
 
 from __future__ import annotations
 
-import hashlib
 import inspect
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
-from falw_cli.data.listing import Listing, Spec, digit_names, mark_of
+from falw_cli.data.columns import Cells
+from falw_cli.data.listing import Listing, Source, Spec, digit_names
 from falw_cli.errors import RequestError, unknown_name
 
 if TYPE_CHECKING:
@@ -23,38 +20,19 @@ NAMES = (
     "GTSRB", "DTD", "FGVCAircraft", "Country211", "RenderedSST2", "Imagenette", "CIFAR10",
     "CIFAR100",
 )  # fmt: skip
-"""Sets that torchvision reads without unpickling what it has not checked by its digest."""
+"""Datasets of which torchvision unpickles nothing without checking its digest first."""
 
 
-@dataclass(frozen=True)
-class Items:
-    """Images of a torchvision dataset, opened by it."""
-
-    dataset: Any
-    place: Path
-    rows: npt.NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.rows)
+class Items(Cells):
+    """Images of a torchvision dataset, which opens them; any file in its folder may be of it."""
 
     def image(self, row: int) -> Image:
-        """See `Stored`."""
-        picture: Image = self.dataset[int(self.rows[row])][0]
+        picture: Image = self.table[int(self.rows[row])][0]
         return picture
 
-    def marks(self) -> Iterator[str]:
-        """See `Stored`; of all files in the folder, for torchvision alone knows which are whose."""
-        files = sorted(file for file in self.place.rglob("*") if file.is_file())
-        whole = hashlib.sha256("\n".join(map(mark_of, files)).encode()).hexdigest()
-        return (f"{whole}\0{row}" for row in self.rows.tolist())
 
-    def keep(self, rows: npt.NDArray[np.int64]) -> Items:
-        """See `Stored`."""
-        return Items(self.dataset, self.place, self.rows[rows])
-
-
-def torchvision(spec: Spec, allow_outside: bool) -> Listing:
-    """`torchvision:NAME:DIR`, with two parts; the ID is the row number."""
+def listing(spec: Spec, allow_outside: bool) -> Listing:
+    """Return the samples of a part."""
     from torchvision import datasets
 
     name, mark, folder = str(spec.location).partition(":")
@@ -78,17 +56,19 @@ def torchvision(spec: Spec, allow_outside: bool) -> Listing:
     labels = np.array(given.tolist() if hasattr(given, "tolist") else given, dtype=np.int64)
     names = getattr(found, "classes", None)
     classes = tuple(map(str, names)) if names else digit_names(labels)
-    return Listing(
-        spec.text, spec.identity, tuple(str(i) for i in range(len(labels))), labels, classes,
-        not names, Items(found, Path(folder), np.arange(len(labels))),
-    )  # fmt: skip
+    ids = tuple(str(i) for i in range(len(labels)))
+    items = Items(found, np.arange(len(labels)), Path(folder), "*")
+    return Listing(spec.text, spec.identity, ids, labels, classes, not names, items)
 
 
 def _labels(found: Any) -> Any:
-    """Labels of all rows, by whichever name the set keeps them."""
+    """Return the labels of all rows; the attribute that holds them depends on the dataset."""
     for name in ("targets", "labels", "_labels"):
         if (labels := getattr(found, name, None)) is not None:
             return labels
     if (samples := getattr(found, "_samples", None)) is not None:
         return [label for _, label in samples]
     return [found[row][1] for row in range(len(found))]
+
+
+source = Source(listing, parts="two")

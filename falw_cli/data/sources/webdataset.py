@@ -1,4 +1,4 @@
-"""WebDataset's tar shards: KEY.jpg and KEY.cls side by side; the ID is the key."""
+"""`webdataset:FILE.tar` or `webdataset:DIR`: tar shards of KEY.jpg and KEY.cls; the ID is KEY."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from falw_cli.data.listing import Listing, Spec, mark_of, number
+from falw_cli.data.listing import Listing, Source, Spec, Stored, files_below, mark_of, number
 from falw_cli.errors import RequestError
 
 IMAGES = frozenset({"jpg", "jpeg", "png", "webp", "gif"})
 LABELS = ("cls", "class", "label", "txt")
 SMALL = 4096
-"""Bytes that a label may have."""
+"""Most bytes of a label."""
 
 
 @dataclass(frozen=True)
 class Member:
-    """Where an image lies: a shard, and its place in it."""
+    """The position of an image in a shard."""
 
     shard: Path
     offset: int
@@ -29,8 +29,8 @@ class Member:
 
 
 @dataclass(frozen=True)
-class Members:
-    """Images in tar files, read where they lie."""
+class Members(Stored):
+    """Images in tar files, read without unpacking."""
 
     members: tuple[Member, ...]
 
@@ -38,30 +38,23 @@ class Members:
         return len(self.members)
 
     def image(self, row: int) -> bytes:
-        """See `Stored`."""
         one = self.members[row]
         with one.shard.open("rb") as stream:
             stream.seek(one.offset)
             return stream.read(one.size)
 
     def marks(self) -> Iterator[str]:
-        """See `Stored`."""
-        shards = {one.shard: "" for one in self.members}
-        shards = {shard: mark_of(shard) for shard in shards}
+        shards = {shard: mark_of(shard) for shard in {one.shard for one in self.members}}
         return (f"{shards[one.shard]}\0{one.offset}\0{one.size}" for one in self.members)
 
     def keep(self, rows: npt.NDArray[np.int64]) -> Members:
-        """See `Stored`."""
         return Members(tuple(self.members[row] for row in rows))
 
 
-def webdataset(spec: Spec, allow_outside: bool) -> Listing:
-    """`webdataset:FILE.tar`, or a folder of them: samples in the order of their keys.
-
-    Nothing is unpacked: members are read where they lie, whatever their names say.
-    """
+def listing(spec: Spec, allow_outside: bool) -> Listing:
+    """Return the samples in the order of their keys; nothing is unpacked to the disk."""
     place = spec.location
-    shards = sorted(place.rglob("*.tar")) if place.is_dir() else [place]
+    shards = files_below(place, "*.tar")
     if not shards or not shards[0].is_file():
         raise RequestError(f"{spec.text!r}: no tar file at {place}", "check the path")
     images: dict[str, Member] = {}
@@ -80,7 +73,7 @@ def webdataset(spec: Spec, allow_outside: bool) -> Listing:
 
 
 def _scan(shard: Path, images: dict[str, Member], labels: dict[str, str]) -> None:
-    """Add a shard's members."""
+    """Add the images and labels of a shard."""
     try:
         with tarfile.open(shard, "r:") as archive:
             for member in archive:
@@ -101,3 +94,6 @@ def _scan(shard: Path, images: dict[str, Member], labels: dict[str, str]) -> Non
         raise RequestError(
             f"{shard} cannot be read as a tar file: {error}", "shards are plain, not compressed"
         ) from error
+
+
+source = Source(listing)

@@ -1,0 +1,1 @@
+"""Data sources, one module per KIND of `--data KIND:LOCATION`; see `falw_cli.data.opening`."""

@@ -1,0 +1,54 @@
+"""`csv:FILE`: columns path and label, optionally id and split; paths are below the CSV's folder."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+from falw_cli.data.listing import Files, Listing, Source, Spec, file_of, inside, number
+from falw_cli.data.text import Lines
+from falw_cli.errors import RequestError
+
+
+def listing(spec: Spec, allow_outside: bool) -> Listing:
+    """Return the samples of a CSV, in the order of their IDs."""
+    file = file_of(spec)
+    try:
+        with file.open("rb") as stream:
+            reader = csv.DictReader(Lines(stream, str(file)), strict=True)
+            columns = reader.fieldnames or []
+            if not {"path", "label"} <= set(columns):
+                raise RequestError(
+                    f"{file} line 1: columns are {', '.join(columns) or 'missing'}",
+                    "a CSV source needs the columns path,label and may have id",
+                )
+            if spec.part and "split" not in columns:
+                raise RequestError(f"{file} has no column split", f"leave out #{spec.part}")
+            rows = [
+                _row(file, reader.line_num, row, allow_outside)
+                for row in reader
+                if any(row.values()) and (not spec.part or row.get("split") == spec.part)
+            ]
+    except csv.Error as error:
+        raise RequestError(f"{file}: not a CSV: {error}", "save it again as CSV") from error
+    rows.sort(key=lambda row: row[0])
+    labels, classes, numbered = number([row[2] for row in rows], str(file))
+    ids = tuple(row[0] for row in rows)
+    files = Files(file.parent, tuple(row[1] for row in rows))
+    return Listing(spec.text, spec.identity, ids, labels, classes, numbered, files)
+
+
+def _row(file: Path, line: int, row: dict[str, Any], allow_outside: bool) -> tuple[str, str, str]:
+    path, label = row.get("path"), row.get("label")
+    if not path or not label or "\0" in path:
+        raise RequestError(f"{file} line {line}: path or label is missing", "mend that line")
+    if not allow_outside and not inside(file.parent / path, file.parent):
+        raise RequestError(
+            f"{file} line {line}: {path!r} lies outside the CSV's folder",
+            "keep the images below the CSV, or give --allow-outside if you trust it",
+        )
+    return str(row.get("id") or path), str(path), str(label).strip()
+
+
+source = Source(listing, parts="optional")

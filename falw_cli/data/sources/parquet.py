@@ -1,0 +1,79 @@
+"""`parquet:FILE` or `parquet:DIR`: a column of encoded images and a column of labels."""
+
+from __future__ import annotations
+
+import json
+import threading
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from falw_cli.data.columns import HINT, Cells, column_listing, image_and_label
+from falw_cli.data.listing import Listing, Source, Spec, files_below
+from falw_cli.errors import RequestError
+from falw_cli.runtime.extras import need
+
+
+class ParquetColumn:
+    """A column of Parquet files; at most four groups of rows are in memory."""
+
+    def __init__(self, files: list[Path], column: str) -> None:
+        parquet = need("pyarrow.parquet", "data", str(files[0]))
+        self._open = [parquet.ParquetFile(file) for file in files]
+        self._column = column
+        opened = enumerate(self._open)
+        self._groups = [(n, g) for n, one in opened for g in range(one.num_row_groups)]
+        sizes = [self._open[n].metadata.row_group(g).num_rows for n, g in self._groups]
+        self._ends = np.cumsum(sizes)
+        self._lock = threading.Lock()
+        self._read = lru_cache(maxsize=4)(self._group)
+
+    def _group(self, index: int) -> Any:
+        number, group = self._groups[index]
+        return self._open[number].read_row_group(group, columns=[self._column]).column(0)
+
+    def __getitem__(self, row: int) -> Any:
+        """Return the value in a row; rows are counted over all files."""
+        index = int(np.searchsorted(self._ends, row, side="right"))
+        with self._lock:
+            column = self._read(index)
+        return column[row - (int(self._ends[index - 1]) if index else 0)].as_py()
+
+
+def listing(spec: Spec, allow_outside: bool) -> Listing:
+    """Return the samples of a file, or of the files in a folder in the order of their names."""
+    place = spec.location
+    files = files_below(place, "*.parquet")
+    if not files or not files[0].is_file():
+        raise RequestError(f"{spec.text!r}: no Parquet file at {place}", "check the path")
+    library = need("pyarrow.parquet", "data", spec.text)
+    arrow = need("pyarrow", "data", spec.text)
+    try:
+        schema = library.read_schema(files[0])
+        image, label = image_and_label(schema.names, spec)
+        wanted = [label, *(["id"] if "id" in schema.names else [])]
+        found = library.read_table([str(file) for file in files], columns=wanted)
+        table = ParquetColumn(files, image)
+    except (arrow.ArrowException, OSError) as error:
+        told = str(error).partition("\n")[0]
+        raise RequestError(f"{spec.text!r} cannot be read as Parquet: {told}", HINT) from error
+    names = _features(schema.metadata or {}).get(label, {}).get("names")
+    ids = found.column("id").to_pylist() if "id" in wanted else None
+    cells = Cells(table, np.arange(found.num_rows), place, "*.parquet")
+    return column_listing(spec, cells, ids, found.column(label).to_pylist(), names)
+
+
+def _features(metadata: dict[bytes, bytes]) -> dict[str, Any]:
+    """Return the description of each column that Hugging Face's datasets wrote, if they did."""
+    try:
+        said = json.loads(metadata.get(b"huggingface", b"{}"))
+        found = said.get("info", {}).get("features", {})
+    except (ValueError, AttributeError):
+        return {}
+    known = found.items() if isinstance(found, dict) else ()
+    return {name: about for name, about in known if isinstance(about, dict)}
+
+
+source = Source(listing)
