@@ -94,7 +94,7 @@ def test_any_name_comes_back_from_the_yaml(name: str) -> None:
 
 
 def test_a_named_set_of_torchvision_is_meant_from_the_file() -> None:
-    moved = relative_to(Path("there"), {"data": "torchvision:MNIST:data"})
+    moved = relative_to(Path("there"), {"data": "torchvision:MNIST:data"}, {"data": "data"})
     assert moved["data"] == "torchvision:MNIST:there/data"
 
 
