@@ -44,3 +44,4 @@ class Extensions(Mapping[str, str]):
 
 METHODS = Extensions("falw_cli.unlearning.methods")
 WEIGHTINGS = Extensions("falw_cli.unlearning.weighting")
+FORMATS = Extensions("falw_cli.models.formats")
