@@ -166,13 +166,13 @@ def _config(file: Path | None) -> Iterator[Finding]:
         return
     yield Finding(str(place), "ok", "every line is understood")
     from falw_cli.data import forget_list, loading
-    from falw_cli.models.formats import registry
+    from falw_cli.models.checkpoint_files import read
 
     for name in loading.DEFAULT_PART:
         if getattr(config, name) is not None:
             yield _tried(f"{name}:", lambda flag=name: _listed(config, flag))  # type: ignore[misc]
     for path in filter(None, [config.model, *config.reference]):
-        yield _tried(path, lambda place=path: f"{len(registry.read(place).tensors)} tensors")  # type: ignore[misc]
+        yield _tried(path, lambda place=path: f"{len(read(place).tensors)} tensors")  # type: ignore[misc]
     if config.forget not in (None, "-"):
         wanted = str(config.forget)
         yield _tried(wanted, lambda: f"{len(forget_list.read(wanted).ids)} IDs")

@@ -46,3 +46,4 @@ class Extensions(Mapping[str, str]):
 METHODS = Extensions("falw_cli.unlearning.methods")
 WEIGHTINGS = Extensions("falw_cli.unlearning.weighting")
 SOURCES = Extensions("falw_cli.data.sources")
+FORMATS = Extensions("falw_cli.models.formats")

@@ -1,4 +1,4 @@
-"""A name -> a module: torchvision's classifiers, stems for 32 pixels, a small net, one's own."""
+"""Architectures by name: torchvision's, stems for 32 pixels, a small net, libraries', own code."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from falw_cli.config.extensions import FORMATS
 from falw_cli.errors import RequestError, unknown_name
 
 Builder = Callable[[int, int], nn.Module]
@@ -98,7 +99,7 @@ def is_code(name: str) -> bool:
 
 
 def builder(name: str, said: dict[str, Any] | None = None) -> Builder:
-    """The builder of architecture `name`; `said`, what a library builds it by.
+    """Return the builder of an architecture; `said` holds the settings of a library's architecture.
 
     `package.module:function` imports code: the caller has made sure that a person asked for it.
     The function is called with the number of classes.
@@ -108,12 +109,8 @@ def builder(name: str, said: dict[str, Any] | None = None) -> Builder:
     """
     if is_code(name):
         return _own_code(name)
-    if "/" in name:
-        from falw_cli.models.formats.registry import LIBRARIES
-
-        for prefix, of_library in LIBRARIES.items():
-            if name.startswith(prefix):
-                return of_library(name, said or {})
+    if found := library_builder(name, said or {}):
+        return found
     name = canonical(name)
     if name in OWN:
         return OWN[name]
@@ -129,6 +126,13 @@ def builder(name: str, said: dict[str, Any] | None = None) -> Builder:
         return _torchvision(name, num_classes)
 
     return build_torchvision
+
+
+def library_builder(name: str, said: dict[str, Any]) -> Builder | None:
+    """Return the builder of `LIBRARY/NAME` from the checkpoint format LIBRARY, if there is one."""
+    library, slash, _ = name.partition("/")
+    build: Any = FORMATS.load(library).FORMAT.builder if slash and library in FORMATS else None
+    return build(name, said) if build else None
 
 
 def _own_code(name: str) -> Builder:

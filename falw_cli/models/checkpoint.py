@@ -1,16 +1,15 @@
-"""Checkpoints: safetensors in and out, with metadata and digests."""
+"""A checkpoint in memory: its tensors and metadata, and how a module takes the tensors."""
 
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 from falw_cli.config.settings import Preprocessing, TrainRecipe
@@ -20,17 +19,18 @@ from falw_cli.version import __version__
 
 PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.", "backbone.")
 """What DataParallel, torch.compile and Lightning put before every tensor's name."""
-KEY = "falw"
+Tensors = Mapping[str, Tensor]
+"""Tensors by name."""
 
 
 class Metadata(BaseModel):
-    """What a checkpoint says of itself, as JSON under the safetensors metadata key `falw`."""
+    """A checkpoint's description of itself."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     arch: str
     arch_config: dict[str, Any] | None = None
-    """Of a library's architecture: what the library builds it by."""
+    """Settings that a library builds its architecture with."""
     classes: tuple[str, ...]
     preprocessing: Preprocessing
     recipe: TrainRecipe | None = None
@@ -40,7 +40,7 @@ class Metadata(BaseModel):
     unlearned: dict[str, Any] | None = None
     """Method, weighting and settings of the unlearning."""
     beside: dict[str, str] | None = None
-    """Text files of the library's folder that it came from."""
+    """Text files of the library's folder that the checkpoint came from."""
 
 
 @dataclass(frozen=True)
@@ -50,21 +50,20 @@ class Checkpoint:
     path: Path
     sha256: str
     tensors: dict[str, Tensor]
-    prefix: str
-    metadata: Metadata | None
-    foreign: dict[str, str]
-    """Metadata that others wrote."""
+    prefix: str = ""
+    """What every tensor's name began with in the file, see `unwrap`."""
+    metadata: Metadata | None = None
     kind: str = "safetensors"
-    """Its format, see `falw_cli.models.formats`."""
+    """Name of the format, a key of FORMATS."""
     build: Builder | None = None
-    """Its own architecture, where a library owns it."""
+    """Builder of the architecture if a library owns it."""
     beside: Mapping[str, bytes] = field(default_factory=dict)
-    """Files of its folder that stay as they are."""
+    """Other files of the folder, kept as they are."""
     around: Mapping[str, Any] = field(default_factory=dict)
-    """Of a training dictionary: what stays beside the weights, which are at `key`."""
+    """Other entries of a training dictionary that are kept; the weights are at `key`."""
     key: str = ""
     shard: int = 0
-    """Bytes of a shard; 0 where there are none."""
+    """Size of a shard in bytes; 0 without shards."""
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -72,49 +71,8 @@ class Checkpoint:
         return {name: tuple(tensor.shape) for name, tensor in self.tensors.items()}
 
 
-def read(path: str | Path) -> Checkpoint:
-    """Read a safetensors checkpoint.
-
-    Raises:
-        RequestError: no such file, not safetensors, truncated, or a tensor that is not finite.
-        RunError: it changed while it was read.
-    """
-    file = Path(path)
-    tensors, digest, notes = read_tensors(file)
-    prefix = common_prefix(tensors)
-    bare = {name[len(prefix) :]: tensor for name, tensor in tensors.items()}
-    return Checkpoint(file, digest, bare, prefix, _metadata(file, notes), notes)
-
-
-def read_tensors(file: Path) -> tuple[dict[str, Tensor], str, dict[str, str]]:
-    """Tensors, SHA-256 and metadata of a safetensors file.
-
-    Raises:
-        RequestError, RunError: as `read`.
-    """
-    hint = "give a checkpoint: .safetensors, .pt, or a folder of timm or transformers"
-    if not file.is_file():
-        raise RequestError(f"no checkpoint {file}", hint)
-    try:
-        before = _signature(file)
-        digest = sha256(file)
-        with safe_open(file, framework="pt") as archive:
-            tensors = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
-            notes = archive.metadata() or {}
-        if _signature(file) != before:
-            raise RunError(f"{file} changed while it was read", "run again when it rests")
-    except SafetensorError as error:
-        raise RequestError(f"{file} is not a whole safetensors file: {error}", hint) from error
-    except OSError as error:
-        raise RequestError(f"{file} cannot be read: {error.strerror or error}", hint) from error
-    if not tensors:
-        raise RequestError(f"{file} holds no tensors", hint)
-    checked(file, tensors)
-    return tensors, digest, notes
-
-
-def checked(file: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Refuse a tensor that is not finite."""
+def require_finite(file: Path, tensors: Tensors) -> None:
+    """Refuse a file with a tensor that is not finite."""
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not tensor.isfinite().all():
             raise RequestError(
@@ -122,42 +80,19 @@ def checked(file: Path, tensors: Mapping[str, Tensor]) -> None:
             )
 
 
-def _signature(file: Path) -> tuple[int, ...]:
-    state = file.stat()
-    return state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns
-
-
-def _metadata(file: Path, notes: Mapping[str, str]) -> Metadata | None:
-    if KEY not in notes:
-        return None
-    try:
-        return Metadata.model_validate_json(notes[KEY])
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "JSON"
-        raise RequestError(
-            f"{file}: its falw metadata is malformed at {where}: {first['msg']}",
-            "write it again with falw, or strip the metadata and give --arch",
-        ) from error
-
-
-def common_prefix(tensors: Mapping[str, Tensor]) -> str:
-    """What wrappers put before every tensor's name."""
-    prefix = ""
-    while True:
-        longer = next(
-            (prefix + p for p in PREFIXES if all(n.startswith(prefix + p) for n in tensors)), None
-        )
-        if longer is None:
-            return prefix
+def unwrap(tensors: Tensors) -> tuple[str, dict[str, Tensor]]:
+    """Return the prefix that wrappers put before every name, and the tensors without it."""
+    shared, prefix = os.path.commonprefix(list(tensors)), ""  # noqa: RUF071 (of characters)
+    while longer := next((prefix + p for p in PREFIXES if shared.startswith(prefix + p)), None):
         prefix = longer
+    return prefix, {name[len(prefix) :]: tensor for name, tensor in tensors.items()}
 
 
 def fill(model: nn.Module, checkpoint: Checkpoint, arch: str) -> None:
     """Load a checkpoint into a module, in float32.
 
     Raises:
-        RequestError: names or shapes differ; says which tensors, and how.
+        RequestError: names or shapes differ; the message names the first tensors.
     """
     expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     found = checkpoint.shapes
@@ -181,8 +116,8 @@ def _shape(shape: tuple[int, ...]) -> str:
     return "x".join(str(n) for n in shape) or "a scalar"
 
 
-def check_finite(tensors: Mapping[str, Tensor]) -> None:
-    """Refuse what a run made of a network where it is no network any more.
+def check_finite(tensors: Tensors) -> None:
+    """Refuse the weights after a run that diverged.
 
     Raises:
         RunError: a tensor holds NaN or infinite values.
@@ -197,10 +132,10 @@ def check_finite(tensors: Mapping[str, Tensor]) -> None:
 
 
 def like(model: nn.Module, checkpoint: Checkpoint) -> dict[str, Tensor]:
-    """A module's tensors on the CPU, in the dtypes that the checkpoint had.
+    """Return a module's tensors on the CPU, in the dtypes of the checkpoint.
 
     Raises:
-        RunError: a value is not finite there.
+        RunError: a value is not finite in that dtype.
     """
     tensors = {
         name: tensor.detach().to("cpu", checkpoint.tensors[name].dtype).contiguous()
@@ -210,17 +145,8 @@ def like(model: nn.Module, checkpoint: Checkpoint) -> dict[str, Tensor]:
     return tensors
 
 
-def to_bytes(tensors: Mapping[str, Tensor], metadata: Metadata | None, prefix: str = "") -> bytes:
-    """A checkpoint as a safetensors file's bytes: the same for the same content."""
-    # One key alone: safetensors does not keep the order of several, and bytes must repeat.
-    notes = {KEY: metadata.model_dump_json(exclude_none=True)} if metadata else {"format": "pt"}
-    whole = {prefix + name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    result: bytes = save(whole, metadata=notes)
-    return result
-
-
 def sha256(file: Path) -> str:
-    """SHA-256 of a file's bytes, in hex."""
+    """Return the SHA-256 of a file's bytes, in hex."""
     whole = hashlib.sha256()
     with file.open("rb") as stream:
         while block := stream.read(1 << 20):

@@ -7,49 +7,43 @@ from pathlib import Path
 
 from falw_cli.config.settings import Config
 from falw_cli.errors import RequestError
+from falw_cli.models import checkpoint_files
 from falw_cli.models.checkpoint import Checkpoint, Metadata, fill
-from falw_cli.models.formats import registry
-from falw_cli.models.formats.folder import CONFIG
+from falw_cli.models.folder import CONFIG
 from falw_cli.models.network import Plan, plan, settle
 from falw_cli.runtime import outputs
 
 
 def convert(config: Config) -> Path:
-    """Write `config.model` as the name of `config.out` asks: by its ending, or as a folder.
+    """Write `config.model` as `config.out`, whose suffix names the format; without one, a folder.
 
     Raises:
-        RequestError: it cannot be read, or cannot be written so; nothing was written.
+        RequestError: the checkpoint cannot be read, or has no such format; nothing was written.
         RunError: the disk is full.
     """
     if config.model is None or config.out is None:
         raise RequestError("--out is missing: where the checkpoint goes", "such as --out new.pt")
-    out, source = Path(config.out), registry.read(config.model)
+    out, source = Path(config.out), checkpoint_files.read(config.model)
     config = settle(config, source)
     made = plan(config, source) if config.arch else None
     if made:
-        fill(made.build(), source, made.arch)  # it is what it says
+        fill(made.build(), source, made.arch)  # refuses a wrong architecture
     said = _said(config, source, made)
-    library = next((k for k, v in registry.FOLDERS.items() if said and _is(v.PREFIX, said)), None)
-    kind = registry.KINDS.get(out.suffix) or library
+    kind, suffixes = checkpoint_files.kind_of_output(out, said), checkpoint_files.suffixes()
     if kind is None:
         raise RequestError(
             f"{out} names no format",
-            f"let it end in one of {', '.join(registry.FILES)}; a folder is for --arch timm/NAME",
+            f"let it end in one of {', '.join(suffixes)}; a folder is for --arch timm/NAME",
         )
-    folder = out if out.suffix not in registry.FILES else None
-    first = out / CONFIG if folder else out
-    with outputs.claimed([first], force=config.force, folder=folder):
+    folder = out if out.suffix not in suffixes else None
+    with outputs.claimed([out / CONFIG if folder else out], force=config.force, folder=folder):
         as_asked = replace(source, kind=kind, key="", around={}, prefix="")
-        outputs.write_all(registry.written(out, source.tensors, said, as_asked))
+        outputs.write_all(checkpoint_files.written(out, source.tensors, said, as_asked))
     return out
 
 
-def _is(prefix: str, said: Metadata) -> bool:
-    return said.arch.startswith(prefix)
-
-
 def _said(config: Config, source: Checkpoint, made: Plan | None) -> Metadata | None:
-    """What the checkpoint says of itself, with what the config says above it."""
+    """Return the metadata of the output: the config's settings, else the checkpoint's."""
     if made is None:
         return None
     old = source.metadata

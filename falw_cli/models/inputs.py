@@ -14,9 +14,8 @@ from falw_cli.data.images import Images
 from falw_cli.data.listing import Listing
 from falw_cli.data.splits import Splits
 from falw_cli.errors import RequestError
-from falw_cli.models import architectures
+from falw_cli.models import architectures, checkpoint_files
 from falw_cli.models.checkpoint import Checkpoint
-from falw_cli.models.formats import registry
 from falw_cli.models.network import IMAGENET, Network, Plan, assemble, complete, plan, settle
 from falw_cli.runtime.progress import Progress
 
@@ -51,7 +50,7 @@ def open_inputs(config: Config, progress: Progress, fabric: Fabric) -> Inputs:
     given = config
     if config.model is None:
         raise RequestError("no checkpoint is given", "name it: model.safetensors")
-    source = registry.read(config.model)
+    source = checkpoint_files.read(config.model)
     config = settle(config, source)
     made = plan(config, source)
     listing = loading.open_source(config, "data")
@@ -78,13 +77,14 @@ def open_inputs(config: Config, progress: Progress, fabric: Fabric) -> Inputs:
     references = tuple(_reference(path, given, network) for path in config.reference)
     loading.warn_of_unguided(parts, classes, progress)
     described = {
-        "model": {"path": str(source.path), "sha256": registry.digest(source.path)},
+        "model": {"path": str(source.path), "sha256": checkpoint_files.digest(source.path)},
         "forget_list": {"sha256": named.sha256, "count": len(chosen.forget)} if named else None,
         "data": {**_describe(data, len(parts.forget) + len(parts.retain)), "count": len(labels)},
         "heldout": _describe(unseen.heldout, len(parts.heldout)) if unseen.heldout else None,
         "test": _describe(unseen.test, len(parts.test)) if unseen.test else None,
         "references": [
-            {"path": path, "sha256": registry.digest(Path(path))} for path in config.reference
+            {"path": path, "sha256": checkpoint_files.digest(Path(path))}
+            for path in config.reference
         ],
     }
     return Inputs(config, source, network, parts, references, described)
@@ -98,7 +98,7 @@ def warn_of_changes(given: Inputs, progress: Progress) -> None:
         files[given.config.forget] = given.described["forget_list"]["sha256"]
     for path, digest in files.items():
         try:
-            same = registry.digest(Path(path)) == digest
+            same = checkpoint_files.digest(Path(path)) == digest
         except OSError:
             same = False
         if not same:
@@ -137,7 +137,7 @@ def _shown(config: Config, arch: str, progress: Progress) -> Preprocessing:
 
 def _reference(path: str, given: Config, network: Network) -> Network:
     """A Retrain checkpoint, which must know the same classes and take the same images."""
-    source = registry.read(path)
+    source = checkpoint_files.read(path)
     # A reference knows best what it was trained on; what was said of the model to unlearn holds
     # for one that says nothing of itself.
     own = given.model_copy(update={"preprocessing": Preprocessing()})

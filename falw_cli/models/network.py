@@ -207,10 +207,7 @@ def plan(config: Config, source: Checkpoint) -> Plan:
             f"{source.path} has {count} outputs, {len(config.classes)} class names are given",
             "`classes:` names each output once, in order",
         )
-    return Plan(
-        lambda: build(count, channels), arch, channels, count,
-        config.arch_config,
-    )  # fmt: skip
+    return Plan(lambda: build(count, channels), arch, channels, count, config.arch_config)
 
 
 def assemble(
@@ -256,14 +253,9 @@ def complete(shown: Preprocessing, wanted: Geometry, data: Part) -> Preprocessin
     return shown.model_copy(update=settled)
 
 
-def metadata(network: Network, **more: object) -> Metadata:
-    """Metadata of a checkpoint of this network."""
-    return Metadata.model_validate(
-        {
-            "arch": network.arch,
-            "arch_config": network.plan.arch_config if network.plan else None,
-            "classes": network.classes,
-            "preprocessing": network.preprocessing,
-            **more,
-        }
-    )
+def metadata(network: Network, **more: Any) -> Metadata:
+    """Return the metadata of a checkpoint of this network."""
+    return Metadata(
+        arch=network.arch, arch_config=network.plan.arch_config if network.plan else None,
+        classes=network.classes, preprocessing=network.preprocessing, **more,
+    )  # fmt: skip

@@ -15,7 +15,7 @@ from falw_cli.config.settings import Config
 from falw_cli.data import forget_list, loading, opening
 from falw_cli.data.splits import Rows
 from falw_cli.errors import RequestError
-from falw_cli.models.formats import folder, pickled, registry
+from falw_cli.models import checkpoint_files
 
 REPORT_LIMIT = 256 << 20
 """Bytes that a report may have: a thousand classes make a few MiB."""
@@ -33,7 +33,7 @@ def look(path: str, config: Config) -> dict[str, Any]:
     kind = path.partition("#")[0].partition(":")[0]
     if kind in SOURCES and not Path(path).exists():
         return _data(path, config)
-    if _is_checkpoint(Path(path)):
+    if checkpoint_files.is_checkpoint(Path(path)):
         return _checkpoint(path)
     if path.endswith(".json"):
         return _report(Path(path))
@@ -42,13 +42,8 @@ def look(path: str, config: Config) -> dict[str, Any]:
     return _forget_list(path, config)
 
 
-def _is_checkpoint(path: Path) -> bool:
-    known = path.suffix == ".safetensors" or pickled.recognises(path)
-    return known or (path.is_dir() and folder.of(path) is not None)
-
-
 def _checkpoint(path: str) -> dict[str, Any]:
-    found = registry.read(path)
+    found = checkpoint_files.read(path)
     said = found.metadata
     sizes = [tensor.numel() for tensor in found.tensors.values()]
     return {

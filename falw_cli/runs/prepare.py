@@ -13,8 +13,8 @@ from falw_cli.config.flags import flag_of
 from falw_cli.config.settings import Config
 from falw_cli.errors import RequestError
 from falw_cli.evaluation.gap import parse_weights
-from falw_cli.models.formats import registry
-from falw_cli.models.formats.folder import CONFIG
+from falw_cli.models import checkpoint_files
+from falw_cli.models.folder import CONFIG
 from falw_cli.models.inputs import Inputs, open_inputs
 from falw_cli.runtime import outputs
 from falw_cli.runtime.collectives import agreed, in_turn
@@ -41,7 +41,7 @@ class Paths:
     def of(cls, config: Config) -> Paths:
         """Beside the model, named after it, unless given."""
         model = Path(config.model or "model.safetensors")
-        out = Path(config.out) if config.out else registry.default_out(model, "unlearned")
+        out = Path(config.out) if config.out else checkpoint_files.default_out(model, "unlearned")
         stem = out.name if cls.is_folder(out) else out.stem
         report = Path(config.report) if config.report else out.with_name(f"{stem}.audit.json")
         return cls(out, report)
@@ -49,7 +49,7 @@ class Paths:
     @staticmethod
     def is_folder(out: Path) -> bool:
         """Is the checkpoint a folder, as timm's and transformers' are?"""
-        return out.suffix not in registry.FILES
+        return out.suffix not in checkpoint_files.suffixes()
 
     @property
     def page(self) -> Path:
@@ -86,7 +86,7 @@ def open_request(config: Config, progress: Progress, fabric: Fabric, held: ExitS
         if fabric.is_global_zero and not config.dry_run:
             held.enter_context(paths.claimed(config))
         given = open_inputs(config, progress, fabric)
-        registry.check_output(paths.out, given.source)
+        checkpoint_files.check_output(paths.out, given.source)
         said = given.source.metadata
         config = with_method_defaults(given.config, said.recipe if said else None)
         parse_weights(config.metrics)  # refused before the work, if it must be

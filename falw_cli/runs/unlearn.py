@@ -42,8 +42,7 @@ from falw_cli.evaluation.metrics import Comeback, Metrics
 from falw_cli.evaluation.plausibility import check_plausible
 from falw_cli.evaluation.run import measure, metrics_of
 from falw_cli.evaluation.study import study
-from falw_cli.models import checkpoint
-from falw_cli.models.formats import registry
+from falw_cli.models import checkpoint, checkpoint_files
 from falw_cli.models.inputs import Inputs, warn_of_changes
 from falw_cli.models.network import metadata
 from falw_cli.runs.prepare import Opened, Paths, belongs_to, open_request
@@ -172,7 +171,7 @@ def _run_opened(
         run=_run(done, fabric.device),
         metrics=metrics,
         comeback=returned,
-        output=Output(path=str(paths.out), sha256=registry.digest_of(content)),
+        output=Output(path=str(paths.out), sha256=checkpoint_files.digest_of(content)),
         target=class_targets(network, stage.guide, done.standing),
         weights=[
             EpochWeights(min=e[0], mean=e[1], max=e[2])
@@ -201,7 +200,7 @@ def _files(opened: Opened, tensors: dict[str, Tensor], lr: float) -> dict[Path, 
         parent=given.described["model"]["sha256"],
         unlearned={"seed": opened.config.seed, **said},
     )
-    return registry.written(opened.paths.out, tensors, notes, given.source)
+    return checkpoint_files.written(opened.paths.out, tensors, notes, given.source)
 
 
 def _studied(

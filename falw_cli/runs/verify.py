@@ -21,8 +21,7 @@ from falw_cli.evaluation.evidence import Evidence, Judged
 from falw_cli.evaluation.gap import parse_weights
 from falw_cli.evaluation.metrics import Figure
 from falw_cli.evaluation.study import study
-from falw_cli.models import architectures
-from falw_cli.models.formats import registry
+from falw_cli.models import architectures, checkpoint_files
 from falw_cli.models.inputs import Inputs, open_inputs
 from falw_cli.models.network import Network, assemble, plan, settle
 from falw_cli.runs.inspection import read_report
@@ -100,7 +99,8 @@ def _differs(file: FileInput) -> str | None:
     path = Path(file.path)
     if not path.exists():
         return f"{path} is not there; run this where the report was made"
-    return None if registry.digest(path) == file.sha256 else f"{path} is not the file of the run"
+    same = checkpoint_files.digest(path) == file.sha256
+    return None if same else f"{path} is not the file of the run"
 
 
 def _list_differs(path: str | None, expected: str) -> str | None:
@@ -196,7 +196,7 @@ def _evidence(network: Network, given: Inputs) -> Evidence:
 
 def _written(output: Output, given: Inputs) -> Network:
     """The network that the run wrote."""
-    source = registry.read(output.path)
+    source = checkpoint_files.read(output.path)
     shown, classes = given.network.preprocessing, given.network.classes
     made = plan(settle(given.config, source), source)
     return assemble(made, source, classes, shown, given.network.fabric)

@@ -21,6 +21,7 @@ from falw_cli.data.device import Samples, place
 from falw_cli.data.splits import Rows
 from falw_cli.errors import RequestError
 from falw_cli.models import architectures, checkpoint
+from falw_cli.models.formats import safetensors
 from falw_cli.models.network import IMAGENET, Network, Plan, complete, metadata, to_device
 from falw_cli.runtime import outputs
 from falw_cli.runtime.collectives import agreed, in_turn
@@ -231,7 +232,7 @@ def _belongs_to(config: Config, data: images.Images, left_out: Rows) -> dict[str
 
 def _content(network: Network, config: Config) -> bytes:
     checkpoint.check_finite(network.module.state_dict())
-    return checkpoint.to_bytes(network.module.state_dict(), metadata(network, recipe=config.train))
+    return safetensors.write(network.module.state_dict(), metadata(network, recipe=config.train))
 
 
 def _summary(given: Opened, written: bytes, outcome: Outcome, progress: Progress) -> Trained:

@@ -45,7 +45,7 @@ from falw_cli.data.images import Geometry
 from falw_cli.data.opening import open_listing
 from falw_cli.errors import FalwError
 from falw_cli.models.architectures import tiny_cnn
-from falw_cli.models.checkpoint import KEY, read
+from falw_cli.models.formats.safetensors import KEY, read
 from falw_cli.runs.publish import FORMATS, Asked, publish
 from falw_cli.runtime.progress import Silent
 from falw_cli.training.recipe import optimizer

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from falw_cli.models.formats import registry
+from falw_cli.models import checkpoint_files
 from tests.conftest import falw
 from tests.models.formats.test_libraries import FOLDERS
 
@@ -15,7 +15,10 @@ from tests.models.formats.test_libraries import FOLDERS
 def same(one: Path, other: Path) -> None:
     """The weights of two checkpoints, by name."""
     torch.testing.assert_close(
-        dict(registry.read(one).tensors), dict(registry.read(other).tensors), rtol=0, atol=0
+        dict(checkpoint_files.read(one).tensors),
+        dict(checkpoint_files.read(other).tensors),
+        rtol=0,
+        atol=0,
     )
 
 
@@ -33,8 +36,8 @@ def test_there_and_back(tmp_path: Path, name: str) -> None:
     torch.testing.assert_close(
         load(tmp_path / "back").state_dict(), model.state_dict(), rtol=0, atol=0
     )
-    said = registry.read(tmp_path / "back").metadata
-    assert said == registry.read(tmp_path / "model").metadata
+    said = checkpoint_files.read(tmp_path / "back").metadata
+    assert said == checkpoint_files.read(tmp_path / "model").metadata
 
 
 @pytest.mark.slow
@@ -51,7 +54,7 @@ def test_plain_weights_become_a_folder_of_timm(tmp_path: Path) -> None:
     loaded = timm.create_model(f"local-dir:{tmp_path / 'folder'}", pretrained=True)
     torch.testing.assert_close(loaded.state_dict(), model.state_dict(), rtol=0, atol=0)
     assert loaded.pretrained_cfg["input_size"] == (3, 32, 32)
-    assert registry.read(tmp_path / "folder").metadata.classes == ("ant", "bee", "cat")  # type: ignore[union-attr]
+    assert checkpoint_files.read(tmp_path / "folder").metadata.classes == ("ant", "bee", "cat")  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(

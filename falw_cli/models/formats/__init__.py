@@ -1,1 +1,1 @@
-"""Checkpoints of others: one small file each; `falw_cli.models.formats.registry` names them."""
+"""Checkpoint formats, one module each; `falw_cli.models.interfaces` says what a module provides."""

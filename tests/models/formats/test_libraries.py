@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -15,7 +14,6 @@ from torch import Tensor, nn
 from falw_cli.config.resolution import resolve
 from falw_cli.data.device import place
 from falw_cli.data.splits import Part
-from falw_cli.models.formats import registry
 from falw_cli.models.inputs import Inputs, open_inputs
 from falw_cli.runtime.progress import Silent
 from tests.conftest import falw
@@ -329,18 +327,3 @@ def test_a_missing_library_is_named_with_its_command(
     with pytest.raises(RequestError, match="needs no_such_library") as refused:
         need("no_such_library", "timm", "architecture timm/x")
     assert refused.value.hint == "pip install 'falw[timm]'"
-
-
-def test_a_folder_of_nothing_is_told(tmp_path: Path) -> None:
-    with pytest.raises(Exception, match="no folder of timm or transformers"):
-        registry.read(tmp_path)
-
-
-def test_names_of_classes_come_in_their_order() -> None:
-    from falw_cli.models.formats.folder import names
-
-    assert names({"1": "b", "0": "a"}, 2) == ("a", "b")
-    assert names(["a", "b"], 2) == ("a", "b")
-    assert names(["a"], 2) == ("0", "1")
-    assert names(None, 2) == ("0", "1")
-    assert np.array(names({0: "a", 1: 7}, 2)).tolist() == ["0", "1"]

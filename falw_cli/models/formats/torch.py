@@ -1,4 +1,4 @@
-"""torch's own files, .pt, .pth, .ckpt: read by its weights-only loader, which runs no code."""
+"""torch's own files, read by its weights-only loader, which runs no code."""
 
 from __future__ import annotations
 
@@ -11,35 +11,28 @@ import torch
 from torch import Tensor
 
 from falw_cli.errors import RequestError
-from falw_cli.models.checkpoint import Checkpoint, checked, common_prefix, sha256
+from falw_cli.models.checkpoint import Checkpoint, Metadata, Tensors, require_finite, sha256, unwrap
+from falw_cli.models.interfaces import FileFormat
 
-NAME = "torch"
-SUFFIXES = (".pt", ".pth", ".ckpt", ".bin")
 WEIGHTS = ("state_dict", "model_state_dict", "model", "net", "network", "weights")
-"""Where training dictionaries keep the weights; Lightning has the first."""
+"""Keys of the weights in training dictionaries; the first is Lightning's."""
 PLAIN = (str, int, float, bool, type(None))
-
-
-def recognises(path: Path) -> bool:
-    """By the ending."""
-    return path.suffix.lower() in SUFFIXES
 
 
 def read(path: Path) -> Checkpoint:
     """Read a state dict, or a dictionary that holds one.
 
     Raises:
-        RequestError: it holds more than weights, or none.
+        RequestError: no such file, or it holds no weights, or more than weights.
     """
     if not path.is_file():
         raise RequestError(f"no checkpoint {path}", "check the path")
     digest = sha256(path)
     try:
         whole = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # the loader raises many kinds on what it does not take
-        told = _reason(error)
+    except Exception as error:  # the loader raises many kinds of errors
         raise RequestError(
-            f"{path} is not loaded: {told}",
+            f"{path} is not loaded: {_reason(error)}",
             "save the weights alone: torch.save(model.state_dict(), FILE)",
         ) from error
     key, tensors = _weights(whole)
@@ -47,16 +40,13 @@ def read(path: Path) -> Checkpoint:
         raise RequestError(
             f"{path} holds no state dict", f"looked for one by itself, and at {', '.join(WEIGHTS)}"
         )
-    checked(path, tensors)
-    prefix = common_prefix(tensors)
-    bare = {name[len(prefix) :]: tensor for name, tensor in tensors.items()}
-    return Checkpoint(
-        path, digest, bare, prefix, None, {}, kind=NAME, around=_around(whole, key), key=key
-    )
+    require_finite(path, tensors)
+    prefix, bare = unwrap(tensors)
+    return Checkpoint(path, digest, bare, prefix, around=_around(whole, key), key=key)
 
 
 def _weights(whole: object) -> tuple[str, dict[str, Tensor]]:
-    """The state dict and where it was."""
+    """Return the key of the state dict, and the state dict."""
     if not isinstance(whole, Mapping):
         return "", {}
     for key in ("", *WEIGHTS):
@@ -69,9 +59,9 @@ def _weights(whole: object) -> tuple[str, dict[str, Tensor]]:
 
 
 def _around(whole: Mapping[str, Any], key: str) -> dict[str, Any]:
-    """What stands beside the weights and says nothing of samples: numbers, text, hyperparameters.
+    """Return the entries beside the weights that are kept: numbers, text and hyperparameters.
 
-    An optimizer's moments and averaged weights remember what is to be forgotten: they are dropped.
+    An optimizer's moments and averaged weights hold traces of the forget samples and are dropped.
     """
     return {k: v for k, v in whole.items() if k != key and _plain(v)} if key else {}
 
@@ -91,10 +81,13 @@ def _reason(error: Exception) -> str:
     return text.strip().partition("\n")[0] or type(error).__name__
 
 
-def write(tensors: Mapping[str, Tensor], source: Checkpoint) -> bytes:
-    """The same file with other weights, without what remembers the old ones."""
+def write(tensors: Tensors, metadata: Metadata | None, source: Checkpoint) -> bytes:
+    """Return a file with these weights and the entries kept from the source."""
     named = {source.prefix + name: tensor for name, tensor in tensors.items()}
     whole = {**source.around, source.key: named} if source.key else named
     stream = io.BytesIO()
     torch.save(whole, stream)
     return stream.getvalue()
+
+
+FORMAT = FileFormat(suffixes=(".pt", ".pth", ".ckpt", ".bin"), read=read, write=write)

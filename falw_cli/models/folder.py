@@ -1,4 +1,4 @@
-"""What the folders of timm and transformers have in common: a config.json, and files beside it."""
+"""Folders that libraries save: config.json, weights, and falw.json if falw wrote them."""
 
 from __future__ import annotations
 
@@ -13,20 +13,21 @@ from falw_cli.models.checkpoint import Metadata
 
 CONFIG, OWN = "config.json", "falw.json"
 LIMIT = 16 << 20
-"""Bytes that a file of JSON in such a folder may have."""
+"""Maximum size of a JSON file in such a folder, in bytes."""
 
 
-def of(path: Path) -> Path | None:
-    """The folder with a config.json that a path names: itself, or the one that a file lies in."""
+def read_config(path: Path) -> tuple[Path, dict[str, Any]]:
+    """Return the folder that a path is or lies in, and its config.json: {} if there is none."""
     folder = path if path.is_dir() else path.parent
-    return folder if (folder / CONFIG).is_file() else None
+    file = folder / CONFIG
+    return folder, read_json(file) if file.is_file() else {}
 
 
 def read_json(file: Path) -> dict[str, Any]:
-    """An object in JSON.
+    """Return the JSON object in a file.
 
     Raises:
-        RequestError: it is too large, or no object.
+        RequestError: the file is too large, or does not hold an object.
     """
     hint = "save the model again with its library"
     try:
@@ -42,19 +43,20 @@ def read_json(file: Path) -> dict[str, Any]:
     return found
 
 
-def own(folder: Path) -> Metadata | None:
-    """What falw said when it wrote the folder."""
+def history(folder: Path) -> dict[str, Any]:
+    """Return the metadata's recipe and unlearning from falw.json, if falw wrote the folder."""
     file = folder / OWN
     if not file.is_file():
-        return None
+        return {}
     try:
-        return Metadata.model_validate(read_json(file))
+        found = Metadata.model_validate(read_json(file))
     except ValueError as error:
         raise RequestError(f"{file} is not falw's", "remove it") from error
+    return {"recipe": found.recipe, "unlearned": found.unlearned}
 
 
-def names(given: object, count: int) -> tuple[str, ...]:
-    """Class names in the order of the outputs: a list, or an object by number."""
+def class_names(given: object, count: int) -> tuple[str, ...]:
+    """Return names from a list, or an object by index; the indices if not every output has one."""
     if isinstance(given, Mapping):
         given = [given.get(str(index), given.get(index)) for index in range(count)]
     if isinstance(given, list) and len(given) == count and all(isinstance(n, str) for n in given):
@@ -63,6 +65,6 @@ def names(given: object, count: int) -> tuple[str, ...]:
 
 
 def digest(files: Mapping[str, str]) -> str:
-    """SHA-256 over names and SHA-256s of a folder's files."""
+    """Return the SHA-256 over the names and SHA-256s of a folder's files."""
     lines = "".join(f"{files[name]}  {name}\n" for name in sorted(files))
     return hashlib.sha256(lines.encode()).hexdigest()

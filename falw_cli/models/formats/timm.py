@@ -1,33 +1,32 @@
-"""timm's folders: config.json with the architecture, its preprocessing and the class names."""
+"""timm's folders: config.json holds the architecture, the preprocessing and the class names."""
 
 from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from safetensors.torch import save
-from torch import Tensor, nn
+from torch import nn
 
 from falw_cli.config.settings import Preprocessing
 from falw_cli.errors import RequestError, unknown_name
+from falw_cli.models import folder
 from falw_cli.models.architectures import Builder
-from falw_cli.models.checkpoint import Checkpoint, Metadata, read_tensors
-from falw_cli.models.formats import folder
+from falw_cli.models.checkpoint import Checkpoint, Metadata, Tensors
+from falw_cli.models.formats.safetensors import read_tensors
+from falw_cli.models.interfaces import FolderFormat
 from falw_cli.runtime.extras import need
 
-NAME, PREFIX = "timm", "timm/"
-WEIGHTS = "model.safetensors"
+PREFIX, WEIGHTS = "timm/", "model.safetensors"
 KEPT_OUT = ("pretrained", "checkpoint", "cache_dir", "num_classes", "in_chans", "features_only")
-"""Arguments that a config may not give: they would fetch something, or contradict the weights."""
+"""Arguments that are ignored: they would fetch something, or contradict the weights."""
 
 
 def recognises(path: Path) -> bool:
-    """A folder, or the weights in one, whose config.json names an architecture of timm."""
-    found = folder.of(path)
-    return found is not None and "architecture" in folder.read_json(found / folder.CONFIG)
+    """Return whether a folder, or the one a file is in, has an architecture in its config.json."""
+    return "architecture" in folder.read_config(path)[1]
 
 
 def read(path: Path) -> Checkpoint:
@@ -36,9 +35,7 @@ def read(path: Path) -> Checkpoint:
     Raises:
         RequestError: timm or the weights are missing, or the config is malformed.
     """
-    place = folder.of(path)
-    assert place is not None
-    said = folder.read_json(place / folder.CONFIG)
+    place, said = folder.read_config(path)
     arch = f"{PREFIX}{said['architecture']}"
     weights = place / WEIGHTS
     if not weights.is_file():
@@ -46,31 +43,27 @@ def read(path: Path) -> Checkpoint:
             f"{place} has no {WEIGHTS}", "save it so: save_for_hf(…, safe_serialization=True)"
         )
     tensors, sha256, _ = read_tensors(weights)
-    own = folder.own(place)
     asked = said.get("model_args")
     arguments = asked if isinstance(asked, dict) else {}
     count = said.get("num_classes", arguments.get("num_classes"))
     metadata = Metadata(
-        arch=arch,
-        arch_config=arguments,
-        classes=folder.names(said.get("label_names"), count if isinstance(count, int) else 0),
-        preprocessing=preprocessing(said, place),
-        recipe=own.recipe if own else None,
-        unlearned=own.unlearned if own else None,
-    )
+        arch=arch, arch_config=arguments, preprocessing=preprocessing(said, place),
+        classes=folder.class_names(said.get("label_names"), count if isinstance(count, int) else 0),
+        **folder.history(place),
+    )  # fmt: skip
     return Checkpoint(
-        place, sha256, tensors, "", metadata, {}, kind=NAME, build=builder(arch, arguments),
+        place, sha256, tensors, metadata=metadata, build=builder(arch, arguments),
         beside={folder.CONFIG: (place / folder.CONFIG).read_bytes()},
     )  # fmt: skip
 
 
 def builder(arch: str, said: dict[str, Any]) -> Builder:
-    """The builder of an architecture `timm/NAME`; `said`, arguments that timm builds it by.
+    """Return the builder of an architecture `timm/NAME`; `said` holds arguments for timm.
 
     Raises:
-        RequestError: timm is not installed, or does not know it.
+        RequestError: timm is not installed, or does not know the architecture.
     """
-    timm = need("timm", NAME, f"architecture {arch}")
+    timm = need("timm", "timm", f"architecture {arch}")
     name = arch.removeprefix(PREFIX)
     if not timm.is_model(name):
         raise unknown_name("architecture of timm", name, timm.list_models())
@@ -91,18 +84,18 @@ def builder(arch: str, said: dict[str, Any]) -> Builder:
 
 
 def preprocessing(said: dict[str, Any], place: Path) -> Preprocessing:
-    """The checkpoint's own: input size, crop, interpolation, mean and std."""
+    """Return the checkpoint's input size, crop, interpolation, mean and std."""
     nested = said.get("pretrained_cfg")
     found = {**said, **(nested if isinstance(nested, dict) else {})}
     try:
         _, height, width = found["input_size"]
         if height != width:
             raise ValueError("input_size is not square")
-        squash = found.get("crop_mode") == "squash"
+        squash, mode = found.get("crop_mode") == "squash", found.get("interpolation")
         crop = 1.0 if squash else float(found.get("crop_pct") or 1.0)
         return Preprocessing(
             image_size=height, resize=math.floor(height / crop), squash=squash,
-            interpolation=_known(found.get("interpolation")),
+            interpolation=mode if mode in ("bilinear", "bicubic", "nearest") else "bicubic",
             mean=tuple(found["mean"]), std=tuple(found["std"]),
         )  # fmt: skip
     except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
@@ -112,14 +105,8 @@ def preprocessing(said: dict[str, Any], place: Path) -> Preprocessing:
         ) from error
 
 
-def _known(interpolation: object) -> Any:
-    return interpolation if interpolation in ("bilinear", "bicubic", "nearest") else "bicubic"
-
-
-def write(
-    tensors: Mapping[str, Tensor], metadata: Metadata, source: Checkpoint
-) -> dict[str, bytes]:
-    """The folder's files; timm loads them by `local-dir:`."""
+def write(tensors: Tensors, metadata: Metadata, source: Checkpoint) -> dict[str, bytes]:
+    """Return the folder's files; timm loads them by `local-dir:`."""
     beside = source.beside or {folder.CONFIG: _config(metadata)}
     return {
         **beside,
@@ -129,8 +116,8 @@ def write(
 
 
 def _config(metadata: Metadata) -> bytes:
-    """A config.json by timm itself, for weights that came without one."""
-    timm = need("timm", NAME, f"architecture {metadata.arch}")
+    """Return a config.json that timm itself makes, for weights without one."""
+    timm = need("timm", "timm", f"architecture {metadata.arch}")
     shown, count = metadata.preprocessing, len(metadata.classes)
     channels = len(shown.mean or (0, 0, 0))
     model = builder(metadata.arch, metadata.arch_config or {})(count, channels)
@@ -146,3 +133,6 @@ def _config(metadata: Metadata) -> bytes:
             model_config={"label_names": list(metadata.classes), "pretrained_cfg": settled},
         )  # fmt: skip
         return (Path(place) / folder.CONFIG).read_bytes()
+
+
+FORMAT = FolderFormat(recognises=recognises, read=read, write=write, builder=builder)

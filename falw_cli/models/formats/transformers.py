@@ -5,48 +5,39 @@ from __future__ import annotations
 import json
 import re
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from falw_cli.config.settings import Preprocessing
 from falw_cli.errors import RequestError, unknown_name
+from falw_cli.models import folder
 from falw_cli.models.architectures import Builder
-from falw_cli.models.checkpoint import Checkpoint, Metadata, read_tensors
-from falw_cli.models.formats import folder
+from falw_cli.models.checkpoint import Checkpoint, Metadata, Tensors
+from falw_cli.models.formats.safetensors import read_tensors
+from falw_cli.models.interfaces import FolderFormat
 from falw_cli.runtime.extras import need
 
-NAME, PREFIX = "transformers", "transformers/"
-SHOWN, INDEX, WEIGHTS = (
-    "preprocessor_config.json",
-    "model.safetensors.index.json",
-    "model.safetensors",
-)
-PILLOWS: dict[int, Literal["bilinear", "bicubic", "nearest"]] = {
-    0: "nearest",
-    2: "bilinear",
-    3: "bicubic",
-}
-"""Pillow's numbers of interpolations."""
+PREFIX = "transformers/"
+WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
+SHOWN = "preprocessor_config.json"
+PILLOWS: dict[int, Any] = {0: "nearest", 2: "bilinear", 3: "bicubic"}
+"""Interpolations by Pillow's numbers."""
 
 
 def recognises(path: Path) -> bool:
-    """A folder, or the weights in one, whose config.json names a model type."""
-    found = folder.of(path)
-    return found is not None and "model_type" in folder.read_json(found / folder.CONFIG)
+    """Return whether a folder, or the one a file is in, has a model type in its config.json."""
+    return "model_type" in folder.read_config(path)[1]
 
 
 def read(path: Path) -> Checkpoint:
-    """Read a folder that transformers saved; sharded or not, safetensors alone.
+    """Read a folder that transformers saved as safetensors, sharded or not.
 
     Raises:
-        RequestError: transformers or a file is missing, or it is no image classifier.
+        RequestError: transformers or a file is missing, or it is not an image classifier.
     """
-    place = folder.of(path)
-    assert place is not None
-    said = folder.read_json(place / folder.CONFIG)
+    place, said = folder.read_config(path)
     digests, largest = _weights(place)
     arch = f"{PREFIX}{said['model_type']}"
     build = builder(arch, said)
@@ -65,22 +56,21 @@ def read(path: Path) -> Checkpoint:
             "is it a classifier that was fine-tuned? save it with save_pretrained",
         )
     tensors = {name: tensor.detach() for name, tensor in model.state_dict().items()}
-    own = folder.own(place)
     metadata = Metadata(
         arch=arch, arch_config=said,
-        classes=folder.names(said.get("id2label"), model.config.num_labels),
+        classes=folder.class_names(said.get("id2label"), model.config.num_labels),
         preprocessing=preprocessing(place, said),
-        recipe=own.recipe if own else None, unlearned=own.unlearned if own else None,
+        **folder.history(place),
     )  # fmt: skip
     beside = {SHOWN: (place / SHOWN).read_bytes()} if (place / SHOWN).is_file() else {}
     return Checkpoint(
-        place, folder.digest(digests), tensors, "", metadata, {}, kind=NAME, build=build,
+        place, folder.digest(digests), tensors, metadata=metadata, build=build,
         beside=beside, shard=largest,
     )  # fmt: skip
 
 
 def _weights(place: Path) -> tuple[dict[str, str], int]:
-    """SHA-256 of each file of weights, all safetensors; bytes of the largest shard, or 0."""
+    """Return the SHA-256 of each weights file, and the size of the largest shard, or 0."""
     index = place / INDEX
     if not index.is_file():
         return {WEIGHTS: read_tensors(place / WEIGHTS)[1]}, 0
@@ -96,8 +86,8 @@ def _weights(place: Path) -> tuple[dict[str, str], int]:
 
 
 def _library(what: str) -> Any:
-    """transformers, which is to say nothing by itself."""
-    library = need("transformers", NAME, what)
+    """Import transformers and silence it."""
+    library = need("transformers", "transformers", what)
     library.utils.logging.set_verbosity_error()
     library.utils.logging.disable_progress_bar()
     return library
@@ -113,16 +103,16 @@ def _config(library: Any, said: dict[str, Any]) -> Any:
     known = library.CONFIG_MAPPING
     if kind not in known:
         raise unknown_name("model type of transformers", str(kind), known.keys())
-    # What would be fetched is left out: the weights are all here.
+    # Entries that would fetch something are dropped: all weights are in the folder.
     fetched = ("use_pretrained_backbone", "_name_or_path", "backbone")
     return known[kind].from_dict({k: v for k, v in said.items() if k not in fetched})
 
 
 def builder(arch: str, said: dict[str, Any]) -> Builder:
-    """The builder of an architecture `transformers/TYPE` by its config.
+    """Return the builder of an architecture `transformers/TYPE` from its config.
 
     Raises:
-        RequestError: transformers is not installed, or does not know it as an image classifier.
+        RequestError: transformers is not installed, or has no such image classifier.
     """
     library = _library(f"architecture {arch}")
     if not said:
@@ -144,7 +134,7 @@ def builder(arch: str, said: dict[str, Any]) -> Builder:
 
 
 def preprocessing(place: Path, said: dict[str, Any]) -> Preprocessing:
-    """The checkpoint's own: resizing, crop, interpolation, mean and std."""
+    """Return the checkpoint's resizing, crop, interpolation, mean and std."""
     if not (place / SHOWN).is_file():
         return Preprocessing()
     shown = folder.read_json(place / SHOWN)
@@ -167,7 +157,7 @@ def preprocessing(place: Path, said: dict[str, Any]) -> Preprocessing:
 
 
 def _sizes(shown: dict[str, Any], said: dict[str, Any]) -> tuple[int, int, bool]:
-    """Side of the input, shorter side before the crop, and whether the aspect ratio is given up."""
+    """Return the input size, the shorter side before the crop, and whether images are squashed."""
     size = shown.get("size", {})
     size = {"shortest_edge": size} if isinstance(size, int) else size
     if not shown.get("do_resize", True):
@@ -186,10 +176,8 @@ def _sizes(shown: dict[str, Any], said: dict[str, Any]) -> tuple[int, int, bool]
     return edge, edge, False
 
 
-def write(
-    tensors: Mapping[str, Tensor], metadata: Metadata, source: Checkpoint
-) -> dict[str, bytes]:
-    """The folder's files, by the library itself; sharded as the source was."""
+def write(tensors: Tensors, metadata: Metadata, source: Checkpoint) -> dict[str, bytes]:
+    """Return the folder's files as the library saves them; sharded like the source."""
     assert source.build is not None
     assert metadata.arch_config is not None
     channels = len(metadata.preprocessing.mean or (0, 0, 0))
@@ -207,3 +195,6 @@ def write(
     own = json.dumps(metadata.model_dump(mode="json", exclude_none=True), indent=2).encode()
     beside = {name: content for name, content in source.beside.items() if name == SHOWN}
     return {**files, **beside, folder.OWN: own}
+
+
+FORMAT = FolderFormat(recognises=recognises, read=read, write=write, builder=builder)

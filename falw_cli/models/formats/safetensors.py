@@ -1,0 +1,89 @@
+"""safetensors files, with falw's metadata if falw wrote them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from falw_cli.errors import RequestError, RunError
+from falw_cli.models.checkpoint import Checkpoint, Metadata, Tensors, require_finite, sha256, unwrap
+from falw_cli.models.interfaces import FileFormat
+
+KEY = "falw"
+"""Key of falw's metadata in the header of a file."""
+
+
+def read(path: Path) -> Checkpoint:
+    """Read a safetensors checkpoint.
+
+    Raises:
+        RequestError: no such file, not safetensors, truncated, or a tensor that is not finite.
+        RunError: it changed while it was read.
+    """
+    tensors, digest, notes = read_tensors(path)
+    prefix, bare = unwrap(tensors)
+    return Checkpoint(path, digest, bare, prefix, _metadata(path, notes))
+
+
+def read_tensors(file: Path) -> tuple[dict[str, Tensor], str, dict[str, str]]:
+    """Return the tensors, SHA-256 and metadata of a safetensors file.
+
+    Raises:
+        RequestError, RunError: as `read`.
+    """
+    hint = "give a checkpoint: .safetensors, .pt, or a folder of timm or transformers"
+    if not file.is_file():
+        raise RequestError(f"no checkpoint {file}", hint)
+    try:
+        before = _signature(file)
+        digest = sha256(file)
+        with safe_open(file, framework="pt") as archive:
+            tensors = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
+            notes = archive.metadata() or {}
+        if _signature(file) != before:
+            raise RunError(f"{file} changed while it was read", "run again when it rests")
+    except SafetensorError as error:
+        raise RequestError(f"{file} is not a whole safetensors file: {error}", hint) from error
+    except OSError as error:
+        raise RequestError(f"{file} cannot be read: {error.strerror or error}", hint) from error
+    if not tensors:
+        raise RequestError(f"{file} holds no tensors", hint)
+    require_finite(file, tensors)
+    return tensors, digest, notes
+
+
+def _signature(file: Path) -> tuple[int, ...]:
+    state = file.stat()
+    return state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns
+
+
+def _metadata(file: Path, notes: Mapping[str, str]) -> Metadata | None:
+    if KEY not in notes:
+        return None
+    try:
+        return Metadata.model_validate_json(notes[KEY])
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "JSON"
+        raise RequestError(
+            f"{file}: its falw metadata is malformed at {where}: {first['msg']}",
+            "write it again with falw, or strip the metadata and give --arch",
+        ) from error
+
+
+def write(tensors: Tensors, metadata: Metadata | None, source: Checkpoint | None = None) -> bytes:
+    """Return the file, with the source's prefix of names; the same bytes for the same content."""
+    prefix = source.prefix if source else ""
+    # One key only: safetensors does not keep the order of several, and bytes must be repeatable.
+    notes = {KEY: metadata.model_dump_json(exclude_none=True)} if metadata else {"format": "pt"}
+    whole = {prefix + name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    result: bytes = save(whole, metadata=notes)
+    return result
+
+
+FORMAT = FileFormat(suffixes=(".safetensors",), read=read, write=write)

@@ -1,0 +1,84 @@
+"""The format of a path: which is read, and which is written."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from falw_cli.errors import RequestError
+from falw_cli.models import checkpoint_files
+
+WEIGHTS = {"weight": torch.zeros(2, 3)}
+
+
+def test_suffixes_in_the_order_of_messages() -> None:
+    assert list(checkpoint_files.suffixes()) == [".safetensors", ".pt", ".pth", ".ckpt", ".bin"]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("a.safetensors", "safetensors"), ("a", "safetensors"), ("a.h5", "safetensors"),
+     ("a.pt", "torch"), ("a.PTH", "torch"), ("a.ckpt", "torch"), ("a.bin", "torch")],
+)  # fmt: skip
+def test_the_suffix_names_the_format(tmp_path: Path, name: str, kind: str) -> None:
+    file = tmp_path / name
+    torch.save(WEIGHTS, file) if kind == "torch" else save_file(WEIGHTS, file)
+    assert checkpoint_files.read(file).kind == kind
+
+
+def test_bare_weights_in_a_library_folder_are_read_as_the_folder(tmp_path: Path) -> None:
+    pytest.importorskip("timm")
+    file, config = tmp_path / "model.safetensors", tmp_path / "config.json"
+    save_file(WEIGHTS, file)
+    assert checkpoint_files.read(file).kind == "safetensors"
+    said = {"architecture": "resnet18", "input_size": [3, 8, 8], "mean": [0], "std": [1]}
+    config.write_text(json.dumps({**said, "model_type": "vit"}))
+    for path in (file, tmp_path):
+        found = checkpoint_files.read(path)
+        assert (found.kind, found.path) == ("timm", tmp_path)
+    torch.save(WEIGHTS, tmp_path / "model.pt")
+    assert checkpoint_files.read(tmp_path / "model.pt").kind == "torch"
+    with pytest.raises(RequestError, match="no checkpoint"):
+        checkpoint_files.read(tmp_path / "other.safetensors")
+
+
+def test_a_folder_of_no_format_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match="no folder of timm or transformers"):
+        checkpoint_files.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [("a.safetensors", True), ("a.pt", True), ("a.PT", True), ("ids.txt", False), ("a", False)],
+)
+def test_what_may_be_a_checkpoint(tmp_path: Path, name: str, known: bool) -> None:
+    assert checkpoint_files.is_checkpoint(tmp_path / name) == known
+    assert not checkpoint_files.is_checkpoint(tmp_path)
+    (tmp_path / "config.json").write_text("{}")
+    assert checkpoint_files.is_checkpoint(tmp_path)
+    assert not checkpoint_files.is_checkpoint(tmp_path / "config.json")
+
+
+def test_outputs_are_beside_the_model_and_in_a_known_format(tmp_path: Path) -> None:
+    save_file(WEIGHTS, tmp_path / "a.safetensors")
+    found = checkpoint_files.read(tmp_path / "a.safetensors")
+    assert checkpoint_files.default_out(found.path, "new") == tmp_path / "a.new.safetensors"
+    assert checkpoint_files.default_out(tmp_path, "new") == tmp_path.with_name(
+        tmp_path.name + ".new"
+    )
+    checkpoint_files.check_output(tmp_path / "b.pt", found)
+    with pytest.raises(RequestError, match="b names no format"):
+        checkpoint_files.check_output(tmp_path / "b", found)
+
+
+def test_digests_before_and_after_writing_agree(tmp_path: Path) -> None:
+    files = {tmp_path / name: name.encode() for name in ("one", "two")}
+    for file, content in files.items():
+        file.write_bytes(content)
+    assert checkpoint_files.digest(tmp_path) == checkpoint_files.digest_of(files)
+    one = {tmp_path / "one": b"one"}
+    assert checkpoint_files.digest(tmp_path / "one") == checkpoint_files.digest_of(one)

@@ -1,0 +1,55 @@
+"""Folders that libraries save: their JSON files and class names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from falw_cli.errors import RequestError
+from falw_cli.models import folder
+from falw_cli.models.folder import class_names
+
+
+def test_names_of_classes_come_in_their_order() -> None:
+    assert class_names({"1": "b", "0": "a"}, 2) == ("a", "b")
+    assert class_names(["a", "b"], 2) == ("a", "b")
+    assert class_names(["a"], 2) == ("0", "1")
+    assert class_names(None, 2) == ("0", "1")
+    assert class_names({0: "a", 1: 7}, 2) == ("0", "1")
+
+
+def test_the_config_of_a_folder_or_of_a_file_in_it(tmp_path: Path) -> None:
+    assert folder.read_config(tmp_path) == (tmp_path, {})
+    (tmp_path / "config.json").write_text('{"a": 1}')
+    assert folder.read_config(tmp_path) == (tmp_path, {"a": 1})
+    assert folder.read_config(tmp_path / "model.safetensors") == (tmp_path, {"a": 1})
+
+
+@pytest.mark.parametrize(
+    ("content", "said"), [("{", "is not JSON"), ("[]", "holds no object"), ("[" * 10**5, "JSON")]
+)
+def test_broken_files_are_refused(tmp_path: Path, content: str, said: str) -> None:
+    (tmp_path / "config.json").write_text(content)
+    with pytest.raises(RequestError, match=said):
+        folder.read_config(tmp_path)
+
+
+def test_files_that_are_too_large_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folder, "LIMIT", 8)
+    (tmp_path / "config.json").write_text('{"a": "123456789"}')
+    with pytest.raises(RequestError, match="is larger than"):
+        folder.read_config(tmp_path)
+
+
+def test_history_is_that_of_falw(tmp_path: Path) -> None:
+    assert folder.history(tmp_path) == {}
+    (tmp_path / "falw.json").write_text(
+        '{"arch": "a", "classes": [], "preprocessing": {}, "unlearned": {"method": "match"}}'
+    )
+    assert folder.history(tmp_path) == {"recipe": None, "unlearned": {"method": "match"}}
+    (tmp_path / "falw.json").write_text("{}")
+    with pytest.raises(RequestError, match="is not falw's"):
+        folder.history(tmp_path)
