@@ -31,8 +31,8 @@ from falw_cli.unlearning.interfaces import Settings, Start
 from falw_cli.unlearning.methods.random_label import RandomLabel
 from falw_cli.unlearning.objective import Unlearning
 from falw_cli.unlearning.registry import load_weighting
-from falw_cli.unlearning.settle import with_method_defaults
-from falw_cli.unlearning.stage import Stage
+from falw_cli.unlearning.resolution import with_method_defaults
+from falw_cli.unlearning.run_data import Stage
 
 WARM_UP = 8
 DOCS = Path(__file__).parents[1] / "docs"

@@ -16,7 +16,7 @@ from falw_cli.config.resolution import NAMES
 from falw_cli.config.settings import Config, Positive, Preprocessing, Range, Section, TrainRecipe
 from falw_cli.errors import RequestError
 from falw_cli.models import architectures
-from falw_cli.unlearning.settle import base_rate, with_method_defaults
+from falw_cli.unlearning.resolution import base_rate, with_method_defaults
 
 Ratio = Annotated[float, Field(gt=0, lt=1)]
 Gamma = Annotated[float, Field(ge=0, le=100)]

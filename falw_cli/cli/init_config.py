@@ -15,7 +15,7 @@ from falw_cli.data.decoding import size_of
 from falw_cli.data.listing import Listing
 from falw_cli.errors import RequestError
 from falw_cli.models import architectures, checkpoint_files
-from falw_cli.models.network import IMAGENET, Plan, plan, settle
+from falw_cli.models.network import IMAGENET, Plan, plan, with_metadata
 from falw_cli.runtime import outputs
 from falw_cli.runtime.printable import printable
 
@@ -70,7 +70,7 @@ def init(config: Config) -> Path:
 def _seen(config: Config) -> Seen:
     assert config.model is not None
     source = checkpoint_files.read(config.model)
-    settled = settle(config, source)
+    settled = with_metadata(config, source)
     if settled.arch is None:
         name = architectures.recognise(source.shapes)
         if name is None:

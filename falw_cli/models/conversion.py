@@ -10,7 +10,7 @@ from falw_cli.errors import RequestError
 from falw_cli.models import checkpoint_files
 from falw_cli.models.checkpoint import Checkpoint, Metadata, fill
 from falw_cli.models.folder import CONFIG
-from falw_cli.models.network import Plan, plan, settle
+from falw_cli.models.network import Plan, plan, with_metadata
 from falw_cli.runtime import outputs
 
 
@@ -24,7 +24,7 @@ def convert(config: Config) -> Path:
     if config.model is None or config.out is None:
         raise RequestError("--out is missing: where the checkpoint goes", "such as --out new.pt")
     out, source = Path(config.out), checkpoint_files.read(config.model)
-    config = settle(config, source)
+    config = with_metadata(config, source)
     made = plan(config, source) if config.arch else None
     if made:
         fill(made.build(), source, made.arch)  # refuses a wrong architecture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,11 +17,13 @@ from falw_cli.data.splits import Splits
 from falw_cli.errors import RequestError
 from falw_cli.models import architectures, checkpoint_files
 from falw_cli.models.checkpoint import Checkpoint
-from falw_cli.models.network import IMAGENET, Network, Plan, assemble, complete, plan, settle
+from falw_cli.models.network import IMAGENET, Network, Plan, assemble, measured, plan, with_metadata
 from falw_cli.runtime.progress import Progress
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
+
+Complete = Callable[[Config, Checkpoint], Config]
 
 
 @dataclass(frozen=True)
@@ -36,13 +39,16 @@ class Inputs:
     """The report's `inputs`."""
 
 
-def open_inputs(config: Config, progress: Progress, fabric: Fabric) -> Inputs:
+def open_inputs(
+    config: Config, progress: Progress, fabric: Fabric, complete: Complete = with_metadata
+) -> Inputs:
     """Open and check all that `unlearn` and `evaluate` work on.
 
     Args:
-        config: as the user gave it; what the checkpoint says of itself is put below it.
+        config: as it was asked for.
         progress: where bars, notes and warnings go.
         fabric: the engine that the networks will run on.
+        complete: makes the complete request of the config and the checkpoint.
 
     Raises:
         RequestError: anything that does not fit.
@@ -51,7 +57,7 @@ def open_inputs(config: Config, progress: Progress, fabric: Fabric) -> Inputs:
     if config.model is None:
         raise RequestError("no checkpoint is given", "name it: model.safetensors")
     source = checkpoint_files.read(config.model)
-    config = settle(config, source)
+    config = complete(config, source)
     made = plan(config, source)
     listing = loading.open_source(config, "data")
     classes = _class_names(config, listing, made)
@@ -72,7 +78,7 @@ def open_inputs(config: Config, progress: Progress, fabric: Fabric) -> Inputs:
     kept = np.bincount(np.delete(labels, rows), minlength=len(classes))
     parts = loading.split(data, chosen, unseen, classes, kept)
     loading.warn_of_samples(parts, progress)
-    shown = complete(shown, wanted, parts.retain)
+    shown = measured(shown, wanted, parts.retain)
     network = assemble(made, source, classes, shown, fabric)
     references = tuple(_reference(path, given, network) for path in config.reference)
     loading.warn_of_unguided(parts, classes, progress)
@@ -142,7 +148,7 @@ def _reference(path: str, given: Config, network: Network) -> Network:
     # for one that says nothing of itself.
     own = given.model_copy(update={"preprocessing": Preprocessing()})
     said = {"arch": network.arch, "preprocessing": network.preprocessing.model_dump()}
-    config = settle(own if source.metadata else given.over(said), source)
+    config = with_metadata(own if source.metadata else given.over(said), source)
     made = plan(config, source)
     classes = config.classes or network.classes
     if classes != network.classes or made.num_classes != len(classes):

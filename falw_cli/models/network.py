@@ -144,7 +144,7 @@ class Network:
             yield self.logits(pixels), samples.labels[send(rows, samples.labels.device)]
 
 
-def settle(config: Config, source: Checkpoint) -> Config:
+def with_metadata(config: Config, source: Checkpoint) -> Config:
     """The config with what the checkpoint says of itself below it.
 
     Raises:
@@ -229,8 +229,8 @@ def to_device(module: nn.Module, fabric: Fabric) -> nn.Module:
     return module.to(device=fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
-def complete(shown: Preprocessing, wanted: Geometry, data: Part) -> Preprocessing:
-    """Preprocessing with nothing left open: measured where nobody gave mean and std.
+def measured(shown: Preprocessing, wanted: Geometry, data: Part) -> Preprocessing:
+    """Return the preprocessing, with mean and std measured on the data where they are not given.
 
     Args:
         shown: what config and metadata say.

@@ -21,8 +21,8 @@ from falw_cli.runtime.collectives import agreed, in_turn
 from falw_cli.runtime.extras import need
 from falw_cli.runtime.progress import Progress
 from falw_cli.training.state import settings
-from falw_cli.unlearning.settle import with_method_defaults
-from falw_cli.unlearning.stage import Stage
+from falw_cli.unlearning.resolution import complete
+from falw_cli.unlearning.run_data import Stage
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -85,10 +85,9 @@ def open_request(config: Config, progress: Progress, fabric: Fabric, held: ExitS
     with agreed(fabric), in_turn(fabric):
         if fabric.is_global_zero and not config.dry_run:
             held.enter_context(paths.claimed(config))
-        given = open_inputs(config, progress, fabric)
+        given = open_inputs(config, progress, fabric, complete)
         checkpoint_files.check_output(paths.out, given.source)
-        said = given.source.metadata
-        config = with_method_defaults(given.config, said.recipe if said else None)
+        config = given.config
         parse_weights(config.metrics)  # refused before the work, if it must be
         asked = [gates.parse(expression, given.network.classes) for expression in config.gate]
         return Opened(config, paths, given, Stage.of(config, given), asked)

@@ -55,8 +55,7 @@ from falw_cli.training.state import StateFile
 from falw_cli.unlearning.arrival import no_share, share_of
 from falw_cli.unlearning.cost_estimate import foresee
 from falw_cli.unlearning.perform import Performed, perform
-from falw_cli.unlearning.settle import with_method_defaults
-from falw_cli.unlearning.stage import Stage
+from falw_cli.unlearning.run_data import Stage
 from falw_cli.unlearning.stop_estimate import Look
 
 M = TypeVar("M", bound=BaseModel)
@@ -93,7 +92,6 @@ def unlearn(
         RunError: the run failed; nothing was written.
         Interrupted: a signal came; `--resume` goes on.
     """
-    with_method_defaults(config)  # refused before anything is read, if it must be
     if config.forget is None:
         raise RequestError("--forget is missing: the IDs to forget", "give --forget ids.txt")
     fabric = make_fabric(config, loggers(config, Paths.of(config).out))

@@ -23,7 +23,7 @@ from falw_cli.evaluation.metrics import Figure
 from falw_cli.evaluation.study import study
 from falw_cli.models import architectures, checkpoint_files
 from falw_cli.models.inputs import Inputs, open_inputs
-from falw_cli.models.network import Network, assemble, plan, settle
+from falw_cli.models.network import Network, assemble, plan, with_metadata
 from falw_cli.runs.inspection import read_report
 from falw_cli.runtime.engine import make_fabric
 from falw_cli.runtime.progress import Progress
@@ -198,7 +198,7 @@ def _written(output: Output, given: Inputs) -> Network:
     """The network that the run wrote."""
     source = checkpoint_files.read(output.path)
     shown, classes = given.network.preprocessing, given.network.classes
-    made = plan(settle(given.config, source), source)
+    made = plan(with_metadata(given.config, source), source)
     return assemble(made, source, classes, shown, given.network.fabric)
 
 

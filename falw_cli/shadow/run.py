@@ -29,8 +29,8 @@ from falw_cli.shadow.ensemble import Shadow, answers, plan, read
 from falw_cli.shadow.judge import judge
 from falw_cli.training.loop import Work, fit
 from falw_cli.training.run import CrossEntropy
-from falw_cli.unlearning.settle import with_method_defaults
-from falw_cli.unlearning.stage import Stage
+from falw_cli.unlearning.resolution import with_method_defaults
+from falw_cli.unlearning.run_data import Stage
 
 LEAST = 4
 PROBED = 6

@@ -22,7 +22,7 @@ from falw_cli.data.splits import Rows
 from falw_cli.errors import RequestError
 from falw_cli.models import architectures, checkpoint
 from falw_cli.models.formats import safetensors
-from falw_cli.models.network import IMAGENET, Network, Plan, complete, metadata, to_device
+from falw_cli.models.network import IMAGENET, Network, Plan, measured, metadata, to_device
 from falw_cli.runtime import outputs
 from falw_cli.runtime.collectives import agreed, in_turn
 from falw_cli.runtime.engine import make_fabric
@@ -155,7 +155,7 @@ def _open(config: Config, progress: Progress, fabric: Fabric, held: ExitStack) -
     data = loading.load(listing, config, wanted, progress, strict=strict, secret=left_out)
     kept = np.setdiff1d(np.arange(len(data.listing.ids)), left_out)
     retain = splits.part(data, splits.align(data.listing, classes), kept)
-    shown = complete(shown, wanted, retain)
+    shown = measured(shown, wanted, retain)
     with torch.random.fork_rng():
         torch.manual_seed(generator(config.seed, 0).initial_seed() % 2**63)
         module = build(len(classes), wanted.channels)

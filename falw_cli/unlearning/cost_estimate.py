@@ -14,8 +14,8 @@ from falw_cli.unlearning.interfaces import Method
 from falw_cli.unlearning.lr_search import FACTORS, SHARE
 from falw_cli.unlearning.perform import expectation_of, objective_of
 from falw_cli.unlearning.registry import load_method
-from falw_cli.unlearning.settle import base_rate
-from falw_cli.unlearning.stage import Stage
+from falw_cli.unlearning.resolution import base_rate
+from falw_cli.unlearning.run_data import Stage
 from falw_cli.unlearning.stop_estimate import View, look
 
 TRIED = (1, 3, 10)

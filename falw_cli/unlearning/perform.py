@@ -36,8 +36,8 @@ from falw_cli.unlearning.lr_search import (
 )
 from falw_cli.unlearning.objective import Unlearning
 from falw_cli.unlearning.registry import load_method, load_weighting
-from falw_cli.unlearning.settle import base_rate, hyperparameters
-from falw_cli.unlearning.stage import Stage
+from falw_cli.unlearning.resolution import base_rate, hyperparameters
+from falw_cli.unlearning.run_data import Stage
 from falw_cli.unlearning.stop_estimate import Look, View, look
 from falw_cli.unlearning.target import Standing
 

@@ -19,8 +19,8 @@ from falw_cli.errors import RequestError
 from falw_cli.evaluation.evidence import Judged
 from falw_cli.models.network import Network
 from falw_cli.runtime.engine import make_fabric
-from falw_cli.unlearning.settle import with_method_defaults
-from falw_cli.unlearning.stage import Stage
+from falw_cli.unlearning.resolution import with_method_defaults
+from falw_cli.unlearning.run_data import Stage
 
 
 class _Images(Dataset[Tensor]):

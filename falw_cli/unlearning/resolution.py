@@ -1,4 +1,4 @@
-"""What a run is to do: the config with its method's defaults, and its hyperparameters."""
+"""The complete request of an unlearning run: metadata and method defaults below what was asked."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pydantic import ValidationError
 
 from falw_cli.config.settings import Config, Recipe
 from falw_cli.errors import RequestError, unknown_name
+from falw_cli.models.checkpoint import Checkpoint
+from falw_cli.models.network import with_metadata
 from falw_cli.unlearning.interfaces import Method, Settings, Weighting
 from falw_cli.unlearning.registry import load_method, load_weighting
 
@@ -17,6 +19,18 @@ SGD_TO_ADAMW = 50
 
 OF_TRAINING = {"optimizer", "momentum", "weight_decay", "crop", "flip"}
 """Settings that unlearning takes over from the training, where its method has no own default."""
+
+
+def complete(config: Config, source: Checkpoint) -> Config:
+    """Return the complete request of `unlearn`: nothing below this function adds a setting.
+
+    Precedence: what was asked for, the method's defaults, the checkpoint's metadata, the defaults.
+
+    Raises:
+        RequestError: settings that do not go together; a stranger's metadata names code.
+    """
+    said = source.metadata
+    return with_method_defaults(with_metadata(config, source), said.recipe if said else None)
 
 
 def with_method_defaults(config: Config, trained: Recipe | None = None) -> Config:
