@@ -17,6 +17,7 @@ from pydantic_core import PydanticUndefined
 
 from falw_cli.audit.report import Report
 from falw_cli.cli.app import app
+from falw_cli.cli.commands import COMMANDS
 from falw_cli.config.flags import flag_of
 from falw_cli.config.settings import Config, Preprocessing, Recipe, UnlearnRecipe
 
@@ -30,7 +31,8 @@ def commands() -> str:
     """Every command with its options, as `--help` has them."""
     group = typer.main.get_command(app)
     lines = ["# Commands", "", _cell(group.help or ""), "", "Made from the app itself.", ""]
-    for name, command in group.commands.items():  # type: ignore[attr-defined]
+    for name in COMMANDS:
+        command = group.get_command(None, name)  # type: ignore[attr-defined]
         context = typer.Context(command, info_name=f"falw {name}")
         lines += [f"## falw {name}", "", command.help or "", ""]
         usage = command.get_usage(context).removeprefix("Usage: ").strip()

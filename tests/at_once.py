@@ -14,7 +14,8 @@ import tempfile
 from pathlib import Path
 
 ROOMS = [
-    "falw_cli.__main__", "falw_cli.cli.app", "falw_cli.cli.tables", "falw_cli.cli.verdict",
+    "falw_cli.__main__", "falw_cli.cli.app", "falw_cli.cli.command", "falw_cli.cli.tables",
+    "falw_cli.cli.verdict",
     "falw_cli.api", "falw_cli.training.run",
     "falw_cli.runs.unlearn", "falw_cli.runs.evaluate", "falw_cli.audit.page",
     "falw_cli.models.conversion", "torchvision.models", "sklearn.svm", "lightning_fabric",

@@ -2,26 +2,55 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from importlib import import_module
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
-from falw_cli.cli.command import PREFIX, app
+from falw_cli.cli.commands import COMMANDS
 from falw_cli.cli.console import Console
 from falw_cli.errors import nearest
 from falw_cli.version import __version__
 
-COMMANDS = (
-    "unlearn", "evaluate", "audit", "train", "forget_list", "inspect", "convert", "init", "doctor",
-    "bench", "verify", "report", "schema", "demo",
-)  # fmt: skip
-"""Modules of `cli.commands`, in the order of `falw --help`; each registers its command."""
-for _name in COMMANDS:
-    import_module(f"falw_cli.cli.commands.{_name}")
 UsageError: Any = typer.BadParameter.__mro__[1]  # click's or typer's own, by typer's version
+
+
+class Commands(TyperGroup):
+    """The commands, each imported when it is called; the list of them needs no import."""
+
+    listing = False
+    """Whether help texts are enough."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names, in the order of the help."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return a command by name, or None."""
+        if cmd_name not in COMMANDS:
+            return None
+        if self.listing:
+            return TyperCommand(cmd_name, help=COMMANDS[cmd_name])
+        name = cmd_name.replace("-", "_")
+        return getattr(import_module(f"falw_cli.cli.commands.{name}"), name)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Print the help without importing a command."""
+        self.listing = True
+        super().format_help(ctx, formatter)
+
+
+app = typer.Typer(
+    cls=Commands,
+    name="falw",
+    help="Make a trained image classifier forget a list of samples, and audit what it forgot.",
+    epilog="Begin with `falw demo`: the whole story on small data, in under two minutes.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+)
 
 
 def _version(wanted: bool) -> None:
@@ -30,29 +59,13 @@ def _version(wanted: bool) -> None:
         raise typer.Exit()
 
 
-def _warn_of_environment(group: Any) -> None:
-    """Warn of each FALW_ variable that no command reads."""
-    known = {
-        parameter.envvar.removeprefix(PREFIX)
-        for command in group.commands.values()
-        for parameter in command.params
-        if parameter.envvar
-    }
-    for name in sorted(os.environ):
-        if name.startswith(PREFIX) and (own := name.removeprefix(PREFIX)) not in known:
-            match = nearest(own, known)
-            advice = f"; did you mean {PREFIX}{match}?" if match else ""
-            Console().warn(f"no command reads the environment variable {name}{advice}")
-
-
 @app.callback()
 def _root(
-    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")
     ] = False,
 ) -> None:
-    _warn_of_environment(context.command)
+    pass
 
 
 def run(arguments: list[str]) -> int:

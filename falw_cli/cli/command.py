@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import types
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,13 +15,14 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from falw_cli.cli import completion
+from falw_cli.cli.commands import COMMANDS
 from falw_cli.cli.console import Console
 from falw_cli.cli.session import session
 from falw_cli.config.file import explain
 from falw_cli.config.flags import Flag, flag_of
 from falw_cli.config.resolution import SECTIONS, resolve
-from falw_cli.config.settings import Config, Section
-from falw_cli.errors import RequestError
+from falw_cli.config.settings import Config, Section, TrainRecipe, UnlearnRecipe
+from falw_cli.errors import RequestError, nearest
 
 PREFIX = "FALW_"
 """Of the environment variables."""
@@ -51,15 +53,6 @@ COMMON = {
 }
 """Options of every command."""
 
-app = typer.Typer(
-    name="falw",
-    help="Make a trained image classifier forget a list of samples, and audit what it forgot.",
-    epilog="Begin with `falw demo`: the whole story on small data, in under two minutes.",
-    no_args_is_help=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    pretty_exceptions_enable=False,
-)
-
 
 @dataclass(frozen=True)
 class Call:
@@ -86,15 +79,18 @@ def command(
     needs_model: bool = False,
     *,
     example: str,
-) -> Callable[[Callable[[Call], None]], Callable[[Call], None]]:
-    """Register a function as a command.
+) -> Callable[[Callable[[Call], None]], Any]:
+    """Make a command of a function.
 
     Args:
-        name: of the command.
+        name: of the command, a key of COMMANDS.
         takes: settings of the config, or of the section that is called like the command.
         own: the command's own settings.
         needs_model: whether the checkpoint must be named.
         example: a command line.
+
+    Returns:
+        A decorator that turns the function into the command for typer.
     """
     section = SECTIONS.get(name)
     fields = {
@@ -103,25 +99,42 @@ def command(
     }
     mine = own.model_fields if own else {}
 
-    def register(body: Callable[[Call], None]) -> Callable[[Call], None]:
+    def make(body: Callable[[Call], None]) -> Any:
         def run(**values: Any) -> None:
             common = {key: values.pop(key) for key in COMMON}
             given = {key: value for key, value in values.items() if value not in (None, [], ())}
             with session(common["quiet"], common["verbose"]) as console:
+                _warn_of_environment(console)
                 settings = own and _own(own, {k: given.pop(k) for k in mine if k in given})
                 chosen = {key: _value(fields[key], value) for key, value in given.items()}
                 file = common["config_file"]
                 body(Call(chosen, settings, file, console, common["json"]))
 
-        every = {**fields, **mine}
-        parameters = list(_parameters(every, {"model"} if needs_model else set()))
-        run.__doc__ = body.__doc__
+        parameters = list(_parameters({**fields, **mine}, {"model"} if needs_model else set()))
         run.__annotations__ = {one.name: one.annotation for one in parameters}
         run.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
-        app.command(name, epilog=f"Example: {example}")(run)
-        return body
+        app = typer.Typer(
+            add_completion=False, context_settings={"help_option_names": ["-h", "--help"]}
+        )
+        app.command(name, help=COMMANDS[name], epilog=f"Example: {example}")(run)
+        return typer.main.get_command(app)
 
-    return register
+    return make
+
+
+def _warn_of_environment(console: Console) -> None:
+    """Warn of each FALW_ variable that no command reads."""
+    fields = {**Config.model_fields, **TrainRecipe.model_fields, **UnlearnRecipe.model_fields}
+    known = {
+        (flag.name or key).replace("-", "_").upper()
+        for key, field in fields.items()
+        if (flag := flag_of(field)).panel and flag.environment
+    }
+    for name in sorted(os.environ):
+        if name.startswith(PREFIX) and (own := name.removeprefix(PREFIX)) not in known:
+            match = nearest(own, known)
+            advice = f"; did you mean {PREFIX}{match}?" if match else ""
+            console.warn(f"no command reads the environment variable {name}{advice}")
 
 
 def _parameters(fields: dict[str, FieldInfo], required: set[str]) -> Iterator[Parameter]:

@@ -21,7 +21,10 @@ Range = tuple[Annotated[int, Field(ge=0)], Count]
 class Section(BaseModel):
     """A part of the config: unknown keys are errors, and nothing changes after loading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    # Validators are built when they are first used: `--help` needs none.
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, defer_build=True
+    )
 
 
 class Preprocessing(Section):

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import statistics
 import subprocess
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -32,16 +30,10 @@ def test_help_has_an_example_and_the_common_flags(tmp_path: Path, command: str) 
         assert flag in done.stdout
 
 
-def test_help_is_quick_and_loads_no_torch(tmp_path: Path) -> None:
-    seconds = []
-    for _ in range(5):
-        began = time.perf_counter()
-        assert run_falw("--help", cwd=tmp_path).returncode == 0
-        seconds.append(time.perf_counter() - began)
-    assert min(seconds) < 0.4, statistics.median(seconds)
+def test_help_loads_no_library_that_it_does_not_need(tmp_path: Path) -> None:
     code = (
         "import sys; from falw_cli.cli.app import run; run(['--help']);"
-        "sys.exit(any(name in sys.modules for name in ('torch', 'numpy', 'sklearn', 'yaml')))"
+        "sys.exit(any(name in sys.modules for name in ('torch', 'numpy', 'pydantic', 'yaml')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 

@@ -29,7 +29,7 @@ class Attack(Section):
     example="falw audit model.unlearned.safetensors --forget ids.txt --shadow 16",
 )  # fmt: skip
 def audit(call: Call) -> None:
-    """Measure what evaluate does, and attack each sample with models trained for it."""
+    """Run the command."""
     config, own = call.config("evaluate"), call.own
     from falw_cli.audit.build import Occasion
     from falw_cli.cli import tables

@@ -29,7 +29,7 @@ class Grid(Section):
     "bench", own=Grid, example="falw bench sample_configs/bench-digits.yaml --out digits.bench"
 )
 def bench(call: Call) -> None:
-    """Measure methods x weightings over lists and seeds against retrained models."""
+    """Run the command."""
     own, console = call.own, call.console
     file = own.config or call.file
     if file is None:

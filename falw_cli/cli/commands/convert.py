@@ -10,7 +10,7 @@ from falw_cli.cli.command import MODEL, Call, command
     example="falw convert model.pt --arch resnet18 --out model.safetensors",
 )  # fmt: skip
 def convert(call: Call) -> None:
-    """Write a checkpoint in another format: .safetensors, .pt, a timm or transformers folder."""
+    """Run the command."""
     config = call.config("convert")
     from falw_cli.models.conversion import convert as run
 

@@ -19,7 +19,7 @@ class Story(Section):
 
 @command("demo", own=Story, example="falw demo")
 def demo(call: Call) -> None:
-    """Train, unlearn and audit on scikit-learn's digits, in ./falw-demo, in under two minutes."""
+    """Run the command."""
     from falw_cli.cli import demo as story
 
     story.tell(Path("falw-demo"), call.own.force, call.file, call.console, as_json=call.as_json)

@@ -11,7 +11,7 @@ from falw_cli.cli.command import Call, command
 
 @command("doctor", example="falw doctor")
 def doctor(call: Call) -> None:
-    """Check installation, machine and config; exit code 1 if there is a problem."""
+    """Run the command."""
     from falw_cli.cli import tables
     from falw_cli.cli.doctor import examine
 

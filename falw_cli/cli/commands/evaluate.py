@@ -10,7 +10,7 @@ from falw_cli.cli.command import AUDIT, DATA, MODEL, RUN, Call, command
     example="falw evaluate model.safetensors --forget ids.txt --gate 'avg_gap<=2'",
 )  # fmt: skip
 def evaluate(call: Call) -> None:
-    """Measure a checkpoint on forget, retain and test data; with --gate, a verdict for CI."""
+    """Run the command."""
     config = call.config("evaluate")
     from falw_cli import api
     from falw_cli.cli import tables

@@ -34,7 +34,7 @@ class Draw(Section):
     example="falw forget-list --data digits --ratio 0.1 --gamma 1 > ids.txt",
 )  # fmt: skip
 def forget_list(call: Call) -> None:
-    """Draw a long-tailed list of sample IDs onto stdout, or check those that are named."""
+    """Run the command."""
     config, own = call.config("forget-list"), call.own
     import numpy as np
 

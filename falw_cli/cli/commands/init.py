@@ -10,7 +10,7 @@ from falw_cli.cli.command import MODEL, Call, command
     example="falw init model.pt --data imagefolder:train --heldout imagefolder:new",
 )  # fmt: skip
 def init(call: Call) -> None:
-    """Write a commented falw.yaml, from what the model and the data hold."""
+    """Run the command."""
     # The file there is about to be written: its settings do not count, unless a person names it.
     config = call.config("init", find=False)
     from falw_cli.cli.init_config import init as run

@@ -21,7 +21,7 @@ class What(Section):
     example="falw inspect ids.txt --data imagefolder:photos",
 )  # fmt: skip
 def inspect(call: Call) -> None:
-    """Show what a checkpoint, a data source, a forget list or a report holds; change nothing."""
+    """Run the command."""
     config, console = call.config("inspect"), call.console
     from falw_cli.cli import tables
     from falw_cli.runs.inspection import look

@@ -31,7 +31,7 @@ class Page(Section):
 
 @command("report", own=Page, example="falw report model.unlearned.audit.json --open")
 def report(call: Call) -> None:
-    """Write a page that people read, of one audit report or of several; needs no network."""
+    """Run the command."""
     from falw_cli.runs.publish import Asked, publish
 
     own, console = call.own, call.console

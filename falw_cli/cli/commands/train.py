@@ -13,7 +13,7 @@ TAKES = (
 
 @command("train", TAKES, example="falw train --data imagefolder:photos --arch tiny-cnn")
 def train(call: Call) -> None:
-    """Train a checkpoint; with --without IDS, the retrained reference model."""
+    """Run the command."""
     config = call.config("train")
     from falw_cli.cli.verdict import launch
     from falw_cli.runtime.interrupt import listening

@@ -19,7 +19,7 @@ TAKES = (
     example="falw unlearn model.safetensors --forget ids.txt",
 )  # fmt: skip
 def unlearn(call: Call) -> None:
-    """Remove the influence of a list of samples: write the checkpoint and its audit report."""
+    """Run the command."""
     config = call.config("unlearn")
     from falw_cli import api
     from falw_cli.cli import tables

@@ -28,7 +28,7 @@ class Claim(Section):
 
 @command("verify", own=Claim, example="falw verify model.unlearned.audit.json --rerun")
 def verify(call: Call) -> None:
-    """Compare model, list, data and output with a report; exit code 1 where they differ."""
+    """Run the command."""
     from falw_cli.cli import tables
     from falw_cli.runs.verify import Asked
     from falw_cli.runs.verify import verify as run
