@@ -21,18 +21,17 @@ class Commands(TyperGroup):
     """The commands, each imported when it is called; the list of them needs no import."""
 
     listing = False
-    """Whether help texts are enough."""
+    """Whether names and help texts are enough."""
 
-    def list_commands(self, ctx: Any) -> list[str]:
-        """Return the names, in the order of the help."""
-        return list(COMMANDS)
+    def __init__(self, **settings: Any) -> None:
+        """Args: as of TyperGroup."""
+        super().__init__(**settings)
+        self.commands = {name: TyperCommand(name, help=text) for name, text in COMMANDS.items()}
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Return a command by name, or None."""
-        if cmd_name not in COMMANDS:
-            return None
-        if self.listing:
-            return TyperCommand(cmd_name, help=COMMANDS[cmd_name])
+        if self.listing or cmd_name not in COMMANDS:
+            return self.commands.get(cmd_name)
         name = cmd_name.replace("-", "_")
         return getattr(import_module(f"falw_cli.cli.commands.{name}"), name)
 
