@@ -192,7 +192,8 @@ def _is_dict(field: FieldInfo) -> bool:
 
 def _help(field: FieldInfo, flag: Flag) -> str:
     text = " ".join((field.description or "").split())
-    return f"{text} Choices: {', '.join(flag.choices)}." if flag.choices else text
+    label = "Kinds" if flag.names == "data" else "Choices"
+    return f"{text} {label}: {', '.join(flag.choices)}." if flag.choices else text
 
 
 def _offered(field: FieldInfo, flag: Flag) -> completion.Complete | None:

@@ -53,7 +53,7 @@ def examine(file: Path | None) -> list[Finding]:
 
 
 def _python() -> Iterator[Finding]:
-    where = Path(__file__).parent
+    where = Path(__file__).parents[1]
     yield Finding("falw", "ok", f"{version('falw')}, Python {platform.python_version()}, {where}")
 
 
