@@ -25,9 +25,7 @@ from falw_cli.data import forget_list, loading, splits
 from falw_cli.data.device import place
 from falw_cli.data.images import Geometry
 from falw_cli.evaluation.evidence import Evidence, Judged, Resamples
-from falw_cli.evaluation.figures import noise
-from falw_cli.evaluation.gap import FIELD, avg_gap, gap_interval
-from falw_cli.evaluation.membership import mia_efficacy
+from falw_cli.evaluation.gap import FIELD, avg_gap, gap_interval, noise
 from falw_cli.evaluation.run import metrics_of
 from falw_cli.evaluation.scores import Seen
 from falw_cli.evaluation.study import study
@@ -156,10 +154,9 @@ def class_mix(pools: dict[str, Pool]) -> list[str]:
             found = []
             for gamma in (2.0, 0.0):
                 one = with_list(pool, listed(pool.unseen.labels, gamma, order, used))
-                field = mia_efficacy(one.forget.prob, one.retain.prob, one.test.prob, 0) or 0.0
-                mia = study(None, one, [], FIELD).after.mia
-                assert mia is not None
-                found.append((field, mia.auc))
+                after = study(None, one, [], FIELD).after
+                assert after.mia is not None
+                found.append((after.mia_efficacy or 0.0, after.mia.auc))
             (tail, long), (flat, even) = found
             off = abs(long.value - even.value)
             within = off <= max(long.upper - long.lower, even.upper - even.lower)

@@ -1,6 +1,6 @@
 """How long `falw --help` takes: the median of several starts, which is to stay below 0.4 s.
 
-    python benchmarks/start.py [--rounds 20]
+python benchmarks/start.py [--rounds 20]
 """
 
 from __future__ import annotations

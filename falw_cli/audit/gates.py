@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from falw_cli.audit.report import GateResult, Report
 from falw_cli.errors import RequestError, nearest
+from falw_cli.evaluation.gap_metric import extra_metrics
 from falw_cli.evaluation.metrics import Figure, Groups, Interval, Metrics
 
 OPERATORS: dict[str, Callable[[float, float], bool]] = {
@@ -46,7 +47,7 @@ def parse(expression: str, classes: Sequence[str]) -> Gate:
     """Take a gate apart, and make sure that its name can have a value.
 
     Args:
-        expression: `NAME OP NUMBER`; NAME is a key of `metrics.after` or a dotted path.
+        expression: `NAME OP NUMBER`; NAME is a key of `metrics.after`, a metric or a dotted path.
         classes: class names, which are keys in the report.
 
     Raises:
@@ -63,11 +64,15 @@ def parse(expression: str, classes: Sequence[str]) -> Gate:
         )
     name = found["name"]
     path = _find(Report, name, classes)
-    for below, room in ((("metrics", "after"), Metrics), (("metrics", "after", "groups"), Groups)):
-        if path is None and (inner := _find(room, name, classes)) is not None:
+    for below, room, own in (
+        (("metrics", "after"), Metrics, name),
+        (("metrics", "after", "groups"), Groups, name),
+        (("metrics", "after"), Metrics, f"extra_metrics.{name}"),
+    ):
+        if path is None and (inner := _find(room, own, classes)) is not None:
             path = (*below, *inner)
     if path is None:
-        known = [*_numbers(Metrics, ""), *_numbers(Report, "")]
+        known = [*_numbers(Metrics, ""), *extra_metrics(), *_numbers(Report, "")]
         match = nearest(name, known)
         raise RequestError(
             f"gate {expression!r}: the report has no number {name!r}",
@@ -116,7 +121,8 @@ def _find(annotation: Any, name: str, classes: Sequence[str]) -> tuple[str, ...]
         return None
     for key, inner in keys.items():
         if name == key or name.startswith(f"{key}."):
-            rest = _find(inner, name[len(key) + 1 :], classes)
+            names = extra_metrics() if key == "extra_metrics" else classes
+            rest = _find(inner, name[len(key) + 1 :], names)
             if rest is not None:
                 return (key, *rest)
     return None

@@ -14,6 +14,7 @@ from falw_cli.audit.pictures import Picture, pictures, roc
 from falw_cli.audit.report import Report
 from falw_cli.audit.rows import Row
 from falw_cli.audit.verdict import Verdict, verdict
+from falw_cli.evaluation.gap_metric import load_metric
 from falw_cli.runtime.extras import need
 from falw_cli.runtime.printable import printable
 
@@ -28,7 +29,8 @@ LIMITS = (
     "with and without it, find more than these; `falw audit --shadow` runs some of them.",
     "Figures rest on the samples and the Retrain models that were at hand; intervals say how far "
     "other samples would have moved them, not other forget lists, data or attacks.",
-    "Of one Retrain model nobody knows how far another seed would have been from it.",
+    "One retrained model says nothing about seed-to-seed variation. Train a second one with "
+    "another seed.",
     "Copies of the model that were given away, its logs and its training data are not looked at.",
 )
 
@@ -68,7 +70,8 @@ def _whole(named: Named) -> str:
         per_sample=rows.per_sample_rows(report.per_sample) if report.per_sample else [],
         comeback=rows.comeback_rows(report.comeback) if report.comeback else [],
         classes={
-            label: rows.class_rows(shown, f"{label}_accuracy") for label in ("forget", "test")
+            load_metric(name).label: rows.class_rows(shown, name)
+            for name in ("forget_accuracy", "test_accuracy")
         },
         pictures=pictures(report, shown),
         after=report.metrics.after,
@@ -145,7 +148,7 @@ def markdown(named: Sequence[Named]) -> str:
         if report.gates:
             parts += ["", "| gate | value | |", "| --- | --- | --- |"]
             parts += [
-                f"| `{_cell_text(gate.expression)}` | {_value(gate.value)} | "
+                f"| `{_cell_text(gate.expression)}` | {gate.shown} | "
                 f"{'passed' if gate.passed else '**failed**'} |"
                 for gate in report.gates
             ]
@@ -158,9 +161,8 @@ def markdown(named: Sequence[Named]) -> str:
 def _table(head: list[str], figures: Sequence[Row]) -> list[str]:
     lines = ["| " + " | ".join(head) + " |", "| --- |" + " ---: |" * (len(head) - 1)]
     for row in figures:
-        label = f"{row.label}, {row.unit}" if row.unit else row.label
-        cells = [str(cell) if (cell := row.cells.get(name)) else "–" for name in head[1:]]
-        lines.append("| " + " | ".join([label, *cells]) + " |")
+        cells = [str(row.cells.get(name) or "–") for name in head[1:]]
+        lines.append("| " + " | ".join([row.title, *cells]) + " |")
     return lines
 
 
@@ -170,10 +172,6 @@ def _cell_text(text: object) -> str:
     for sign in "\\`*_[]<>|#":
         plain = plain.replace(sign, f"\\{sign}")
     return plain
-
-
-def _value(value: float | None) -> str:
-    return "no value" if value is None else f"{value:.4g}"
 
 
 def junit(named: Sequence[Named]) -> str:
@@ -192,7 +190,7 @@ def junit(named: Sequence[Named]) -> str:
                 suite, "testcase", classname="falw.gates", name=_plain(gate.expression)
             )
             if not gate.passed:
-                text = f"{gate.expression}: {_value(gate.value)}"
+                text = f"{gate.expression}: {gate.shown}"
                 ET.SubElement(case, "failure", message=_plain(text), type="gate").text = text
         if not gates:
             ET.SubElement(suite, "testcase", classname="falw", name="report written")

@@ -11,6 +11,7 @@ from typing import Any
 
 from falw_cli.audit.report import Report
 from falw_cli.audit.rows import GROUPS
+from falw_cli.evaluation.gap_metric import load_metric
 from falw_cli.evaluation.metrics import GroupApart, Metrics, Relearned
 from falw_cli.runtime.printable import printable
 
@@ -41,7 +42,7 @@ def pictures(report: Report, shown: dict[str, Metrics]) -> dict[str, list[Pictur
             picture for name in shown if name != "Retrain" for picture in _spreads(shown, name)
         ],
         "classes": [_classes(shown)] if report.forget.count else [],
-        "roc": [roc({n: m for n, m in shown.items() if m.mia})] if _any_mia(shown) else [],
+        "roc": [roc(attacked)] if (attacked := {n: m for n, m in shown.items() if m.mia}) else [],
         "run": [],
         "relearned": [],
     }
@@ -54,10 +55,6 @@ def pictures(report: Report, shown: dict[str, Metrics]) -> dict[str, list[Pictur
     return found
 
 
-def _any_mia(shown: dict[str, Metrics]) -> bool:
-    return any(metrics.mia for metrics in shown.values())
-
-
 def _spreads(shown: dict[str, Metrics], model: str) -> Iterator[Picture]:
     """Confidence in forget and unseen samples, a picture a group."""
     distance = shown[model].distance
@@ -67,7 +64,7 @@ def _spreads(shown: dict[str, Metrics], model: str) -> Iterator[Picture]:
         group: GroupApart | None = getattr(distance.groups, name)
         if group is None:
             continue
-        with _canvas() as (figure, axes, out):
+        with _canvas() as (axes, out):
             bins = len(group.forget_histogram)
             edges = [i / bins for i in range(bins + 1)]
             for values, colour, label in (
@@ -82,7 +79,6 @@ def _spreads(shown: dict[str, Metrics], model: str) -> Iterator[Picture]:
                 ylim=(0.1, 110), yticks=[0.1, 1, 10, 100], yticklabels=["0.1", "1", "10", "100"],
             )  # fmt: skip
             axes.legend(loc="upper left")
-            _finish(figure, out)
         yield Picture(
             f"{name}, {model}",
             _svg(out, f"spread-{model}-{name}"),
@@ -102,7 +98,8 @@ def _classes(shown: dict[str, Metrics]) -> Picture:
         order = order[: MOST_CLASSES // 2] + order[-MOST_CLASSES // 2 :]
     truth = shown.get("Retrain")
     what = "Retrain's" if truth else "that of unseen data"
-    with _canvas((8.2, 3.1)) as (figure, axes, out):
+    label = load_metric("forget_accuracy").label
+    with _canvas((8.2, 3.1)) as (axes, out):
         axes.axhline(0, color=INK, linewidth=0.8, alpha=0.6)
         drawn = [name for name in ("before", "after", "model") if name in shown]
         for number, model in enumerate(drawn):
@@ -129,12 +126,11 @@ def _classes(shown: dict[str, Metrics]) -> Picture:
             )  # fmt: skip
         labels = [f"{_short(name)}\n{last.per_class[name].forget_count}" for name in order]
         axes.set_xticks(range(len(order)), labels, rotation=0 if len(order) <= 10 else 60)
-        axes.set(ylabel=f"forget accuracy less\n{what}, points")
+        axes.set(ylabel=f"{label} less\n{what}, points")
         axes.legend(loc="best")
-        _finish(figure, out)
     tail = last.groups.tail if last.groups else None
     deviation = (tail.deviation if truth else tail.unseen_deviation) if tail else None
-    words = f"Forget accuracy less {what}, for each class from head to tail."
+    words = f"{label.capitalize()} less {what}, for each class from head to tail."
     if deviation is not None:
         words += f" Tail classes together: {deviation:+.2f} points."
     return Picture("Deviation of each class, from head to tail", _svg(out, "classes"), words)
@@ -148,7 +144,7 @@ def _short(name: str) -> str:
 
 def roc(shown: dict[str, Metrics], colours: Sequence[str] = ()) -> Picture:
     """ROC of the class-matched attack on log axes, a line a model."""
-    with _canvas((4.6, 3.6)) as (figure, axes, out):
+    with _canvas((4.6, 3.6)) as (axes, out):
         for number, (name, metrics) in enumerate(shown.items()):
             if metrics.mia is None:
                 continue
@@ -164,21 +160,19 @@ def roc(shown: dict[str, Metrics], colours: Sequence[str] = ()) -> Picture:
             xlabel="false-positive rate", ylabel="true-positive rate",
         )  # fmt: skip
         axes.legend(loc="lower right")
-        _finish(figure, out)
-    told = ", ".join(f"{n} AUC {m.mia.auc.value:.3f}" for n, m in shown.items() if m.mia)
+    aucs = ", ".join(f"{n} AUC {m.mia.auc.value:.3f}" for n, m in shown.items() if m.mia)
     return Picture(
-        "Who can tell forget samples from unseen ones?", _svg(out, "roc"),
-        f"ROC of the class-matched membership attack by loss, log axes: {told}.",
+        "Can forget samples be distinguished from unseen samples?", _svg(out, "roc"),
+        f"ROC of the class-matched membership attack by loss, log axes: {aucs}.",
     )  # fmt: skip
 
 
 def _loss(report: Report) -> Picture:
     assert report.run is not None
     losses = [epoch.loss for epoch in report.run.course]
-    with _canvas() as (figure, axes, out):
+    with _canvas() as (axes, out):
         axes.plot(range(1, len(losses) + 1), losses, color=FORGET, marker="o", markersize=3)
         axes.set(xlabel="epoch", ylabel="loss")
-        _finish(figure, out)
     words = f"Mean loss of each epoch: {losses[0]:.3f} in the first, {losses[-1]:.3f} in the last."
     return Picture("Loss", _svg(out, "loss"), words)
 
@@ -189,7 +183,7 @@ def _weights(report: Report) -> Picture:
     course, weights = report.run.course, report.weights
     epochs = range(1, len(weights) + 1)
     targeted = [(e, one.mu) for e, one in enumerate(course, 1) if one.mu is not None]
-    with _canvas() as (figure, axes, out):
+    with _canvas() as (axes, out):
         low, high = [one.min for one in weights], [one.max for one in weights]
         axes.fill_between(epochs, low, high, color=FORGET, alpha=0.15, linewidth=0)
         axes.plot(epochs, [one.mean for one in weights], color=FORGET, label="weight, mean")
@@ -197,7 +191,6 @@ def _weights(report: Report) -> Picture:
             axes.plot(*zip(*targeted, strict=True), color=UNSEEN, label="target mu, mean")
         axes.set(xlabel="epoch", ylim=(0, None))
         axes.legend(loc="best")
-        _finish(figure, out)
     words = f"Weights of the forget samples, from {min(low):.2f} to {max(high):.2f}."
     if targeted:
         words += f" Target mu {targeted[0][1]:.3f} at first, {targeted[-1][1]:.3f} at the end."
@@ -207,7 +200,7 @@ def _weights(report: Report) -> Picture:
 def _stopping(report: Report) -> Picture:
     assert report.run is not None
     curve = report.run.curve
-    with _canvas() as (figure, axes, out):
+    with _canvas() as (axes, out):
         steps = [moment.step for moment in curve]
         axes.plot(steps, [m.estimated_gap for m in curve], color=FORGET, label="estimated gap")
         known = [(m.step, m.gap) for m in curve if m.gap is not None]
@@ -215,7 +208,6 @@ def _stopping(report: Report) -> Picture:
             axes.plot(*zip(*known, strict=True), color=UNSEEN, label="gap to Retrain")
         axes.set(xlabel="step", ylabel="points", ylim=(0, None))
         axes.legend(loc="best")
-        _finish(figure, out)
     least = min(curve, key=lambda moment: moment.estimated_gap)
     words = (
         f"Estimated gap over {curve[-1].step} steps: smallest, {least.estimated_gap:.2f}, at step "
@@ -235,14 +227,13 @@ def _relearning(found: Relearned) -> Picture:
             [(step, own) for step, own, _ in found.reference_curve],
         ),
     ]
-    with _canvas() as (figure, axes, out):
+    with _canvas() as (axes, out):
         for label, colour, points in lines:
             if points:
                 axes.plot(*zip(*points, strict=True), color=colour, label=label)
         axes.axhline(found.goal, color=INK, linewidth=0.8, linestyle=":")
         axes.set(xlabel="steps", ylabel="accuracy, %")
         axes.legend(loc="best")
-        _finish(figure, out)
     others = [_steps(number) for number in found.reference_returned_after]
     words = (
         f"{found.samples} forget samples are learned again; accuracy on the others reaches "
@@ -263,8 +254,8 @@ def _steps(number: int | None) -> str:
 
 
 @contextmanager
-def _canvas(size: tuple[float, float] = SIZE) -> Iterator[tuple[Any, Any, io.StringIO]]:
-    """A figure, its axes, and where it is written; matplotlib's own state is left alone."""
+def _canvas(size: tuple[float, float] = SIZE) -> Iterator[tuple[Any, io.StringIO]]:
+    """Axes, and where their figure is written to; matplotlib's own state is left alone."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
@@ -275,16 +266,13 @@ def _canvas(size: tuple[float, float] = SIZE) -> Iterator[tuple[Any, Any, io.Str
         "axes.formatter.use_mathtext": True,
     }  # fmt: skip
     with mpl.rc_context(style):
-        figure = Figure(figsize=size, layout="constrained")
-        yield figure, figure.subplots(), io.StringIO()
-
-
-def _finish(figure: Any, out: io.StringIO) -> None:
-    figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
+        figure, out = Figure(figsize=size, layout="constrained"), io.StringIO()
+        yield figure.subplots(), out
+        figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
 
 
 def _svg(out: io.StringIO, name: str) -> str:
-    """The SVG element alone, its ids told apart from other pictures', its ink the page's."""
+    """The SVG element alone, its ids distinct from other pictures', its ink the page's."""
     text = out.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)

@@ -179,6 +179,11 @@ class GateResult(Figures):
     value: float | None
     passed: bool
 
+    @property
+    def shown(self) -> str:
+        """The value as text."""
+        return "no value" if self.value is None else f"{self.value:.4g}"
+
 
 class Report(BaseModel):
     """The audit report, `schema_version` 1. Percent, seconds and bytes, as the fields say."""

@@ -1,27 +1,23 @@
-"""The figures of a report as rows that a person reads: what it is, and each model's value."""
+"""The figures of a report as rows of a table, for the console, the page and Markdown."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 from falw_cli.audit.report import AllMetrics
-from falw_cli.evaluation.metrics import Comeback, Figure, GroupMetrics, Metrics, PerSample
+from falw_cli.evaluation.gap import FIELD
+from falw_cli.evaluation.gap_metric import described, load_metric
+from falw_cli.evaluation.metrics import Comeback, Figure, Interval, Metrics, PerSample, Scores
 
 GROUPS = ("head", "mid", "tail")
-ACCURACIES = {
-    "forget_accuracy": "forget accuracy",
-    "retain_accuracy": "retain accuracy",
-    "test_accuracy": "test accuracy",
-    "mia_efficacy": "MIA efficacy",
+ATTACK = {
+    "auc": ("AUC", "", 3),
+    "tpr_at_fpr_1": ("TPR at 1 % FPR", "%", 2),
+    "tpr_at_fpr_01": ("TPR at 0.1 % FPR", "%", 2),
 }
-SCORES = {
-    "confidence": "confidence",
-    "entropy": "entropy",
-    "modified_entropy": "modified entropy",
-    "loss": "loss",
-    "margin": "margin",
-}
+"""Label, unit and digits of an attack's figures."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +25,7 @@ class Cell:
     """A figure of one model, with its 95 % interval where it has one."""
 
     value: float
-    lower: float | None = None
-    upper: float | None = None
+    ends: Interval | None = None
     digits: int = 2
 
     @property
@@ -41,9 +36,9 @@ class Cell:
     @property
     def interval(self) -> str:
         """Its interval, or nothing."""
-        if self.lower is None or self.upper is None:
+        if self.ends is None:
             return ""
-        return f"{self.lower:.{self.digits}f} to {self.upper:.{self.digits}f}"
+        return f"{self.ends.lower:.{self.digits}f} to {self.ends.upper:.{self.digits}f}"
 
     def __str__(self) -> str:
         return f"{self.number} ({self.interval})" if self.interval else self.number
@@ -55,7 +50,17 @@ class Row:
 
     label: str
     unit: str
-    cells: dict[str, Cell | None] = field(default_factory=dict)
+    cells: Mapping[str, Cell | None]
+
+    @property
+    def title(self) -> str:
+        """Label and unit."""
+        return f"{self.label}, {self.unit}" if self.unit else self.label
+
+    def difference(self, one: str, other: str) -> str:
+        """Return the value of one model minus that of another, with its sign."""
+        a, b = self.cells.get(one), self.cells.get(other)
+        return f"{a.value - b.value:+.{a.digits}f}" if a and b else "–"
 
 
 def models(found: AllMetrics) -> dict[str, Metrics]:
@@ -68,124 +73,126 @@ def models(found: AllMetrics) -> dict[str, Metrics]:
     return {name: metrics for name, metrics in named.items() if metrics is not None}
 
 
-def main_rows(shown: dict[str, Metrics]) -> list[Row]:
+def main_rows(shown: Mapping[str, Metrics]) -> list[Row]:
     """The figures that come first."""
-    rows = [_row(label, "%", shown, name) for name, label in ACCURACIES.items()]
-    rows.append(_row("Avg. Gap to Retrain", "points", shown, "avg_gap"))
-    rows.append(
-        Row(
-            "forget told from unseen: AUC", "0.5 is chance",
-            {n: figure(m.mia.auc, 3) if m.mia else None for n, m in shown.items()},
-        )
-    )  # fmt: skip
-    rows.append(
-        Row(
-            "distance of forget to unseen", "0 to 1",
-            {n: figure(m.distance, 3) if m.distance else None for n, m in shown.items()},
-        )
-    )  # fmt: skip
-    rows.append(_row("calibration error on test", "%", shown, "calibration_error"))
+    rows = [
+        *metric_rows(shown),
+        gap_row(shown),
+        *unseen_rows(shown),
+        metric_row("calibration_error", shown),
+    ]
     return [row for row in rows if any(row.cells.values())]
 
 
-def group_rows(shown: dict[str, Metrics]) -> list[Row]:
+def metric_rows(shown: Mapping[str, Metrics]) -> list[Row]:
+    """The metrics of the default gap, and those that `--metrics` added to the report."""
+    extra = dict.fromkeys(name for metrics in shown.values() for name in metrics.extra_metrics)
+    return [metric_row(name, shown) for name in FIELD] + [
+        Row(*described(name), {n: figure(m.extra_metrics.get(name)) for n, m in shown.items()})
+        for name in extra
+    ]
+
+
+def metric_row(name: str, shown: Mapping[str, Metrics]) -> Row:
+    """A metric of METRICS."""
+    metric = load_metric(name)
+    cells = {model: _cell(*metric.find(metrics)) for model, metrics in shown.items()}
+    return Row(metric.label, metric.unit, cells)
+
+
+def gap_row(shown: Mapping[str, Metrics]) -> Row:
+    """Avg. Gap to the mean of the Retrain models."""
+    cells = {name: _own(metrics, "avg_gap") for name, metrics in shown.items()}
+    return Row("Avg. Gap to Retrain", "points", cells)
+
+
+def unseen_rows(shown: Mapping[str, Metrics]) -> list[Row]:
+    """Forget samples against unseen samples of their classes."""
+    aucs = {name: figure(m.mia.auc if m.mia else None, 3) for name, m in shown.items()}
+    distances = {name: figure(m.distance, 3) for name, m in shown.items()}
+    return [
+        Row(load_metric("mia_auc").label, "0.5 is chance", aucs),
+        Row("distance to unseen", "0 to 1", distances),
+    ]
+
+
+def group_rows(shown: Mapping[str, Metrics]) -> list[Row]:
     """Head, mid and tail: forget accuracy, and its distance to Retrain's and to unseen data's."""
-    labels = {
-        "forget_accuracy": ("forget accuracy", "%"),
-        "deviation": ("deviation from Retrain", "points"),
-        "unseen_deviation": ("deviation from unseen data", "points"),
-    }
     rows = []
     for name in GROUPS:
-        for key, (label, unit) in labels.items():
-            cells = {
-                model: _cell(group, key)
-                for model, group in _groups(shown, name)
-                if group is not None
-            }
-            if any(cells.values()):
-                rows.append(Row(f"{name}: {label}", unit, cells))
-    return rows
+        groups = {n: getattr(m.groups, name) for n, m in shown.items() if m.groups}
+        rows.append(metric_row(f"{name}_accuracy", shown))
+        for key, truth in (("deviation", "Retrain"), ("unseen_deviation", "unseen data")):
+            cells = {model: _own(group, key) for model, group in groups.items()}
+            rows.append(Row(f"{name}: deviation from {truth}", "points", cells))
+    return [row for row in rows if any(row.cells.values())]
 
 
-def attack_rows(shown: dict[str, Metrics]) -> list[Row]:
-    """The membership attack by each score, and on those who stay."""
+def attack_rows(shown: Mapping[str, Metrics]) -> list[Row]:
+    """The membership attack by each score, and on retain samples."""
+    attacks = {name: metrics.mia for name, metrics in shown.items() if metrics.mia}
     rows = []
-    for name, label in SCORES.items():
-        for key, what, unit in (
-            ("auc", "AUC", ""),
-            ("tpr_at_fpr_1", "TPR at 1 % FPR", "%"),
-            ("tpr_at_fpr_01", "TPR at 0.1 % FPR", "%"),
-        ):
-            cells = {
-                model: figure(getattr(getattr(m.mia.scores, name), key), 3 if key == "auc" else 2)
-                for model, m in shown.items()
-                if m.mia
-            }
-            rows.append(Row(f"{label}: {what}", unit, dict(cells)))
-    stay = {n: figure(m.mia.retained.auc, 3) for n, m in shown.items() if m.mia and m.mia.retained}
-    rows.append(Row("retained samples told from unseen: AUC", "", dict(stay)))
-    return [row for row in rows if row.cells]
+    for score in Scores.model_fields:
+        by_score = {name: getattr(mia.scores, score) for name, mia in attacks.items()}
+        rows += _attack(score.replace("_", " "), by_score)
+    retained = {name: mia.retained for name, mia in attacks.items() if mia.retained}
+    return rows + _attack("retained vs. unseen", retained)[:1]
 
 
-def _groups(shown: dict[str, Metrics], name: str) -> Iterator[tuple[str, GroupMetrics | None]]:
-    for model, metrics in shown.items():
-        yield model, getattr(metrics.groups, name) if metrics.groups else None
+def _attack(label: str, attacks: Mapping[str, Any]) -> list[Row]:
+    """The figures of an attack on each model."""
+    return [
+        Row(
+            f"{label}: {what}", unit,
+            {name: figure(getattr(one, key), digits) for name, one in attacks.items()},
+        )
+        for key, (what, unit, digits) in ATTACK.items() if attacks
+    ]  # fmt: skip
 
 
-def _row(label: str, unit: str, shown: dict[str, Metrics], name: str) -> Row:
-    return Row(label, unit, {model: _cell(metrics, name) for model, metrics in shown.items()})
+def _own(found: Any, name: str, digits: int = 2) -> Cell | None:
+    return _cell(getattr(found, name), found.intervals.get(name), digits)
 
 
-def _cell(metrics: Metrics | GroupMetrics, name: str) -> Cell | None:
-    value, ends = getattr(metrics, name), metrics.intervals.get(name)
-    if value is None:
-        return None
-    return Cell(value, ends.lower, ends.upper) if ends else Cell(value)
+def _cell(value: float | None, ends: Interval | None, digits: int = 2) -> Cell | None:
+    return None if value is None else Cell(value, ends, digits)
 
 
-def figure(found: Figure, digits: int = 2) -> Cell:
+def figure(found: Figure | None, digits: int = 2) -> Cell | None:
     """A figure as a cell."""
-    return Cell(found.value, found.lower, found.upper, digits)
+    return Cell(found.value, found, digits) if found else None
 
 
-def class_rows(shown: dict[str, Metrics], name: str) -> list[Row]:
+def class_rows(shown: Mapping[str, Metrics], name: str) -> list[Row]:
     """An accuracy of each class that has forget samples, head first."""
-    last = list(shown.values())[-1]
-    order = sorted(last.per_class, key=lambda one: -last.per_class[one].forget_count)
-    found = []
-    for label in order:
-        if not (count := last.per_class[label].forget_count):
-            continue
-        cells: dict[str, Cell | None] = {}
-        for model, metrics in shown.items():
-            one = metrics.per_class[label]
-            value, ends = getattr(one, name), one.intervals.get(name)
-            cells[model] = Cell(value, ends.lower, ends.upper, 1) if ends is not None else None
-        found.append(Row(f"{label}, {count} forgotten", "%", cells))
-    return found
+    last = list(shown.values())[-1].per_class
+    order = sorted(last, key=lambda one: -last[one].forget_count)
+    return [
+        Row(
+            f"{label}, {last[label].forget_count} forgotten", "%",
+            {model: _own(m.per_class[label], name, 1) for model, m in shown.items()},
+        )
+        for label in order if last[label].forget_count
+    ]  # fmt: skip
 
 
 def comeback_rows(found: Comeback) -> list[Row]:
     """What rounding the weights changes."""
     return [
-        Row(f"{kind}: {label}", "points", {"change": figure(change) if change else None})
+        Row(f"{kind}: {load_metric(name).label}", "points", {"change": figure(change)})
         for kind, one in (("float16", found.fp16), ("int8", found.int8))
-        for label, change in (
-            ("forget accuracy", one.forget_change), ("test accuracy", one.test_change),
+        for name, change in (
+            ("forget_accuracy", one.forget_change), ("test_accuracy", one.test_change),
         )
     ]  # fmt: skip
 
 
 def per_sample_rows(found: PerSample) -> list[Row]:
     """Attacks made for each sample, and how far the ensembles' margins lie apart."""
-    listed = []
+    rows = []
     for label, one in (("U-LiRA", found.ulira), ("RMIA", found.rmia)):
-        listed += [
-            Row(f"{label}: AUC over shadow models", "", {"value": figure(one.auc, 3)}),
-            Row(f"{label}: TPR at 1 % FPR", "%", {"value": figure(one.tpr_at_fpr_1)}),
-            Row(f"{label}: TPR at 0.1 % FPR", "%", {"value": figure(one.tpr_at_fpr_01)}),
-            Row(f"{label}: told in this model at 1 % FPR", "%", {"value": figure(one.told)}),
-        ]
-    label = f"KLoM, where chance makes {found.klom_chance:.2f}"
-    return [*listed, Row(label, "nats", {"value": figure(found.klom)})]
+        rows += _attack(f"{label} on shadow models", {"value": one})
+        told = f"{label}: distinguished in this model at 1 % FPR"
+        rows.append(Row(told, "%", {"value": figure(one.told)}))
+    klom = f"KLoM, where chance makes {found.klom_chance:.2f}"
+    return [*rows, Row(klom, "nats", {"value": figure(found.klom)})]

@@ -41,7 +41,7 @@ def verdict(report: Report) -> Verdict:
     before = report.metrics.before
     if before is not None and unseen[0] == "good" and _against_unseen(before)[0] == "good":
         # A test that finds nothing in the original cannot praise what was made of it.
-        unseen = "unknown", f"{unseen[1]}; nor were the original's: here this test has no power"
+        unseen = "unknown", f"{unseen[1]}; nor can the original's: here this test has no power"
     share = _share(after)
     points = [text for _, text in (share, seeds, unseen) if text]
     failed = [gate.expression for gate in report.gates if not gate.passed]
@@ -106,7 +106,7 @@ def _against_retrain(report: Report) -> tuple[Level, str]:
     gap = f"Avg. Gap to Retrain {after.avg_gap:.2f} points{between}{before}"
     if found.seeds is None:
         level: Level = "good" if ends is not None and ends.lower == 0 else "mixed"
-        return level, f"{gap}; one reference does not tell what another seed would have changed"
+        return level, f"{gap}; one retrained model says nothing about seed-to-seed variation"
     least, most = found.seeds.smallest, found.seeds.largest
     floor = f"{least:.2f}" if found.seeds.pairs == 1 else f"{least:.2f} to {most:.2f}"
     words = SEEDS.get(found.seeds.verdict, found.seeds.verdict)
@@ -123,11 +123,11 @@ def _against_unseen(after: Metrics) -> tuple[Level, str]:
         f"AUC {figure(auc, 3)}; distance {distance.value:.3f} where chance makes "
         f"{distance.chance:.3f} (p = {distance.p_value:.3f})"
     )
-    told, apart = not auc.lower <= 0.5 <= auc.upper, distance.p_value <= CHANCE
-    if not told and not apart:
-        return "good", f"forget samples are not told from unseen ones: {figures}"
+    found, apart = not auc.lower <= 0.5 <= auc.upper, distance.p_value <= CHANCE
+    if not found and not apart:
+        return "good", f"forget samples cannot be distinguished from unseen samples: {figures}"
     # Either test alone raises a false alarm in one case of twenty: only both are taken for proof.
-    level: Level = "bad" if told and apart else "mixed"
+    level: Level = "bad" if found and apart else "mixed"
     if auc.value < 0.5:
         look = "look" if level == "bad" else "may look"
         return level, f"forget samples {look} less known than unseen ones: {figures}"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from falw_cli.bench.results import GROUPS, ORIGINAL, RETRAIN, Row, mean
+from falw_cli.evaluation.gap_metric import load_metric
 
 MARKS = {"-": "o", "--": "s"}
 YARDSTICK = {"color": "black", "linestyle": ":", "marker": "."}
@@ -96,7 +97,7 @@ def _deviation(rows: Sequence[Row]) -> tuple[Any, Any]:
         if points:
             axes.plot(*zip(*points, strict=True), label=name, **look)
     axes.axhline(0, color="black", linewidth=0.8)
-    axes.set(ylabel="forget accuracy minus Retrain's (points)")
+    axes.set(ylabel=f"{load_metric('forget_accuracy').label} minus Retrain's (points)")
     return figure, axes
 
 

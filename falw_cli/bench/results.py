@@ -13,14 +13,13 @@ from typing import Any
 
 from falw_cli.bench.grid import Grid
 from falw_cli.bench.plan import Bench, Entry, Lot
+from falw_cli.evaluation.gap import FIELD
+from falw_cli.evaluation.gap_metric import load_metric
 from falw_cli.runtime.outputs import write_all
 from falw_cli.version import __version__
 
 ORIGINAL, RETRAIN = "original", "Retrain"
-FIGURES = {
-    "forget_accuracy": "FA", "retain_accuracy": "RA", "test_accuracy": "TA",
-    "mia_efficacy": "MIA", "avg_gap": "Avg. Gap",
-}  # fmt: skip
+FIGURES = (*FIELD, "avg_gap")
 GROUPS = ("head", "mid", "tail")
 
 
@@ -141,9 +140,9 @@ def markdown(bench: Bench, rows: Sequence[Row]) -> list[str]:
         "# Bench", "",
         f"falw {__version__}; {len(bench.seeds)} scored seeds, mean ± standard deviation; percent. "
         f"{_rule(bench)} Avg. Gap to the mean of {bench.references} Retrain models; Retrain's row "
-        "gives the noise floor, the gap between two of them. Head, mid and tail: forget accuracy "
-        "minus Retrain's. Time: share of one Retrain's. A star marks a gap within the noise floor "
-        "of the smallest one.", "",
+        "gives the noise floor, the gap between two of them. Head, mid and tail: "
+        f"{load_metric('forget_accuracy').label} minus Retrain's. Time: share of one Retrain's. A "
+        "star marks a gap within the noise floor of the smallest one.", "",
     ]  # fmt: skip
     for setting in dict.fromkeys(row.setting for row in rows):
         lines += _setting(setting, [row for row in rows if row.setting == setting])
@@ -164,7 +163,7 @@ def _rule(bench: Bench) -> str:
 
 def _setting(setting: tuple[str, str, float, float], rows: Sequence[Row]) -> list[str]:
     dataset, arch, ratio, gamma = setting
-    columns = [*FIGURES.values(), *GROUPS, "time"]
+    columns = [*(load_metric(name).short for name in FIELD), "Avg. Gap", *GROUPS, "time"]
     lines = [
         f"## {dataset}, {arch}, {100 * ratio:g} %, gamma {gamma:g}", "",
         f"| entry | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|",

@@ -10,93 +10,54 @@ from rich.table import Table
 
 from falw_cli.audit import rows
 from falw_cli.audit.report import AllMetrics, Report
-from falw_cli.evaluation.metrics import GroupMetrics, Interval, Metrics, PerSample
+from falw_cli.evaluation.metrics import Metrics, PerSample
 from falw_cli.runtime.printable import printable
 
 if TYPE_CHECKING:
     from falw_cli.cli.doctor import Finding
 
-ROWS = {
-    "forget accuracy": "forget_accuracy",
-    "retain accuracy": "retain_accuracy",
-    "test accuracy": "test_accuracy",
-    "MIA efficacy": "mia_efficacy",
-}
-
 
 def metrics(found: AllMetrics, title: str = "") -> Table:
-    """Before, after, Retrain and what is left between them; percent."""
-    columns = {"before": found.before, "after" if found.before else "model": found.after}
-    return side_by_side({k: v for k, v in columns.items() if v}, found, title)
+    """Before, after, Retrain and the gap between the last two; percent."""
+    models = {name: one for name, one in rows.models(found).items() if name != "Retrain"}
+    return side_by_side(models, found, title)
 
 
 def side_by_side(models: Mapping[str, Metrics], found: AllMetrics, title: str = "") -> Table:
     """Several models' metrics, and Retrain's where it is known; of two, the last with intervals."""
-    table = Table(title=title or None, title_justify="left")
-    table.add_column("percent")
-    for name in models:
-        table.add_column(name, justify="right")
-    last = list(models.values())[-1]
+    truth = {"Retrain": found.reference} if found.reference else {}
+    shown, last = {**models, **truth}, list(models)[-1]
     sure = len(models) <= 2  # with more columns there is no room in 80 characters
-    if sure:
-        table.add_column("95 %", justify="right", style="dim")
-    if found.reference:
-        table.add_column("Retrain", justify="right")
-        table.add_column("gap", justify="right")
-    for label, key in ROWS.items():
-        values = [getattr(model, key) for model in models.values()]
-        row = [*map(_number, values), *([_interval(last.intervals.get(key))] if sure else [])]
-        if found.reference:
-            truth = getattr(found.reference, key)
-            row += [_number(truth), _difference(values[-1], truth)]
-        table.add_row(label, *row)
-    if found.reference:
-        table.add_section()
-        gaps = [f"[bold]{_number(model.avg_gap)}[/]" for model in models.values()]
-        floor = found.noise_floor
-        side = f"floor {floor:.2f}" if floor is not None else ""
-        ends = [_interval(last.intervals.get("avg_gap"))] if sure else []
-        table.add_row("Avg. Gap to Retrain", *gaps, *ends, side, "")
-    if last.mia and last.distance:
-        table.add_section()
-        _unseen_rows(table, models, found)
-    if last.groups:
-        table.add_section()
-        for name in ("head", "mid", "tail"):
-            _group_row(table, name, models, found)
-    return table
+    table = Table("percent", title=title or None, title_justify="left")
+    for name in (*models, *(["95 %"] if sure else []), *truth, *(["gap"] if truth else [])):
+        table.add_column(name, justify="right", style="dim" if name == "95 %" else None)
 
-
-def _unseen_rows(table: Table, models: Mapping[str, Metrics], found: AllMetrics) -> None:
-    """Forget against unseen samples, in [0, 1]."""
-    every = [*models.values(), *([found.reference] if found.reference else [])]
-    aucs = [rows.figure(m.mia.auc, 3) if m.mia else None for m in every]
-    far = [rows.figure(m.distance, 3) if m.distance else None for m in every]
-    for label, cells in (("AUC forget to unseen", aucs), ("distance to unseen", far)):
-        numbers = [cell.number if cell else "–" for cell in cells]
-        own = cells[len(models) - 1]
-        if len(models) <= 2:
+    def add(row: rows.Row, label: str = "", style: str = "", gap: str = "") -> None:
+        cells = [row.cells.get(name) for name in shown]
+        numbers = [f"{style}{cell.number}" if cell else "–" for cell in cells]
+        if sure:
+            own = row.cells.get(last)
             numbers.insert(len(models), own.interval.replace(" to ", "–") if own else "")
-        table.add_row(label, *numbers)
+        table.add_row(label or row.label, *numbers, *([gap] if truth else []))
 
-
-def _group_row(table: Table, name: str, models: Mapping[str, Metrics], found: AllMetrics) -> None:
-    """Forget accuracy of a third of the classes."""
-    groups = [_group(model, name) for model in models.values()]
-    row = [_number(group.forget_accuracy if group else None) for group in groups]
-    if len(models) <= 2:
-        row.append(_interval(groups[-1].intervals.get("forget_accuracy") if groups[-1] else None))
-    if found.reference:
-        truth = _group(found.reference, name)
-        row += [_number(truth.forget_accuracy if truth else None)]
-        row += [_signed(groups[-1].deviation if groups[-1] else None)]
-    size = groups[-1].forget_count if groups[-1] else 0
-    table.add_row(f"{name} ({size} forgotten)", *row)
-
-
-def _group(model: Metrics, name: str) -> GroupMetrics | None:
-    group: GroupMetrics | None = getattr(model.groups, name) if model.groups else None
-    return group
+    for row in rows.metric_rows(shown):
+        add(row, gap=row.difference(last, "Retrain").lstrip("+-"))
+    if truth:
+        table.add_section()
+        add(rows.gap_row(shown), style="[bold]")
+        if found.noise_floor is not None:
+            add(rows.Row("noise floor", "points", {"Retrain": rows.Cell(found.noise_floor)}))
+    if models[last].mia and models[last].distance:
+        table.add_section()
+        for row in rows.unseen_rows(shown):
+            add(row)
+    if (groups := models[last].groups) is not None:
+        table.add_section()
+        for name in rows.GROUPS:
+            row = rows.metric_row(f"{name}_accuracy", shown)
+            label = f"{name} ({getattr(groups, name).forget_count} forgotten)"
+            add(row, label, gap=row.difference(last, "Retrain"))
+    return table
 
 
 def per_sample(found: PerSample) -> Table:
@@ -107,8 +68,7 @@ def per_sample(found: PerSample) -> Table:
     for row in rows.per_sample_rows(found):
         cell = row.cells["value"]
         if cell is not None:
-            table.add_row(f"{row.label}, {row.unit}" if row.unit else row.label, cell.number,
-                          cell.interval)  # fmt: skip
+            table.add_row(row.title, cell.number, cell.interval)
     return table
 
 
@@ -127,8 +87,8 @@ def plan(report: Report) -> Table:
     if run:
         table.add_row("steps", f"{run.steps} in {run.epochs} epochs at the most")
         if run.seconds:
-            told = f"about {_duration(run.seconds)}, and the audit before and after"
-            table.add_row("time of the steps", told)
+            time = f"about {_duration(run.seconds)}, and the audit before and after"
+            table.add_row("time of the steps", time)
         table.add_row("memory", f"{run.peak_memory_bytes / (1 << 30):.1f} GiB or a little more")
     table.add_row("device", _safe(report.environment.device))
     return table
@@ -137,29 +97,9 @@ def plan(report: Report) -> Table:
 def _duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
-    return (
-        f"{hours} h {minutes} min"
-        if hours
-        else f"{minutes} min {rest} s"
-        if minutes
-        else f"{rest} s"
-    )
-
-
-def _interval(found: Interval | None) -> str:
-    return f"{found.lower:.2f}–{found.upper:.2f}" if found else ""
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2f}"
-
-
-def _difference(one: float | None, other: float | None) -> str:
-    return "–" if one is None or other is None else f"{abs(one - other):.2f}"
-
-
-def _signed(value: float | None) -> str:
-    return "–" if value is None else f"{value:+.2f}"
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 def facts(found: Mapping[str, object]) -> Table:

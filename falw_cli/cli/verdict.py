@@ -25,7 +25,7 @@ def show_verdict(report: Report, console: Console) -> None:
         headline = f"{said.headline}{':' if said.points else ''}"
         console.note("\n".join([headline, *(f"  {point}" for point in said.points)]))
     for gate in report.gates:
-        value = "no value" if gate.value is None else f"{gate.value:.4g}"
-        console.note(f"gate {gate.expression}: {value}: {'passed' if gate.passed else 'FAILED'}")
+        state = "passed" if gate.passed else "FAILED"
+        console.note(f"gate {gate.expression}: {gate.shown}: {state}")
     if not report.passed and not ranks.follows():
         raise typer.Exit(1)

@@ -16,18 +16,17 @@ from typing import Any
 class Extensions(Mapping[str, str]):
     """{name: dotted module} of a package's modules; `boundary_shrink.py` is `boundary-shrink`."""
 
-    def __init__(self, package: str) -> None:
-        """Args: package, dotted; it is not imported, its parents are."""
-        self.package = package
+    def __init__(self, package: str, separator: str = "-") -> None:
+        """Args: package, dotted; it is not imported, its parents are. separator: of words."""
+        self.package, self.separator = package, separator
 
     def __getitem__(self, name: str) -> str:
-        module = name.replace("-", "_")
-        if "_" in name or module not in self._modules():
+        if name not in tuple(self):
             raise KeyError(name)
-        return f"{self.package}.{module}"
+        return f"{self.package}.{name.replace(self.separator, '_')}"
 
     def __iter__(self) -> Iterator[str]:
-        return (module.replace("_", "-") for module in self._modules())
+        return (module.replace("_", self.separator) for module in self._modules())
 
     def __len__(self) -> int:
         return len(self._modules())
@@ -47,3 +46,4 @@ METHODS = Extensions("falw_cli.unlearning.methods")
 WEIGHTINGS = Extensions("falw_cli.unlearning.weighting")
 SOURCES = Extensions("falw_cli.data.sources")
 FORMATS = Extensions("falw_cli.models.formats")
+METRICS = Extensions("falw_cli.evaluation.gap_metrics", separator="_")

@@ -5,9 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from falw_cli.evaluation.intervals import CHUNK
-
-Vector = npt.NDArray[np.float64]
+from falw_cli.evaluation.intervals import CHUNK, Vector
 
 BINS = 15
 

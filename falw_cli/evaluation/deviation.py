@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-Vector = npt.NDArray[np.float64]
+from falw_cli.evaluation.intervals import Vector
 
 
 def thirds(forget_count: npt.NDArray[np.int64]) -> tuple[list[int], list[int], list[int]]:

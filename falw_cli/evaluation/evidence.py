@@ -75,6 +75,12 @@ class Evidence:
         return called_strangers(*probs, self.seed)
 
     @cached_property
+    def once(self) -> Resamples:
+        """The judged samples themselves as a single resample, [1, N] a part."""
+        parts = (self.forget, self.retain, self.test)
+        return Resamples(*(np.ones((1, len(part)), dtype=np.uint8) for part in parts))
+
+    @cached_property
     def attack_noise(self) -> Vector:
         """See `membership.attack_noise`."""
         return attack_noise(self.forget.prob, self.retain.prob, self.test.prob, self.seed)

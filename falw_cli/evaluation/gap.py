@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from falw_cli.config.extensions import METRICS
 from falw_cli.errors import RequestError, unknown_name
-from falw_cli.evaluation.figures import KINDS
-from falw_cli.evaluation.intervals import LEVEL, Interval, of_mean_distance
+from falw_cli.evaluation.gap_metric import load_metric
+from falw_cli.evaluation.intervals import LEVEL, Interval, Vector, of_mean_distance
 from falw_cli.evaluation.metrics import Figure, Metrics, Seeds
-from falw_cli.evaluation.scores import Vector
 
-FIGURES = ("forget_accuracy", "retain_accuracy", "test_accuracy", "mia_efficacy")
+if TYPE_CHECKING:
+    from falw_cli.evaluation.evidence import Evidence, Resamples
+
 Weights = Mapping[str, float]
-"""Of the figures that the gap is made of."""
-FIELD: Weights = dict.fromkeys(FIGURES, 1.0)
+"""Of the metrics that the gap is made of."""
+FIELD: Weights = dict.fromkeys(
+    ("forget_accuracy", "retain_accuracy", "test_accuracy", "mia_efficacy"), 1.0
+)
 """What the field means by Avg. Gap."""
 
 
@@ -30,16 +35,16 @@ def parse_weights(asked: Sequence[str]) -> Weights:
     found: dict[str, float] = {}
     for text in asked:
         name, _, number = (part.strip() for part in text.partition(":"))
-        if name not in KINDS:
-            raise unknown_name("metric", name, KINDS)
+        if name not in METRICS:
+            raise unknown_name("metric", name, METRICS)
         try:
             weight = float(number) if number else 1.0
         except ValueError:
             weight = math.nan
         if not 0 < weight < math.inf or name in found:
             raise RequestError(
-                f"--metrics {text!r} cannot be weighed",
-                "each metric once, with a weight above 0: mia_auc:2",
+                f"--metrics {text!r}: {'given twice' if name in found else 'invalid weight'}",
+                "name each metric once, with a weight above 0: mia_auc:2",
             )
         found[name] = weight
     return found or FIELD
@@ -62,9 +67,17 @@ def avg_gap(one: Metrics, other: Metrics, weights: Weights = FIELD) -> float | N
 
 
 def _differences(one: Metrics, other: Metrics, weights: Weights) -> Vector | None:
-    pairs = [(KINDS[name].read(one), KINDS[name].read(other)) for name in weights]
+    metrics = map(load_metric, weights)
+    pairs = [(metric.find(one)[0], metric.find(other)[0]) for metric in metrics]
     known = [a - b for a, b in pairs if a is not None and b is not None]
     return np.array(known) if len(known) == len(pairs) else None
+
+
+def noise(names: Iterable[str], evidence: Evidence, again: Resamples) -> Vector:
+    """Return how metrics scatter when the samples are drawn again, around their mean, [B, K]."""
+    drawn = np.stack([load_metric(name).draw(evidence, again) for name in names], axis=1)
+    deviations: Vector = drawn - drawn.mean(axis=0)
+    return deviations
 
 
 def gap_interval(one: Metrics, other: Metrics, noise: Vector, weights: Weights = FIELD) -> Interval:
@@ -101,7 +114,7 @@ def against_seeds(
     of the difference is drawn again.
 
     Args:
-        model, references: metrics, and how their figures scatter, see `figures.noise`.
+        model, references: metrics, and how they scatter, see `noise`.
         weights: see `avg_gap`.
 
     Returns:

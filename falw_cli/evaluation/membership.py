@@ -24,10 +24,10 @@ def attack_size(retain: int, test: int) -> int:
     return min(retain, test, ATTACK_SAMPLES // 2)
 
 
-def mia_efficacy(
+def called_strangers(
     forget: Probabilities, retain: Probabilities, test: Probabilities, seed: int
-) -> float | None:
-    """Share of the forget set that the attack calls non-member, in percent. Higher is better.
+) -> Probabilities | None:
+    """Return 1 for each forget sample that the attack calls non-member, else 0; [N_f].
 
     Args:
         forget: true-class probability of the forget samples, [N_f], in [0, 1].
@@ -36,18 +36,7 @@ def mia_efficacy(
         seed: of the balanced subsample that the attack is trained with.
 
     Returns:
-        Percent, or None where one of the three is empty.
-    """
-    flags = called_strangers(forget, retain, test, seed)
-    return None if flags is None else float(flags.mean() * 100)
-
-
-def called_strangers(
-    forget: Probabilities, retain: Probabilities, test: Probabilities, seed: int
-) -> Probabilities | None:
-    """1 for each forget sample that the attack calls non-member, else 0; [N_f].
-
-    Args, Returns: see `mia_efficacy`.
+        None where one of the three is empty.
     """
     size = attack_size(len(retain), len(test))
     if not size or not len(forget):
@@ -64,7 +53,7 @@ def attack_noise(
     The attack is trained again on small draws, and what it finds is scaled to the size of
     the whole by the square root of the sizes (the m-out-of-n bootstrap).
 
-    Args: see `mia_efficacy`; none of the three is empty.
+    Args: see `called_strangers`; none of the three is empty.
 
     Returns:
         Deviations from their mean, [REFITS].

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
 Percent = float | None
 """None where there is nothing to measure it on."""
@@ -181,6 +183,15 @@ class Metrics(Figures):
     per_class: dict[str, ClassMetrics]
     groups: Groups | None
     """None without a forget list."""
+    extra_metrics: dict[str, Figure] = {}
+    """Of what --metrics names, the metrics that have no field of their own; omitted if empty."""
+
+    @model_serializer(mode="wrap")
+    def _omit_empty(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        content: dict[str, Any] = handler(self)
+        if not self.extra_metrics:
+            content.pop("extra_metrics", None)
+        return content
 
 
 class SampleAttack(Attack):

@@ -7,10 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from falw_cli.evaluation.intervals import CHUNK, LEVEL, Interval, wilson
+from falw_cli.evaluation.intervals import CHUNK, LEVEL, Counts, Interval, Vector, wilson
 
-Vector = npt.NDArray[np.float64]
-Counts = npt.NDArray[np.int64]
 Draws = npt.NDArray[np.uint8]
 
 FALSE_POSITIVES = (0.01, 0.001)

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from falw_cli.evaluation.calibration import calibration_error
 from falw_cli.evaluation.deviation import class_means, mixed_mean
 from falw_cli.evaluation.evidence import Evidence, Judged
 from falw_cli.evaluation.gap import FIELD, Weights, avg_gap
+from falw_cli.evaluation.gap_metric import load_metric
 from falw_cli.evaluation.intervals import apart, wilson
 from falw_cli.evaluation.membership import attack_size
 from falw_cli.evaluation.metrics import ClassMetrics, GroupMetrics, Groups, Interval, Metrics
-from falw_cli.evaluation.scores import Counts, Seen, Vector
+from falw_cli.evaluation.scores import Counts, Seen
 from falw_cli.models.network import Network
 
 
@@ -31,24 +31,22 @@ def measure(network: Network, parts: Judged, seed: int) -> Metrics:
 def metrics_of(evidence: Evidence) -> Metrics:
     """See `measure`."""
     forget, retain, test = evidence.forget, evidence.retain, evidence.test
-    shares = {
-        "forget_accuracy": forget.correct,
-        "retain_accuracy": retain.correct,
-        "test_accuracy": test.correct,
-    }
-    called = evidence.strangers
-    error = float(calibration_error(test.top, test.correct)[0])
-    return Metrics(
-        forget_accuracy=_percent(forget.correct),
-        retain_accuracy=_percent(retain.correct),
-        test_accuracy=_percent(test.correct),
-        mia_efficacy=None if called is None else _percent(called),
-        retained_test_accuracy=_percent(test.correct[np.isin(test.labels, retain.labels)]),
-        mia_attack_samples=2 * attack_size(len(retain), len(test)),
-        calibration_error=None if np.isnan(error) else 100 * error,
-        intervals={n: _wilson(v.mean(), len(v), 100) for n, v in shares.items() if len(v)},
-        per_class=_per_class(evidence),
-        groups=_groups(evidence) if len(forget) else None,
+    kept = test.correct[np.isin(test.labels, retain.labels)]
+    metrics = {name: load_metric(name) for name in (*FIELD, "calibration_error")}
+    values = {name: metric.measure(evidence) for name, metric in metrics.items()}
+    return Metrics.model_validate(
+        {
+            **values,
+            "retained_test_accuracy": 100 * float(kept.mean()) if len(kept) else None,
+            "mia_attack_samples": 2 * attack_size(len(retain), len(test)),
+            "intervals": {
+                name: metrics[name].interval(evidence, value)
+                for name in ("forget_accuracy", "retain_accuracy", "test_accuracy")
+                if (value := values[name]) is not None
+            },
+            "per_class": _per_class(evidence),
+            "groups": _groups(evidence) if len(forget) else None,
+        }
     )
 
 
@@ -81,16 +79,13 @@ def mean_metrics(several: Sequence[Metrics]) -> Metrics | None:
 def _mean_of(values: Sequence[object]) -> object:
     first = values[0]
     if isinstance(first, dict):
-        return {key: _mean_of([value[key] for value in values]) for key in first}  # type: ignore[index]
+        common = [key for key in first if all(key in value for value in values)]  # type: ignore[operator]
+        return {key: _mean_of([value[key] for value in values]) for key in common}  # type: ignore[index]
     if isinstance(first, (list, tuple)):
         return [_mean_of(column) for column in zip(*values, strict=True)]
     if isinstance(first, float):
         return float(np.mean(values))  # type: ignore[arg-type]
     return first
-
-
-def _percent(values: Vector) -> float | None:
-    return float(values.mean() * 100) if len(values) else None
 
 
 def _wilson(share: float, count: float, unit: float = 1) -> Interval:

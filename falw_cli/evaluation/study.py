@@ -9,12 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from falw_cli.evaluation import intervals
+from falw_cli.evaluation import gap, intervals
 from falw_cli.evaluation.changes import changes_between
 from falw_cli.evaluation.evidence import Evidence, Resamples
-from falw_cli.evaluation.figures import KINDS, noise
-from falw_cli.evaluation.gap import Weights, against_seeds, avg_gap, gap_interval, noise_floor
-from falw_cli.evaluation.metrics import Changes, Groups, Interval, Metrics, Seeds
+from falw_cli.evaluation.gap_metric import load_metric
+from falw_cli.evaluation.metrics import Changes, Figure, Groups, Interval, Metrics, Seeds
 from falw_cli.evaluation.run import compare, mean_metrics, metrics_of
 from falw_cli.evaluation.scores import Vector
 from falw_cli.evaluation.spread import FEW_FORGET, FEW_UNSEEN, distance_of
@@ -42,7 +41,7 @@ def study(
     before: Evidence | None,
     after: Evidence,
     references: Sequence[Evidence],
-    weights: Weights,
+    weights: gap.Weights,
 ) -> Study:
     """Measure, with intervals.
 
@@ -56,13 +55,13 @@ def study(
     original = [before] if before is not None else []
     models = [*original, after, *references]
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # numpy and the SVC let others run meanwhile
-        examined = pool.map(lambda one: _examined(one, again), models)
+        examined = pool.map(lambda one: _examined(one, again, weights), models)
         whole = dict(zip(map(id, models), examined, strict=True))
     retrains = [whole[id(one)] for one in references]
     mean = mean_metrics(retrains)
     scatter: dict[int, Vector] = {}
-    if mean is not None and avg_gap(whole[id(after)], mean, weights) is not None:
-        scatter = {id(one): noise(list(weights), one, again) for one in models}
+    if mean is not None and gap.avg_gap(whole[id(after)], mean, weights) is not None:
+        scatter = {id(one): gap.noise(weights, one, again) for one in models}
 
     def against(one: Evidence) -> Metrics:
         found = compare(whole[id(one)], mean, weights)
@@ -71,7 +70,7 @@ def study(
         if scatter:
             others = np.stack([scatter[id(other)] for other in references])
             between = scatter[id(one)] - others.mean(axis=0)
-            lower, upper = gap_interval(found, mean, between, weights)
+            lower, upper = gap.gap_interval(found, mean, between, weights)
             more = {"avg_gap": Interval(lower=lower, upper=upper)}
             found = found.model_copy(update={"intervals": found.intervals | more})
         return _with_deviations(found, one, references)
@@ -79,45 +78,40 @@ def study(
     seeds = None
     if scatter:
         pairs = [(whole[id(one)], scatter[id(one)]) for one in (after, *references)]
-        seeds = against_seeds(pairs[0], pairs[1:], weights)
+        seeds = gap.against_seeds(pairs[0], pairs[1:], weights)
     return Study(
         before=against(before) if before is not None else None,
         after=against(after),
         references=tuple(retrains),
         reference=mean,
-        noise_floor=noise_floor(retrains, weights),
+        noise_floor=gap.noise_floor(retrains, weights),
         changes=changes_between(before, after) if before is not None else None,
         seeds=seeds,
         warnings=tuple(_warnings(after)),
     )
 
 
-def _examined(evidence: Evidence, again: Resamples) -> Metrics:
+def _examined(evidence: Evidence, again: Resamples, weights: gap.Weights) -> Metrics:
     """All of a model's metrics that need no other model."""
     found = metrics_of(evidence)
-    more = {}
-    if found.calibration_error is not None:
-        draws = KINDS["calibration_error"].draw(evidence, again)
-        more["calibration_error"] = _percent(intervals.around(found.calibration_error, draws))
-    if evidence.strangers is not None:
-        share, spread = float(evidence.strangers.mean()), float(evidence.attack_noise.std()) / 100
-        own = intervals.wilson(share, len(evidence.strangers))
-        # Forget samples are one source of scatter, those that the attack is trained with another.
-        noise_ends = (-intervals.Z * spread, intervals.Z * spread)
-        ends = intervals.apart(share, own, 0.0, noise_ends)
-        more["mia_efficacy"] = _percent((100 * ends[0], 100 * ends[1]))
+    ends, extra = dict(found.intervals), {}
+    for metric in map(load_metric, ("calibration_error", "mia_efficacy", *weights)):
+        name, value = metric.name, None if metric.read else metric.measure(evidence)
+        if value is None or name in ends:
+            continue
+        interval = metric.interval(evidence, value, again)
+        if metric.extra:
+            extra[name] = Figure(value=value, **dict(interval))
+        else:
+            ends[name] = interval
     return found.model_copy(
         update={
-            "intervals": found.intervals | more,
+            "intervals": ends,
             "mia": membership_of(evidence, again),
             "distance": distance_of(evidence, again),
+            "extra_metrics": extra,
         }
     )
-
-
-def _percent(ends: intervals.Interval) -> Interval:
-    """Ends, in percent, within what a share can be."""
-    return Interval(lower=max(0.0, ends[0]), upper=min(100.0, ends[1]))
 
 
 def _with_deviations(found: Metrics, own: Evidence, references: Sequence[Evidence]) -> Metrics:
@@ -163,7 +157,7 @@ def _warnings(evidence: Evidence) -> list[str]:
     for rate, least in SHORTEST.items():
         if len(count) and len(evidence.forget) and 0 < len(evidence.test) < least:
             found.append(
-                f"true-positive rates at {100 * rate:g} % false positives rest on "
-                f"{len(evidence.test)} test samples; {least:,} or more are wanted"
+                f"true-positive rates at {100 * rate:g} % false positives are based on "
+                f"{len(evidence.test)} test samples; use {least:,} or more"
             )
     return found

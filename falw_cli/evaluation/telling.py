@@ -5,13 +5,23 @@ from __future__ import annotations
 import numpy as np
 
 from falw_cli.evaluation import roc
-from falw_cli.evaluation.evidence import Evidence, Resamples
+from falw_cli.evaluation.evidence import Draws, Evidence, Resamples
 from falw_cli.evaluation.metrics import Attack, Figure, InGroups, Membership, Scores
-from falw_cli.evaluation.scores import ATTACK_SCORES, HEADLINE
+from falw_cli.evaluation.scores import ATTACK_SCORES, HEADLINE, Seen
 from falw_cli.evaluation.spread import FEW_FORGET, FEW_UNSEEN
 
 RETAINED = 5000
 """Retain samples whose exposure is measured."""
+
+
+def matched_attack(
+    sides: tuple[Seen, Seen], draws: tuple[Draws, Draws], score: str = HEADLINE
+) -> roc.Attack | None:
+    """Attack members and non-members by a score; None where no class is on both sides."""
+    weights = roc.matching(sides[0].labels, sides[1].labels)
+    if not weights[1].any():
+        return None
+    return roc.attack(sides[0].score(score), sides[1].score(score), weights, draws)
 
 
 def _attack(found: roc.Attack) -> Attack:
@@ -30,15 +40,11 @@ def membership_of(evidence: Evidence, again: Resamples) -> Membership | None:
     Returns:
         None where no class has both forget and test samples.
     """
-    forget, test = evidence.forget, evidence.test
-    weights = roc.matching(forget.labels, test.labels)
-    if not weights[1].any():
+    sides, draws = (evidence.forget, evidence.test), (again.forget, again.test)
+    measured = {name: matched_attack(sides, draws, name) for name in ATTACK_SCORES}
+    found = {name: one for name, one in measured.items() if one}
+    if not found:
         return None
-    draws = (again.forget, again.test)
-    found = {
-        name: roc.attack(forget.score(name), test.score(name), weights, draws)
-        for name in ATTACK_SCORES
-    }
     attacks = {name: _attack(one) for name, one in found.items()}
     classes = [
         (name, _within(evidence, again, [c]))
@@ -61,25 +67,18 @@ def _within(evidence: Evidence, again: Resamples, classes: list[int]) -> Figure 
     mine = [np.flatnonzero(np.isin(s.labels, classes)) for s in (evidence.forget, evidence.test)]
     if len(mine[0]) < FEW_FORGET or len(mine[1]) < FEW_UNSEEN:
         return None
-    forget, test = evidence.forget.of_rows(mine[0]), evidence.test.of_rows(mine[1])
-    weights = roc.matching(forget.labels, test.labels)
-    if not weights[1].any():
-        return None
-    draws = (again.forget[:, mine[0]], again.test[:, mine[1]])
-    found = roc.attack(forget.score(HEADLINE), test.score(HEADLINE), weights, draws)
-    return Figure.of(found.auc, found.auc_interval)
+    sides = evidence.forget.of_rows(mine[0]), evidence.test.of_rows(mine[1])
+    found = matched_attack(sides, (again.forget[:, mine[0]], again.test[:, mine[1]]))
+    return Figure.of(found.auc, found.auc_interval) if found else None
 
 
 def _retained(evidence: Evidence, again: Resamples) -> Attack | None:
     """The attack on those who stay."""
     rng = np.random.default_rng([evidence.seed, 10])
     rows = np.sort(rng.permutation(len(evidence.retain))[:RETAINED])
-    retain, test = evidence.retain.of_rows(rows), evidence.test
-    weights = roc.matching(retain.labels, test.labels)
-    if not weights[1].any():
-        return None
-    draws = (again.retain[:, rows], again.test)
-    return _attack(roc.attack(retain.score(HEADLINE), test.score(HEADLINE), weights, draws))
+    sides = evidence.retain.of_rows(rows), evidence.test
+    found = matched_attack(sides, (again.retain[:, rows], again.test))
+    return _attack(found) if found else None
 
 
 def _thinned(curve: roc.Curve) -> list[tuple[float, float]]:

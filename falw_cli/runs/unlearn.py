@@ -37,7 +37,8 @@ from falw_cli.config.settings import Config
 from falw_cli.data.device import Streamed
 from falw_cli.errors import RequestError
 from falw_cli.evaluation.evidence import Evidence
-from falw_cli.evaluation.gap import parse_weights
+from falw_cli.evaluation.gap import FIELD, parse_weights
+from falw_cli.evaluation.gap_metric import described
 from falw_cli.evaluation.metrics import Comeback, Metrics
 from falw_cli.evaluation.plausibility import check_plausible
 from falw_cli.evaluation.run import measure, metrics_of
@@ -59,9 +60,6 @@ from falw_cli.unlearning.run_data import Stage
 from falw_cli.unlearning.stop_estimate import Look
 
 M = TypeVar("M", bound=BaseModel)
-
-FIGURES = ("forget_accuracy", "retain_accuracy", "test_accuracy", "mia_efficacy")
-"""Of the unlearned model, at the end of the live curves."""
 
 
 @dataclass(frozen=True)
@@ -157,7 +155,7 @@ def _run_opened(
         metrics = metrics.model_copy(update={"after": after})
     if metrics.after:
         fabric.log_dict(
-            {f"after/{name}": getattr(metrics.after, name) for name in FIGURES}, done.steps
+            {f"after/{name}": getattr(metrics.after, name) for name in FIELD}, done.steps
         )
     content = _files(opened, tensors, done.lr)
     warn_of_changes(given, progress)
@@ -233,7 +231,7 @@ def _warn_of_harm(metrics: AllMetrics, most: float, progress: Progress) -> None:
         before, after = (getattr(one, name, None) for one in (metrics.before, metrics.after))
         if before is not None and after is not None and before - after > most:
             progress.warn(
-                f"{name.replace('_', ' ')} fell from {before:.1f} to {after:.1f} %, by more than "
+                f"{described(name)[0]} fell from {before:.1f} to {after:.1f} %, by more than "
                 f"--max-utility-loss {most:g}"
             )
 

@@ -6,6 +6,7 @@ from datetime import datetime, timezone
 
 import pytest
 
+from falw_cli.audit import gates
 from falw_cli.audit.gates import judge, parse
 from falw_cli.audit.report import Report
 from falw_cli.errors import RequestError
@@ -14,7 +15,8 @@ CLASSES = ("cat", "St. Bernard")
 
 
 @pytest.fixture
-def report() -> Report:
+def report(monkeypatch: pytest.MonkeyPatch) -> Report:
+    monkeypatch.setattr(gates, "extra_metrics", lambda: ["certain"])
     figures = {
         "forget_count": 3, "forget_accuracy": 50.0, "retain_accuracy": None, "test_accuracy": 70.0,
         "forget_probability": 0.4, "unseen_probability": 0.5,
@@ -24,6 +26,7 @@ def report() -> Report:
         "mia_efficacy": 40.0, "mia_attack_samples": 10, "avg_gap": None,
         "per_class": {"cat": figures, "St. Bernard": figures}, "groups": None,
         "intervals": {"forget_accuracy": {"lower": 40.0, "upper": 60.0}},
+        "extra_metrics": {"certain": {"value": 91.0, "lower": 90.0, "upper": 92.0}},
     }  # fmt: skip
     data = {"spec": "digits", "sha256": "0", "count": 10, "used": 10}
     return Report.model_validate(
@@ -66,6 +69,9 @@ def report() -> Report:
         ("forget_accuracy.upper<=61", 60, True),
         ("per_class.cat.test_accuracy.lower>60", None, False),
         ("metrics.after.avg_gap.upper<9", None, False),
+        ("certain>=90", 91, True),
+        ("certain.lower>90.5", 90, False),
+        ("metrics.after.extra_metrics.certain.upper<93", 92, True),
     ],
 )
 def test_verdicts(report: Report, expression: str, value: float | None, passed: bool) -> None:
@@ -76,7 +82,8 @@ def test_verdicts(report: Report, expression: str, value: float | None, passed: 
 @pytest.mark.parametrize(
     "expression",
     ["", "avg_gap", "avg_gap<=", "avg_gap<=x", "avg_gap<=nan", "<=3", "avg_gap=>3", "gap<=1",
-     "metrics.after<=1", "per_class.dog.test_accuracy>1", "tool.name==1", "avg_gap.x<1"],
+     "metrics.after<=1", "per_class.dog.test_accuracy>1", "tool.name==1", "avg_gap.x<1",
+     "certain>1", "extra_metrics.cat<1", "mia_auc<1"],
 )  # fmt: skip
 def test_wrong_gates_are_refused_before_the_run(expression: str) -> None:
     with pytest.raises(RequestError) as caught:

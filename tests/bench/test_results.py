@@ -54,6 +54,7 @@ def test_a_difference_within_the_floor_is_marked() -> None:
 
 def test_rows_are_sorted_and_those_within_the_floor_starred() -> None:
     lines = markdown(BENCH, ROWS)
+    assert "| entry | FA | RA | TA | MIA | Avg. Gap | head | mid | tail | time |" in lines
     names = [
         line.split(" | ")[0].strip("| ") for line in lines if line.startswith("| ") and "±" in line
     ][:5]

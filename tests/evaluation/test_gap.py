@@ -35,10 +35,17 @@ def test_other_figures_and_weights() -> None:
     assert avg_gap(A, B, weights) == pytest.approx((3 * 2 + 3) / 4)
 
 
-@pytest.mark.parametrize("asked", ["forget_acuracy", "mia_auc:0", "mia_auc:x", "mia_auc:inf"])
-def test_what_cannot_be_weighed_is_refused(asked: str) -> None:
-    with pytest.raises(RequestError) as caught:
-        parse_weights([asked])
+@pytest.mark.parametrize(
+    ("asked", "problem"),
+    [
+        (["forget_acuracy"], "unknown metric 'forget_acuracy'"), (["mia_auc:0"], "invalid weight"),
+        (["mia_auc:x"], "invalid weight"), (["mia_auc:inf"], "invalid weight"),
+        (["mia_auc", "mia_auc:2"], "given twice"),
+    ],
+)  # fmt: skip
+def test_invalid_weights_are_refused(asked: list[str], problem: str) -> None:
+    with pytest.raises(RequestError, match=problem) as caught:
+        parse_weights(asked)
     assert caught.value.hint
 
 

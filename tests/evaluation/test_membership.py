@@ -1,4 +1,4 @@
-"""The field's attack: it tells members from strangers, and only by the probability."""
+"""The field's attack: it distinguishes members from non-members, by the probability alone."""
 
 from __future__ import annotations
 
@@ -6,11 +6,19 @@ import numpy as np
 import pytest
 from sklearn.svm import SVC
 
-from falw_cli.evaluation.membership import ATTACK_SAMPLES, attack_size, mia_efficacy
+from falw_cli.evaluation.intervals import Vector
+from falw_cli.evaluation.membership import ATTACK_SAMPLES, attack_size, called_strangers
 
 RNG = np.random.default_rng(0)
 SURE = RNG.uniform(0.97, 1.0, 400)
 UNSURE = RNG.uniform(0.0, 0.8, 300)
+
+
+def mia_efficacy(forget: Vector, retain: Vector, test: Vector, seed: int) -> float:
+    """Share of the forget samples that the attack calls non-members, percent."""
+    flags = called_strangers(forget, retain, test, seed)
+    assert flags is not None
+    return float(100 * flags.mean())
 
 
 def test_forgotten_samples_look_like_strangers() -> None:
@@ -39,5 +47,5 @@ def test_members_and_strangers_are_equal_in_number_and_bounded() -> None:
 
 
 def test_nothing_to_attack_has_no_figure() -> None:
-    assert mia_efficacy(SURE[:0], SURE, UNSURE, 0) is None
-    assert mia_efficacy(SURE, SURE, UNSURE[:0], 0) is None
+    assert called_strangers(SURE[:0], SURE, UNSURE, 0) is None
+    assert called_strangers(SURE, SURE, UNSURE[:0], 0) is None

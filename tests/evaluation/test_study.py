@@ -66,7 +66,7 @@ def test_another_retrain_model_passes_for_one(retrains: list[Evidence]) -> None:
     assert found.changes is None
 
 
-def test_those_who_stay_are_told_from_strangers(retrains: list[Evidence]) -> None:
+def test_retain_samples_are_distinguished_from_unseen_samples(retrains: list[Evidence]) -> None:
     found = study(None, model(7, forget=1.5), [], FIELD)
     assert found.after.mia is not None
     assert found.after.mia.retained is not None
@@ -108,6 +108,7 @@ def test_the_gap_is_made_of_what_is_asked_for(retrains: list[Evidence]) -> None:
     tail = abs((after.groups.tail.forget_accuracy or 0) - (mean.groups.tail.forget_accuracy or 0))
     assert after.avg_gap == pytest.approx((auc + 3 * tail) / 4)
     assert "avg_gap" in after.intervals
+    assert "extra_metrics" not in after.model_dump()
 
 
 def test_it_repeats(retrains: list[Evidence]) -> None:

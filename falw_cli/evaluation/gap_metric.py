@@ -1,0 +1,128 @@
+"""A metric that the Avg. Gap can be made of; each is a module of `gap_metrics`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from falw_cli.config.extensions import METRICS
+from falw_cli.evaluation import intervals
+from falw_cli.evaluation.intervals import Vector
+from falw_cli.evaluation.metrics import Interval, Metrics
+
+if TYPE_CHECKING:  # labels are read without torch
+    from falw_cli.evaluation.evidence import Evidence, Resamples
+
+Reading = tuple[float | None, Interval | None]
+"""Value and interval; None where there is none."""
+NOTHING: Reading = (None, None)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A figure from 0 to 100 %."""
+
+    module: str
+    """`__name__` of the module that defines it: the file name is the metric's name."""
+    short: str
+    """Column header, e.g. "FA"."""
+    label: str
+    """Row label, e.g. "forget accuracy"."""
+    draw: Callable[[Evidence, Resamples], Vector]
+    """Return the figure in each resample, [B]; NaN where there are no samples."""
+    value: Callable[[Evidence], float | None] | None = None
+    """Return the figure itself; default: `draw` with each sample once."""
+    ends: Callable[[Evidence], intervals.Interval] | None = None
+    """Return its 95 % interval; default: by `draw`."""
+    read: Callable[[Metrics], Reading] | None = None
+    """Return the figure from another place in the report than a field of the metric's name."""
+    unit: str = "%"
+
+    @property
+    def name(self) -> str:
+        """What `--metrics` and `--gate` call it."""
+        return self.module.rpartition(".")[2]
+
+    @property
+    def extra(self) -> bool:
+        """Whether the report has it only under `extra_metrics`."""
+        return self.read is None and self.name not in Metrics.model_fields
+
+    def measure(self, evidence: Evidence) -> float | None:
+        """Return the figure of a model; None where there are no samples."""
+        if self.value:
+            return self.value(evidence)
+        with np.errstate(invalid="ignore"):
+            found = float(self.draw(evidence, evidence.once)[0])
+        return None if np.isnan(found) else found
+
+    def interval(
+        self, evidence: Evidence, value: float, again: Resamples | None = None
+    ) -> Interval:
+        """Return the 95 % interval of the value; `again` is not needed where there are `ends`."""
+        if self.ends:
+            lower, upper = self.ends(evidence)
+        else:
+            assert again is not None
+            lower, upper = intervals.around(value, self.draw(evidence, again))
+        return Interval(lower=max(0.0, lower), upper=min(100.0, upper))
+
+    def find(self, metrics: Metrics) -> Reading:
+        """Return the figure from a model's metrics."""
+        if self.read:
+            return self.read(metrics)
+        if self.extra:
+            figure = metrics.extra_metrics.get(self.name)
+            return (figure.value, figure) if figure else NOTHING
+        return getattr(metrics, self.name), metrics.intervals.get(self.name)
+
+
+@cache
+def load_metric(name: str) -> Metric:
+    """Return the metric `name`, a key of METRICS."""
+    metric: Metric = METRICS.load(name).metric
+    return metric
+
+
+def extra_metrics() -> list[str]:
+    """Return the names of the metrics that the report has only under `extra_metrics`."""
+    return [name for name in METRICS if load_metric(name).extra]
+
+
+def described(name: str) -> tuple[str, str]:
+    """Return label and unit; for a name that is not in METRICS, the name in words and no unit."""
+    if name not in METRICS:
+        return name.replace("_", " "), ""
+    return load_metric(name).label, load_metric(name).unit
+
+
+def accuracy(module: str, short: str, label: str, part: str) -> Metric:
+    """Return the metric of correct samples in a part: forget, retain or test."""
+
+    def draw(evidence: Evidence, again: Resamples) -> Vector:
+        return 100 * intervals.means(getattr(again, part), getattr(evidence, part).correct)
+
+    def ends(evidence: Evidence) -> intervals.Interval:
+        correct = getattr(evidence, part).correct
+        lower, upper = intervals.wilson(float(correct.mean()), len(correct))
+        return 100 * lower, 100 * upper
+
+    return Metric(module, short, label, draw, ends=ends)
+
+
+def group_accuracy(module: str, short: str, label: str, group: str) -> Metric:
+    """Return the metric of correct forget samples in a group: head, mid or tail."""
+
+    def read(metrics: Metrics) -> Reading:
+        found = getattr(metrics.groups, group) if metrics.groups else None
+        return (found.forget_accuracy, found.intervals.get("forget_accuracy")) if found else NOTHING
+
+    def draw(evidence: Evidence, again: Resamples) -> Vector:
+        rows = np.flatnonzero(np.isin(evidence.forget.labels, evidence.thirds[group]))
+        return 100 * intervals.means(again.forget[:, rows], evidence.forget.correct[rows])
+
+    return Metric(module, short, label, draw, read=read)

@@ -1,0 +1,15 @@
+"""ECE: expected calibration error on the test samples."""
+
+from __future__ import annotations
+
+from falw_cli.evaluation.calibration import calibration_error
+from falw_cli.evaluation.evidence import Evidence, Resamples
+from falw_cli.evaluation.gap_metric import Metric
+from falw_cli.evaluation.intervals import Vector
+
+
+def _draw(evidence: Evidence, again: Resamples) -> Vector:
+    return 100 * calibration_error(evidence.test.top, evidence.test.correct, again.test)
+
+
+metric = Metric(__name__, "ECE", "calibration error on test", _draw)

@@ -1,0 +1,25 @@
+"""AUC of the class-matched membership attack, times 100."""
+
+from __future__ import annotations
+
+from falw_cli.evaluation.evidence import Evidence, Resamples
+from falw_cli.evaluation.gap_metric import NOTHING, Metric, Reading
+from falw_cli.evaluation.intervals import Vector
+from falw_cli.evaluation.metrics import Interval, Metrics
+from falw_cli.evaluation.telling import matched_attack
+
+
+def _read(metrics: Metrics) -> Reading:
+    if metrics.mia is None:
+        return NOTHING
+    auc = metrics.mia.auc
+    return 100 * auc.value, Interval(lower=100 * auc.lower, upper=100 * auc.upper)
+
+
+def _draw(evidence: Evidence, again: Resamples) -> Vector:
+    found = matched_attack((evidence.forget, evidence.test), (again.forget, again.test))
+    assert found is not None
+    return 100 * found.auc_draws
+
+
+metric = Metric(__name__, "AUC", "forget vs. unseen: AUC", _draw, read=_read)

@@ -1,0 +1,5 @@
+"""Forget accuracy in the third of the classes with the fewest forget samples."""
+
+from falw_cli.evaluation.gap_metric import group_accuracy
+
+metric = group_accuracy(__name__, "FA tail", "tail: forget accuracy", group="tail")

@@ -1,0 +1,109 @@
+"""A metric is one file: CONTRIBUTING.md shows this one."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from textwrap import indent
+
+import pytest
+
+from falw_cli.audit.page import Named, html, markdown
+from falw_cli.audit.report import Report
+from falw_cli.cli.app import run
+from falw_cli.errors import RequestError
+from falw_cli.evaluation import gap_metrics
+from falw_cli.evaluation.gap import parse_weights
+from falw_cli.evaluation.gap_metric import load_metric
+
+CERTAIN = '''\
+"""Mean probability of the likeliest class on the test samples."""
+
+from __future__ import annotations
+
+from falw_cli.evaluation.evidence import Evidence, Resamples
+from falw_cli.evaluation.gap_metric import Metric
+from falw_cli.evaluation.intervals import Vector, means
+
+
+def _draw(evidence: Evidence, again: Resamples) -> Vector:
+    return 100 * means(again.test, evidence.test.top)
+
+
+metric = Metric(__name__, "TC", "test confidence", _draw)
+'''
+
+
+@pytest.fixture
+def certain(tmp_path: Path) -> Iterator[None]:
+    """The package of metrics with one more file."""
+    (tmp_path / "certain.py").write_text(CERTAIN)
+    gap_metrics.__path__.append(str(tmp_path))
+    yield
+    gap_metrics.__path__.remove(str(tmp_path))
+    sys.modules.pop("falw_cli.evaluation.gap_metrics.certain", None)
+    load_metric.cache_clear()
+
+
+@pytest.fixture
+def _signals() -> Iterator[None]:
+    """A command that runs in this process leaves no signal handler behind."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.getsignal(number) for number in numbers]
+    yield
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
+
+
+@pytest.fixture
+def evaluated(
+    project: Path,
+    certain: None,
+    _signals: None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> tuple[Report, str]:
+    """The report and the console table of a command that names the metric."""
+    monkeypatch.chdir(project)
+    arguments = [
+        "evaluate", "model.safetensors", "--forget", "ids.txt",
+        "--reference", "retrain.safetensors", "--report", "new.audit.json",
+        "--metrics", "certain,test_accuracy:2",
+        "--gate", "avg_gap<=100", "--gate", "certain.upper<=100", "--gate", "certain<=0",
+    ]  # fmt: skip
+    assert run(arguments) == 1  # by the last gate
+    report = Report.model_validate_json(Path("new.audit.json").read_text())
+    return report, capsys.readouterr().out
+
+
+def test_a_metric_is_one_file(evaluated: tuple[Report, str]) -> None:
+    report, console = evaluated
+    after, truth = report.metrics.after, report.metrics.reference
+    assert after is not None
+    assert truth is not None
+    own, other = after.extra_metrics["certain"], truth.extra_metrics["certain"]
+    assert 0 < own.lower < own.value < own.upper <= 100
+    accuracies = (after.test_accuracy or 0) - (truth.test_accuracy or 0)
+    expected = (abs(own.value - other.value) + 2 * abs(accuracies)) / 3
+    assert after.avg_gap == pytest.approx(expected)
+    assert [gate.passed for gate in report.gates] == [True, True, False]
+    row = next(line for line in console.splitlines() if "test confidence" in line)
+    assert f"{own.value:.2f}" in row
+    assert f"{other.value:.2f}" in row
+    assert "test confidence" in html([Named("audit", report)])
+    assert f"| test confidence, % | {own.value:.2f}" in markdown([Named("audit", report)])
+    folder = gap_metrics.__path__.pop()  # as where the report is read without the file
+    assert "| certain | " in markdown([Named("audit", report)])
+    gap_metrics.__path__.append(folder)
+
+
+def test_without_the_file_the_name_is_unknown() -> None:
+    with pytest.raises(RequestError, match="unknown metric 'certain'"):
+        parse_weights(["certain"])
+
+
+def test_contributing_shows_it() -> None:
+    page = Path(__file__).parents[2] / "CONTRIBUTING.md"
+    assert indent(CERTAIN, "    ", lambda line: line.strip() != "") in page.read_text()
