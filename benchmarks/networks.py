@@ -25,7 +25,7 @@ from falw_cli.audit.build import Occasion
 from falw_cli.config.resolution import resolve
 from falw_cli.config.settings import Config
 from falw_cli.errors import FalwError
-from falw_cli.evaluation.evidence import Evidence, Judged
+from falw_cli.evaluation.predictions import Judged, Predictions
 from falw_cli.models.inputs import open_inputs
 from falw_cli.models.network import Network
 from falw_cli.runs.unlearn import unlearn
@@ -49,13 +49,13 @@ ARMS: dict[str, dict[str, Any]] = {
 }
 
 
-def probabilities(config: Config) -> tuple[Evidence, list[Evidence], tuple[str, ...]]:
+def probabilities(config: Config) -> tuple[Predictions, list[Predictions], tuple[str, ...]]:
     """What the model and the references predict; IDs of the forget samples are in row order."""
     given = open_inputs(config, Silent(), make_fabric(config))
     judged = Judged.of(given.splits, given.network.fabric.device)
 
-    def seen(network: Network) -> Evidence:
-        return Evidence.of(network, judged, 0)
+    def seen(network: Network) -> Predictions:
+        return Predictions.of(network, judged, 0)
 
     return seen(given.network), [seen(one) for one in given.references], given.network.classes
 

@@ -24,11 +24,11 @@ from falw_cli.config.resolution import resolve
 from falw_cli.data import forget_list, loading, splits
 from falw_cli.data.device import place
 from falw_cli.data.images import Geometry
-from falw_cli.evaluation.evidence import Evidence, Judged, Resamples
+from falw_cli.evaluation.full_audit import full_audit
 from falw_cli.evaluation.gap import FIELD, avg_gap, gap_interval, noise
-from falw_cli.evaluation.run import metrics_of
+from falw_cli.evaluation.measurement import metrics_of
+from falw_cli.evaluation.predictions import Judged, Predictions, Resamples
 from falw_cli.evaluation.scores import Seen
-from falw_cli.evaluation.study import study
 from falw_cli.models.inputs import open_inputs
 from falw_cli.runtime.engine import make_fabric
 from falw_cli.runtime.progress import Silent
@@ -47,7 +47,7 @@ LISTED = 600
 class Pool:
     """What a net makes of all that it can be asked about."""
 
-    evidence: Evidence
+    evidence: Predictions
     """The list, the other training images, the test images."""
     unseen: Seen
     """Training images of CIFAR-10 that no net was trained on."""
@@ -75,12 +75,12 @@ def look(cifar: Path, folder: Path, names: list[str]) -> dict[str, Pool]:
     for name in names:
         config = resolve("evaluate", {**flags, "model": str(folder / f"{name}.safetensors")})
         network = open_inputs(config, Silent(), fabric).network
-        found[name] = Pool(Evidence.of(network, judged, 0), Seen.of(network, unseen))
+        found[name] = Pool(Predictions.of(network, judged, 0), Seen.of(network, unseen))
         print(f"looked: {name}", flush=True)
     return found
 
 
-def again(pool: Evidence, seed: int) -> Evidence:
+def again(pool: Predictions, seed: int) -> Predictions:
     """Samples drawn from the pools, which stand for the world; each class in its share."""
     rng = np.random.default_rng([seed, 1])
     parts = {}
@@ -134,7 +134,7 @@ def listed(labels: np.ndarray, gamma: float, seed: int, used: set[int]) -> np.nd
     return rows
 
 
-def with_list(pool: Pool, rows: np.ndarray, seed: int = 0) -> Evidence:
+def with_list(pool: Pool, rows: np.ndarray, seed: int = 0) -> Predictions:
     """The evidence, were these unseen images the list."""
     return replace(pool.evidence, forget=pool.unseen.of_rows(rows), seed=seed)
 
@@ -154,7 +154,7 @@ def class_mix(pools: dict[str, Pool]) -> list[str]:
             found = []
             for gamma in (2.0, 0.0):
                 one = with_list(pool, listed(pool.unseen.labels, gamma, order, used))
-                after = study(None, one, [], FIELD).after
+                after = full_audit(None, one, [], FIELD).after
                 assert after.mia is not None
                 found.append((after.mia_efficacy or 0.0, after.mia.auc))
             (tail, long), (flat, even) = found
@@ -181,7 +181,7 @@ def power(pools: dict[str, Pool]) -> list[str]:
         last = {"distance": 9.0, "AUC": 9.0}
         for percent in (*KEPT_OUT, 100):
             name = f"out-{percent}-{seed}" if percent < 100 else f"retrain-{seed}"
-            after = study(None, pools[name].evidence, [], FIELD).after
+            after = full_audit(None, pools[name].evidence, [], FIELD).after
             assert after.mia is not None
             assert after.distance is not None
             auc, far = after.mia.auc, after.distance
@@ -204,7 +204,7 @@ def alarms(pools: dict[str, Pool]) -> list[str]:
     for number in range(LISTS):
         pool = pools[nets[number % len(nets)]]
         rows = listed(pool.unseen.labels, 1.0, number, set())
-        after = study(None, with_list(pool, rows, number), [], FIELD).after
+        after = full_audit(None, with_list(pool, rows, number), [], FIELD).after
         assert after.mia is not None
         assert after.distance is not None
         far = after.distance.p_value <= 0.05

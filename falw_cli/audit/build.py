@@ -27,10 +27,10 @@ from falw_cli.audit.report import (
 from falw_cli.audit.seal import seal
 from falw_cli.config.settings import Config
 from falw_cli.data.device import Samples
+from falw_cli.evaluation.full_audit import Audit
 from falw_cli.evaluation.gap import noise_floor
+from falw_cli.evaluation.measurement import compare, mean_metrics
 from falw_cli.evaluation.metrics import Comeback, Metrics, PerSample
-from falw_cli.evaluation.run import compare, mean_metrics
-from falw_cli.evaluation.study import Study
 from falw_cli.models.inputs import Inputs
 from falw_cli.models.network import Network
 from falw_cli.runtime.progress import Progress
@@ -66,8 +66,8 @@ def all_metrics(
     )
 
 
-def studied(found: Study) -> AllMetrics:
-    """Every figure of a study."""
+def all_figures(found: Audit) -> AllMetrics:
+    """Return every figure of an audit."""
     names = AllMetrics.model_fields
     return AllMetrics(**{name: getattr(found, name) for name in names})
 

@@ -17,8 +17,8 @@ from falw_cli.data.batches import Batch
 from falw_cli.data.device import Samples
 from falw_cli.data.splits import class_aware_order
 from falw_cli.evaluation import intervals
-from falw_cli.evaluation.evidence import Evidence, Judged
 from falw_cli.evaluation.metrics import Comeback, Figure, Relearned, Rounded
+from falw_cli.evaluation.predictions import Judged, Predictions
 from falw_cli.evaluation.roc import matching
 from falw_cli.evaluation.scores import Seen
 from falw_cli.models import architectures
@@ -41,7 +41,7 @@ ROUNDED = ("fp16", "int8")
 def comeback(
     network: Network,
     parts: Judged,
-    seen: Evidence,
+    seen: Predictions,
     references: Sequence[Network],
     original: Network | None,
 ) -> Comeback | None:
@@ -80,7 +80,7 @@ def _copy(network: Network) -> Network:
     return replace(network, module=deepcopy(network.module))
 
 
-def _rounded(network: Network, parts: Judged, seen: Evidence, kind: str) -> Rounded:
+def _rounded(network: Network, parts: Judged, seen: Predictions, kind: str) -> Rounded:
     small = _copy(network)
     round_weights(small.module, kind)
     return Rounded(

@@ -50,8 +50,8 @@ def _train(store: Store, job: Job, config: Config) -> None:
 
 
 def _measure(store: Store, job: Job, config: Config) -> None:
-    from falw_cli.evaluation.evidence import Judged
-    from falw_cli.evaluation.run import measure
+    from falw_cli.evaluation.measurement import measure
+    from falw_cli.evaluation.predictions import Judged
     from falw_cli.models.inputs import open_inputs
     from falw_cli.runtime.engine import make_fabric
     from falw_cli.runtime.progress import Silent

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from falw_cli.evaluation import intervals
-from falw_cli.evaluation.evidence import Evidence
 from falw_cli.evaluation.metrics import Changes, ClassChange, Figure
+from falw_cli.evaluation.predictions import Predictions
 from falw_cli.evaluation.scores import Seen, Vector
 
 
-def changes_between(before: Evidence, after: Evidence) -> Changes:
+def changes_between(before: Predictions, after: Predictions) -> Changes:
     """How often both models answer alike, and what became of each class."""
     pairs = {"retain": (before.retain, after.retain), "test": (before.test, after.test)}
 

@@ -1,95 +1,72 @@
-"""How far forget samples lie from unseen ones of their class: needs no Retrain model."""
+"""How differently forget and unseen samples of a class are spread over true-class probability."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
-from falw_cli.evaluation.intervals import CHUNK, Interval, around
+from falw_cli.evaluation import roc, wasserstein
+from falw_cli.evaluation.metrics import Apart, Distance, GroupApart, GroupsApart
+from falw_cli.evaluation.predictions import Predictions, Resamples
 
-Vector = npt.NDArray[np.float64]
-Counts = npt.NDArray[np.int64]
-Draws = npt.NDArray[np.uint8]
-
-PERMUTATIONS = 999
-
-
-@dataclass(frozen=True)
-class Distance:
-    """1-Wasserstein distance of true-class probability, forget against unseen, in [0, 1]."""
-
-    value: float
-    interval: Interval
-    """95 %, by stratified bootstrap."""
-    chance: float
-    """What it would be, in the mean, were the forget samples unseen: samples are few."""
-    p_value: float
-    """Share of permutations, of who is forget and who unseen within a class, as far apart."""
+BINS = 20
+FEW_FORGET, FEW_UNSEEN = 5, 5
+"""A class with fewer has no distance and no AUC of its own."""
 
 
-@dataclass(frozen=True)
-class ClassDistance:
-    """Of one class: the distance as found, by bootstrap [B], and by permutation [P]."""
+def distance_of(evidence: Predictions, again: Resamples) -> Distance | None:
+    """Distance of true-class probability, forget to unseen, of each class, third, and as a whole.
 
-    value: float
-    drawn: Vector
-    permuted: Vector
-
-
-def class_distance(
-    forget: Vector, unseen: Vector, draws: tuple[Draws, Draws], rng: np.random.Generator
-) -> ClassDistance:
-    """Distance of two samples of one class's true-class probabilities, [N_f] and [N_u].
-
-    Args:
-        forget, unseen: probabilities, in [0, 1].
-        draws: how often each is drawn in each resample, [B, N_f] and [B, N_u].
-        rng: of the permutations.
+    Returns:
+        None where no class has enough samples.
     """
-    value = np.concatenate([forget, unseen])
-    order = np.argsort(value, kind="stable")
-    steps = np.diff(value[order])
-    first = np.arange(len(value)) < len(forget)
+    parts: dict[int, wasserstein.ClassDistance] = {}
+    rng = np.random.default_rng([evidence.seed, 11])
+    forget, test = evidence.forget, evidence.test
+    for c in np.flatnonzero(evidence.forget_count).tolist():
+        mine = [np.flatnonzero(seen.labels == c) for seen in (forget, test)]
+        if len(mine[0]) < FEW_FORGET or len(mine[1]) < FEW_UNSEEN:
+            continue
+        draws = (again.forget[:, mine[0]], again.test[:, mine[1]])
+        parts[c] = wasserstein.class_distance(forget.prob[mine[0]], test.prob[mine[1]], draws, rng)
+    if not parts:
+        return None
 
-    def distances(of_forget: npt.NDArray[np.float64], of_unseen: Vector) -> Vector:
-        """From how often each sample is on either side, [n, N] each."""
-        sides = [
-            np.cumsum(side[:, order], axis=1)[:, :-1] / side.sum(axis=1, keepdims=True)
-            for side in (of_forget, of_unseen)
-        ]
-        found: Vector = np.abs(sides[0] - sides[1]) @ steps
-        return found
+    def over(classes: Sequence[int]) -> dict[str, float]:
+        some = [c for c in classes if c in parts]
+        found = wasserstein.together(
+            [parts[c] for c in some], [int(evidence.forget_count[c]) for c in some]
+        )
+        lower, upper = found.interval
+        return {
+            "value": found.value, "lower": lower, "upper": upper,
+            "chance": found.chance, "p_value": found.p_value,
+        }  # fmt: skip
 
-    drawn, permuted = [], []
-    for start in range(0, len(draws[0]), CHUNK):
-        both = np.concatenate([part[start : start + CHUNK] for part in draws], axis=1)
-        drawn.append(distances(both * first, both * ~first))
-    for start in range(0, PERMUTATIONS, CHUNK):
-        rows = min(CHUNK, PERMUTATIONS - start)
-        mixed = rng.permuted(np.tile(first, (rows, 1)), axis=1)
-        permuted.append(distances(mixed.astype(np.float64), (~mixed).astype(np.float64)))
-    found = distances(first[None].astype(np.float64), (~first)[None].astype(np.float64))
-    return ClassDistance(float(found[0]), np.concatenate(drawn), np.concatenate(permuted))
-
-
-def together(parts: list[ClassDistance], weights: list[int]) -> Distance:
-    """The mean distance over classes, weighted by their forget samples.
-
-    Args:
-        parts: of one class or more.
-        weights: forget samples of each.
-    """
-    share = np.asarray(weights, dtype=np.float64) / sum(weights)
-    value = float(sum(w * part.value for w, part in zip(share, parts, strict=True)))
-    drawn = np.sum([w * part.drawn for w, part in zip(share, parts, strict=True)], axis=0)
-    permuted = np.sum([w * part.permuted for w, part in zip(share, parts, strict=True)], axis=0)
-    low, high = around(value, drawn)
-    as_far = int((permuted >= value - 1e-12).sum())
     return Distance(
-        value,
-        (max(0.0, low), min(1.0, high)),
-        float(permuted.mean()),
-        (1 + as_far) / (1 + len(permuted)),
+        **over(list(parts)),
+        per_class={evidence.classes[c]: Apart(**over([c])) for c in parts},
+        groups=GroupsApart(
+            **{
+                name: GroupApart(**over(classes), **_histograms(evidence, classes))  # type: ignore[arg-type]
+                for name, classes in evidence.thirds.items()
+                if any(c in parts for c in classes)
+            }
+        ),
     )
+
+
+def _histograms(evidence: Predictions, classes: list[int]) -> dict[str, list[float]]:
+    """Distributions of true-class probability, unseen samples mixed as the forget samples are."""
+    forget, test = (
+        seen.of_rows(np.flatnonzero(np.isin(seen.labels, classes)))
+        for seen in (evidence.forget, evidence.test)
+    )
+    weights = roc.matching(forget.labels, test.labels)
+    return {
+        name: np.histogram(seen.prob, BINS, (0, 1), weights=weight)[0].tolist()
+        for name, seen, weight in (
+            ("forget_histogram", forget, weights[0]), ("unseen_histogram", test, weights[1]),
+        )
+    }  # fmt: skip

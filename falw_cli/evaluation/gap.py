@@ -16,7 +16,7 @@ from falw_cli.evaluation.intervals import LEVEL, Interval, Vector, of_mean_dista
 from falw_cli.evaluation.metrics import Figure, Metrics, Seeds
 
 if TYPE_CHECKING:
-    from falw_cli.evaluation.evidence import Evidence, Resamples
+    from falw_cli.evaluation.predictions import Predictions, Resamples
 
 Weights = Mapping[str, float]
 """Of the metrics that the gap is made of."""
@@ -73,7 +73,7 @@ def _differences(one: Metrics, other: Metrics, weights: Weights) -> Vector | Non
     return np.array(known) if len(known) == len(pairs) else None
 
 
-def noise(names: Iterable[str], evidence: Evidence, again: Resamples) -> Vector:
+def noise(names: Iterable[str], evidence: Predictions, again: Resamples) -> Vector:
     """Return how metrics scatter when the samples are drawn again, around their mean, [B, K]."""
     drawn = np.stack([load_metric(name).draw(evidence, again) for name in names], axis=1)
     deviations: Vector = drawn - drawn.mean(axis=0)

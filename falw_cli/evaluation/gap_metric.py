@@ -15,7 +15,7 @@ from falw_cli.evaluation.intervals import Vector
 from falw_cli.evaluation.metrics import Interval, Metrics
 
 if TYPE_CHECKING:  # labels are read without torch
-    from falw_cli.evaluation.evidence import Evidence, Resamples
+    from falw_cli.evaluation.predictions import Predictions, Resamples
 
 Reading = tuple[float | None, Interval | None]
 """Value and interval; None where there is none."""
@@ -32,11 +32,11 @@ class Metric:
     """Column header, e.g. "FA"."""
     label: str
     """Row label, e.g. "forget accuracy"."""
-    draw: Callable[[Evidence, Resamples], Vector]
+    draw: Callable[[Predictions, Resamples], Vector]
     """Return the figure in each resample, [B]; NaN where there are no samples."""
-    value: Callable[[Evidence], float | None] | None = None
+    value: Callable[[Predictions], float | None] | None = None
     """Return the figure itself; default: `draw` with each sample once."""
-    ends: Callable[[Evidence], intervals.Interval] | None = None
+    ends: Callable[[Predictions], intervals.Interval] | None = None
     """Return its 95 % interval; default: by `draw`."""
     read: Callable[[Metrics], Reading] | None = None
     """Return the figure from another place in the report than a field of the metric's name."""
@@ -52,7 +52,7 @@ class Metric:
         """Whether the report has it only under `extra_metrics`."""
         return self.read is None and self.name not in Metrics.model_fields
 
-    def measure(self, evidence: Evidence) -> float | None:
+    def measure(self, evidence: Predictions) -> float | None:
         """Return the figure of a model; None where there are no samples."""
         if self.value:
             return self.value(evidence)
@@ -61,7 +61,7 @@ class Metric:
         return None if np.isnan(found) else found
 
     def interval(
-        self, evidence: Evidence, value: float, again: Resamples | None = None
+        self, evidence: Predictions, value: float, again: Resamples | None = None
     ) -> Interval:
         """Return the 95 % interval of the value; `again` is not needed where there are `ends`."""
         if self.ends:
@@ -103,10 +103,10 @@ def described(name: str) -> tuple[str, str]:
 def accuracy(module: str, short: str, label: str, part: str) -> Metric:
     """Return the metric of correct samples in a part: forget, retain or test."""
 
-    def draw(evidence: Evidence, again: Resamples) -> Vector:
+    def draw(evidence: Predictions, again: Resamples) -> Vector:
         return 100 * intervals.means(getattr(again, part), getattr(evidence, part).correct)
 
-    def ends(evidence: Evidence) -> intervals.Interval:
+    def ends(evidence: Predictions) -> intervals.Interval:
         correct = getattr(evidence, part).correct
         lower, upper = intervals.wilson(float(correct.mean()), len(correct))
         return 100 * lower, 100 * upper
@@ -121,7 +121,7 @@ def group_accuracy(module: str, short: str, label: str, group: str) -> Metric:
         found = getattr(metrics.groups, group) if metrics.groups else None
         return (found.forget_accuracy, found.intervals.get("forget_accuracy")) if found else NOTHING
 
-    def draw(evidence: Evidence, again: Resamples) -> Vector:
+    def draw(evidence: Predictions, again: Resamples) -> Vector:
         rows = np.flatnonzero(np.isin(evidence.forget.labels, evidence.thirds[group]))
         return 100 * intervals.means(again.forget[:, rows], evidence.forget.correct[rows])
 

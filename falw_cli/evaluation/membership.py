@@ -1,81 +1,87 @@
-"""Membership inference: does an attacker take the forget samples for training samples?
-
-The attack of Unlearn-Sparse (Jia et al., NeurIPS 2023) and SalUn (Fan et al., ICLR 2024): an SVC
-on the true-class probability alone, retain samples as members, test samples as non-members.
-"""
+"""Can forget samples be told from unseen ones of their classes? The class-matched attack."""
 
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-Probabilities = npt.NDArray[np.float64]
+from falw_cli.evaluation import roc
+from falw_cli.evaluation.distance import FEW_FORGET, FEW_UNSEEN
+from falw_cli.evaluation.metrics import Attack, Figure, InGroups, Membership, Scores
+from falw_cli.evaluation.predictions import Draws, Predictions, Resamples
+from falw_cli.evaluation.scores import ATTACK_SCORES, HEADLINE, Seen
 
-ATTACK_SAMPLES = 5000
-"""Members and non-members together: an RBF SVC's time grows with their square."""
-REFITS = 40
-"""Attacks trained again, to see how their figure scatters."""
-REFIT_SAMPLES = 250
-"""Members, and as many non-members, of each of those."""
-
-
-def attack_size(retain: int, test: int) -> int:
-    """Members that the attack is trained with; it takes as many non-members."""
-    return min(retain, test, ATTACK_SAMPLES // 2)
+RETAINED = 5000
+"""Retain samples whose exposure is measured."""
 
 
-def called_strangers(
-    forget: Probabilities, retain: Probabilities, test: Probabilities, seed: int
-) -> Probabilities | None:
-    """Return 1 for each forget sample that the attack calls non-member, else 0; [N_f].
-
-    Args:
-        forget: true-class probability of the forget samples, [N_f], in [0, 1].
-        retain: of the retain samples, [N_r]: members.
-        test: of the test samples, [N_t]: non-members.
-        seed: of the balanced subsample that the attack is trained with.
-
-    Returns:
-        None where one of the three is empty.
-    """
-    size = attack_size(len(retain), len(test))
-    if not size or not len(forget):
+def matched_attack(
+    sides: tuple[Seen, Seen], draws: tuple[Draws, Draws], score: str = HEADLINE
+) -> roc.Attack | None:
+    """Attack members and non-members by a score; None where no class is on both sides."""
+    weights = roc.matching(sides[0].labels, sides[1].labels)
+    if not weights[1].any():
         return None
-    rng = np.random.default_rng([seed, 7])
-    return _call(forget, rng.permutation(retain)[:size], rng.permutation(test)[:size])
+    return roc.attack(sides[0].score(score), sides[1].score(score), weights, draws)
 
 
-def attack_noise(
-    forget: Probabilities, retain: Probabilities, test: Probabilities, seed: int
-) -> Probabilities:
-    """How the efficacy scatters with the samples that the attack is trained with, in percent.
+def _attack(found: roc.Attack) -> Attack:
+    one, tenth = (
+        Figure.of(value, ends, 100)
+        for value, ends in zip(found.tpr, found.tpr_intervals, strict=True)
+    )
+    return Attack(
+        auc=Figure.of(found.auc, found.auc_interval), tpr_at_fpr_1=one, tpr_at_fpr_01=tenth
+    )
 
-    The attack is trained again on small draws, and what it finds is scaled to the size of
-    the whole by the square root of the sizes (the m-out-of-n bootstrap).
 
-    Args: see `called_strangers`; none of the three is empty.
+def membership_of(evidence: Predictions, again: Resamples) -> Membership | None:
+    """The class-matched attack, by every score, on all, on each class and third, and on retain.
 
     Returns:
-        Deviations from their mean, [REFITS].
+        None where no class has both forget and test samples.
     """
-    size = attack_size(len(retain), len(test))
-    few = max(2, min(REFIT_SAMPLES, size // 2))
-    rng = np.random.default_rng([seed, 8])
-    found = np.array(
-        [
-            _call(forget, rng.permutation(retain)[:few], rng.permutation(test)[:few]).mean() * 100
-            for _ in range(REFITS)
-        ]
+    sides, draws = (evidence.forget, evidence.test), (again.forget, again.test)
+    measured = {name: matched_attack(sides, draws, name) for name in ATTACK_SCORES}
+    found = {name: one for name, one in measured.items() if one}
+    if not found:
+        return None
+    attacks = {name: _attack(one) for name, one in found.items()}
+    classes = [
+        (name, _within(evidence, again, [c]))
+        for c, name in enumerate(evidence.classes)
+        if evidence.forget_count[c]
+    ]
+    groups = [(name, _within(evidence, again, of)) for name, of in evidence.thirds.items()]
+    return Membership(
+        **attacks[HEADLINE].model_dump(),
+        scores=Scores(**attacks),
+        retained=_retained(evidence, again),
+        per_class={name: one for name, one in classes if one},
+        groups=InGroups(**dict(groups)),
+        curve=_thinned(found[HEADLINE].curve),
     )
-    deviations: Probabilities = (found - found.mean()) * np.sqrt(few / size)
-    return deviations
 
 
-def _call(forget: Probabilities, members: Probabilities, strangers: Probabilities) -> Probabilities:
-    from sklearn.svm import SVC
+def _within(evidence: Predictions, again: Resamples, classes: list[int]) -> Figure | None:
+    """AUC among the samples of some classes."""
+    mine = [np.flatnonzero(np.isin(s.labels, classes)) for s in (evidence.forget, evidence.test)]
+    if len(mine[0]) < FEW_FORGET or len(mine[1]) < FEW_UNSEEN:
+        return None
+    sides = evidence.forget.of_rows(mine[0]), evidence.test.of_rows(mine[1])
+    found = matched_attack(sides, (again.forget[:, mine[0]], again.test[:, mine[1]]))
+    return Figure.of(found.auc, found.auc_interval) if found else None
 
-    features = np.concatenate([members, strangers])[:, None]
-    attack = SVC(C=3, gamma="auto", kernel="rbf")
-    attack.fit(features, np.repeat([1, 0], [len(members), len(strangers)]))
-    flags: Probabilities = (attack.predict(forget[:, None]) == 0).astype(np.float64)
-    return flags
+
+def _retained(evidence: Predictions, again: Resamples) -> Attack | None:
+    """The attack on those who stay."""
+    rng = np.random.default_rng([evidence.seed, 10])
+    rows = np.sort(rng.permutation(len(evidence.retain))[:RETAINED])
+    sides = evidence.retain.of_rows(rows), evidence.test
+    found = matched_attack(sides, (again.retain[:, rows], again.test))
+    return _attack(found) if found else None
+
+
+def _thinned(curve: roc.Curve) -> list[tuple[float, float]]:
+    """Some points of a ROC, more of them where false positives are few."""
+    at = np.unique(np.concatenate([[0.0], np.logspace(-4, 0, 81), np.linspace(0, 1, 41)]))
+    return [(float(x), float(y)) for x, y in zip(at, curve.at(at), strict=True)]

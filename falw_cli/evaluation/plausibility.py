@@ -10,7 +10,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from falw_cli.errors import RequestError
-from falw_cli.evaluation.evidence import Evidence
+from falw_cli.evaluation.predictions import Predictions
 
 ABOVE_CHANCE = 0.15
 """An accuracy below chance plus this share of the rest counts as near chance."""
@@ -22,7 +22,7 @@ FEW = 20
 """Retain samples below which nothing is concluded."""
 
 
-def check_plausible(original: Evidence) -> None:
+def check_plausible(original: Predictions) -> None:
     """Refuse an original that does not know its own retain samples.
 
     Args:

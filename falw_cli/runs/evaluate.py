@@ -7,17 +7,17 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from falw_cli.audit import gates
-from falw_cli.audit.build import Occasion, build_report, class_targets, studied
+from falw_cli.audit.build import Occasion, all_figures, build_report, class_targets
 from falw_cli.audit.comeback import comeback
 from falw_cli.audit.gates import Gate
 from falw_cli.audit.report import Report
 from falw_cli.audit.seal import to_text
 from falw_cli.config.settings import Config
 from falw_cli.data.device import place
-from falw_cli.evaluation.evidence import Evidence, Judged
+from falw_cli.evaluation.full_audit import full_audit
 from falw_cli.evaluation.gap import Weights, parse_weights
 from falw_cli.evaluation.metrics import PerSample
-from falw_cli.evaluation.study import study
+from falw_cli.evaluation.predictions import Judged, Predictions
 from falw_cli.models.inputs import Inputs, open_inputs, warn_of_changes
 from falw_cli.runtime import outputs
 from falw_cli.runtime.collectives import agreed, in_turn
@@ -73,9 +73,9 @@ def _measured(
     progress.start("evaluate", 1 + len(given.references))
     looked = []
     for one in (network, *given.references):
-        looked.append(Evidence.of(one, judged, config.seed))
+        looked.append(Predictions.of(one, judged, config.seed))
         progress.advance()
-    found = study(None, looked[0], looked[1:], weights)
+    found = full_audit(None, looked[0], looked[1:], weights)
     for warning in found.warnings:
         progress.note(f"note: {warning}")
     returned = None
@@ -87,7 +87,7 @@ def _measured(
         given,
         occasion,
         progress,
-        metrics=studied(found),
+        metrics=all_figures(found),
         per_sample=attacked,
         comeback=returned,
         target=class_targets(network, place(given.splits.heldout, device)),

@@ -16,10 +16,10 @@ from torch import Tensor
 from falw_cli.audit import gates
 from falw_cli.audit.build import (
     Occasion,
+    all_figures,
     all_metrics,
     build_report,
     class_targets,
-    studied,
 )
 from falw_cli.audit.comeback import comeback
 from falw_cli.audit.report import (
@@ -36,13 +36,13 @@ from falw_cli.audit.seal import to_text
 from falw_cli.config.settings import Config
 from falw_cli.data.device import Streamed
 from falw_cli.errors import RequestError
-from falw_cli.evaluation.evidence import Evidence
+from falw_cli.evaluation.full_audit import full_audit
 from falw_cli.evaluation.gap import FIELD, parse_weights
 from falw_cli.evaluation.gap_metric import described
+from falw_cli.evaluation.measurement import measure, metrics_of
 from falw_cli.evaluation.metrics import Comeback, Metrics
 from falw_cli.evaluation.plausibility import check_plausible
-from falw_cli.evaluation.run import measure, metrics_of
-from falw_cli.evaluation.study import study
+from falw_cli.evaluation.predictions import Predictions
 from falw_cli.models import checkpoint, checkpoint_files
 from falw_cli.models.inputs import Inputs, warn_of_changes
 from falw_cli.models.network import metadata
@@ -106,7 +106,7 @@ def unlearn(
 def _planned(opened: Opened, progress: Progress, occasion: Occasion) -> Report:
     """What a dry run says: a few steps on a copy tell what all of them would take."""
     network, stage = opened.given.network, opened.stage
-    check_plausible(Evidence.of(network, stage.judged, opened.config.seed))
+    check_plausible(Predictions.of(network, stage.judged, opened.config.seed))
     foreseen = foresee(opened.config, stage)
     plan = Run(
         steps=foreseen.steps, epochs=foreseen.epochs, seconds=foreseen.seconds,
@@ -200,12 +200,12 @@ def _files(opened: Opened, tensors: dict[str, Tensor], lr: float) -> dict[Path, 
 
 
 def _studied(
-    config: Config, given: Inputs, stage: Stage, looked: list[Evidence], progress: Progress
+    config: Config, given: Inputs, stage: Stage, looked: list[Predictions], progress: Progress
 ) -> tuple[AllMetrics, Comeback | None, tuple[str, ...]]:
     """The whole audit of the stage's network; `looked` is of the original and the references."""
     network, seed = given.network, config.seed
-    after = Evidence.of(network, stage.judged, seed)
-    found = study(looked[0], after, looked[1:], parse_weights(config.metrics))
+    after = Predictions.of(network, stage.judged, seed)
+    found = full_audit(looked[0], after, looked[1:], parse_weights(config.metrics))
     for warning in found.warnings:
         progress.note(f"note: {warning}")
     returned = None
@@ -213,7 +213,7 @@ def _studied(
         original = replace(network, module=deepcopy(network.module))
         checkpoint.fill(original.module, given.source, network.arch)
         returned = comeback(network, stage.judged, after, given.references, original)
-    return studied(found), returned, found.warnings
+    return all_figures(found), returned, found.warnings
 
 
 def _weak(share: float, done: Performed) -> str:
@@ -242,10 +242,10 @@ def _page(paths: Paths, report: Report) -> bytes:
     return html([Named(paths.out.name, report)]).encode()
 
 
-def _looked(given: Inputs, stage: Stage, seed: int) -> list[Evidence]:
-    """Evidence of the original and of each reference."""
+def _looked(given: Inputs, stage: Stage, seed: int) -> list[Predictions]:
+    """Predictions of the original and of each reference."""
     networks = (given.network, *given.references)
-    return [Evidence.of(network, stage.judged, seed) for network in networks]
+    return [Predictions.of(network, stage.judged, seed) for network in networks]
 
 
 def _peak(device: torch.device) -> int:

@@ -11,16 +11,16 @@ import torch
 from pydantic import ValidationError
 
 from falw_cli.audit import seal
-from falw_cli.audit.build import studied
+from falw_cli.audit.build import all_figures
 from falw_cli.audit.report import FileInput, Output, Report
 from falw_cli.config.settings import Config
 from falw_cli.data import forget_list
 from falw_cli.data.device import place
 from falw_cli.errors import RequestError
-from falw_cli.evaluation.evidence import Evidence, Judged
+from falw_cli.evaluation.full_audit import full_audit
 from falw_cli.evaluation.gap import parse_weights
 from falw_cli.evaluation.metrics import Figure
-from falw_cli.evaluation.study import study
+from falw_cli.evaluation.predictions import Judged, Predictions
 from falw_cli.models import architectures, checkpoint_files
 from falw_cli.models.inputs import Inputs, open_inputs
 from falw_cli.models.network import Network, assemble, plan, with_metadata
@@ -162,7 +162,9 @@ def _metrics_differ(report: Report, given: Inputs) -> str | None:
         share = _share(given, written)
     references = [_evidence(network, given) for network in given.references]
     before = models[0] if report.output else None
-    found = studied(study(before, models[-1], references, parse_weights(given.config.metrics)))
+    found = all_figures(
+        full_audit(before, models[-1], references, parse_weights(given.config.metrics))
+    )
     if found.after is not None:
         after = found.after.model_copy(update={"forgotten_share": share})
         found = found.model_copy(update={"after": after})
@@ -189,9 +191,9 @@ def _share(given: Inputs, written: Network) -> Figure | None:
     return share_of(expect(given.network, forget, retain, guide, kept), written, forget)
 
 
-def _evidence(network: Network, given: Inputs) -> Evidence:
+def _evidence(network: Network, given: Inputs) -> Predictions:
     judged = Judged.of(given.splits, network.fabric.device)
-    return Evidence.of(network, judged, given.config.seed)
+    return Predictions.of(network, judged, given.config.seed)
 
 
 def _written(output: Output, given: Inputs) -> Network:

@@ -13,8 +13,8 @@ from falw_cli.config.settings import Config
 from falw_cli.data.batches import generator
 from falw_cli.errors import DivergedError
 from falw_cli.evaluation.gap import avg_gap
+from falw_cli.evaluation.measurement import mean_metrics, measure
 from falw_cli.evaluation.metrics import Metrics
-from falw_cli.evaluation.run import mean_metrics, measure
 from falw_cli.runtime.interrupt import Interrupt
 from falw_cli.runtime.progress import Progress
 from falw_cli.training.loop import Outcome, fit

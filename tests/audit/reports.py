@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 import torch
 
-from falw_cli.audit.build import studied
+from falw_cli.audit.build import all_figures
 from falw_cli.audit.report import (
     Course,
     EpochWeights,
@@ -18,7 +18,7 @@ from falw_cli.audit.report import (
     Run,
 )
 from falw_cli.audit.seal import seal
-from falw_cli.evaluation.evidence import Evidence
+from falw_cli.evaluation.full_audit import full_audit
 from falw_cli.evaluation.gap import FIELD
 from falw_cli.evaluation.metrics import (
     Comeback,
@@ -28,15 +28,15 @@ from falw_cli.evaluation.metrics import (
     Rounded,
     SampleAttack,
 )
+from falw_cli.evaluation.predictions import Predictions
 from falw_cli.evaluation.scores import Seen, columns
-from falw_cli.evaluation.study import study
 
 FIGURE = Figure(value=0.5, lower=0.4, upper=0.6)
 HOSTILE = "<script>alert(1)</script>"
 CLASSES = (HOSTILE, "b | *c*", "$x^2$ \x1b[31m", "d" * 80)
 
 
-def evidence(seed: int, forget: float) -> Evidence:
+def evidence(seed: int, forget: float) -> Predictions:
     """A net whose logits are so much higher for the true class of forget samples."""
     rng = np.random.default_rng(seed)
     seen = []
@@ -46,7 +46,7 @@ def evidence(seed: int, forget: float) -> Evidence:
         logits[np.arange(len(label)), label] += lift
         found = columns(torch.from_numpy(logits), torch.from_numpy(label)).numpy().T
         seen.append(Seen(label, found[0].astype(np.int64), *found[1:]))
-    return Evidence(CLASSES, *seen, seed=0)
+    return Predictions(CLASSES, *seen, seed=0)
 
 
 def per_sample() -> PerSample:
@@ -59,7 +59,7 @@ def per_sample() -> PerSample:
 def report(after: float = 1.5, references: int = 2) -> Report:
     """Of a run after which forget samples have logits so much higher."""
     retrains = [evidence(seed, 1.5) for seed in range(2, 2 + references)]
-    found = study(evidence(0, 6.0), evidence(1, after), retrains, FIELD)
+    found = full_audit(evidence(0, 6.0), evidence(1, after), retrains, FIELD)
     moments = [
         Moment(step=step, distance=0.1, estimated_gap=9.0 - step, retain_accuracy=99,
                heldout_accuracy=70, gap=None)
@@ -86,7 +86,7 @@ def report(after: float = 1.5, references: int = 2) -> Report:
                 curve=moments,
                 course=[Course(loss=1 / e, mu=0.5, sigma=0.2) for e in range(1, 4)],
             ),
-            "metrics": studied(found),
+            "metrics": all_figures(found),
             "per_sample": per_sample(),
             "comeback": Comeback(
                 fp16=Rounded(forget_change=FIGURE, test_change=None),

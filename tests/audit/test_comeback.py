@@ -9,7 +9,7 @@ from torch import nn
 from falw_cli.audit.comeback import comeback, round_weights
 from falw_cli.config.settings import Preprocessing, Recipe
 from falw_cli.data.device import Resident
-from falw_cli.evaluation.evidence import Evidence, Judged
+from falw_cli.evaluation.predictions import Judged, Predictions
 from falw_cli.models.architectures import tiny_cnn
 from falw_cli.models.network import Network, to_device
 from falw_cli.runtime.interrupt import Interrupt
@@ -67,7 +67,7 @@ def learned(parts: Judged) -> Network:
 
 def test_what_was_learned_returns_at_once(parts: Judged, learned: Network) -> None:
     before = {name: value.clone() for name, value in learned.module.state_dict().items()}
-    found = comeback(learned, parts, Evidence.of(learned, parts, 0), [network(5)], learned)
+    found = comeback(learned, parts, Predictions.of(learned, parts, 0), [network(5)], learned)
     assert found is not None
     assert found.relearned is not None
     assert found.relearned.samples == 4
@@ -79,7 +79,7 @@ def test_what_was_learned_returns_at_once(parts: Judged, learned: Network) -> No
 
 
 def test_rounding_a_robust_net_changes_nothing(parts: Judged, learned: Network) -> None:
-    found = comeback(learned, parts, Evidence.of(learned, parts, 0), [], None)
+    found = comeback(learned, parts, Predictions.of(learned, parts, 0), [], None)
     assert found is not None
     for rounded in (found.fp16, found.int8):
         assert rounded.forget_change is not None
@@ -89,5 +89,5 @@ def test_rounding_a_robust_net_changes_nothing(parts: Judged, learned: Network) 
 
 def test_without_a_list_there_is_nothing_to_return(parts: Judged, learned: Network) -> None:
     empty = Judged(parts.forget.of(torch.arange(0)), parts.retain, parts.test)
-    seen = Evidence.of(learned, empty, 0)
+    seen = Predictions.of(learned, empty, 0)
     assert comeback(learned, empty, seen, [], None) is None

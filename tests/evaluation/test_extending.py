@@ -23,12 +23,12 @@ CERTAIN = '''\
 
 from __future__ import annotations
 
-from falw_cli.evaluation.evidence import Evidence, Resamples
+from falw_cli.evaluation.evidence import Predictions, Resamples
 from falw_cli.evaluation.gap_metric import Metric
 from falw_cli.evaluation.intervals import Vector, means
 
 
-def _draw(evidence: Evidence, again: Resamples) -> Vector:
+def _draw(evidence: Predictions, again: Resamples) -> Vector:
     return 100 * means(again.test, evidence.test.top)
 
 

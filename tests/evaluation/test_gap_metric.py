@@ -7,12 +7,12 @@ import pytest
 
 from falw_cli.config.extensions import METRICS
 from falw_cli.evaluation import intervals
-from falw_cli.evaluation.evidence import Resamples
+from falw_cli.evaluation.full_audit import full_audit
 from falw_cli.evaluation.gap import FIELD
 from falw_cli.evaluation.gap_metric import Metric, described, extra_metrics, load_metric
+from falw_cli.evaluation.measurement import metrics_of
 from falw_cli.evaluation.metrics import Metrics
-from falw_cli.evaluation.run import metrics_of
-from falw_cli.evaluation.study import study
+from falw_cli.evaluation.predictions import Resamples
 from tests.audit.reports import evidence
 
 SHARE = Metric("somewhere.share", "S", "a share", lambda e, again: again.test.mean(axis=1) * 40)
@@ -34,7 +34,7 @@ def test_labels() -> None:
 
 @pytest.fixture(scope="module")
 def metrics() -> Metrics:
-    return study(None, evidence(1, 1.5), [], FIELD).after
+    return full_audit(None, evidence(1, 1.5), [], FIELD).after
 
 
 @pytest.mark.parametrize("name", list(METRICS))

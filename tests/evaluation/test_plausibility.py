@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from falw_cli.errors import RequestError
-from falw_cli.evaluation.evidence import Evidence
 from falw_cli.evaluation.plausibility import check_plausible
+from falw_cli.evaluation.predictions import Predictions
 from falw_cli.evaluation.scores import Seen
 
 
@@ -16,9 +16,9 @@ def seen(labels: list[int], predicted: list[int]) -> Seen:
     return Seen(np.array(labels), np.array(predicted), *[flat] * 6)
 
 
-def evidence(retain: Seen, test: Seen, number: int = 4) -> Evidence:
+def evidence(retain: Seen, test: Seen, number: int = 4) -> Predictions:
     classes = tuple(map(str, range(number)))
-    return Evidence(classes, seen([], []), retain, test, 0)
+    return Predictions(classes, seen([], []), retain, test, 0)
 
 
 TRUE = [row % 4 for row in range(400)]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from falw_cli.evaluation.calibration import calibration_error
-from falw_cli.evaluation.evidence import Evidence, Resamples
 from falw_cli.evaluation.gap_metric import Metric
 from falw_cli.evaluation.intervals import Vector
+from falw_cli.evaluation.predictions import Predictions, Resamples
 
 
-def _draw(evidence: Evidence, again: Resamples) -> Vector:
+def _draw(evidence: Predictions, again: Resamples) -> Vector:
     return 100 * calibration_error(evidence.test.top, evidence.test.correct, again.test)
 
 

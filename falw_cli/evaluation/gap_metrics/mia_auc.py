@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from falw_cli.evaluation.evidence import Evidence, Resamples
 from falw_cli.evaluation.gap_metric import NOTHING, Metric, Reading
 from falw_cli.evaluation.intervals import Vector
+from falw_cli.evaluation.membership import matched_attack
 from falw_cli.evaluation.metrics import Interval, Metrics
-from falw_cli.evaluation.telling import matched_attack
+from falw_cli.evaluation.predictions import Predictions, Resamples
 
 
 def _read(metrics: Metrics) -> Reading:
@@ -16,7 +16,7 @@ def _read(metrics: Metrics) -> Reading:
     return 100 * auc.value, Interval(lower=100 * auc.lower, upper=100 * auc.upper)
 
 
-def _draw(evidence: Evidence, again: Resamples) -> Vector:
+def _draw(evidence: Predictions, again: Resamples) -> Vector:
     found = matched_attack((evidence.forget, evidence.test), (again.forget, again.test))
     assert found is not None
     return 100 * found.auc_draws

@@ -5,22 +5,22 @@ from __future__ import annotations
 import numpy as np
 
 from falw_cli.evaluation import intervals
-from falw_cli.evaluation.evidence import Evidence, Resamples
 from falw_cli.evaluation.gap_metric import Metric
+from falw_cli.evaluation.predictions import Predictions, Resamples
 
 
-def _value(evidence: Evidence) -> float | None:
+def _value(evidence: Predictions) -> float | None:
     found = evidence.strangers
     return None if found is None else 100 * float(found.mean())
 
 
-def _draw(evidence: Evidence, again: Resamples) -> intervals.Vector:
+def _draw(evidence: Predictions, again: Resamples) -> intervals.Vector:
     assert evidence.strangers is not None
     drawn = 100 * intervals.means(again.forget, evidence.strangers)
     return drawn + np.resize(evidence.attack_noise, len(drawn))
 
 
-def _ends(evidence: Evidence) -> intervals.Interval:
+def _ends(evidence: Predictions) -> intervals.Interval:
     """Join two independent sources: the forget samples and the samples that train the attack."""
     assert evidence.strangers is not None
     share, noise = float(evidence.strangers.mean()), float(evidence.attack_noise.std()) / 100

@@ -16,7 +16,7 @@ from falw_cli.config.file import explain
 from falw_cli.config.settings import Config, Preprocessing
 from falw_cli.data.device import send
 from falw_cli.errors import RequestError
-from falw_cli.evaluation.evidence import Judged
+from falw_cli.evaluation.predictions import Judged
 from falw_cli.models.network import Network
 from falw_cli.runtime.engine import make_fabric
 from falw_cli.unlearning.resolution import with_method_defaults

@@ -12,10 +12,10 @@ from torch.utils.data import Dataset
 
 from falw_cli.data.batches import Batch, epoch
 from falw_cli.errors import RequestError
-from falw_cli.evaluation.evidence import Evidence
+from falw_cli.evaluation.measurement import measure, metrics_of
 from falw_cli.evaluation.metrics import Figure, Metrics
 from falw_cli.evaluation.plausibility import check_plausible
-from falw_cli.evaluation.run import measure, metrics_of
+from falw_cli.evaluation.predictions import Predictions
 from falw_cli.runtime.extras import need
 from falw_cli.runtime.interrupt import Interrupt
 from falw_cli.runtime.progress import Progress, Silent
@@ -78,7 +78,7 @@ def unlearn_module(
     told = progress or Silent()
     config, stage = staged(module, data, forget, heldout, test, num_classes, seed, workers, recipe)
     judged = test is not None
-    original = Evidence.of(stage.network, stage.judged, seed)
+    original = Predictions.of(stage.network, stage.judged, seed)
     check_plausible(original)
     done = perform(config, stage, (), told, Interrupt(), None)
     share = share_of(done.expectation, stage.network, stage.forget)
@@ -149,7 +149,7 @@ class Unlearner:
             module, data, forget, heldout, None, num_classes, seed, workers, recipe
         )
         self._network, self._work = self._stage.network, self._stage.work(self.config, 0.0)
-        check_plausible(Evidence.of(self._network, self._stage.judged, seed))
+        check_plausible(Predictions.of(self._network, self._stage.judged, seed))
         expectation = expectation_of(self._stage)
         watched = self.config.unlearn.stop == "auto"
         self._watch = self._watched(expectation) if watched and expectation else None

@@ -13,7 +13,7 @@ from falw_cli.data.device import Samples, place
 from falw_cli.data.splits import Splits
 from falw_cli.evaluation.deviation import thirds
 from falw_cli.evaluation.intervals import resample
-from falw_cli.evaluation.membership import attack_noise, called_strangers
+from falw_cli.evaluation.mia import attack_noise, called_strangers
 from falw_cli.evaluation.scores import Counts, Seen, Vector
 from falw_cli.models.network import Network
 
@@ -35,7 +35,7 @@ class Judged:
 
 
 @dataclass(frozen=True)
-class Evidence:
+class Predictions:
     """What a network makes of the judged samples, and what the field's attack makes of that."""
 
     classes: tuple[str, ...]
@@ -45,7 +45,7 @@ class Evidence:
     seed: int
 
     @classmethod
-    def of(cls, network: Network, parts: Judged, seed: int) -> Evidence:
+    def of(cls, network: Network, parts: Judged, seed: int) -> Predictions:
         """Look at all judged samples.
 
         Args:
@@ -95,7 +95,7 @@ class Resamples:
     test: Draws
 
     @classmethod
-    def of(cls, evidence: Evidence) -> Resamples:
+    def of(cls, evidence: Predictions) -> Resamples:
         """Draw each class's samples again, as many as there are. [B, N] a part"""
         rng = np.random.default_rng([evidence.seed, 9])
         parts = (evidence.forget, evidence.retain, evidence.test)

@@ -11,20 +11,20 @@ import numpy as np
 
 from falw_cli.evaluation import gap, intervals
 from falw_cli.evaluation.changes import changes_between
-from falw_cli.evaluation.evidence import Evidence, Resamples
+from falw_cli.evaluation.distance import FEW_FORGET, FEW_UNSEEN, distance_of
 from falw_cli.evaluation.gap_metric import load_metric
+from falw_cli.evaluation.measurement import compare, mean_metrics, metrics_of
+from falw_cli.evaluation.membership import membership_of
 from falw_cli.evaluation.metrics import Changes, Figure, Groups, Interval, Metrics, Seeds
-from falw_cli.evaluation.run import compare, mean_metrics, metrics_of
+from falw_cli.evaluation.predictions import Predictions, Resamples
 from falw_cli.evaluation.scores import Vector
-from falw_cli.evaluation.spread import FEW_FORGET, FEW_UNSEEN, distance_of
-from falw_cli.evaluation.telling import membership_of
 
 SHORTEST = {0.01: 100, 0.001: 1000}
 """Unseen samples below which a true-positive rate at so small a false-positive rate says little."""
 
 
 @dataclass(frozen=True)
-class Study:
+class Audit:
     """Metrics of all models of a run, and what lies between them."""
 
     before: Metrics | None
@@ -37,12 +37,12 @@ class Study:
     warnings: tuple[str, ...]
 
 
-def study(
-    before: Evidence | None,
-    after: Evidence,
-    references: Sequence[Evidence],
+def full_audit(
+    before: Predictions | None,
+    after: Predictions,
+    references: Sequence[Predictions],
     weights: gap.Weights,
-) -> Study:
+) -> Audit:
     """Measure, with intervals.
 
     Args:
@@ -63,7 +63,7 @@ def study(
     if mean is not None and gap.avg_gap(whole[id(after)], mean, weights) is not None:
         scatter = {id(one): gap.noise(weights, one, again) for one in models}
 
-    def against(one: Evidence) -> Metrics:
+    def against(one: Predictions) -> Metrics:
         found = compare(whole[id(one)], mean, weights)
         if mean is None:
             return found
@@ -79,7 +79,7 @@ def study(
     if scatter:
         pairs = [(whole[id(one)], scatter[id(one)]) for one in (after, *references)]
         seeds = gap.against_seeds(pairs[0], pairs[1:], weights)
-    return Study(
+    return Audit(
         before=against(before) if before is not None else None,
         after=against(after),
         references=tuple(retrains),
@@ -91,7 +91,7 @@ def study(
     )
 
 
-def _examined(evidence: Evidence, again: Resamples, weights: gap.Weights) -> Metrics:
+def _examined(evidence: Predictions, again: Resamples, weights: gap.Weights) -> Metrics:
     """All of a model's metrics that need no other model."""
     found = metrics_of(evidence)
     ends, extra = dict(found.intervals), {}
@@ -114,7 +114,9 @@ def _examined(evidence: Evidence, again: Resamples, weights: gap.Weights) -> Met
     )
 
 
-def _with_deviations(found: Metrics, own: Evidence, references: Sequence[Evidence]) -> Metrics:
+def _with_deviations(
+    found: Metrics, own: Predictions, references: Sequence[Predictions]
+) -> Metrics:
     """The groups with intervals of their deviations, from Retrain and from unseen data."""
     if found.groups is None:
         return found
@@ -140,7 +142,7 @@ def _scaled(ends: intervals.Interval, unit: float) -> Interval:
     return Interval(lower=unit * ends[0], upper=unit * ends[1])
 
 
-def _warnings(evidence: Evidence) -> list[str]:
+def _warnings(evidence: Predictions) -> list[str]:
     """Which figures rest on too few samples."""
     found = []
     count = evidence.forget_count

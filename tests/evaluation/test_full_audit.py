@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-from falw_cli.evaluation.evidence import Evidence
+from falw_cli.evaluation.full_audit import full_audit
 from falw_cli.evaluation.gap import FIELD
+from falw_cli.evaluation.predictions import Predictions
 from falw_cli.evaluation.scores import Seen, columns
-from falw_cli.evaluation.study import study
 
 CLASSES = ("a", "b", "c", "d")
 TRUTH = {"forget": np.repeat([0, 1, 2, 3], [120, 60, 20, 3]), "retain": np.repeat(range(4), 200),
          "test": np.repeat(range(4), 150)}  # fmt: skip
 
 
-def model(seed: int, forget: float, unseen: float = 1.5, retain: float = 6.0) -> Evidence:
+def model(seed: int, forget: float, unseen: float = 1.5, retain: float = 6.0) -> Predictions:
     """A net whose true logits are so much higher in the mean, one number a part."""
     rng = np.random.default_rng(seed)
     parts = []
@@ -26,16 +26,16 @@ def model(seed: int, forget: float, unseen: float = 1.5, retain: float = 6.0) ->
         logits[np.arange(len(label)), label] += lift
         found = columns(torch.from_numpy(logits), torch.from_numpy(label)).numpy().T
         parts.append(Seen(label, found[0].astype(np.int64), *found[1:]))
-    return Evidence(CLASSES, *parts, seed=0)
+    return Predictions(CLASSES, *parts, seed=0)
 
 
 @pytest.fixture(scope="module")
-def retrains() -> list[Evidence]:
+def retrains() -> list[Predictions]:
     return [model(seed, forget=1.5) for seed in (1, 2, 3)]
 
 
-def test_what_was_not_forgotten_stands_out(retrains: list[Evidence]) -> None:
-    found = study(model(9, 6.0), model(8, forget=4.0), retrains, FIELD)
+def test_what_was_not_forgotten_stands_out(retrains: list[Predictions]) -> None:
+    found = full_audit(model(9, 6.0), model(8, forget=4.0), retrains, FIELD)
     after = found.after
     assert after.mia is not None
     assert after.distance is not None
@@ -54,8 +54,8 @@ def test_what_was_not_forgotten_stands_out(retrains: list[Evidence]) -> None:
     assert found.before.avg_gap > after.avg_gap
 
 
-def test_another_retrain_model_passes_for_one(retrains: list[Evidence]) -> None:
-    found = study(None, model(7, forget=1.5), retrains, FIELD)
+def test_another_retrain_model_passes_for_one(retrains: list[Predictions]) -> None:
+    found = full_audit(None, model(7, forget=1.5), retrains, FIELD)
     assert found.after.mia is not None
     assert found.after.distance is not None
     assert found.after.mia.auc.lower < 0.5 < found.after.mia.auc.upper
@@ -66,8 +66,8 @@ def test_another_retrain_model_passes_for_one(retrains: list[Evidence]) -> None:
     assert found.changes is None
 
 
-def test_retain_samples_are_distinguished_from_unseen_samples(retrains: list[Evidence]) -> None:
-    found = study(None, model(7, forget=1.5), [], FIELD)
+def test_retain_samples_are_distinguished_from_unseen_samples(retrains: list[Predictions]) -> None:
+    found = full_audit(None, model(7, forget=1.5), [], FIELD)
     assert found.after.mia is not None
     assert found.after.mia.retained is not None
     assert found.after.mia.retained.auc.lower > 0.8
@@ -76,11 +76,11 @@ def test_retain_samples_are_distinguished_from_unseen_samples(retrains: list[Evi
 
 def test_changes_are_against_the_original() -> None:
     before = model(1, forget=6.0)
-    same = study(before, before, [], FIELD).changes
+    same = full_audit(before, before, [], FIELD).changes
     assert same is not None
     assert same.test_agreement is not None
     assert same.test_agreement.value == 100
-    worse = study(before, model(2, forget=1.5, unseen=0.0), [], FIELD).changes
+    worse = full_audit(before, model(2, forget=1.5, unseen=0.0), [], FIELD).changes
     assert worse is not None
     change = worse.per_class["b"].test_accuracy
     assert change is not None
@@ -88,16 +88,16 @@ def test_changes_are_against_the_original() -> None:
 
 
 def test_few_samples_are_warned_of() -> None:
-    found = study(None, model(1, forget=1.5), [], FIELD)
+    found = full_audit(None, model(1, forget=1.5), [], FIELD)
     assert any("class 'd'" in warning for warning in found.warnings)
     assert any("0.1 % false positives" in warning for warning in found.warnings)
     assert found.after.distance is not None
     assert set(found.after.distance.per_class) == {"a", "b", "c"}
 
 
-def test_the_gap_is_made_of_what_is_asked_for(retrains: list[Evidence]) -> None:
+def test_the_gap_is_made_of_what_is_asked_for(retrains: list[Predictions]) -> None:
     weights = {"mia_auc": 1.0, "tail_accuracy": 3.0}
-    found = study(None, model(8, forget=4.0), retrains, weights)
+    found = full_audit(None, model(8, forget=4.0), retrains, weights)
     after, mean = found.after, found.reference
     assert after.mia is not None
     assert after.groups is not None
@@ -111,6 +111,6 @@ def test_the_gap_is_made_of_what_is_asked_for(retrains: list[Evidence]) -> None:
     assert "extra_metrics" not in after.model_dump()
 
 
-def test_it_repeats(retrains: list[Evidence]) -> None:
-    once, again = (study(None, model(8, 4.0), retrains, FIELD) for _ in range(2))
+def test_it_repeats(retrains: list[Predictions]) -> None:
+    once, again = (full_audit(None, model(8, 4.0), retrains, FIELD) for _ in range(2))
     assert once.after == again.after

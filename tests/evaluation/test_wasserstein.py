@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import wasserstein_distance
 
-from falw_cli.evaluation.distance import ClassDistance, class_distance, together
 from falw_cli.evaluation.intervals import resample
+from falw_cli.evaluation.wasserstein import ClassDistance, class_distance, together
 
 RNG = np.random.default_rng(0)
 

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from falw_cli.evaluation.deviation import class_means, mixed_mean
-from falw_cli.evaluation.evidence import Evidence, Judged
 from falw_cli.evaluation.gap import FIELD, Weights, avg_gap
 from falw_cli.evaluation.gap_metric import load_metric
 from falw_cli.evaluation.intervals import apart, wilson
-from falw_cli.evaluation.membership import attack_size
 from falw_cli.evaluation.metrics import ClassMetrics, GroupMetrics, Groups, Interval, Metrics
+from falw_cli.evaluation.mia import attack_size
+from falw_cli.evaluation.predictions import Judged, Predictions
 from falw_cli.evaluation.scores import Counts, Seen
 from falw_cli.models.network import Network
 
@@ -25,10 +25,10 @@ def measure(network: Network, parts: Judged, seed: int) -> Metrics:
         parts: forget, retain and test samples.
         seed: of the attack's subsample.
     """
-    return metrics_of(Evidence.of(network, parts, seed))
+    return metrics_of(Predictions.of(network, parts, seed))
 
 
-def metrics_of(evidence: Evidence) -> Metrics:
+def metrics_of(evidence: Predictions) -> Metrics:
     """See `measure`."""
     forget, retain, test = evidence.forget, evidence.retain, evidence.test
     kept = test.correct[np.isin(test.labels, retain.labels)]
@@ -99,7 +99,7 @@ UNITS = {
 }  # fmt: skip
 
 
-def _per_class(evidence: Evidence) -> dict[str, ClassMetrics]:
+def _per_class(evidence: Predictions) -> dict[str, ClassMetrics]:
     number, count = len(evidence.classes), evidence.forget_count
     forget, retain, test = evidence.forget, evidence.retain, evidence.test
     columns = {
@@ -129,12 +129,12 @@ def _known(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
 
 
-def _groups(evidence: Evidence) -> Groups:
+def _groups(evidence: Predictions) -> Groups:
     found = {name: _group(evidence, members) for name, members in evidence.thirds.items()}
     return Groups(**found)
 
 
-def _group(evidence: Evidence, members: list[int]) -> GroupMetrics:
+def _group(evidence: Predictions, members: list[int]) -> GroupMetrics:
     forget, test, count = evidence.forget, evidence.test, evidence.forget_count
     # Unseen data is mixed as the forget samples are, so that the classes alone shift nothing.
     own, other = (_mixed(seen, count, members) for seen in (forget, test))

@@ -7,7 +7,7 @@ import pytest
 from sklearn.svm import SVC
 
 from falw_cli.evaluation.intervals import Vector
-from falw_cli.evaluation.membership import ATTACK_SAMPLES, attack_size, called_strangers
+from falw_cli.evaluation.mia import ATTACK_SAMPLES, attack_size, called_strangers
 
 RNG = np.random.default_rng(0)
 SURE = RNG.uniform(0.97, 1.0, 400)

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from falw_cli.config.settings import Preprocessing
 from falw_cli.data.device import Resident
-from falw_cli.evaluation.evidence import Judged
-from falw_cli.evaluation.run import compare, mean_metrics, measure
+from falw_cli.evaluation.measurement import compare, mean_metrics, measure
+from falw_cli.evaluation.predictions import Judged
 from falw_cli.models.network import Network
 from tests.engine import cpu
 

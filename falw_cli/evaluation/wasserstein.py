@@ -1,0 +1,95 @@
+"""How far forget samples lie from unseen ones of their class: needs no Retrain model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from falw_cli.evaluation.intervals import CHUNK, Interval, around
+
+Vector = npt.NDArray[np.float64]
+Counts = npt.NDArray[np.int64]
+Draws = npt.NDArray[np.uint8]
+
+PERMUTATIONS = 999
+
+
+@dataclass(frozen=True)
+class Distance:
+    """1-Wasserstein distance of true-class probability, forget against unseen, in [0, 1]."""
+
+    value: float
+    interval: Interval
+    """95 %, by stratified bootstrap."""
+    chance: float
+    """What it would be, in the mean, were the forget samples unseen: samples are few."""
+    p_value: float
+    """Share of permutations, of who is forget and who unseen within a class, as far apart."""
+
+
+@dataclass(frozen=True)
+class ClassDistance:
+    """Of one class: the distance as found, by bootstrap [B], and by permutation [P]."""
+
+    value: float
+    drawn: Vector
+    permuted: Vector
+
+
+def class_distance(
+    forget: Vector, unseen: Vector, draws: tuple[Draws, Draws], rng: np.random.Generator
+) -> ClassDistance:
+    """Distance of two samples of one class's true-class probabilities, [N_f] and [N_u].
+
+    Args:
+        forget, unseen: probabilities, in [0, 1].
+        draws: how often each is drawn in each resample, [B, N_f] and [B, N_u].
+        rng: of the permutations.
+    """
+    value = np.concatenate([forget, unseen])
+    order = np.argsort(value, kind="stable")
+    steps = np.diff(value[order])
+    first = np.arange(len(value)) < len(forget)
+
+    def distances(of_forget: npt.NDArray[np.float64], of_unseen: Vector) -> Vector:
+        """From how often each sample is on either side, [n, N] each."""
+        sides = [
+            np.cumsum(side[:, order], axis=1)[:, :-1] / side.sum(axis=1, keepdims=True)
+            for side in (of_forget, of_unseen)
+        ]
+        found: Vector = np.abs(sides[0] - sides[1]) @ steps
+        return found
+
+    drawn, permuted = [], []
+    for start in range(0, len(draws[0]), CHUNK):
+        both = np.concatenate([part[start : start + CHUNK] for part in draws], axis=1)
+        drawn.append(distances(both * first, both * ~first))
+    for start in range(0, PERMUTATIONS, CHUNK):
+        rows = min(CHUNK, PERMUTATIONS - start)
+        mixed = rng.permuted(np.tile(first, (rows, 1)), axis=1)
+        permuted.append(distances(mixed.astype(np.float64), (~mixed).astype(np.float64)))
+    found = distances(first[None].astype(np.float64), (~first)[None].astype(np.float64))
+    return ClassDistance(float(found[0]), np.concatenate(drawn), np.concatenate(permuted))
+
+
+def together(parts: list[ClassDistance], weights: list[int]) -> Distance:
+    """The mean distance over classes, weighted by their forget samples.
+
+    Args:
+        parts: of one class or more.
+        weights: forget samples of each.
+    """
+    share = np.asarray(weights, dtype=np.float64) / sum(weights)
+    value = float(sum(w * part.value for w, part in zip(share, parts, strict=True)))
+    drawn = np.sum([w * part.drawn for w, part in zip(share, parts, strict=True)], axis=0)
+    permuted = np.sum([w * part.permuted for w, part in zip(share, parts, strict=True)], axis=0)
+    low, high = around(value, drawn)
+    as_far = int((permuted >= value - 1e-12).sum())
+    return Distance(
+        value,
+        (max(0.0, low), min(1.0, high)),
+        float(permuted.mean()),
+        (1 + as_far) / (1 + len(permuted)),
+    )
