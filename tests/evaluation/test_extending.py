@@ -23,7 +23,7 @@ CERTAIN = '''\
 
 from __future__ import annotations
 
-from falw_cli.evaluation.evidence import Predictions, Resamples
+from falw_cli.evaluation.predictions import Predictions, Resamples
 from falw_cli.evaluation.gap_metric import Metric
 from falw_cli.evaluation.intervals import Vector, means
 
