@@ -1,4 +1,4 @@
-"""Lists, nets and cells of a bench, each with the digest of all that it depends on."""
+"""Forget lists, models and cells of a bench, each with a digest of its dependencies."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Source:
 
     @cached_property
     def digest(self) -> str:
-        """Over IDs, classes and the bytes of the images, of all parts: not over where they lie."""
+        """Digest of IDs, classes and image bytes of all parts, independent of their location."""
         config = Config.model_validate(self.config)
         whole = hashlib.sha256()
         for part in ("data", "heldout", "test"):
@@ -56,7 +56,7 @@ class Source:
 
 
 class Grid:
-    """Turns lots and entries into jobs."""
+    """The jobs for lots and entries."""
 
     def __init__(self, bench: Bench, store: Store) -> None:
         self.bench = bench
@@ -64,7 +64,7 @@ class Grid:
         self.sources = {name: Source(dataset) for name, dataset in bench.datasets.items()}
 
     def base(self, lot: Lot) -> dict[str, Any]:
-        """What every job of a lot shares."""
+        """Return the settings that all jobs of a lot share."""
         return {
             **self.sources[lot.dataset].config,
             "device": self.bench.device,
@@ -72,10 +72,10 @@ class Grid:
         }
 
     def check(self) -> None:
-        """Open every dataset, so that what is missing is said before anything is made.
+        """Open every dataset, so that errors are reported before any work.
 
         Raises:
-            RequestError: a source that is missing, empty or malformed.
+            RequestError: a source is missing, empty or malformed.
         """
         for source in self.sources.values():
             config = Config.model_validate(source.config)
@@ -84,12 +84,12 @@ class Grid:
                     loading.open_source(config, part)
 
     def ids(self, lot: Lot) -> str:
-        """The path of the lot's forget list."""
+        """Return the path of the lot's forget list."""
         name = f"{lot.dataset}-{lot.ratio:g}-{lot.gamma:g}-{lot.seed}"
         return str(self.store.file("lists", name, ".txt"))
 
     def draw(self, lot: Lot) -> None:
-        """Draw the lot's forget list, and keep it."""
+        """Draw the lot's forget list and write it."""
         listing = self.sources[lot.dataset].listing
         available = np.bincount(listing.labels, minlength=len(listing.classes))
         total = max(1, round(lot.ratio * len(listing.ids)))
@@ -107,11 +107,11 @@ class Grid:
         ]  # fmt: skip
 
     def original(self, lot: Lot) -> Job:
-        """Training the original."""
+        """Return the job that trains the original."""
         return self._training(lot, lot.seed, None)
 
     def references(self, lot: Lot) -> list[Job]:
-        """Training the Retrain models."""
+        """Return the jobs that train the Retrain models."""
         seeds = [lot.seed + REFERENCE_SEEDS * (k + 1) for k in range(self.bench.references)]
         return [self._training(lot, seed, lot) for seed in seeds]
 
@@ -127,7 +127,7 @@ class Grid:
         return Job("models", digest(self._key(lot, "model", seed, left_out)), what, config)
 
     def judgements(self, lot: Lot) -> list[Job]:
-        """Measuring the original and the references on the lot's list."""
+        """Return the jobs that measure the original and the references on the lot's list."""
         found = []
         for model in (self.original(lot), *self.references(lot)):
             name = digest(["metrics", model.name, lot.ratio, lot.gamma, lot.seed])
@@ -139,7 +139,7 @@ class Grid:
         return found
 
     def cell(self, lot: Lot, entry: Entry, lr: float | None) -> Job:
-        """Unlearning: a lot's list from its original by an entry, with a searched `lr` if any."""
+        """Return the job that unlearns the lot's list with an entry, and a searched `lr` if any."""
         models = [self.original(lot), *self.references(lot)]
         files = [str(self.store.file("models", job.name, ".safetensors")) for job in models]
         unlearn = entry.config.unlearn.model_dump(mode="json")

@@ -1,4 +1,4 @@
-"""The work of a bench, each piece in a process of its own: train, measure, unlearn."""
+"""Jobs of a bench, which worker processes run: train, measure, unlearn."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from falw_cli.runtime.outputs import write_all
 
 @dataclass(frozen=True)
 class Job:
-    """A piece of work: its `config`, and the `part` and `name` under which its result is kept.
+    """A job: its `config`, and the `part` and `name` under which its result is stored.
 
-    `models` keep a checkpoint and what `falw train` says of it, `metrics` a net's metrics on a
-    list, `cells` an audit report; a piece that fails leaves `NAME.error.json`.
+    `models` store a checkpoint and the summary of `falw train`, `metrics` a model's metrics on a
+    list, `cells` an audit report. A job that fails writes `NAME.error.json`.
     """
 
     part: str
@@ -27,9 +27,9 @@ class Job:
     label: str
     config: dict[str, Any]
     known: tuple[str, ...] = ()
-    """Of a cell: names of the metrics of the original and of the references."""
+    """For a cell: names of the metrics of the original and of the references."""
     references: tuple[str, ...] = ()
-    """Of a cell: checkpoints of the references."""
+    """For a cell: checkpoints of the references."""
 
     def do(self, store: Store) -> None:
         """See `pool.Job`."""
@@ -77,5 +77,5 @@ def _unlearn(store: Store, job: Job, config: Config) -> None:
         occasion = Occasion(("falw", "bench", job.label), datetime.now(timezone.utc))
         unlearn(config, Silent(), Interrupt(), occasion, known)
         text = Path(paths["report"]).read_text()
-    # The figures are what a bench is for: the checkpoint can be made again.
+    # A bench needs only the figures; the checkpoint can be recomputed.
     write_all({store.file("cells", job.name, ".audit.json"): text.encode()})

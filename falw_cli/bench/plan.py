@@ -1,4 +1,4 @@
-"""What a bench is to measure: its config, checked before anything is trained, and its cells."""
+"""Config of a bench, checked before anything is trained, and the cells that it defines."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
 
 class Dataset(Section):
-    """Where the samples are, and how nets are trained on them."""
+    """Sources of the samples, and the recipe that trains models on them."""
 
     data: str
     heldout: str
@@ -36,34 +36,34 @@ class Dataset(Section):
 
 
 class Entries(Section):
-    """Methods and weightings to measure, each with each, under the same settings."""
+    """Methods and weightings to measure, in all combinations, with the same settings."""
 
     methods: Annotated[tuple[str, ...], Field(min_length=1)]
     weightings: tuple[str, ...] = ()
-    """None: each method's own."""
+    """Default: each method's own weighting."""
     name: str | None = None
-    """In tables, instead of `method x weighting`."""
+    """Name in tables; default: `method x weighting`."""
     unlearn: dict[str, Any] = {}
     """Settings of the section `unlearn` of falw.yaml."""
     search: bool = True
-    """Is the learning rate searched? Otherwise it is the method's, or that in `unlearn`."""
+    """Whether to search the learning rate; otherwise `unlearn` or the method's default sets it."""
     ratios: tuple[Ratio, ...] | None = None
-    """Only these of the bench's ratios."""
+    """Subset of the bench's ratios; default: all."""
     gammas: tuple[Gamma, ...] | None = None
-    """Only these of the bench's gammas."""
+    """Subset of the bench's gammas; default: all."""
 
 
 class Search(Section):
-    """How learning rates are found, on a seed that is not scored."""
+    """Search of learning rates, on a seed that is not scored."""
 
     rule: Literal["reference", "reference-free"] = "reference"
-    """reference: the smallest Avg. Gap to Retrain, as papers do. reference-free: --lr auto in each
-    run, as users must."""
+    """reference: the smallest Avg. Gap to Retrain, as in papers. reference-free: --lr auto in each
+    run, as in practice."""
     seed: Seed = 0
     ratio: Ratio = 0.1
     gamma: Gamma = 1.0
     factors: Annotated[tuple[Positive, ...], Field(min_length=1)] = (0.1, 0.3, 1.0, 3.0)
-    """Of the method's own learning rate."""
+    """Factors on the method's own learning rate."""
 
 
 class Bench(Section):
@@ -75,7 +75,7 @@ class Bench(Section):
     gammas: Annotated[tuple[Gamma, ...], Field(min_length=1)]
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1)]
     references: Annotated[int, Field(ge=2)] = 2
-    """Retrain models of each list: two and more give the noise floor."""
+    """Number of Retrain models per list; the noise floor needs at least two."""
     entries: Annotated[tuple[Entries, ...], Field(min_length=1)]
     search: Search = Search()
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda)$")] = "auto"
@@ -85,13 +85,13 @@ class Bench(Section):
     @classmethod
     def _each_once(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
         if len(set(values)) < len(values):
-            raise ValueError("a value stands there twice")
+            raise ValueError("a value is listed twice")
         return values
 
 
 @dataclass(frozen=True)
 class Lot:
-    """A forget list of the bench, and the nets that belong to it."""
+    """A forget list of the bench, and its models."""
 
     dataset: str
     arch: str
@@ -106,7 +106,7 @@ class Lot:
 
 @dataclass(frozen=True)
 class Entry:
-    """A row of the tables: a method, a weighting and settings; `unlearn` is settled."""
+    """A row of the tables: a method, a weighting and settings; `config.unlearn` is complete."""
 
     label: str
     config: Config = field(hash=False, compare=False)
@@ -125,22 +125,22 @@ class Entry:
         return self.config.unlearn.weighting or "none"
 
     def rates(self, search: Search) -> tuple[float, ...]:
-        """Learning rates to search."""
+        """Return the learning rates to search."""
         own = base_rate(self.config)
         return tuple(own * factor for factor in search.factors)
 
     def wants(self, lot: Lot) -> bool:
-        """Is it measured on this list?"""
+        """Return whether the entry is measured on this list."""
         return (self.ratios is None or lot.ratio in self.ratios) and (
             self.gammas is None or lot.gamma in self.gammas
         )
 
 
 def read(file: Path) -> Bench:
-    """Read a bench config, paths in it meant from where it lies.
+    """Read a bench config; its paths are relative to its folder.
 
     Raises:
-        RequestError: it cannot be read, a key is unknown, a value is out of range.
+        RequestError: the file cannot be read, a key is unknown, or a value is out of range.
     """
     content, lines = parse_yaml(file)
     if isinstance(content.get("datasets"), dict):
@@ -155,10 +155,10 @@ def read(file: Path) -> Bench:
 
 
 def entries(bench: Bench) -> list[Entry]:
-    """The rows that a bench measures.
+    """Return the entries that a bench measures.
 
     Raises:
-        RequestError: a cell that cannot be: named before anything is trained.
+        RequestError: an entry is invalid; raised before anything is trained.
     """
     found: list[Entry] = []
     for block in bench.entries:
@@ -189,23 +189,23 @@ def _settled(bench: Bench, unlearn: dict[str, Any]) -> Config:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"][:2])
         raise RequestError(
-            f"entry {unlearn['method']}: {where}: {first['msg']}", "mend the entry of the bench"
+            f"entry {unlearn['method']}: {where}: {first['msg']}", "correct the entry of the bench"
         ) from error
     return with_method_defaults(config, dataset.train)
 
 
 def lots(bench: Bench) -> Iterator[Lot]:
-    """The forget lists that are scored."""
+    """Yield the forget lists that are scored."""
     grid = product(bench.datasets, bench.archs, bench.ratios, bench.gammas, bench.seeds)
     for dataset, arch, ratio, gamma, seed in grid:
         yield Lot(dataset, arch, ratio, gamma, seed)
 
 
 def search_lots(bench: Bench) -> Iterator[Lot]:
-    """The forget lists that learning rates are searched on: of a seed that is not scored."""
+    """Yield the forget lists for the learning-rate search, with a seed that is not scored."""
     if bench.search.seed in bench.seeds:
         raise RequestError(
-            f"search.seed {bench.search.seed} is one of the scored seeds", "take another one"
+            f"search.seed {bench.search.seed} is one of the scored seeds", "use another search.seed"
         )
     search = bench.search
     for dataset, arch in product(bench.datasets, bench.archs):
@@ -213,5 +213,5 @@ def search_lots(bench: Bench) -> Iterator[Lot]:
 
 
 def dump(bench: Bench) -> str:
-    """The bench as YAML, for the record."""
+    """Return the bench config as YAML."""
     return yaml.safe_dump(bench.model_dump(mode="json", exclude_defaults=True), sort_keys=False)

@@ -1,4 +1,4 @@
-"""The pictures of a bench, as SVG: drawn from its rows alone."""
+"""Plots of a bench as SVG, drawn from its rows alone."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ YARDSTICK = {"color": "black", "linestyle": ":", "marker": "."}
 
 
 def draw(folder: Path, rows: Sequence[Row]) -> None:
-    """Gap by gamma, deviation by group, gap against time and along the run, balance factor."""
+    """Draw gap by gamma, deviation by group, gap by time and along the run, balance factor."""
     import matplotlib as mpl
 
-    # No pyplot: no window system is asked for, and no state is shared.
+    # Without pyplot, no display is needed and no global state is shared.
     mpl.rcParams["svg.hashsalt"] = "falw"
     for ratio in sorted({row.ratio for row in rows}):
         mine = [row for row in rows if row.ratio == ratio]
@@ -26,7 +26,7 @@ def draw(folder: Path, rows: Sequence[Row]) -> None:
         _save(folder / f"deviation-{share}.svg", _deviation(mine), f"{share} % forgotten")
         _save(folder / f"gap-by-time-{share}.svg", _gap_by_time(mine), f"{share} % forgotten")
     if any(moment["gap"] is not None for row in rows for moment in row.curve):
-        _save(folder / "gap-along-the-run.svg", _along(rows), "each line a run")
+        _save(folder / "gap-along-the-run.svg", _along(rows), "one line per run")
     without = {row.entry: row.entry.split(", tau")[0] for row in rows if ", tau" in row.entry}
     settings = {row.setting for row in rows if row.entry in without}
     names = {*without, *without.values()}
@@ -58,7 +58,7 @@ def _save(path: Path, drawn: tuple[Any, Any], title: str) -> None:
 
 
 def _entries(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
-    """Entries that every setting has, each with its look: a colour a method, a line a weighting."""
+    """Return the entries in every setting with their style: colour by method, line by weighting."""
     import matplotlib as mpl
 
     settings = {row.setting for row in rows}
@@ -69,7 +69,7 @@ def _entries(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
         if row.entry not in (ORIGINAL, RETRAIN) and everywhere:
             colour = mpl.colormaps["tab20"](methods.index(row.method) % 20)
             line = {"none": "-", "falw": "--"}.get(row.weighting, ":")
-            line = ":" if ", " in row.entry else line  # a variant with settings of its own
+            line = ":" if ", " in row.entry else line  # a variant with separate settings
             looks[row.entry] = {"color": colour, "linestyle": line, "marker": MARKS.get(line, "^")}
     return looks
 

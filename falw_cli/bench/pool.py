@@ -1,4 +1,4 @@
-"""Pieces of work done side by side, one a core or a GPU, on one machine or many; kept by digest."""
+"""Parallel jobs, one per core or GPU, on one or more machines; results are stored by digest."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from falw_cli.runtime import ranks
 from falw_cli.runtime.progress import Progress
 
 POLL = 0.5
-"""Seconds between two looks at what other machines have done."""
+"""Seconds between two checks of the other machines' results."""
 SUFFIX = {"models": ".json", "metrics": ".json", "cells": ".audit.json", "shadows": ".safetensors"}
 
 
 class Job(Protocol):
-    """A piece of work; its result is kept in the store's `part`, under `name`."""
+    """A job, whose result is stored in the store's `part` under `name`."""
 
     @property
     def part(self) -> str:
@@ -38,38 +38,38 @@ class Job(Protocol):
 
     @property
     def label(self) -> str:
-        """What a person calls it."""
+        """Name for messages."""
 
     def do(self, store: Store) -> None:
-        """Do it, and keep the result."""
+        """Run the job and store the result."""
 
 
 @dataclass(frozen=True)
 class Machine:
-    """This machine among those that share a bench's folder, one rank each; they talk through it."""
+    """One of the machines that share a bench's folder and communicate through it; one rank each."""
 
     rank: int = 0
     ranks: int = 1
 
     @classmethod
     def here(cls) -> Machine:
-        """As torchrun or SLURM started it.
+        """Return this machine's rank, as started by torchrun or SLURM.
 
         Raises:
-            RequestError: several ranks on a machine.
+            RequestError: several ranks run on this machine.
         """
         place = ranks.found()
         if place is None:
             return cls()
         if place.devices > 1:
             raise RequestError(
-                f"a bench starts its own processes, and there are {place.devices} ranks a machine",
-                "start one rank on each machine; --jobs says how many processes each has",
+                f"a bench starts its own processes, but each machine has {place.devices} ranks",
+                "start one rank on each machine; --jobs sets the number of processes per machine",
             )
         return cls(place.rank, place.ranks)
 
     def wait_for(self, done: Callable[[], bool]) -> None:
-        """Wait until the other machines have done their share."""
+        """Wait until the other machines have finished their share."""
         while self.ranks > 1 and not done():
             time.sleep(POLL)
 
@@ -79,12 +79,12 @@ _DEVICE: list[str] = []
 
 
 def prepare(threads: int, devices: Any) -> None:
-    """Set up a worker: its share of the cores, and a GPU of its own where there are some."""
+    """Set up a worker: its share of the cores, and a GPU if the machine has any."""
     import torch
 
     torch.set_num_threads(threads)
-    ranks.forget()  # what a bench shares with other machines is its folder
-    # An interrupt ends the workers through their parent, and so does its death.
+    ranks.forget()  # machines share a bench's folder, they form no process group
+    # The parent ends its workers on an interrupt; the thread ends this worker if the parent dies.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_follow_parent, daemon=True).start()
     if devices is not None:
@@ -92,7 +92,7 @@ def prepare(threads: int, devices: Any) -> None:
 
 
 def _follow_parent() -> None:
-    """End this process when the bench that it works for is gone, killed without a word."""
+    """End this process when its parent process is gone, for example killed."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
@@ -100,12 +100,12 @@ def _follow_parent() -> None:
 
 
 def on_this_device(config: Config) -> Config:
-    """The config with the GPU of this worker, if it has one."""
+    """Return the config with the GPU of this worker, if it has one."""
     return config.model_copy(update={"device": _DEVICE[0]}) if _DEVICE else config
 
 
 def perform(store: Store, job: Job) -> str | None:
-    """Do a piece of work and keep its result; the error's text where it failed."""
+    """Run a job and store its result; return the error message if it failed."""
     try:
         job.do(store)
     except FalwError as error:
@@ -121,7 +121,7 @@ def there(store: Store, job: Job) -> bool:
 
 @contextmanager
 def workers(jobs: int | None, device: str) -> Iterator[ProcessPoolExecutor]:
-    """Processes that work side by side: one a GPU, or one a core."""
+    """Yield a pool of worker processes: one per GPU, or one per core."""
     import torch
 
     gpus = torch.cuda.device_count() if device != "cpu" and torch.cuda.is_available() else 0
@@ -139,7 +139,7 @@ def workers(jobs: int | None, device: str) -> Iterator[ProcessPoolExecutor]:
 
     def stop(number: int, frame: FrameType | None) -> None:
         raise Interrupted(
-            "the work was interrupted", "the same command goes on where it stopped", number
+            "the work was interrupted", "repeat the command to continue where it stopped", number
         )
 
     for number in old:
@@ -157,7 +157,7 @@ def workers(jobs: int | None, device: str) -> Iterator[ProcessPoolExecutor]:
 
 
 def settled(store: Store, job: Job) -> bool:
-    """Is it done, or a cell that failed: the same run would fail the same way?"""
+    """Return whether a job is done, or is a failed cell, which would fail the same way again."""
     failed = job.part == "cells" and store.file(job.part, job.name, ".error.json").exists()
     return failed or there(store, job)
 
@@ -170,7 +170,7 @@ def run(
     label: str,
     progress: Progress,
 ) -> list[str]:
-    """Do this machine's share of what is missing, wait for the others', and tell what failed."""
+    """Run this machine's share of the missing jobs, wait for the others, and return failures."""
     wanted = list({job.name: job for job in jobs}.values())
     mine = [job for job in wanted[here.rank :: here.ranks] if not settled(store, job)]
     progress.start(label, len(mine))
@@ -181,7 +181,7 @@ def run(
             job = waiting.pop(future)
             error = future.result()
             if error is not None and job.part != "cells":
-                raise RunError(f"{job.label}: {error}", "mend that and run it again")
+                raise RunError(f"{job.label}: {error}", "fix the cause and repeat the command")
             progress.advance(1, job.label)
     here.wait_for(lambda: all(settled(store, job) for job in wanted))
     undone = [job for job in wanted if not there(store, job)]

@@ -1,4 +1,4 @@
-"""The figures of a bench: rows over seeds, as CSV, JSON and Markdown."""
+"""Results of a bench: rows over seeds, as CSV, JSON and Markdown."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ GROUPS = ("head", "mid", "tail")
 
 @dataclass(frozen=True)
 class Row:
-    """A net on a list: a scored cell, the original, or Retrain (whose gap is the noise floor)."""
+    """A model on a list: a scored cell, the original, or Retrain (whose gap is the noise floor)."""
 
     dataset: str
     arch: str
@@ -49,18 +49,18 @@ class Row:
     """Run time as a share of a Retrain's, percent."""
     stopped_because: str
     curve: tuple[dict[str, Any], ...] = ()
-    """The report's moments along the run."""
+    """The report's evaluations along the run."""
 
     @property
     def setting(self) -> tuple[str, str, float, float]:
-        """What it is compared within."""
+        """The setting within which rows are compared."""
         return self.dataset, self.arch, self.ratio, self.gamma
 
 
 def collect(
     grid: Grid, lots: Sequence[Lot], entries: Sequence[Entry], rates: dict[Any, float]
 ) -> list[Row]:
-    """A row for each original, Retrain and cell that is there."""
+    """Return a row for each original, Retrain and finished cell."""
     rows = []
     for lot in lots:
         reports = {}
@@ -118,7 +118,7 @@ def _row(lot: Lot, entry: str, metrics: dict[str, Any], **more: Any) -> Row:
 
 
 def write(folder: Path, bench: Bench, rows: Sequence[Row]) -> None:
-    """results.csv, results.json and results.md."""
+    """Write results.csv, results.json and results.md."""
     stream = io.StringIO()
     names = [name for name in Row.__dataclass_fields__ if name != "curve"]
     table = csv.DictWriter(stream, names, extrasaction="ignore", lineterminator="\n")
@@ -135,7 +135,7 @@ def write(folder: Path, bench: Bench, rows: Sequence[Row]) -> None:
 
 
 def markdown(bench: Bench, rows: Sequence[Row]) -> list[str]:
-    """The tables: one a setting, then FaLW against the plain method."""
+    """Return the tables: one per setting, then FaLW compared with the plain method."""
     lines = [
         "# Bench", "",
         f"falw {__version__}; {len(bench.seeds)} scored seeds, mean ± standard deviation; percent. "
@@ -152,7 +152,7 @@ def markdown(bench: Bench, rows: Sequence[Row]) -> list[str]:
 def _rule(bench: Bench) -> str:
     search = bench.search
     if not any(block.search for block in bench.entries):
-        return "Learning rates as each entry has them."
+        return "Learning rates as set by each entry."
     if search.rule == "reference-free":
         return "Learning rates by `--lr auto`, without a Retrain model."
     return (
@@ -182,12 +182,12 @@ def _setting(setting: tuple[str, str, float, float], rows: Sequence[Row]) -> lis
 
 
 def versus(rows: Sequence[Row], one: str = "falw", other: str = "none") -> list[str]:
-    """A weighting against another on every method that has both: paired differences of Avg. Gap."""
+    """Compare two weightings on every method that has both: paired differences of Avg. Gap."""
     lines = [
         f"## {one} against {other}", "",
         f"Avg. Gap of `{one}` minus that of `{other}` on the same lists, mean ± standard deviation "
-        "over lists and seeds: below 0, it helps. A tilde marks a difference within the noise "
-        "floor.", "",
+        f"over lists and seeds; a value below 0 means that `{one}` helps. A tilde marks a "
+        "difference within the noise floor.", "",
     ]  # fmt: skip
     settings = sorted({(row.ratio, row.gamma) for row in rows})
     names = [f"{100 * ratio:g} %, gamma {gamma:g}" for ratio, gamma in settings]
@@ -240,13 +240,13 @@ def _names(rows: Sequence[Row]) -> list[str]:
 
 
 def mean(values: Iterable[float | None]) -> float | None:
-    """Mean of what is known."""
+    """Mean of the known values; None if there are none."""
     known = [value for value in values if value is not None]
     return statistics.mean(known) if known else None
 
 
 def spread(values: Iterable[float | None]) -> str:
-    """Mean ± standard deviation of what is known."""
+    """Mean ± standard deviation of the known values, as text."""
     known = [value for value in values if value is not None]
     if not known:
         return "–"

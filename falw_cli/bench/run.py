@@ -1,4 +1,4 @@
-"""`falw bench`: what is missing is made, on all cores or GPUs; then the tables and plots."""
+"""`falw bench`: compute missing results on all cores or GPUs, then write tables and plots."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from falw_cli.runtime.progress import Progress
 
 @dataclass(frozen=True)
 class Asked:
-    """How a bench is run."""
+    """Request for a bench."""
 
     file: Path
     folder: Path
@@ -28,21 +28,21 @@ class Asked:
 
 @dataclass(frozen=True)
 class Done:
-    """What a bench made."""
+    """Result of a bench."""
 
     folder: Path
     rows: list[results.Row]
     failed: list[str]
     missing: dict[str, int]
-    """Pieces of work that a dry run found missing, by kind."""
+    """Number of missing jobs by kind, from a dry run."""
 
 
 def bench(asked: Asked, progress: Progress) -> Done:
-    """Run a bench, or go on with one.
+    """Run a bench, or continue one.
 
     Raises:
-        RequestError: the config does not fit together; nothing was trained.
-        Interrupted: a signal came; the same command goes on.
+        RequestError: the config is inconsistent; nothing was trained.
+        Interrupted: a signal arrived; the same command continues the bench.
     """
     need("matplotlib", "report", "a bench's plots")
     config = plan.read(asked.file)
@@ -87,7 +87,7 @@ def bench(asked: Asked, progress: Progress) -> Done:
 def _stages(
     grid: Grid, lots: list[Lot], probes: list[Lot], entries: list[Entry]
 ) -> list[tuple[str, list[Job]]]:
-    """Everything before the scored cells, in an order in which each finds what it needs."""
+    """Return all jobs before the scored cells, in the order of their dependencies."""
     everywhere = [*probes, *lots]
     models = [job for lot in everywhere for job in (grid.original(lot), *grid.references(lot))]
     judged = [job for lot in everywhere for job in grid.judgements(lot)]
@@ -104,7 +104,7 @@ def _stages(
 def search(
     grid: Grid, probes: list[Lot], entries: list[Entry]
 ) -> dict[tuple[str, str, str], float]:
-    """The learning rate of each (dataset, arch, entry): that of the smallest Avg. Gap."""
+    """Return the learning rate with the smallest Avg. Gap for each (dataset, arch, entry)."""
     found: dict[tuple[str, str, str], float] = {}
     for lot in probes:
         for entry in entries:
@@ -113,7 +113,7 @@ def search(
                 report = grid.store.load("cells", grid.cell(lot, entry, lr).name, ".audit.json")
                 if report is not None:
                     gaps[lr] = report["metrics"]["after"]["avg_gap"]
-            # Where every rate diverged the smallest will too, and says so in its cells.
+            # If every rate diverged, the smallest will diverge again, and its cells report that.
             smallest = min(entry.rates(grid.bench.search))
             best = min(gaps, key=gaps.__getitem__, default=smallest)
             found[lot.dataset, lot.arch, entry.label] = best

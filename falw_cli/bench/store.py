@@ -1,4 +1,4 @@
-"""A bench's work folder: trained nets and cells by digest of all that they depend on."""
+"""Work folder of a bench: models and cells, stored by a digest of their dependencies."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from falw_cli.runtime.outputs import write_all
 from falw_cli.version import __version__
 
 LAYOUT = 1
-"""Changes when what is kept means something else: an older folder is then made anew."""
+"""Version of the stored content; content of another version is recomputed."""
 
 
 def digest(content: Any) -> str:
-    """A short digest of what JSON can hold."""
+    """Return a short digest of JSON-compatible content."""
     text = json.dumps([__version__, LAYOUT, content], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
 @dataclass(frozen=True)
 class Store:
-    """The folder: `lists`, `models`, `metrics`, `cells`, `shadows`; results lie beside them."""
+    """The folder, with `lists`, `models`, `metrics`, `cells`, `shadows`, and the results."""
 
     folder: Path
 
     @property
     def mark(self) -> Path:
-        """The file that says what made the folder."""
+        """The file that records the version that created the folder."""
         return self.folder / "store.json"
 
     def open(self) -> str | None:
-        """Make the folder; a text where it was made by another version, whose work is not used.
+        """Create the folder; return a warning if another version created it.
 
         Raises:
-            RequestError: the folder cannot be made, or holds something else.
+            RequestError: the folder cannot be created, or contains other files.
         """
         mark = self.mark
         here = {"tool": f"falw {__version__}", "layout": LAYOUT}
@@ -45,27 +45,29 @@ class Store:
             self.folder.mkdir(parents=True, exist_ok=True)
             if not mark.exists() and any(self.folder.iterdir()):
                 raise RequestError(
-                    f"{self.folder} holds something else", "name an empty folder with --out"
+                    f"{self.folder} contains other files",
+                    "name an empty folder with --out (bench) or --folder (audit)",
                 )
             for part in ("lists", "models", "metrics", "cells", "shadows"):
                 (self.folder / part).mkdir(exist_ok=True)
             there = json.loads(mark.read_text()) if mark.exists() else here
         except (OSError, ValueError) as error:
             raise RequestError(
-                f"{self.folder} cannot be used: {error}", "name another folder with --out"
+                f"{self.folder} cannot be used: {error}",
+                "name another folder with --out (bench) or --folder (audit)",
             ) from error
         write_all({mark: json.dumps(here).encode()})
         if there == here:
             return None
         made = there.get("tool", "another tool") if isinstance(there, dict) else "another tool"
-        return f"{self.folder} was made by {made}: its nets and cells are made again"
+        return f"{self.folder} was created by {made}: its models and cells are recomputed"
 
     def file(self, part: str, name: str, suffix: str) -> Path:
-        """A file of the store."""
+        """Return the path of a file in the store."""
         return self.folder / part / f"{name}{suffix}"
 
     def load(self, part: str, name: str, suffix: str = ".json") -> dict[str, Any] | None:
-        """The JSON kept there, or None."""
+        """Return the stored JSON, or None."""
         file = self.file(part, name, suffix)
         if not file.exists():
             return None
@@ -73,5 +75,5 @@ class Store:
         return content
 
     def save(self, part: str, name: str, content: Any, suffix: str = ".json") -> None:
-        """Keep JSON, whole or not at all."""
+        """Store JSON atomically."""
         write_all({self.file(part, name, suffix): json.dumps(content, indent=1).encode()})

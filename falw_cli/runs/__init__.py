@@ -1,1 +1,1 @@
-"""The work of each command: open what was asked for, run, measure, write the report."""
+"""The work of each command: open the inputs, run, measure, write the report."""

@@ -1,4 +1,4 @@
-"""`falw evaluate`: metrics of a checkpoint as it is, and the verdict of its gates."""
+"""`falw evaluate`: metrics of a checkpoint, and the verdict of its gates."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ def evaluate(
     occasion: Occasion,
     per_sample: Callable[[Inputs], PerSample] | None = None,
 ) -> Report:
-    """Measure a checkpoint; write the report where `--report` names a file.
+    """Measure a checkpoint; write the report if `--report` names a file.
 
     Args:
-        config: as resolved from flags and files.
+        config: resolved from flags and files.
         progress: see `Progress`.
         occasion: command and time, for the report.
-        per_sample: attacks made for each sample, which `falw audit` adds.
+        per_sample: runs the per-sample attacks that `falw audit` adds.
 
     Raises:
-        RequestError: the request does not fit together; nothing was written.
+        RequestError: the request is inconsistent; nothing was written.
     """
     fabric = make_fabric(config)
     path = Path(config.report) if config.report and fabric.is_global_zero else None

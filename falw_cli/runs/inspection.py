@@ -1,4 +1,4 @@
-"""What a checkpoint, a data source, a forget list or a report holds, as facts to show."""
+"""`falw inspect`: facts about a checkpoint, a data source, a forget list or a report."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from falw_cli.errors import RequestError
 from falw_cli.models import checkpoint_files
 
 REPORT_LIMIT = 256 << 20
-"""Bytes that a report may have: a thousand classes make a few MiB."""
+"""Maximum bytes of a report; one on a thousand classes has a few MiB."""
 
 
 def look(path: str, config: Config) -> dict[str, Any]:
-    """Facts about whatever `path` is; `kind` says what it was taken for.
+    """Return facts about `path`; the fact `kind` is the detected type.
 
     A .safetensors file is a checkpoint, .json a report, KIND:LOCATION a data source, anything else
-    a forget list, whose classes are counted where the config names the training data.
+    a forget list. The classes of a list are counted if the config names the training data.
 
     Raises:
-        RequestError: it cannot be read.
+        RequestError: `path` cannot be read.
     """
     kind = path.partition("#")[0].partition(":")[0]
     if kind in SOURCES and not Path(path).exists():
@@ -38,7 +38,7 @@ def look(path: str, config: Config) -> dict[str, Any]:
     if path.endswith(".json"):
         return _report(Path(path))
     if Path(path).is_dir():
-        raise RequestError(f"{path} is a folder", f"a data source? write imagefolder:{path}")
+        raise RequestError(f"{path} is a folder", f"for a data source, write imagefolder:{path}")
     return _forget_list(path, config)
 
 
@@ -107,7 +107,7 @@ def read_report(path: Path) -> Report:
     """
     try:
         if path.stat().st_size > REPORT_LIMIT:
-            raise RequestError(f"{path} is larger than 256 MiB", "falw unlearn writes smaller ones")
+            raise RequestError(f"{path} is larger than 256 MiB", "give a report of falw")
         return Report.model_validate(json.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise RequestError(f"{path} cannot be read: {error.strerror}", "check the path") from error
@@ -115,10 +115,10 @@ def read_report(path: Path) -> Report:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         raise RequestError(
-            f"{path} is not an audit report: {where}: {first['msg']}", "falw unlearn writes one"
+            f"{path} is not an audit report: {where}: {first['msg']}", "give a report of falw"
         ) from error
     except (ValueError, RecursionError) as error:
-        raise RequestError(f"{path} is not JSON: {error}", "falw unlearn writes one") from error
+        raise RequestError(f"{path} is not JSON: {error}", "give a report of falw") from error
 
 
 def _per_class(classes: tuple[str, ...], labels: Rows) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""What a run is asked for: opened, checked against each other, and its outputs held."""
+"""Opening of a run: its inputs are checked for consistency, its outputs are reserved."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Paths:
-    """Where a run writes."""
+    """Output paths of a run."""
 
     out: Path
     report: Path
 
     @classmethod
     def of(cls, config: Config) -> Paths:
-        """Beside the model, named after it, unless given."""
+        """Return the paths; by default beside the model and named after it."""
         model = Path(config.model or "model.safetensors")
         out = Path(config.out) if config.out else checkpoint_files.default_out(model, "unlearned")
         stem = out.name if cls.is_folder(out) else out.stem
@@ -48,18 +48,18 @@ class Paths:
 
     @staticmethod
     def is_folder(out: Path) -> bool:
-        """Is the checkpoint a folder, as timm's and transformers' are?"""
+        """Return whether the checkpoint is a folder, as those of timm and transformers."""
         return out.suffix not in checkpoint_files.suffixes()
 
     @property
     def page(self) -> Path:
-        """The report as people read it."""
+        """Path of the report as an HTML page."""
         return self.report.with_suffix(".html")
 
     def claimed(self, config: Config) -> AbstractContextManager[None]:
-        """Refuse outputs that could not be written, before the work, and hold the others."""
+        """Check before the work that the outputs can be written, and reserve them."""
         if self.out.resolve() == self.report.resolve():
-            raise RequestError(f"--out and --report are both {self.out}", "name two files")
+            raise RequestError(f"--out and --report are both {self.out}", "name different files")
         pages = [self.page] if config.html else []
         folder = self.out if self.is_folder(self.out) else None
         out = self.out / CONFIG if folder else self.out
@@ -68,7 +68,7 @@ class Paths:
 
 @dataclass(frozen=True)
 class Opened:
-    """A run whose request fits together, and whose outputs are held for it."""
+    """A run with a consistent request and reserved outputs."""
 
     config: Config
     paths: Paths
@@ -78,9 +78,9 @@ class Opened:
 
 
 def open_request(config: Config, progress: Progress, fabric: Fabric, held: ExitStack) -> Opened:
-    """Check everything; `held` gives the outputs free in the end."""
+    """Open and check the request; closing `held` releases the outputs."""
     paths = Paths.of(config)
-    if config.html:  # refused before the work, if it must be
+    if config.html:  # fail before the work
         need("matplotlib", "report", "--html")
     with agreed(fabric), in_turn(fabric):
         if fabric.is_global_zero and not config.dry_run:
@@ -88,13 +88,13 @@ def open_request(config: Config, progress: Progress, fabric: Fabric, held: ExitS
         given = open_inputs(config, progress, fabric, complete)
         checkpoint_files.check_output(paths.out, given.source)
         config = given.config
-        parse_weights(config.metrics)  # refused before the work, if it must be
+        parse_weights(config.metrics)  # fail before the work
         asked = [gates.parse(expression, given.network.classes) for expression in config.gate]
         return Opened(config, paths, given, Stage.of(config, given), asked)
 
 
 def belongs_to(config: Config, given: Inputs) -> dict[str, str]:
-    """What a saved state belongs to: model, list, data and everything that was asked."""
+    """Return what identifies the run of a saved state: model, list, data and settings."""
     others = {key for key, field in Config.model_fields.items() if not flag_of(field).of_run}
     asked = config.model_dump(mode="json", exclude=others)
     rows = given.splits.forget.rows.tobytes()

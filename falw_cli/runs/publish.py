@@ -1,4 +1,4 @@
-"""`falw report`: audit reports -> a file that people or a CI read."""
+"""`falw report`: audit reports as HTML, Markdown or JUnit XML."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from falw_cli.runs.inspection import read_report
 from falw_cli.runtime import outputs
 
 FORMATS = {"html": (html, ".html"), "md": (markdown, ".md"), "junit": (junit, ".junit.xml")}
-"""Format -> what writes it, and how its file's name ends."""
+"""Writer and file suffix of each format."""
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What to publish, how, and where."""
+    """Request to publish reports: files, format and output."""
 
     reports: list[Path]
     format: str
@@ -27,10 +27,10 @@ class Asked:
 
 
 def publish(asked: Asked) -> tuple[Path | None, str]:
-    """Write the page.
+    """Write the reports in the requested format.
 
     Returns:
-        Where it is, or None if it was to go to stdout; and its text.
+        Path of the written file, or None for stdout; and its text.
 
     Raises:
         RequestError: an unknown format, a report that cannot be read, a file that exists.
@@ -51,8 +51,8 @@ def publish(asked: Asked) -> tuple[Path | None, str]:
         text = write([Named(n, report) for n, report in zip(names, reports, strict=True)])
     except (LookupError, ValueError, TypeError, ArithmeticError, AttributeError) as error:
         raise RequestError(
-            f"{asked.reports[0]} does not fit together: {error}",
-            "`falw verify` tells whether a report is what was written",
+            f"{asked.reports[0]} is inconsistent: {error}",
+            "run `falw verify` to check whether a report was changed",
         ) from error
     if path is not None:
         outputs.write_all({path: text.encode()})
@@ -65,7 +65,7 @@ def _beside(reports: list[Path], suffix: str) -> Path:
 
 
 def _names(reports: list[Path]) -> list[str]:
-    """What each is called: its file's name as far as that tells them apart, else its path."""
+    """Return a name per report: its file name if that is unique, else its path."""
     short = [report.name.removesuffix(".json").removesuffix(".audit") for report in reports]
     count = Counter(short)
     names = [s if count[s] == 1 else str(r) for s, r in zip(short, reports, strict=True)]

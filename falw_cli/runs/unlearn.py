@@ -80,15 +80,15 @@ def unlearn(
     """Remove the influence of the forget list, measure, and write checkpoint and report.
 
     Args:
-        config: as resolved from flags and files.
+        config: resolved from flags and files.
         progress, interrupt: see `fit`.
         occasion: command and time, for the report.
-        known: what need not be measured again, from a bench.
+        known: metrics that a bench has already measured.
 
     Raises:
-        RequestError: the request does not fit together; nothing was written.
+        RequestError: the request is inconsistent; nothing was written.
         RunError: the run failed; nothing was written.
-        Interrupted: a signal came; `--resume` goes on.
+        Interrupted: a signal arrived; `--resume` continues the run.
     """
     if config.forget is None:
         raise RequestError("--forget is missing: the IDs to forget", "give --forget ids.txt")
@@ -96,7 +96,7 @@ def unlearn(
     with ExitStack() as held:
         opened = open_request(config, progress, fabric, held)
         if isinstance(opened.stage.whole, Streamed):
-            progress.note("training samples are read as they are needed: they do not fit there")
+            progress.note("training samples are read on demand: they do not fit on the device")
         if config.dry_run:
             return _planned(opened, progress, occasion)
         held.enter_context(tracked(fabric, opened.config.unlearn.model_dump(mode="json")))
@@ -104,7 +104,7 @@ def unlearn(
 
 
 def _planned(opened: Opened, progress: Progress, occasion: Occasion) -> Report:
-    """What a dry run says: a few steps on a copy tell what all of them would take."""
+    """Return the report of a dry run, with the cost estimated from a few steps on a copy."""
     network, stage = opened.given.network, opened.stage
     check_plausible(Predictions.of(network, stage.judged, opened.config.seed))
     foreseen = foresee(opened.config, stage)
@@ -135,7 +135,7 @@ def _run_opened(
         config.save_every,
     )  # fmt: skip
     done = perform(config, stage, references, progress, interrupt, states)
-    # What is written is what is measured: in the dtypes that the checkpoint had.
+    # Measure exactly what is written: the weights in the dtypes of the checkpoint.
     tensors = checkpoint.like(network.module, given.source)
     network.module.load_state_dict(tensors)
     remarks: tuple[str, ...] = ()
@@ -178,7 +178,7 @@ def _run_opened(
     )
     if fabric.is_global_zero:
         pages = {paths.page: _page(paths, report)} if config.html else {}
-        # The report last: it stands for all of it.
+        # The report is written last: its presence means that all files are complete.
         files = {**content, **pages, paths.report: to_text(report).encode()}
         outputs.write_all(files)
         states.remove()
@@ -186,7 +186,7 @@ def _run_opened(
 
 
 def _files(opened: Opened, tensors: dict[str, Tensor], lr: float) -> dict[Path, bytes]:
-    """The checkpoint that is written."""
+    """Return the files of the checkpoint to write."""
     given = opened.given
     said = {**opened.config.unlearn.model_dump(mode="json"), "lr": lr}
     notes = metadata(
@@ -202,7 +202,7 @@ def _files(opened: Opened, tensors: dict[str, Tensor], lr: float) -> dict[Path, 
 def _studied(
     config: Config, given: Inputs, stage: Stage, looked: list[Predictions], progress: Progress
 ) -> tuple[AllMetrics, Comeback | None, tuple[str, ...]]:
-    """The whole audit of the stage's network; `looked` is of the original and the references."""
+    """Audit the stage's network; `looked` holds the predictions of the original and the references."""
     network, seed = given.network, config.seed
     after = Predictions.of(network, stage.judged, seed)
     found = full_audit(looked[0], after, looked[1:], parse_weights(config.metrics))
@@ -217,16 +217,16 @@ def _studied(
 
 
 def _weak(share: float, done: Performed) -> str:
-    """That a list is not forgotten, what was tried, and what to do."""
+    """Return the warning that a list is not forgotten, with what was tried and what to do."""
     rates = ", ".join(f"{one.lr:.3g}" for one in done.probes) or f"{done.lr:.3g}"
     return (
-        f"the list is not forgotten: {share:.0f} % of the way (learning rate {rates}); take more "
-        "--epochs, another --lr or --method, or leave these to the default"
+        f"the list is not forgotten: {share:.0f} % of the way (learning rate {rates}); use more "
+        "--epochs, another --lr or --method, or leave out these flags"
     )
 
 
 def _warn_of_harm(metrics: AllMetrics, most: float, progress: Progress) -> None:
-    """Say where more was lost than the guard of early stopping, on its samples, could see."""
+    """Warn of accuracy losses that the guard of early stopping missed, on its fewer samples."""
     for name in ("retain_accuracy", "retained_test_accuracy"):
         before, after = (getattr(one, name, None) for one in (metrics.before, metrics.after))
         if before is not None and after is not None and before - after > most:
@@ -243,13 +243,13 @@ def _page(paths: Paths, report: Report) -> bytes:
 
 
 def _looked(given: Inputs, stage: Stage, seed: int) -> list[Predictions]:
-    """Predictions of the original and of each reference."""
+    """Return the predictions of the original and of each reference."""
     networks = (given.network, *given.references)
     return [Predictions.of(network, stage.judged, seed) for network in networks]
 
 
 def _peak(device: torch.device) -> int:
-    """The most memory so far, in bytes: of the GPU, or of this process."""
+    """Return the peak memory so far, in bytes: of the GPU, or of this process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     import resource

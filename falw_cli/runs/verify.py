@@ -1,4 +1,4 @@
-"""`falw verify`: is everything that a report speaks of still what it was?"""
+"""`falw verify`: check that a report, and all files and samples it names, are unchanged."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ from falw_cli.unlearning.arrival import share_of
 from falw_cli.unlearning.expectation import expect
 
 SAME = 0.01
-"""How far a figure measured again may be off: other machines add in another order. In the figure's
-unit, percentage points mostly."""
+"""Tolerance for figures that are measured again, since other machines sum in another order. In the
+unit of the figure, mostly percentage points."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked at; `problem` says what is wrong with it, None that nothing is."""
+    """Result of one check; `problem` says what is wrong, or is None."""
 
     name: str
     problem: str | None = None
@@ -45,22 +45,22 @@ class Check:
 
 @dataclass(frozen=True)
 class Asked:
-    """What to verify, and with what."""
+    """Request to verify a report."""
 
     report: Path
     forget: str | None = None
-    """The forget list, if it is not where the report says."""
+    """Path of the forget list, if it is not where the report says."""
     rerun: bool = False
-    """Measure again, too."""
+    """Whether to measure the metrics again."""
     trust_code: bool = False
-    """May architectures be imported that the report names?"""
+    """Whether an architecture that the report names may be imported as code."""
 
 
 def verify(asked: Asked, progress: Progress) -> list[Check]:
-    """Recompute what a report says: its own digest, those of all files and samples, its metrics.
+    """Recompute the digests of a report, its files and its samples, and on request its metrics.
 
     Raises:
-        RequestError: the report cannot be read as one.
+        RequestError: the file cannot be read as a report.
     """
     report = read_report(asked.report)
     checks = [_report(report, asked.report)]
@@ -71,7 +71,7 @@ def verify(asked: Asked, progress: Progress) -> list[Check]:
     if listed:
         checks.append(Check("forget list", _list_differs(path, listed.sha256)))
     if any(check.problem for check in checks[1:]):
-        why = "not looked at: the files above are not those of the run"
+        why = "not checked: the files above are not those of the run"
         return [*checks, *(Check(name, why) for name in _sources(report))]
     return [*checks, *_samples(report, asked, progress)]
 
@@ -79,11 +79,11 @@ def verify(asked: Asked, progress: Progress) -> list[Check]:
 def _report(report: Report, path: Path) -> Check:
     problem = None
     if report.digest is None:
-        problem = "has no digest: an older falw wrote it"
+        problem = "has no digest: it was written by an older falw"
     elif report.digest != seal.digest(report):
         problem = "was changed after it was written"
     elif path.read_text(encoding="utf-8") != seal.to_text(report):
-        problem = "was written anew by something else: its bytes are not falw's"
+        problem = "was rewritten by another program: its formatting is not falw's"
     return Check("report", problem)
 
 
@@ -98,20 +98,20 @@ def _files(report: Report) -> Iterator[tuple[str, FileInput]]:
 def _differs(file: FileInput) -> str | None:
     path = Path(file.path)
     if not path.exists():
-        return f"{path} is not there; run this where the report was made"
+        return f"{path} does not exist; run falw verify where the report was made"
     same = checkpoint_files.digest(path) == file.sha256
     return None if same else f"{path} is not the file of the run"
 
 
 def _list_differs(path: str | None, expected: str) -> str | None:
     if path in (None, "-") or not Path(str(path)).is_file():
-        return "is not there; give it: --forget FILE"
+        return "does not exist; name the list with --forget FILE"
     found = forget_list.read(str(path)).sha256
     return None if found == expected else f"{path} is not the list of the run"
 
 
 def _sources(report: Report) -> dict[str, Any]:
-    """The report's data sources by name."""
+    """Return the report's data sources by name."""
     inputs = report.inputs
     return {
         name: source
@@ -123,7 +123,7 @@ def _sources(report: Report) -> dict[str, Any]:
 
 
 def _samples(report: Report, asked: Asked, progress: Progress) -> list[Check]:
-    """Decode the samples again, and hold their digests, and the metrics, against the report's."""
+    """Decode the samples again, and compare their digests and metrics with the report's."""
     try:
         config = _config(report, asked)
         given = open_inputs(config, progress, make_fabric(config))
@@ -133,7 +133,7 @@ def _samples(report: Report, asked: Asked, progress: Progress) -> list[Check]:
     for name, source in _sources(report).items():
         found = given.described[name]
         same = found is not None and found["sha256"] == source.sha256
-        checks.append(Check(name, None if same else "holds other samples than in the run"))
+        checks.append(Check(name, None if same else "contains other samples than in the run"))
     if asked.rerun:
         checks.append(Check("metrics", _metrics_differ(report, given)))
     return checks
@@ -145,16 +145,16 @@ def _config(report: Report, asked: Asked) -> Config:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise RequestError(f"its config cannot be used: {where}: {first['msg']}", "") from error
+        raise RequestError(f"the config is invalid: {where}: {first['msg']}", "") from error
     if config.arch and architectures.is_code(config.arch) and not asked.trust_code:
-        raise RequestError(f"it asks to import code: {config.arch!r}; --trust-code allows it", "")
-    # One process is enough to look, however many the run was shared by.
+        raise RequestError(f"asks to import code: {config.arch!r}; allow it with --trust-code", "")
+    # One process is enough to verify, whatever number of processes the run used.
     alone = {"devices": None, "nodes": 1, "dry_run": False}
     return config.model_copy(update={"forget": asked.forget or config.forget, **alone})
 
 
 def _metrics_differ(report: Report, given: Inputs) -> str | None:
-    """Every figure of the report's models, measured again."""
+    """Measure all figures of the report's models again; return the differences, or None."""
     models, share = [_evidence(given.network, given)], None
     if report.output:
         written = _written(report.output, given)
@@ -180,7 +180,7 @@ def _metrics_differ(report: Report, given: Inputs) -> str | None:
 
 
 def _share(given: Inputs, written: Network) -> Figure | None:
-    """The forgotten share of the model that the run wrote."""
+    """Return the forgotten share of the model that the run wrote."""
     parts, device = given.splits, given.network.fabric.device
     if not len(parts.heldout):
         return None
@@ -197,7 +197,7 @@ def _evidence(network: Network, given: Inputs) -> Predictions:
 
 
 def _written(output: Output, given: Inputs) -> Network:
-    """The network that the run wrote."""
+    """Return the network that the run wrote."""
     source = checkpoint_files.read(output.path)
     shown, classes = given.network.preprocessing, given.network.classes
     made = plan(with_metadata(given.config, source), source)
@@ -205,7 +205,7 @@ def _written(output: Output, given: Inputs) -> Network:
 
 
 def _leaves(content: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted names and values of all that a report says."""
+    """Yield dotted name and value of every entry of a report."""
     if isinstance(content, dict):
         for key, value in content.items():
             yield from _leaves(value, f"{prefix}.{key}" if prefix else key)

@@ -1,1 +1,1 @@
-"""Attacks made for each sample, with models that were trained with and without it."""
+"""Per-sample attacks, with models that were trained with and without the sample."""

@@ -1,6 +1,6 @@
-"""U-LiRA, RMIA and KLoM: what an ensemble of models tells of each forget sample.
+"""U-LiRA, RMIA and KLoM: per-sample attacks and distances from an ensemble of models.
 
-M shadow models each unlearned half of the N forget samples and never saw the other half.
+Each of M shadow models unlearned half of the N forget samples and never saw the other half.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ Matrix = npt.NDArray[np.float64]
 Vector = npt.NDArray[np.float64]
 Members = npt.NDArray[np.bool_]
 Sides = tuple[Members, Members]
-"""Of each sample, the models that unlearned it and those that never saw it, [M, N] each."""
+"""Models that unlearned each sample, and models that never saw it, [M, N] each."""
 
 GAMMA = 2.0
-"""RMIA: a sample must be so much likelier than one of the population."""
+"""RMIA: minimum ratio by which a sample must exceed a population sample."""
 BINS, LEAST, REACH = 20, 1e-5, 100.0
-"""KLoM: bins of a histogram, the least share of one, and where margins are cut off."""
+"""KLoM: number of histogram bins, minimum share of a bin, and clipping limit of margins."""
 TINY = 1e-15
 
 
 def margin(loss: Vector) -> Vector:
-    """log(p / (1 - p)) of the true class from its cross-entropy, nats: the logit less all others'.
+    """Return the log-odds log(p / (1 - p)) of the true class from its cross-entropy in nats.
 
-    LiRA (Carlini et al., S&P 2022) and KLoM look at it, since it is nearly normal over models.
+    LiRA (Carlini et al., S&P 2022) and KLoM use it, since it is nearly normal over models.
     """
     safe = np.maximum(loss, TINY)
     found: Vector = -safe - np.log(-np.expm1(-safe))
@@ -32,22 +32,22 @@ def margin(loss: Vector) -> Vector:
 
 
 def halves(models: int, count: int, rng: np.random.Generator) -> Members:
-    """Which model unlearns which sample: each sample half of the models, [M, N].
+    """Draw which models unlearn each sample: half of them per sample, [M, N].
 
     Args:
-        models: even.
-        count: forget samples, N.
-        rng: of the draw.
+        models: number of models, even.
+        count: number of forget samples, N.
+        rng: random generator.
     """
     place = rng.random((models, count)).argsort(axis=0)
     return place < models // 2
 
 
 def left_out(members: Members, row: int, rng: np.random.Generator) -> Sides:
-    """The sides without one model, which is to be attacked, and as large as each other.
+    """Return the sides without the attacked model, both of the same size.
 
-    Were one smaller, its means would scatter more, and that alone would give the model away: so of
-    each sample another model goes, of the side that the attacked one is not on.
+    The means of a smaller side vary more, which alone would reveal the attacked model. So for each
+    sample, a random model of the other side is left out too.
     """
     order = np.where(members == members[row], -1.0, rng.random(members.shape))
     gone = np.zeros_like(members)
@@ -57,14 +57,14 @@ def left_out(members: Members, row: int, rng: np.random.Generator) -> Sides:
 
 
 def ulira(target: Vector, margins: Matrix, sides: Sides) -> Vector:
-    """U-LiRA (Hayes et al., arXiv 2403.01218): how much likelier unlearned than never seen, [N].
+    """U-LiRA (Hayes et al., arXiv 2403.01218): likelihood ratio, unlearned to never seen, [N].
 
-    Normal distributions of margins, a mean a sample and side, one variance a side, as LiRA takes it
-    from few models.
+    Margins are modelled as normal, with a mean per sample and side and one variance per side, as in
+    LiRA with few models.
 
     Args:
-        target: margins under the model that is attacked, [N].
-        margins: under the shadow models, [M, N].
+        target: margins under the attacked model, [N].
+        margins: margins under the shadow models, [M, N].
         sides: see `Sides`.
 
     Returns:
@@ -83,16 +83,16 @@ def ulira(target: Vector, margins: Matrix, sides: Sides) -> Vector:
 def rmia(
     target: Vector, population: Vector, probs: Matrix, of_population: Matrix, sides: Sides
 ) -> Vector:
-    """RMIA (Zarifzadeh et al., ICML 2024), online: share of the population a sample stands above.
+    """RMIA (Zarifzadeh et al., ICML 2024), online: share of the population that a sample exceeds.
 
     Args:
         target: true-class probability of the samples under the attacked model, [N].
-        population: of unseen samples, [Z].
+        population: true-class probability of unseen samples, [Z].
         probs, of_population: the same under the shadow models, [M, N] and [M, Z].
         sides: see `Sides`.
 
     Returns:
-        In [0, 1], [N].
+        Shares in [0, 1], [N].
     """
     inside, outside = (np.where(side, probs, 0).sum(axis=0) / side.sum(axis=0) for side in sides)
     ratio = target / np.maximum((inside + outside) / 2, TINY)
@@ -105,7 +105,7 @@ def klom(unlearned: Matrix, retrained: Matrix) -> Vector:
     """KLoM (Georgiev et al., arXiv 2410.23232): KL(unlearned || retrained) of margins, [N] nats.
 
     Args:
-        unlearned, retrained: margins of each sample under either ensemble, [M, N].
+        unlearned, retrained: margins of each sample under each of the ensembles, [M, N].
     """
     one, other = (np.clip(part, -REACH, REACH) for part in (unlearned, retrained))
     low = np.minimum(one.min(axis=0), other.min(axis=0))
@@ -117,14 +117,14 @@ def klom(unlearned: Matrix, retrained: Matrix) -> Vector:
 
 
 def _histogram(values: Matrix, low: Vector, wide: Vector) -> Matrix:
-    """Share of each column in each of BINS equal bins, [BINS, N]."""
+    """Return the share of each column in each of BINS equal bins, [BINS, N]."""
     place = np.minimum(((values - low) / wide * BINS).astype(np.int64), BINS - 1)
     shares: Matrix = np.stack([(place == b).mean(axis=0) for b in range(BINS)])
     return shares
 
 
 def split(values: Matrix, members: Members) -> tuple[Matrix, Matrix]:
-    """The columns by who is a member, [M / 2, N] each."""
+    """Split each column into members and non-members, [M / 2, N] each."""
     order = np.argsort(~members, axis=0, kind="stable")
     sorted_values = np.take_along_axis(values, order, axis=0)
     half = len(values) // 2

@@ -1,4 +1,4 @@
-"""Shadow models: trained with half of the list, made to forget it, and asked about all of it."""
+"""Shadow models: trained with half of the list, unlearned, and evaluated on the whole list."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ class Shadow:
 
     number: int
     train: dict[str, Any]
-    """Config of its training, but for what is left out."""
+    """Config of its training, except for the left-out samples."""
     unlearn: dict[str, Any]
-    """Config of its unlearning, but for model and list."""
+    """Config of its unlearning, except for model and list."""
     whole: tuple[str, ...]
     """IDs of the forget list."""
     inside: tuple[str, ...]
-    """Those of them that it is trained with and made to forget."""
+    """IDs of the list that the model is trained with and then unlearns."""
     content: str
     """Digest of all samples."""
     part: str = "shadows"
@@ -53,7 +53,7 @@ class Shadow:
 
     @property
     def trained(self) -> str:
-        """Digest of the net before it forgets: other methods and weightings start from it too."""
+        """Digest of the model before unlearning, which other methods and weightings share."""
         return digest([self.train, self.whole, self.inside, self.content])
 
     def do(self, store: Store) -> None:
@@ -67,7 +67,7 @@ class Shadow:
         from falw_cli.training.run import train
 
         out = store.file("models", self.trained, ".safetensors")
-        if out.exists():  # written whole or not at all
+        if out.exists():  # written atomically
             return out
         mine = set(self.inside)
         left_out = _write(folder / "out.txt", [one for one in self.whole if one not in mine])
@@ -106,7 +106,7 @@ def _write(path: Path, ids: list[str] | tuple[str, ...]) -> Path:
 
 
 def answers(given: Inputs) -> Answers:
-    """What a model says of the forget and the test samples, a row."""
+    """Return a model's answers for the forget and the test samples, as one row."""
     from falw_cli.data.device import place
 
     device: torch.device = given.network.fabric.device
@@ -118,7 +118,7 @@ def answers(given: Inputs) -> Answers:
 
 
 def read(store: Store, shadows: list[Shadow]) -> Answers:
-    """The answers of all shadow models, a row each."""
+    """Return the answers of all shadow models, one row per model."""
     found = [load_file(store.file("shadows", one.name, ".safetensors")) for one in shadows]
     columns = (np.concatenate([one[key] for one in found]) for key in ("margins", "probs",
                "population"))  # fmt: skip
@@ -133,7 +133,7 @@ def plan(
     content: str,
     seed: int,
 ) -> list[Shadow]:
-    """The shadow models that `members` [M, N] asks for, each with a seed of its own."""
+    """Return the shadow models for `members` [M, N], each with a different seed."""
     return [
         Shadow(
             number,

@@ -1,7 +1,7 @@
-"""What shadow models' answers come to: how strong an attack is, and what it tells of a model.
+"""Strength of the shadow-model attacks, and their result on the audited model.
 
-An attack is judged on the shadow models, each by the others, since of them it is known who
-unlearned what; then it is made on the model that is audited.
+The strength is measured on the shadow models, each attacked with the others, since it is known
+what they unlearned. Then the audited model is attacked.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PERMUTATIONS = 20
 
 @dataclass(frozen=True)
 class Answers:
-    """What models say: margins and true-class probabilities of forget and of unseen samples."""
+    """Outputs of models: margins and true-class probabilities of forget and of unseen samples."""
 
     margins: Matrix
     """[M, N]"""
@@ -34,7 +34,7 @@ class Answers:
 
 
 Scorer = Callable[[Answers, Answers, Sides], Vector]
-"""Scores [N] of a model, whose answers come first, by the shadow models on either side."""
+"""Returns scores [N] from a model's answers, the shadow models' answers, and their sides."""
 
 
 def _ulira(model: Answers, shadows: Answers, sides: Sides) -> Vector:
@@ -48,14 +48,14 @@ def _rmia(model: Answers, shadows: Answers, sides: Sides) -> Vector:
 
 def judge(model: Answers, shadows: Answers, members: Members, label: npt.NDArray[np.int64],
           seed: int) -> PerSample:  # fmt: skip
-    """All attacks.
+    """Run all attacks.
 
     Args:
-        model: answers of the audited model, a row.
-        shadows: of the shadow models.
-        members: who unlearned what, [M, N].
+        model: answers of the audited model, one row.
+        shadows: answers of the shadow models.
+        members: which model unlearned which sample, [M, N].
         label: class of each forget sample, [N].
-        seed: of resamples.
+        seed: random seed of the resamples.
     """
     rng = np.random.default_rng([seed, 12])
     draws = intervals.resample(label, rng)
@@ -91,7 +91,7 @@ def _attack(
     scores = np.stack([_left_out(scorer, shadows, members, row, rng) for row in rows])
     inside, outside = np.nonzero(members), np.nonzero(~members)
     weights = tuple(np.full(len(side[0]), 1 / len(side[0])) for side in (inside, outside))
-    # Samples are drawn again, each with its answers of all models: those are not independent.
+    # Resample whole samples: the answers of all models on one sample are not independent.
     found = roc.attack(
         scores[inside], scores[outside], (weights[0], weights[1]),
         (draws[:, inside[1]], draws[:, outside[1]]),
@@ -113,7 +113,7 @@ def _attack(
 def _left_out(
     scorer: Scorer, shadows: Answers, members: Members, row: int, rng: np.random.Generator
 ) -> Vector:
-    """Scores of one shadow model by all the others."""
+    """Return the scores of one shadow model from all the others."""
     parts = (shadows.margins, shadows.probs, shadows.population)
     one = Answers(*(part[row : row + 1] for part in parts))
     return scorer(one, shadows, attacks.left_out(members, row, rng))

@@ -1,4 +1,4 @@
-"""`falw audit`: what `falw evaluate` measures, and attacks made for each sample of the list."""
+"""`falw audit`: the metrics of `falw evaluate`, and per-sample attacks on the list."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ from falw_cli.unlearning.run_data import Stage
 
 LEAST = 4
 PROBED = 6
-"""Steps that the cost is estimated from."""
+"""Number of steps from which the cost is estimated."""
 
 
 @dataclass(frozen=True)
 class Asked:
-    """How many shadow models, where they are kept, and how many work side by side."""
+    """Request for an audit: number of shadow models, their folder, and number of workers."""
 
     shadow: int
     folder: Path
@@ -48,19 +48,19 @@ class Asked:
 
 
 def audit(config: Config, asked: Asked, progress: Progress, occasion: Occasion) -> Report | None:
-    """Measure a model, and attack it by shadow models.
+    """Measure a model, and attack it with shadow models.
 
     Returns:
-        The report; None of a dry run, which says what it would cost.
+        The report; None for a dry run, which only notes the cost.
 
     Raises:
-        RequestError: the request does not fit together; nothing was trained.
-        RunError: a shadow model could not be made.
-        Interrupted: a signal came; the same command goes on.
+        RequestError: the request is inconsistent; nothing was trained.
+        RunError: a shadow model could not be trained or unlearned.
+        Interrupted: a signal arrived; the same command continues the audit.
     """
     if asked.shadow < LEAST or asked.shadow % 2:
         raise RequestError(
-            f"--shadow is {asked.shadow}", f"take an even number, {LEAST} or more; 16 is usual"
+            f"--shadow is {asked.shadow}", f"use an even number, {LEAST} or more; 16 is usual"
         )
     if config.forget is None:
         raise RequestError("--forget is missing: the IDs that were forgotten", "give --forget FILE")
@@ -74,7 +74,7 @@ def audit(config: Config, asked: Asked, progress: Progress, occasion: Occasion) 
 
 
 def _attack(config: Config, asked: Asked, progress: Progress, given: Inputs) -> PerSample:
-    """Make the shadow models that are missing, and hold the model against them."""
+    """Train and unlearn the missing shadow models, and attack the model with all of them."""
     members, shadows = _cost(config, asked, given, progress)
     store = Store(asked.folder)
     if (told := store.open()) is not None:
@@ -88,7 +88,7 @@ def _attack(config: Config, asked: Asked, progress: Progress, given: Inputs) -> 
 def _cost(
     config: Config, asked: Asked, given: Inputs, progress: Progress
 ) -> tuple[np.ndarray[Any, np.dtype[np.bool_]], list[Shadow]]:
-    """The shadow models, and before anything is made of them, what they will take."""
+    """Return the shadow models and note the cost of the missing ones."""
     shadows, members, recipe = _plan(config, asked, given, progress)
     store = Store(asked.folder)
     missing = [one for one in shadows if not there(store, one)]
@@ -100,9 +100,9 @@ def _cost(
     seconds = _seconds_a_step(stage, work)
     steps = len(untrained) * work.steps + len(missing) * stage.work(recipe, 1.0).steps
     progress.note(
-        f"{len(shadows)} shadow models, {len(shadows) - len(missing)} there already: "
+        f"{len(shadows)} shadow models, {len(shadows) - len(missing)} of them finished: "
         f"{len(untrained)} to train, {len(missing)} to unlearn, {steps:,} steps, "
-        f"about {_time(steps * seconds)} of this machine in one process"
+        f"about {_time(steps * seconds)} on this machine with one process"
     )
     return members, shadows
 
@@ -110,7 +110,7 @@ def _cost(
 def _plan(
     config: Config, asked: Asked, given: Inputs, progress: Progress
 ) -> tuple[list[Shadow], np.ndarray[Any, np.dtype[np.bool_]], Config]:
-    """The shadow models, who is in which, and the config that they are made by."""
+    """Return the shadow models, their members, and the config of their training."""
     said = given.source.metadata
     lower: dict[str, Any] = {}
     if said is not None and said.recipe is not None:
@@ -121,12 +121,12 @@ def _plan(
         }
     else:
         progress.warn(
-            "the model does not say how it was unlearned: shadow models go by the config's settings"
+            "the model does not say how it was unlearned: shadow models use the config's settings"
         )
     network = given.network
     if "train" not in lower:
         progress.warn(
-            "the model does not say how it was trained: shadow models go by the config's `train:`"
+            "the model does not say how it was trained: shadow models use the config's `train:`"
         )
     own = {
         "arch": network.arch, "classes": network.classes,
@@ -145,8 +145,8 @@ def _plan(
     members = halves(asked.shadow, len(whole), np.random.default_rng([config.seed, 13]))
     if not (members.any(axis=1) & ~members.all(axis=1)).all():
         raise RequestError(
-            f"a list of {len(whole)} samples is too short: some shadow model would have none of it",
-            "attacks made for each sample want a list of 20 or more",
+            f"a list of {len(whole)} samples is too short: a shadow model would get none or all",
+            "use a list of 20 or more samples for per-sample attacks",
         )
     content = digest([source and source["sha256"] for source in (
         given.described["data"], given.described["heldout"], given.described["test"])])  # fmt: skip
@@ -156,11 +156,11 @@ def _plan(
 
 
 def _seconds_a_step(stage: Stage, work: Work) -> float:
-    """Time of a training step, on a copy of the model that is thrown away."""
+    """Return the seconds per training step, on a temporary copy of the model."""
     trial = replace(stage.network, module=deepcopy(stage.network.module))
     few = replace(work, share_of_run=PROBED / work.steps)
     began, taken = 0.0, 1
-    for _ in range(2):  # the first warms up
+    for _ in range(2):  # the first round warms up
         began = time.perf_counter()
         taken = fit(trial, few, CrossEntropy(0.0), Silent(), Interrupt(), None).steps
     return (time.perf_counter() - began) / taken

@@ -1,4 +1,4 @@
-"""The curves of a run: a point now and then, for the loggers of its engine."""
+"""Live curves of a run, logged at regular steps to the loggers of the engine."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 LEAST = 100
-"""Points that a run of so many steps has at least."""
+"""A run of at least this many steps logs at least this many points."""
 EVERY = 20
-"""Most steps between two points: each waits for the device."""
+"""Maximum steps between two points. Each point waits for the device, so not every step logs one."""
 
 
 class Curves:
-    """Loss, learning rate and what else an objective knows, by step."""
+    """Log of loss, learning rate and the objective's other figures, by step."""
 
     def __init__(self, fabric: Fabric, total: int) -> None:
-        """Args: total, steps of the run."""
+        """Args: total, number of steps of the run."""
         self.fabric = fabric
         self.every = min(EVERY, max(1, total // LEAST))
 
     def due(self, done: int) -> bool:
-        """Is there a point after so many steps?"""
+        """Return whether to log a point after `done` steps."""
         return bool(self.fabric.loggers) and done % self.every == 0
 
     def add(self, done: int, loss: Tensor, lr: float, figures: Mapping[str, Tensor]) -> None:
-        """The point after `done` steps; every rank calls, the first one writes.
+        """Log the point after `done` steps. Every rank calls this; the first rank writes.
 
-        Args: loss, a rank's share of the batch's; figures, each a scalar, as this rank knows it.
+        Args: loss, this rank's share of the batch loss; figures, scalars known to this rank.
         """
         whole = collectives.total(loss, self.fabric) / self.fabric.world_size
         self.fabric.log_dict({"loss": whole, "lr": lr, **figures}, done)

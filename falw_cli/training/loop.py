@@ -1,4 +1,4 @@
-"""The one step loop of train, Retrain and unlearn: device, progress, interrupts, state."""
+"""The step loop shared by train, Retrain and unlearn: device, progress, interrupts, state."""
 
 from __future__ import annotations
 
@@ -32,41 +32,41 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 SHORTEST = 24
-"""Steps for a list of one sample, where its method asks for more than its epochs."""
+"""Number of steps up to which `least_steps` may extend a run, however short the list."""
 LOOK_EVERY = 20
-"""Steps between two looks at the loss: reading it waits for the device."""
+"""Steps between two checks of the loss. Reading the loss waits for the device."""
 
 
 class Objective(Protocol):
-    """What the loop minimises."""
+    """Interface of the objective that the loop minimises."""
 
     def backward(
         self, network: Network, batch: Batch, images: Tensor, step: int, progress: float
     ) -> Tensor:
         """Fill the gradients and return the batch's loss, a scalar.
 
-        Args: images, the augmented input [n, channels, S, S]; progress, of the run, in [0, 1).
+        Args: images, augmented input [n, channels, S, S]; progress, share of the run, in [0, 1).
         """
 
     def after_step(self, network: Network, done: int, total: int) -> str | None:
-        """`done` of `total` steps are taken; a text ends the run, and is the reason."""
+        """Handle the end of step `done` of `total`. Return a reason to end the run, or None."""
 
     def end_epoch(self, network: Network) -> None:
-        """An epoch is over."""
+        """Handle the end of an epoch."""
 
     def figures(self) -> dict[str, Tensor]:
-        """Scalars about the step taken last, for live curves."""
+        """Return scalars about the last step, for the live curves."""
 
     def state(self, network: Network) -> dict[str, Tensor]:
-        """What must be kept to go on after an interruption; every rank asks."""
+        """Return what is needed to resume after an interruption. Every rank calls this."""
 
     def restore(self, network: Network, state: dict[str, Tensor]) -> None:
-        """Take back what `state` gave."""
+        """Restore what `state` returned."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """What the loop runs over: the joined set, of which the first `forget` are forget samples."""
+    """Input of the loop: the joined set, whose first `forget` samples are the forget samples."""
 
     data: Samples
     forget: int
@@ -76,22 +76,22 @@ class Work:
     forget_share: float | None = None
     """See `Mix`."""
     share_of_run: float = 1.0
-    """Below 1 the whole schedule is gone through in so much of the steps: a probe."""
+    """Below 1, the run is a probe: the whole schedule in this share of the steps."""
     compiled: bool = False
     """Whether the network is compiled first (`torch.compile`)."""
     dropout: bool = True
-    """Whether dropout, drop-path and their like are active; BatchNorm always is."""
+    """Whether dropout, drop-path and similar layers are active; BatchNorm always is."""
     least_steps: int = 1
-    """Steps of the run at least, in up to twice its epochs or SHORTEST steps."""
+    """Minimum number of steps, capped at SHORTEST or twice the epochs, whichever is larger."""
 
     @property
     def mix(self) -> Mix:
-        """How its samples come together in batches."""
+        """How the samples are combined into batches."""
         return Mix(self.recipe.batch_size, self.forget_share)
 
     @property
     def per_epoch(self) -> int:
-        """Steps of an epoch."""
+        """Steps per epoch."""
         return self.mix.batches(len(self.data), self.forget)
 
     @property
@@ -104,7 +104,7 @@ class Work:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run went."""
+    """Result of a run: steps, epochs, time, and why it stopped."""
 
     steps: int
     epochs: int
@@ -127,15 +127,15 @@ def fit(
         network: the network; its module changes.
         work: samples, recipe and seed.
         objective: the loss.
-        progress: where the bar goes.
-        interrupt: tells whether a person wants the run to end.
-        states: where the state lies, for an interrupted run to go on from; None keeps none.
-        clock: seconds, for the report.
+        progress: shows the progress bar.
+        interrupt: holds the signal that asks the run to end.
+        states: file of the saved state, to resume an interrupted run; None saves no state.
+        clock: returns seconds, for the report.
 
     Raises:
         DivergedError: the loss is not finite.
-        RunError: memory ran out.
-        Interrupted: a signal came; the state is saved.
+        RunError: memory ran out, or the network cannot be compiled.
+        Interrupted: a signal arrived; the state is saved.
     """
     recipe, fabric = work.recipe, network.fabric
     module = network.module
@@ -172,7 +172,7 @@ def fit(
                     objective.end_epoch(running)
                 if reason or done == total:
                     break
-                # Ranks end at the same step: they ask each other where they look at the loss too.
+                # All ranks must end at the same step: they synchronise when they check the loss.
                 if looks or share.ranks == 1:
                     came = _asked_to_end(interrupt, fabric)
                     if came or saves.due(fabric):
@@ -186,13 +186,13 @@ def fit(
     module.eval()
     epochs = -(-done // per_epoch)
     if epochs > recipe.epochs:
-        reason = reason or f"the {total} steps that a short list takes are over"
-    reason = reason or f"the configured {recipe.epochs} epochs are over"
+        reason = reason or f"the {total} steps for a short list are complete"
+    reason = reason or f"the configured {recipe.epochs} epochs are complete"
     return Outcome(done, epochs, before + clock() - started, reason)
 
 
 def _set_mode(module: nn.Module, dropout: bool) -> None:
-    """Train mode; without dropout only BatchNorm is in it."""
+    """Set train mode; without `dropout`, for BatchNorm layers only."""
     module.train(dropout)
     for layer in module.modules():
         if isinstance(layer, _BatchNorm):
@@ -208,13 +208,13 @@ def _restore(
     states: StateFile | None,
     progress: Progress,
 ) -> tuple[int, float, int]:
-    """An interrupted run's steps, seconds and parts of a batch; its state is put back."""
+    """Restore an interrupted run; return its steps, seconds and number of parts per batch."""
     saved = states.load(progress) if states is not None else None
     if saved is None:
         return 0, 0.0, 1
     saved.restore(module, chosen, partial(objective.restore, running))
     with warnings.catch_warnings():
-        # torch takes a schedule that runs ahead of its optimizer for a mistake.
+        # torch warns of a schedule that is stepped before its optimizer; here that is intended.
         warnings.simplefilter("ignore", UserWarning)
         for _ in range(saved.step):
             plan.step()
@@ -222,12 +222,12 @@ def _restore(
 
 
 def _interrupted(done: int, states: StateFile | None, total: int, came: int) -> Interrupted:
-    """Say how to go on, where a state was kept."""
+    """Return the error of an interrupted run, which says how to continue."""
     if states is None:
-        return Interrupted("stopped", "nothing was written", came)
+        return Interrupted("stopped; nothing was written", "start the run again", came)
     return Interrupted(
-        f"stopped after step {done} of {total}; nothing was written but the state",
-        f"the same command with --resume goes on from {states.path}",
+        f"stopped after step {done} of {total}; only the state was saved",
+        f"repeat the command with --resume to continue from {states.path}",
         came,
     )
 
@@ -241,7 +241,7 @@ def _step(
     pixels = augment(batch.pixels, how, draws, batch.place, batch.whole)
 
     def attempt(number: int) -> Tensor:
-        # Dropout and its like draw from torch's own generator: seed it by the step.
+        # Dropout and similar layers draw from torch's global generator: seed it per step.
         torch.manual_seed(own.initial_seed() % 2**63)
         losses = []
         for rows, part in batch.parts(number):
@@ -261,17 +261,17 @@ def _step(
 
 
 def _check_batches(work: Work, ranks: int) -> None:
-    """Refuse batches of which some rank would get nothing."""
+    """Raise an error if a batch has fewer samples than there are ranks."""
     smallest = work.mix.smallest(len(work.data), work.forget)
     if smallest < ranks:
         raise RequestError(
-            f"batches of {smallest} samples cannot be shared by {ranks} ranks",
-            "take a larger --batch-size or fewer --devices",
+            f"batches of {smallest} samples cannot be split among {ranks} ranks",
+            "use a larger --batch-size or fewer --devices",
         )
 
 
 def _asked_to_end(interrupt: Interrupt, fabric: Fabric) -> int:
-    """The signal that came to any of the ranks, or 0."""
+    """Return the signal that any rank received, or 0."""
     return max(collectives.numbers(interrupt.signal_number, fabric))
 
 
@@ -280,6 +280,6 @@ def _look(loss: Tensor, done: int, fabric: Fabric) -> str:
     if not math.isfinite(value):
         raise DivergedError(
             f"the loss is {value} after step {done}: the run diverged, nothing was written",
-            "take a smaller --lr",
+            "use a smaller --lr",
         )
     return f"loss {value:.3f}"

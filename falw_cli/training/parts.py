@@ -1,4 +1,4 @@
-"""Where memory is too small for a batch, it goes through the network in parts."""
+"""Splitting of a batch into parts (gradient accumulation) if memory is too small for it."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from falw_cli.runtime.progress import Progress
 
 
 class Parts:
-    """In how many parts each batch is taken; doubled when memory runs out.
+    """Number of parts per batch; doubled when memory runs out.
 
-    The gradients of the parts add up to the batch's; nothing but BatchNorm's statistics, which are
-    of each part, depends on their number.
+    The gradients of the parts add up to the gradient of the batch. Only the statistics of
+    BatchNorm depend on the number of parts, since they are computed per part.
     """
 
     def __init__(self, module: nn.Module, progress: Progress, ranks: int, number: int = 1) -> None:
-        """Args: number, of parts to begin with: an interrupted run's."""
+        """Args: number, initial number of parts; a resumed run continues with its own."""
         self.number = number
         self._module, self._progress, self._ranks = module, progress, ranks
         self._buffers = [buffer for buffer in module.buffers() if buffer.numel()]
         self._before = [buffer.clone() for buffer in self._buffers]
 
     def take(self, attempt: Callable[[int], Tensor], samples: int, step: int) -> Tensor:
-        """The loss of a step, whose gradients are in the module then.
+        """Take a step and return its loss; the gradients are then in the module.
 
         Args:
-            attempt: takes the step in so many parts.
-            samples: how many the batch has.
-            step: its number, for the error.
+            attempt: takes the step in the given number of parts.
+            samples: number of samples in the batch.
+            step: number of the step, for the error message.
 
         Raises:
             RunError: no number of parts fits into memory.
@@ -42,7 +42,7 @@ class Parts:
             try:
                 return attempt(min(self.number, max(1, samples // 2)))
             except torch.OutOfMemoryError as error:
-                cause = error.with_traceback(None)  # its frames hold what is to be freed
+                cause = error.with_traceback(None)  # its frames keep tensors alive
             if self._ranks > 1 or 4 * self.number > samples:
                 raise self._failure(step) from cause
             self._halve(samples)
@@ -50,13 +50,13 @@ class Parts:
     def _failure(self, step: int) -> RunError:
         advice = "or more --devices" if self._ranks > 1 else "or another --device"
         failure = RunError(
-            f"the GPU ran out of memory at step {step}", f"take a smaller --batch-size, {advice}"
+            f"the GPU ran out of memory at step {step}", f"use a smaller --batch-size, {advice}"
         )
         failure.own = True
         return failure
 
     def _halve(self, samples: int) -> None:
-        """Take back what the attempt changed, and let the next one take smaller parts."""
+        """Undo the failed attempt and double the number of parts."""
         self.number *= 2
         for parameter in self._module.parameters():
             parameter.grad = None
@@ -66,6 +66,6 @@ class Parts:
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         self._progress.warn(
-            f"memory ran out: batches of {samples} are taken in {self.number} parts, whose "
-            "gradients add up; statistics of BatchNorm are of each part"
+            f"memory ran out: batches of {samples} are split into {self.number} parts with "
+            "accumulated gradients; BatchNorm statistics are computed per part"
         )

@@ -1,4 +1,4 @@
-"""A recipe -> optimizer and learning-rate schedule, both torch's own."""
+"""Optimizer and learning-rate schedule of a recipe, both from torch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from falw_cli.data.batches import Augmentation
 
 
 def optimizer(module: nn.Module, recipe: Recipe) -> optim.Optimizer:
-    """SGD with momentum, or AdamW, over all parameters; on a GPU in one kernel."""
+    """Return SGD with momentum, or AdamW, over all parameters; fused on a GPU."""
     fused = all(weights.is_cuda for weights in module.parameters())
     if recipe.optimizer == "adamw":
         return optim.AdamW(
@@ -26,16 +26,16 @@ def optimizer(module: nn.Module, recipe: Recipe) -> optim.Optimizer:
 
 
 def schedule(chosen: optim.Optimizer, recipe: Recipe, total_steps: int) -> lr_scheduler.LRScheduler:
-    """The learning rate over `total_steps`, stepped after each of them."""
+    """Return the learning-rate schedule over `total_steps`; step it after each step."""
     if recipe.schedule == "step":
         milestones = [total_steps // 2, total_steps * 3 // 4]
         return lr_scheduler.MultiStepLR(chosen, milestones, gamma=0.1)
     if recipe.schedule == "cosine":
         return lr_scheduler.CosineAnnealingLR(chosen, total_steps)
     if recipe.schedule == "one-cycle":
-        # One more step than is taken: the scheduler steps once after the last.
+        # One more step than the run takes: the schedule is also stepped after the last step.
         steps = total_steps + 1
-        # In a run of a few steps the way up must not end before it begins.
+        # In a run of a few steps, the warm-up must still have a positive length.
         rise = max(0.2, 1.5 / steps)
         return lr_scheduler.OneCycleLR(
             chosen, recipe.lr, steps, pct_start=rise, cycle_momentum=False
@@ -44,5 +44,5 @@ def schedule(chosen: optim.Optimizer, recipe: Recipe, total_steps: int) -> lr_sc
 
 
 def augmentation(recipe: Recipe) -> Augmentation:
-    """The recipe's crop and flip."""
+    """Return the recipe's crop and flip."""
     return Augmentation(recipe.crop, recipe.flip)

@@ -1,4 +1,4 @@
-"""`falw train`: data and recipe -> a checkpoint; without some samples, the Retrain reference."""
+"""`falw train`: train a checkpoint, or a Retrain reference without the samples of a list."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Trained:
-    """What `falw train` made."""
+    """Result of `falw train`."""
 
     path: str
     sha256: str
@@ -49,7 +49,7 @@ class Trained:
     retain_accuracy: float
     """Percent, on the samples trained on, in eval mode without augmentation."""
     heldout_accuracy: float | None
-    """Percent, on all held-out samples, which training never looks at."""
+    """Percent, on all held-out samples, which training does not use."""
     warnings: tuple[str, ...]
 
 
@@ -57,7 +57,7 @@ class CrossEntropy:
     """Mean cross-entropy against the true labels, as an `Objective`."""
 
     def __init__(self, label_smoothing: float) -> None:
-        """Args: share of the target spread over all classes."""
+        """Args: label_smoothing, share of the target spread over all classes."""
         self.label_smoothing = label_smoothing
 
     def backward(
@@ -68,33 +68,33 @@ class CrossEntropy:
         loss = F.cross_entropy(
             logits, batch.labels, label_smoothing=self.label_smoothing, reduction="sum"
         )
-        # Fabric averages the ranks' gradients: the mean over the whole batch is what comes out.
+        # Fabric averages the ranks' gradients; this factor makes it the mean over the whole batch.
         loss = loss * network.fabric.world_size / batch.whole
         network.fabric.backward(loss)
         return loss.detach()
 
     def after_step(self, network: Network, done: int, total: int) -> str | None:
-        """Training goes on to its end."""
+        """Return None: training has no early stopping."""
         return None
 
     def end_epoch(self, network: Network) -> None:
-        """Nothing is gathered."""
+        """Do nothing."""
 
     def figures(self) -> dict[str, Tensor]:
-        """Nothing but the loss."""
+        """Return no scalars."""
         return {}
 
     def state(self, network: Network) -> dict[str, Tensor]:
-        """Nothing to keep."""
+        """Return an empty state."""
         return {}
 
     def restore(self, network: Network, state: dict[str, Tensor]) -> None:
-        """Nothing to take back."""
+        """Do nothing: the state is empty."""
 
 
 @dataclass(frozen=True)
 class Opened:
-    """What training works on, opened and checked."""
+    """Opened and checked inputs of a training run."""
 
     out: Path
     network: Network
@@ -105,12 +105,12 @@ class Opened:
 
 
 def train(config: Config, progress: Progress, interrupt: Interrupt) -> Trained:
-    """Train a checkpoint by the config's recipe, and write it.
+    """Train a network with the config's recipe and write its checkpoint.
 
     Raises:
-        RequestError: the request does not fit together.
+        RequestError: the request is inconsistent.
         RunError: the loss diverged, or the file cannot be written.
-        Interrupted: a signal came; `--resume` goes on.
+        Interrupted: a signal arrived; `--resume` continues the run.
     """
     fabric = make_fabric(config, loggers(config, _out(config)))
     with ExitStack() as held:
@@ -135,7 +135,7 @@ def _out(config: Config) -> Path:
 
 
 def _open(config: Config, progress: Progress, fabric: Fabric, held: ExitStack) -> Opened:
-    """Check everything; `held` gives the output free in the end."""
+    """Open and check the inputs; closing `held` releases the output file."""
     out = _out(config)
     if fabric.is_global_zero:
         held.enter_context(outputs.claimed([out], force=config.force))
@@ -177,14 +177,14 @@ def _rows_without(config: Config, ids: tuple[str, ...]) -> Rows:
         return np.empty(0, dtype=np.int64)
     rows = forget_list.find(forget_list.read(config.without).ids, ids)
     if len(rows) == len(ids):
-        raise RequestError("--without leaves out all samples", "there is nothing to train on")
+        raise RequestError(f"--without leaves out all {len(ids)} samples", "shorten the list")
     return rows
 
 
 def _shown(config: Config, arch: str) -> Preprocessing:
-    """torchvision's classifiers were made for ImageNet's sizes; the others take images as they are.
+    """Return the preprocessing, with ImageNet's image sizes for torchvision's classifiers.
 
-    Mean and std are measured on the samples trained on, unless given.
+    Mean and std are measured on the training samples unless given.
     """
     if arch in architectures.OWN or architectures.is_code(arch):
         return config.preprocessing
@@ -211,7 +211,7 @@ def _heldout(
 
 
 def _belongs_to(config: Config, data: images.Images, left_out: Rows) -> dict[str, str]:
-    """What a saved state belongs to: data, what is left out of it, and everything asked."""
+    """Return what identifies the run of a saved state: data, left-out samples and settings."""
     asked = config.model_dump(
         mode="json",
         exclude={
@@ -251,5 +251,5 @@ def _summary(given: Opened, written: bytes, outcome: Outcome, progress: Progress
 
 
 def _accuracy(network: Network, part: Samples) -> float:
-    """Percent, in eval mode and without augmentation."""
+    """Return the accuracy in percent, in eval mode and without augmentation."""
     return 100 * float(network.confidence(part)[1].float().mean())

@@ -1,4 +1,4 @@
-"""The state of an interrupted run: everything that going on to the same bits needs."""
+"""Saved state of an interrupted run: all that is needed to resume it bit for bit."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class State:
-    """Model, optimizer and objective after `step` steps and `seconds`, with batches in `parts`.
+    """Model, optimizer and objective after `step` steps and `seconds`, with `parts` per batch.
 
-    No generator: randomness follows from seed and step.
+    No generator is saved: random numbers are derived from seed and step.
     """
 
     tensors: dict[str, Tensor]
@@ -46,7 +46,7 @@ class State:
         step: int,
         seconds: float,
     ) -> State:
-        """Gather the state."""
+        """Collect the state of module, optimizer and objective."""
         tensors = {f"model/{k}": v for k, v in module.state_dict().items()}
         for index, slots in optimizer.state_dict()["state"].items():
             tensors |= {
@@ -63,7 +63,7 @@ class State:
         optimizer: optim.Optimizer,
         objective: Callable[[dict[str, Tensor]], None],
     ) -> None:
-        """Put the state back."""
+        """Load the state into module, optimizer and objective."""
         module.load_state_dict(self._under("model/"))
         weights = [one for group in optimizer.param_groups for one in group["params"]]
         slots: dict[int, dict[str, Tensor]] = {}
@@ -78,22 +78,22 @@ class State:
 
 
 def _laid_out(value: Tensor, weights: Tensor) -> Tensor:
-    """A slot in the memory format of its weights: torch's fused optimizers go by memory alone."""
+    """Return a slot in the memory format of its weights: fused optimizers ignore strides."""
     if value.shape != weights.shape:
         return value
     return torch.empty_like(weights, dtype=value.dtype, device=value.device).copy_(value)
 
 
 MOST_TRIES = 8
-"""Repetitions of a run whose states are looked for."""
+"""Maximum number of tries per run whose state files are removed."""
 SAVING = 0.01
-"""Most of a run's time that saving its state may take, where nobody interrupts it."""
+"""Maximum share of a run's time that periodic saves of its state may take."""
 SECRET = {"model", "forget list", "data", "heldout"}
-"""Told by name alone: their digests say nothing to a person."""
+"""Shown by name alone: their digests mean nothing to a reader."""
 
 
 class _Notes(BaseModel):
-    """What stands beside the tensors."""
+    """Metadata saved with the tensors."""
 
     belongs_to: dict[str, str]
     step: Annotated[int, Field(ge=0)]
@@ -102,7 +102,7 @@ class _Notes(BaseModel):
 
 
 def settings(asked: dict[str, Any], prefix: str = "") -> dict[str, str]:
-    """A config's values by dotted name, as text."""
+    """Return a config's values by dotted name, as JSON text."""
     found: dict[str, str] = {}
     for key, value in asked.items():
         if isinstance(value, dict):
@@ -114,13 +114,13 @@ def settings(asked: dict[str, Any], prefix: str = "") -> dict[str, str]:
 
 @dataclass(frozen=True)
 class StateFile:
-    """Where a run's state lies, and what it must belong to.
+    """File of a run's saved state, and the run that the state must belong to.
 
     Attributes:
         path: the file beside the output.
-        belongs_to: digests and settings of the run, by name: another run's state is refused.
-        resume: was `--resume` given?
-        every: seconds between two saves of a run that nobody interrupts.
+        belongs_to: digests and settings of the run, by name; another run's state is rejected.
+        resume: whether `--resume` was given.
+        every: seconds between two periodic saves.
     """
 
     path: Path
@@ -129,15 +129,15 @@ class StateFile:
     every: float = 60.0
 
     def load(self, progress: Progress) -> State | None:
-        """The saved state, or None for a run from the start.
+        """Return the saved state, or None if the run starts from the beginning.
 
         Raises:
-            RequestError: it is broken, or belongs to another run.
+            RequestError: the file is damaged, or belongs to another run.
         """
         if not self.resume:
             return None
         if not self.path.is_file():
-            progress.note(f"there is no saved state {self.path}: starting from the beginning")
+            progress.note(f"no saved state at {self.path}: starting from the beginning")
             return None
         try:
             with safe_open(self.path, framework="pt") as archive:
@@ -147,17 +147,17 @@ class StateFile:
                 tensors = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
         except (SafetensorError, ValueError) as error:
             raise RequestError(
-                f"{self.path} is not a whole state: {error}", "start anew"
+                f"{self.path} is not a complete state: {error}", "run again without --resume"
             ) from error
         if differing := self._differing(notes.belongs_to):
             raise RequestError(
                 f"{self.path} belongs to another run: {differing}",
-                "repeat the interrupted command's flags, or run without --resume",
+                "use the flags of the interrupted command, or run without --resume",
             )
         return State(tensors, notes.step, notes.seconds, notes.parts)
 
     def _differing(self, others: dict[str, str]) -> str:
-        """What is not as it was, in words."""
+        """Describe the settings that differ from those of the saved state."""
         mine = self.belongs_to
         names = [n for n in {**mine, **others} if mine.get(n) != others.get(n)]
         shown = [
@@ -167,7 +167,7 @@ class StateFile:
         return "; ".join(shown) + (f" (and {len(names) - 3} more)" if len(names) > 3 else "")
 
     def save(self, state: State) -> None:
-        """Write the state, whole or not at all."""
+        """Write the state atomically."""
         notes = _Notes(
             belongs_to=self.belongs_to, step=state.step, seconds=state.seconds, parts=state.parts
         )
@@ -176,20 +176,20 @@ class StateFile:
         write_all({self.path: content}, private=True)
 
     def of_try(self, number: int) -> StateFile:
-        """The state of the run's repetition `number` with another learning rate; 0 is this one."""
+        """Return the state file of try `number`, with another learning rate; 0 is this file."""
         if not number:
             return self
         return replace(self, path=self.path.with_name(f"{self.path.name}{number}"))
 
     def remove(self) -> None:
-        """The run is over: its states are no longer needed."""
+        """Remove the state files of a finished run."""
         for number in range(MOST_TRIES):
-            with suppress(OSError):  # what was asked for is there
+            with suppress(OSError):  # the outputs are already written
                 self.of_try(number).path.unlink(missing_ok=True)
 
 
 class Saves:
-    """When the state of a run that nobody interrupts is saved: by time, at little cost."""
+    """Periodic saves of a run's state, limited to a small share of the run time."""
 
     def __init__(self, states: StateFile | None, clock: Callable[[], float]) -> None:
         self.states = states
@@ -197,14 +197,14 @@ class Saves:
         self._last, self._cost = clock(), 0.0
 
     def due(self, fabric: Fabric) -> bool:
-        """Is it time? The first rank's clock decides; every rank asks."""
+        """Return whether a save is due by the first rank's clock. Every rank calls this."""
         if self.states is None:
             return False
         pause = max(self.states.every, self._cost / SAVING)
         return bool(collectives.numbers(int(self.clock() - self._last >= pause), fabric)[0])
 
     def save(self, kept: State, fabric: Fabric) -> None:
-        """Save it; the first rank writes."""
+        """Save the state; only the first rank writes."""
         began = self.clock()
         if self.states is not None and fabric.is_global_zero:
             self.states.save(kept)

@@ -1,1 +1,1 @@
-"""Unlearning: target, weightings, base methods, and the run that joins them."""
+"""Unlearning: target, weightings, base methods, and the run that combines them."""

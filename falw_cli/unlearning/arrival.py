@@ -1,4 +1,4 @@
-"""Whether a list is forgotten: how far a network has gone to its forget samples' expectation."""
+"""Forgotten share: how far a model has moved towards the expectation of the forget samples."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from falw_cli.unlearning.expectation import Expectation
 
 
 def share_of(expectation: Expectation | None, network: Network, forget: Samples) -> Figure | None:
-    """The forgotten share of a model.
+    """Return the forgotten share of a model.
 
     Args:
-        expectation: of the forget samples, by the original; None gives None.
+        expectation: of the forget samples, from the original model; None returns None.
         network, forget: the model, and the forget samples.
     """
     if expectation is None:
@@ -26,9 +26,9 @@ def share_of(expectation: Expectation | None, network: Network, forget: Samples)
 
 
 def no_share(expectation: Expectation | None) -> str:
-    """Why `share_of` has nothing to say, for a warning."""
+    """Return why `share_of` returned None, as the text of a warning."""
     if expectation is None:
         return "no forgotten share: there are no held-out samples to compare with"
     if len(expectation.level) < FEW:
-        return f"no forgotten share: it needs {FEW} held-out samples, there are fewer"
+        return f"no forgotten share: {len(expectation.level)} held-out samples, {FEW} are needed"
     return "no forgotten share: the original had not memorised the list, so nothing can be measured"

@@ -1,4 +1,4 @@
-"""What a run would take: its expectation, and a few of its steps on a copy of the network."""
+"""Cost estimate of a run: its expectation, and a few of its steps on a copy of the network."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ from falw_cli.unlearning.run_data import Stage
 from falw_cli.unlearning.stop_estimate import View, look
 
 TRIED = (1, 3, 10)
-"""Steps that are taken in turn; the last go counts, the others warm up."""
+"""Steps per timed round; the last round counts, the earlier ones warm up."""
 LONG = 2.0
-"""Seconds of a step, from which on a single one says enough."""
+"""Seconds per step above which no further round is timed."""
 
 
 @dataclass(frozen=True)
 class Foreseen:
-    """What is expected of a run."""
+    """Estimated cost of a run."""
 
     steps: int
     epochs: int
     seconds: float
-    """Of steps, looks and probes; 0 where the method takes one step, which is not tried."""
+    """For steps, evaluations and probes; 0 for a single-step method, which is not timed."""
 
 
 def foresee(config: Config, stage: Stage) -> Foreseen:
-    """Time a few steps and a look on a copy of the stage's network.
+    """Time a few steps and one evaluation on a copy of the stage's network.
 
     Args:
-        config: settled.
-        stage: network and samples, which stay as they are.
+        config: the complete request.
+        stage: network and samples; not changed.
     """
     recipe = config.unlearn
     method: type[Method] = load_method(recipe.method)

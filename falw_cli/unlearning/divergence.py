@@ -1,4 +1,4 @@
-"""How far a student's predictions are from a teacher's, a sample at a time."""
+"""Divergence of a student's predictions from a teacher's, per sample."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ def divergence(student: Tensor, teacher: Tensor, temperature: float = 1.0) -> Te
 
     Args:
         student, teacher: logits [n, C].
-        temperature: > 0; both are divided by it.
+        temperature: > 0; divides both logits.
 
     Returns:
-        [n], >= 0; gradient flows through the student alone.
+        [n], >= 0; only the student receives a gradient.
     """
     log_student = (student / temperature).log_softmax(1)
     log_teacher = (teacher.detach() / temperature).log_softmax(1)

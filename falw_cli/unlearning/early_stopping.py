@@ -1,7 +1,7 @@
-"""When to stop without a Retrain model: where the estimated gap to one is smallest.
+"""Early stopping without a Retrain model, where the estimated gap to one is smallest.
 
-`stop_estimate` says what is estimated. A guard on utility goes with it: retain and held-out
-accuracy may fall by `max_loss` points and no further.
+`stop_estimate` defines the estimate. A utility guard limits the loss of retain and held-out
+accuracy to `max_loss` points.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from falw_cli.models.network import Network
 from falw_cli.unlearning.stop_estimate import Look, View, look
 
 LOOKS = 16
-"""Looks a run, spread evenly over its steps."""
+"""Evaluations per run, spread evenly over its steps."""
 PATIENCE = 5
-"""Looks in a row without a new best moment, after which the run ends."""
+"""Evaluations without a new best step after which the run ends."""
 SLACK = 0.5
-"""Estimated gaps so close, in percentage points, are alike: they rest on some hundred samples. Of
-moments that are alike the later one is kept, where the learning rate is lower, the model calmer."""
+"""Scores within this many points count as equal: they are based on some hundred samples. Of equal
+steps the latest is kept, where the learning rate is lower and the model changes less."""
 EARLIEST = 0.75
-"""Share of the steps before which no run ends: while the learning rate is high, a look says little
-of where the run will settle."""
+"""Share of the steps before which no run ends: while the learning rate is high, an evaluation says
+little about the final model."""
 
 
 def allows(found: Look, before: Look, max_loss: float) -> bool:
-    """Does the guard on utility allow this moment? `max_loss` in percentage points."""
+    """Return whether the utility guard allows this step; `max_loss` in percentage points."""
     return (
         found.retain_accuracy >= before.retain_accuracy - max_loss
         and found.heldout_accuracy >= before.heldout_accuracy - max_loss
@@ -39,10 +39,10 @@ def allows(found: Look, before: Look, max_loss: float) -> bool:
 def decide(
     curve: Sequence[Look], before: Look, max_loss: float, total: int
 ) -> tuple[Look | None, int | None]:
-    """The best moment of a run so far, and the step at which the run ended, if it did.
+    """Return the best evaluation so far, and the step at which the run ended, or None.
 
-    The best has the smallest score (`Look.score`) among those that the guard allows, or is the last
-    of those that are within SLACK of it; the run ends PATIENCE looks or more after it, in the last
+    The best evaluation is the last one within SLACK of the smallest score (`Look.score`), among
+    those that the guard allows. The run ends at least PATIENCE evaluations after it, in the last
     quarter of its `total` steps.
     """
     best, since, least = None, 0, math.inf
@@ -57,7 +57,7 @@ def decide(
 
 
 class Watch:
-    """Looks at a run now and then, keeps the weights of the best moment, and ends the run."""
+    """Early stopping: evaluates a run at intervals, keeps the best weights, and ends the run."""
 
     def __init__(
         self,
@@ -68,14 +68,14 @@ class Watch:
         decides: bool = True,
         judge: Callable[[Network], float | None] | None = None,
     ) -> None:
-        """Prepare.
+        """Prepare the evaluations.
 
         Args:
-            view: the samples to look at.
-            before: a look at the original, which the guard measures against.
+            view: the samples to evaluate.
+            before: evaluation of the original, the baseline of the guard.
             max_loss: percentage points that retain and held-out accuracy may fall.
-            decides: False only records.
-            judge: the Avg. Gap of a moment, for study; the run then goes on to its end.
+            decides: whether to end the run and keep its best weights; False only records.
+            judge: returns the Avg. Gap, for studies; the run then continues to its end.
         """
         self.view = view
         self.before = before
@@ -85,11 +85,11 @@ class Watch:
         self.curve: list[Look] = []
         self.best: Look | None = None
         self.ended: int | None = None
-        """The step at which the run ended, or would have."""
+        """Step at which the run ended, or would have ended without `judge`."""
         self._weights: dict[str, Tensor] = {}
 
     def look(self, network: Network, done: int, total: int) -> str | None:
-        """Look if it is time; the reason to stop, or None."""
+        """Evaluate the model if it is due; return the reason to stop, or None."""
         every = max(1, math.ceil(total / LOOKS))
         if done % every and done != total:
             return None
@@ -108,23 +108,23 @@ class Watch:
         return self.reason() if self.ended is not None and self.judge is None else None
 
     def reason(self) -> str:
-        """Why the run ended where it did, for the report."""
+        """Return why the run ended and which weights are kept, for the report."""
         assert self.best is not None
-        how = f"no closer moment in {PATIENCE} looks or more" if self.ended else "the run was over"
+        how = f"no better step in {PATIENCE} or more evaluations" if self.ended else "run complete"
         return (
             f"{how}; the weights of step {self.best.step} are kept: estimated gap "
             f"{self.best.estimated_gap:.2f} (before: {self.before.estimated_gap:.2f})"
         )
 
     def settle(self, network: Network) -> bool:
-        """Put back the weights of the best moment; False where the guard allowed none."""
+        """Restore the weights of the best step. Return False if the guard allowed no step."""
         if self.best is None:
             return False
         network.module.load_state_dict(self._weights)
         return True
 
     def state(self) -> dict[str, Tensor]:
-        """What must be kept to go on after an interruption."""
+        """Return what is needed to resume after an interruption."""
         rows = [[math.nan if v is None else v for v in astuple(one)] for one in self.curve]
         kept = {f"weights/{name}": value for name, value in self._weights.items()}
         kept["curve"] = torch.tensor(rows, dtype=torch.float64).reshape(-1, len(fields(Look)))
@@ -133,7 +133,7 @@ class Watch:
         return kept
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        """Take back what `state` gave."""
+        """Restore what `state` returned."""
         names = [field.name for field in fields(Look)]
         self.curve = []
         for row in state["curve"].tolist():

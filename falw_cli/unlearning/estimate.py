@@ -1,7 +1,7 @@
-"""When the target distribution is re-estimated: exactly, or from a rotation of held-out samples.
+"""Estimates of the target distribution: exact, or from a rotation of held-out samples.
 
-The paper takes mu and sigma over all held-out samples at every step, which costs several plain
-steps. `Streaming` looks at a few of them at a time and remembers what it saw.
+The paper computes mu and sigma over all held-out samples at every step, which costs as much as
+several plain steps. `Streaming` evaluates a few samples at a time and reuses earlier results.
 """
 
 from __future__ import annotations
@@ -16,40 +16,40 @@ from falw_cli.data.splits import class_aware_order
 from falw_cli.unlearning.target import Target
 
 PERIOD = 8
-"""Steps between two looks of `Streaming`: one larger pass costs less than many small ones."""
+"""Steps between two passes of `Streaming`: one larger pass costs less than many small ones."""
 PER_STEP = 0.1
-"""Held-out samples that `Streaming` looks at a step, as a share of the batch. A look is a forward
-pass, a third of what a step costs a sample."""
+"""Held-out samples per step that `Streaming` evaluates, as a share of the batch. Per sample, this
+forward pass costs a third of a training step."""
 RECENCY = 0.75
-"""How much less a look counts than one a period later: the model has moved on."""
+"""Weight of a result relative to one that is a period newer: the model has changed since."""
 
 
 class Estimate(Protocol):
-    """The target distribution of the moment, kept up to date in the course of a run."""
+    """Current target distribution, updated during a run."""
 
     own_pass: ClassVar[bool]
-    """Are forget samples looked at in a pass of their own (eval mode, without augmentation), or
-    does the training pass serve?"""
+    """Whether forget samples are evaluated in a separate pass (eval mode, without augmentation);
+    otherwise the training pass is used."""
     target: Target
 
     def due(self, step: int) -> Tensor | None:
-        """Rows of the held-out samples to look at before this step, int64; None for none."""
+        """Return the rows of the held-out samples to evaluate before this step, int64, or None."""
 
     def take(self, step: int, rows: Tensor, prob: Tensor) -> None:
-        """The true-class probabilities of these rows under the model as it is before this step."""
+        """Update the estimate with the rows' true-class probabilities before this step."""
 
     def rests_on(self) -> Tensor:
-        """Samples that each class's estimate rests on, by the effective number, [C]."""
+        """Return the effective number of samples in the estimate of each class, [C]."""
 
     def state(self) -> dict[str, Tensor]:
-        """What must be kept to go on after an interruption."""
+        """Return what is needed to resume after an interruption."""
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        """Take back what `state` gave."""
+        """Restore what `state` returned."""
 
 
 class Exact:
-    """All held-out samples, at every `every`-th step: FaLW equation 1."""
+    """Estimate from all held-out samples, at every `every`-th step: FaLW equation 1."""
 
     own_pass: ClassVar[bool] = True
 
@@ -88,17 +88,17 @@ class Exact:
 
 
 class Streaming:
-    """All held-out samples before the first step, then some of each class in turn.
+    """Estimate from all held-out samples before the first step, then from a rotation of them.
 
-    What was seen is remembered; a look that is k periods old counts RECENCY ** k. So the estimate
-    is exact at the first step, near it where the model rests, and follows with some delay where it
-    moves. docs/target.md holds it against the exact one.
+    Earlier results are reused: a result that is k periods old has the weight RECENCY ** k. The
+    estimate is exact at the first step, nearly exact while the model is stable, and lags while the
+    model changes. docs/target.md compares it with the exact estimate.
     """
 
     own_pass: ClassVar[bool] = False
 
     def __init__(self, label: Tensor, num_classes: int, batch_size: int, seed: int) -> None:
-        """Args: label, class of each held-out sample [N]; seed, of the order of the rotation."""
+        """Args: label, class of each held-out sample [N]; seed, for the order of the rotation."""
         self.target = Target.of(torch.zeros_like(label, dtype=torch.float32), label, num_classes)
         self.block = max(1, round(PER_STEP * batch_size * PERIOD))
         order = class_aware_order(label.cpu().numpy(), np.random.default_rng([seed, 5]))

@@ -1,16 +1,16 @@
-"""Expectation per forget sample: what a model that never saw the list would predict. Ours.
+"""Expectation per forget sample: what a model that was not trained on the list would predict.
 
-Nothing is trained. Three steps, all on the original model:
+This method is falw's own. It trains nothing and takes three steps on the original model:
 
-1. Difficulty. Two scores say how typical a sample is of its class without the original's memory of
-   it: the margin of a ridge regression on features of the middle layers, fitted on retain samples
-   (a retain sample's own prediction is the leave-one-out one, in closed form), and the margin over
-   shifted and mirrored views, which memorisation of the exact image does not reach.
-2. Rank. A forget sample is ranked among the retain samples of its class. They are training samples
-   as well, so that what remains of memorisation in a score cancels.
+1. Difficulty. Two scores rate how typical a sample is of its class, without the original's memory
+   of it: the margin of a ridge regression on middle-layer features, fitted on retain samples (for
+   these, the leave-one-out prediction in closed form), and the margin over shifted and mirrored
+   views, which memorisation of the exact image does not affect.
+2. Rank. A forget sample is ranked among the retain samples of its class. Both are training
+   samples, so that the memorisation that remains in a score cancels.
 3. Look-up. The rank is looked up among the held-out samples of the class: a sample that is harder
-   than nine tenths of its class gets the true-class probability that a tenth of the unseen samples
-   stays below. The held-out logits are shifted first to the class prior of the retrained model
+   than nine tenths of its class gets the 10 % quantile of their true-class probabilities. Before
+   that, the held-out logits are shifted to the class prior of the retrained model
    (Menon et al., "Long-Tail Learning via Logit Adjustment", ICLR 2021).
 
 `docs/expectation.md` compares this with the alternatives that were tried.
@@ -32,32 +32,32 @@ from falw_cli.unlearning.features import middle_features
 from falw_cli.unlearning.gradients import spread_rows
 
 FITTED = 10_000
-"""Retain samples that the regression is fitted on, at most, ..."""
+"""Maximum number of retain samples on which the regression is fitted."""
 MEMBERS = 2000
-"""... of which at least so many are the ones that forget samples are ranked among, ..."""
+"""Number of fitted samples among which forget samples are ranked, unless PER_CLASS needs more."""
 PER_CLASS = 20
-"""... and in the mean so many of each class."""
+"""Minimum mean number per class of the samples among which forget samples are ranked."""
 UNSEEN = 2000
-"""Held-out samples that are looked at, at most."""
+"""Maximum number of held-out samples used."""
 RIDGE = 0.002
-"""Penalty of the regression for each fitted sample, on features of a mean squared length of 1."""
+"""Penalty of the regression per fitted sample, for features of a mean squared length of 1."""
 VIEWS = 4
-"""Views that are averaged; every second one is mirrored."""
+"""Number of averaged views; every second one is mirrored."""
 SHIFT = 16
-"""A view is shifted by at most this fraction of the image's side."""
+"""A view is shifted by at most 1 / SHIFT of the image's side."""
 BORROWED = 2.0
-"""The pool of all classes counts as so many samples of each class, for classes with few samples."""
+"""Weight of the pool of all classes, in samples, for classes with few samples."""
 PRIOR_SHIFT = 1.5
-"""How far a thinned class moves, in shifts of a calibrated prior."""
+"""Factor on the calibrated prior shift of a class that loses samples."""
 NOTHING_LEFT = 1e-6
-"""Kept share of a class of which nothing is kept: its probability becomes 0."""
+"""Share used for a class with no kept samples: its probability becomes 0."""
 TEMPERATURES = torch.linspace(0.5, 5, 46)
-"""Tried for calibration."""
+"""Candidate temperatures for calibration."""
 
 
 @dataclass(frozen=True)
 class Expectation:
-    """What a model that never saw the list is expected to predict for each forget sample."""
+    """Expected prediction per forget sample of a model that was not trained on the list."""
 
     prediction: Tensor
     """Expected prediction, [N_f, C]; rows sum to 1."""
@@ -66,7 +66,7 @@ class Expectation:
     level: Tensor
     """For M held-out samples: their expected true-class probability by rank, [M]."""
     error: Tensor
-    """Their true-class probability under the original, which never saw them, minus `level`, [M]."""
+    """True-class probability of these M samples under the original, minus `level`, [M]."""
     original: Tensor
     """True-class probability of the forget samples under the original, [N_f]."""
 
@@ -81,7 +81,7 @@ class Expectation:
         return self.prediction.argmax(1) == self.label
 
     def of(self, rows: Tensor) -> Expectation:
-        """The expectation of some of the forget samples."""
+        """Return the expectation of the forget samples at `rows`."""
         return replace(
             self, prediction=self.prediction[rows], label=self.label[rows],
             original=self.original[rows],
@@ -127,9 +127,9 @@ def expect(
 
 
 def rank_among(score: Tensor, label: Tensor, among: Tensor, among_label: Tensor) -> Tensor:
-    """Rank of each score among the scores of its class, as a share; ties count half.
+    """Return the rank of each score among the scores of its class, as a share; ties count half.
 
-    A class with few scores borrows from all classes, as BORROWED says.
+    Ranks in a class with few scores are mixed with ranks among all classes, see BORROWED.
 
     Args:
         score, label: of n samples, [n].
@@ -142,7 +142,7 @@ def rank_among(score: Tensor, label: Tensor, among: Tensor, among_label: Tensor)
 
 
 def look_up(rank: Tensor, label: Tensor, prob: Tensor, prob_label: Tensor) -> Tensor:
-    """True-class probability at each rank among the held-out samples of its class.
+    """Return the true-class probability at each rank among the held-out samples of its class.
 
     Args:
         rank, label: of n samples, [n]; ranks in [0, 1].
@@ -155,9 +155,9 @@ def look_up(rank: Tensor, label: Tensor, prob: Tensor, prob_label: Tensor) -> Te
 
 
 def with_probability(logits: Tensor, label: Tensor, prob: Tensor) -> Tensor:
-    """Predictions in which the true class has a given probability, [n, C]; rows sum to 1.
+    """Return predictions with the given true-class probability, [n, C]; rows sum to 1.
 
-    The other classes share the remainder as they do in `logits` [n, C].
+    The other classes share the remainder in the proportions of `logits` [n, C].
     """
     own = label[:, None]
     others = logits.scatter(1, own, -torch.inf).softmax(1) * (1 - prob)[:, None]
@@ -170,14 +170,14 @@ def prior_shift(unseen: Tensor, label: Tensor, kept: Tensor, gone: Tensor) -> Te
 
     Args:
         unseen, label: logits [m, C] and classes [m] of held-out samples.
-        kept, gone: samples of each class that stay and that go, [C].
+        kept, gone: number of retain and of forget samples per class, [C].
     """
     share = (kept / (kept + gone).clamp(min=1)).clamp(min=NOTHING_LEFT)
     return PRIOR_SHIFT * temperature(unseen, label) * share.log()
 
 
 def temperature(logits: Tensor, label: Tensor) -> float:
-    """The temperature under which predictions [N, C] are best calibrated, by log-likelihood.
+    """Return the temperature that calibrates predictions [N, C] best, by log-likelihood.
 
     Guo et al., "On Calibration of Modern Neural Networks" (ICML 2017), over TEMPERATURES.
     """
@@ -188,17 +188,17 @@ def temperature(logits: Tensor, label: Tensor) -> float:
 def leave_one_out(
     features: Tensor, label: Tensor, num_classes: int, others: Sequence[Tensor]
 ) -> list[Tensor]:
-    """Ridge regression of the class on features: predictions by fits without the sample.
+    """Predict the class by ridge regression on features, leave-one-out for the fitted samples.
 
     Args:
-        features: of the samples that are fitted, [N, D].
+        features: of the fitted samples, [N, D].
         label: their class, int64 [N].
         num_classes: C.
         others: features of samples that are not fitted, [n, D] each.
 
     Returns:
-        Predictions of the fitted samples, each by the fit without it (closed form, Cook 1977), then
-        those of the others, [n, C] each, float32.
+        Predictions for the fitted samples, each from the fit without it (closed form, Cook 1977),
+        then those for the others, [n, C] each, float32.
     """
 
     def scaled(one: Tensor) -> Tensor:
@@ -235,7 +235,7 @@ def _margin(scores: Tensor, label: Tensor) -> Tensor:
 
 
 def _view_margins(network: Network, samples: Samples) -> Tensor:
-    """Log-odds of the true class, by predictions averaged over shifted and mirrored views, [n]."""
+    """True-class log-odds of the mean prediction over shifted and mirrored views, [n]."""
 
     def of(pixels: Tensor) -> Tensor:
         random = torch.Generator().manual_seed(0)
@@ -252,9 +252,9 @@ def _view_margins(network: Network, samples: Samples) -> Tensor:
 
 
 def _view(inputs: Tensor, place: list[float], mirrored: bool) -> Tensor:
-    """Images [n, channels, H, W], shifted cyclically; `place` in [0, 1] x [0, 1] says how far.
+    """Shift images [n, channels, H, W] cyclically, as given by `place` in [0, 1] x [0, 1].
 
-    What is no image, from Python, has no other views.
+    Inputs from Python that are not images are returned unchanged.
     """
     if inputs.dim() != 4:
         return inputs
@@ -271,9 +271,9 @@ def _per_class(
     among: Tensor,
     among_label: Tensor,
 ) -> Tensor:
-    """`of` of the values of each class and the sorted samples of the class, mixed with the pool's.
+    """Apply `of` within each class, and mix the result with that on the pool of all classes.
 
-    `of` takes values [k] and sorted numbers [m], and gives [k].
+    `of` maps values [k] and sorted numbers [m] to [k].
     """
     pool = of(value, among.sort().values)
     found = torch.empty_like(pool)

@@ -1,4 +1,4 @@
-"""Features of samples from the middle of a network, where memorisation shows least.
+"""Features of samples from the middle layers of a network, which memorisation affects least.
 
 The last layers of a network that has memorised its training data separate the training labels,
 right and wrong ones alike; the middle layers still describe the image (Baldock, Maennel and
@@ -18,22 +18,22 @@ from falw_cli.data.device import Samples
 from falw_cli.models.network import Network
 
 MIDDLE = (0.25, 0.75)
-"""Share of the normalisation layers, in order, between which features are taken."""
+"""Range of the normalisation layers whose features are used, as shares of their number."""
 PER_LAYER = 200
-"""Features of a layer; more are projected at random."""
+"""Maximum number of features per layer; more are reduced by random projection."""
 MOST = 600
-"""Features of all layers together; more are projected at random."""
+"""Maximum number of features of all layers; more are reduced by random projection."""
 POOLED = 512
-"""Channels up to which a feature map is pooled to 2x2 instead of to a single value."""
+"""Maximum number of channels of a feature map that is pooled to 2x2, not to a single value."""
 NORMALISATION = (_BatchNorm, nn.LayerNorm, nn.GroupNorm)
 
 
 def middle_features(network: Network, parts: Sequence[Samples]) -> list[Tensor]:
-    """Features of the samples of each part, [N, D] each, D at most MOST, centred and scaled.
+    """Return the features of each part, [N, D] each, D at most MOST, centred and scaled.
 
     Args:
-        network: taken in eval mode, without augmentation.
-        parts: samples; the second part sets the centre and the scale of each feature.
+        network: used in eval mode, without augmentation.
+        parts: samples; the second part defines the centre and the scale of each feature.
     """
     layers = _middle(network.module)
     found: dict[int, Tensor] = {}
@@ -60,7 +60,7 @@ def middle_features(network: Network, parts: Sequence[Samples]) -> list[Tensor]:
 
 
 def pooled(layer: nn.Module, output: Tensor) -> Tensor:
-    """What a layer gives for n samples, of any shape, as [n, K]: rectified, averaged over space."""
+    """Return a layer's output for n samples as [n, K]: rectified and averaged over space."""
     if output.dim() == 4:
         if isinstance(layer, nn.LayerNorm) and output.shape[1] != layer.normalized_shape[-1]:
             output = output.permute(0, 3, 1, 2)  # channels last
@@ -72,7 +72,7 @@ def pooled(layer: nn.Module, output: Tensor) -> Tensor:
 
 
 def _middle(module: nn.Module) -> list[nn.Module]:
-    """The layers between which features are taken; convolutions where nothing is normalised."""
+    """Return the layers whose features are used: normalisation, else convolutional or linear."""
     every = list(module.modules())
     layers: list[nn.Module] = [one for one in every if isinstance(one, NORMALISATION)]
     layers = layers or [one for one in every if isinstance(one, (nn.Conv2d, nn.Linear))]
@@ -83,7 +83,7 @@ def _middle(module: nn.Module) -> list[nn.Module]:
 
 
 def _projected(features: Tensor, most: int, random: torch.Generator) -> Tensor:
-    """At most `most` random projections of features [n, K]; the same for the same generator."""
+    """Project features [n, K] to at most `most` columns, with directions from the generator."""
     width = features.shape[1]
     if width <= most:
         return features

@@ -1,4 +1,4 @@
-"""Gradients of a net's loss over a set of samples: whole, one by one, squared."""
+"""Gradients of a network's loss over a set of samples: mean, per sample, squared."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from falw_cli.models.network import INFERENCE_BATCH, Network, evaluating
 from falw_cli.runtime import collectives
 
 Gradients = dict[str, Tensor]
-"""By parameter name, of the parameter's shape."""
+"""Gradient by parameter name, in the parameter's shape."""
 
 
 def trained(module: nn.Module) -> dict[str, nn.Parameter]:
-    """The parameters that take gradients, by name."""
+    """Return the parameters that require gradients, by name."""
     return {name: p for name, p in module.named_parameters() if p.requires_grad}
 
 
 def spread_rows(count: int, wanted: int) -> Tensor:
-    """At most `wanted` of `count` rows, evenly spaced, int64."""
+    """Return at most `wanted` of `count` rows, evenly spaced, int64."""
     return torch.linspace(0, count - 1, min(count, wanted)).long()
 
 
 def mean_gradient(network: Network, data: Samples) -> Gradients:
-    """Gradient of the mean cross-entropy over a set [N], in eval mode, without augmentation."""
+    """Return the gradient of the mean cross-entropy over N samples, in eval mode, unaugmented."""
     groups = torch.split(collectives.mine(len(data), network.fabric), INFERENCE_BATCH)
     found = (
         _gradient(network, pixels, data.labels[rows.to(data.labels.device)])
@@ -38,17 +38,17 @@ def mean_gradient(network: Network, data: Samples) -> Gradients:
 
 
 def sample_gradients(network: Network, data: Samples, wanted: int) -> Iterator[Gradients]:
-    """Gradient of the cross-entropy of each of at most `wanted` samples, one after the other."""
+    """Yield the gradient of the cross-entropy of each of at most `wanted` samples."""
     yield from _each(network, data.of(spread_rows(len(data), wanted)))
 
 
 def diagonal_fisher(network: Network, data: Samples, wanted: int) -> Gradients:
-    """Diagonal of the empirical Fisher information: mean squared gradient of single samples.
+    """Diagonal of the empirical Fisher information: mean squared gradient per sample.
 
     Args:
-        network: the model, taken in eval mode.
+        network: the model, used in eval mode.
         data: the samples, [N].
-        wanted: how many of them to take at most; one backward pass each.
+        wanted: maximum number of samples used; one backward pass each.
     """
     chosen = data.of(spread_rows(len(data), wanted))
     singles = _each(network, chosen.of(collectives.mine(len(chosen), network.fabric)))
@@ -63,7 +63,7 @@ def _each(network: Network, data: Samples) -> Iterator[Gradients]:
 
 
 def _mean(network: Network, parts: Iterator[Gradients], count: int) -> Gradients:
-    """Sum of the parts of all ranks over `count`."""
+    """Return the sum of the parts of all ranks, divided by `count`."""
     summed = {name: torch.zeros_like(p) for name, p in trained(network.module).items()}
     for part in parts:
         for name, value in part.items():

@@ -1,4 +1,4 @@
-"""A learning rate without a Retrain model: probes and further tries, judged as by `--stop auto`."""
+"""Learning-rate search without a Retrain model: probes and tries, scored as by `--stop auto`."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from falw_cli.unlearning.stop_estimate import Look
 from falw_cli.unlearning.target import Standing
 
 FACTORS = (0.03, 0.1, 0.3, 1.0, 3.0)
-"""Of the method's own learning rate."""
+"""Factors on the method's own learning rate."""
 SHARE = 0.25
-"""A probe goes through the whole schedule in so much of the run's steps."""
+"""Share of the run's steps in which a probe completes the whole schedule."""
 ARRIVED = 0.15
-"""Of the original's score: a run that ends below it needs no other step size."""
+"""Share of the original's score; a run that ends below it needs no other learning rate."""
 NOTHING_TO_FORGET = 2.0
-"""A score below which a run needs no other step size either, percent."""
+"""Score in percent; a run that ends below it needs no other learning rate either."""
 LONG_LIST = 100
-"""Samples from which on a list gets the whole step size."""
+"""Minimum number of samples of a list that gets the full learning rate."""
 SHORTEST_SCALE = 0.4
-"""Factor of the step size for the shortest lists."""
+"""Factor on the learning rate for the shortest lists."""
 
 
 @dataclass(frozen=True)
 class Probe:
-    """A learning rate, and where a short run with it ended; None where it diverged."""
+    """A learning rate, and the evaluation after a short run with it; None if it diverged."""
 
     lr: float
     found: Look | None
@@ -39,9 +39,9 @@ class Probe:
 
 
 def choose(probes: list[Probe], before: Look) -> float | None:
-    """The learning rate whose probe has the best score within the guard on utility.
+    """Return the learning rate of the best probe that the utility guard allows.
 
-    None where no probe is closer to a retrained model than the original is.
+    None if no probe is closer to a retrained model than the original is.
     """
     scores = {p.lr: p.found.score for p in probes if p.allowed and p.found is not None}
     best = min(scores, key=lambda lr: scores[lr], default=None)
@@ -51,16 +51,16 @@ def choose(probes: list[Probe], before: Look) -> float | None:
 def probe_rates(
     own: float, before: Look, run: Callable[[float], tuple[Look, bool]], progress: Progress
 ) -> tuple[float, list[Probe]]:
-    """Find a learning rate.
+    """Find a learning rate with short probes.
 
     Args:
         own: the method's default.
-        before: the estimate of the original.
-        run: a short run on a copy of the model -> a look at its end, and whether the guard allows.
-        progress: for a note of what was found.
+        before: evaluation of the original.
+        run: probes a rate on a copy; returns the evaluation and whether the guard allows it.
+        progress: receives a note on each probe.
 
     Raises:
-        RunError: no probe kept utility and came closer.
+        RunError: no probe kept utility and came closer to a retrained model.
     """
     probes = []
     for factor in FACTORS:
@@ -71,7 +71,7 @@ def probe_rates(
             progress.note(f"probe lr {rate:.3g}: {error}")
             probes.append(Probe(rate, None, False))
             continue
-        verdict = "" if allowed else ", harms too much"
+        verdict = "" if allowed else ", accuracy loss too large"
         progress.note(f"probe lr {rate:.3g}: estimated gap {found.estimated_gap:.2f}{verdict}")
         probes.append(Probe(rate, found, allowed))
     rate_found = choose(probes, before)
@@ -79,42 +79,42 @@ def probe_rates(
         raise RunError(
             "no learning rate brings the model closer to a retrained one and keeps its accuracy "
             f"(tried {', '.join(f'{probe.lr:.3g}' for probe in probes)}); nothing was written",
-            "take another --method, give --lr, or a larger --max-utility-loss",
+            "use another --method, set --lr, or use a larger --max-utility-loss",
         )
     return rate_found, probes
 
 
 @dataclass(frozen=True)
 class Try:
-    """A run with one learning rate, and the weights that it ended with."""
+    """A whole run with one learning rate, and its final weights."""
 
     lr: float
     outcome: Outcome | None
-    """None where the run diverged, and `objective` too."""
+    """None if the run diverged; `objective` is then None too."""
     objective: Unlearning | None
     standing: Standing | None
     best: Look | None
-    """The moment that is kept; None where the guard allowed none, or nothing was looked at."""
+    """Evaluation of the kept step; None if the guard allowed none, or nothing was evaluated."""
     weights: dict[str, Tensor]
 
     @property
     def score(self) -> float:
-        """What is minimised among several tries."""
+        """The quantity that is minimised over tries."""
         return self.best.score if self.best else float("inf")
 
 
 def diverged(lr: float) -> Try:
-    """A try that ended in a loss that is not finite."""
+    """Return a try whose loss became non-finite."""
     return Try(lr, None, None, None, None, {})
 
 
 def short_list_scale(count: int) -> float:
-    """Factor of the step size for a list of `count` samples: a short one needs little movement."""
+    """Return the learning-rate factor for `count` samples: short lists need smaller steps."""
     return min(1.0, max(SHORTEST_SCALE, math.sqrt(count / LONG_LIST)))
 
 
 def next_rate(rates: list[float], tries: list[Try]) -> float | None:
-    """The first rate; then smaller ones where the first did harm, larger ones where it was weak."""
+    """Return the next rate: smaller if the first did harm, larger if it was too weak, or None."""
     if not tries:
         return rates[0]
     harmed = tries[0].best is None
@@ -124,7 +124,7 @@ def next_rate(rates: list[float], tries: list[Try]) -> float | None:
 
 
 def arrived(best: Look | None, before: Look | None) -> bool:
-    """Whether a run needs no other step size."""
+    """Return whether a run needs no other learning rate."""
     if best is None or before is None:
         return False
     return best.score <= max(ARRIVED * before.score, NOTHING_TO_FORGET)
@@ -133,18 +133,18 @@ def arrived(best: Look | None, before: Look | None) -> bool:
 def check_best(
     chosen: Try, tries: list[Try], before: Look | None, max_loss: float, progress: Progress
 ) -> None:
-    """Refuse a run without an allowed moment; warn of one that came no closer."""
+    """Raise an error if the guard allowed no step; warn if the run came no closer."""
     rates = ", ".join(f"{one.lr:.3g}" for one in tries)
     if chosen.best is None:
         raise RunError(
-            "no moment of the run kept retain and held-out accuracy within "
+            "no evaluated step kept retain and held-out accuracy within "
             f"{max_loss:g} points (learning rate {rates}); nothing was written",
-            "take another --lr or --method, or a larger --max-utility-loss",
+            "use another --lr or --method, or a larger --max-utility-loss",
         )
     assert before is not None
     if chosen.best.score >= before.score > NOTHING_TO_FORGET:
         progress.warn(
-            "the run came no closer: the estimated gap to a retrained model was "
-            f"{before.estimated_gap:.2f} before and is {chosen.best.estimated_gap:.2f} "
+            "the run came no closer to a retrained model: the estimated gap was "
+            f"{before.estimated_gap:.2f} before and is {chosen.best.estimated_gap:.2f} now "
             f"(learning rate {rates})"
         )

@@ -21,9 +21,9 @@ from falw_cli.unlearning.target import Standing, Target
 class Unlearning:
     """Mean over the merged batch of w_i * L_forget for forget and L_retain for retain samples.
 
-    w follows from the true-class probabilities p of the forget samples. With an exact estimate they
-    are taken as mu and sigma are: in eval mode, without augmentation, before the step; with a
-    streaming one the training pass serves.
+    w_i depends on the true-class probability p_i of the forget sample. With an exact estimate, p is
+    measured like mu and sigma: in eval mode, without augmentation, before the step. With a
+    streaming estimate, p comes from the training pass.
     """
 
     def __init__(
@@ -34,27 +34,27 @@ class Unlearning:
         estimate: Estimate,
         watch: Watch | None = None,
     ) -> None:
-        """Args: guide, the held-out samples that `estimate` is about."""
+        """Args: guide, the held-out samples of `estimate`."""
         self.method = method
         self.weighting = weighting
         self.guide = guide
         self.estimate = estimate
         self.watch = watch
         self.epochs: list[Tensor] = []
-        """Per finished epoch: min, mean and max of the weights, mean loss, then mu and sigma of
-        the target in the mean over classes, NaN where nothing needs one; [6]."""
+        """Per finished epoch, [6]: min, mean and max of the weights, mean loss, mu and sigma of
+        the target as means over classes (NaN if no target is needed)."""
         self._seen: list[Tensor] = []
         self._step: list[tuple[Tensor, Tensor | None]] = []
-        """Loss and weights of the parts of the step that is being taken."""
+        """Loss and weights of each part of the current step."""
         self._loss = guide.labels.new_zeros(2, dtype=torch.float64)
-        """Sum of the epoch's losses so far, and how many."""
+        """Sum and number of the epoch's losses so far."""
 
     def backward(
         self, network: Network, batch: Batch, images: Tensor, step: int, progress: float
     ) -> Tensor:
         """See `Objective`."""
         if batch.begins:
-            self._step = []  # an attempt that memory was too small for leaves nothing
+            self._step = []  # discard the parts of an attempt that ran out of memory
         loss, weight = self._backward(network, batch, images, step, progress)
         self._step.append((loss, weight))
         return loss
@@ -66,7 +66,7 @@ class Unlearning:
         logits = architectures.logits(network.module(images)).float()
         weight = self._weigh(batch, logits, prob) if batch.forget else None
         forget, retain = self._losses(network, batch, images, logits, weight)
-        # Fabric averages the ranks' gradients: the mean over the whole batch is what comes out.
+        # Fabric averages the ranks' gradients; this factor makes it the mean over the whole batch.
         share = network.fabric.world_size / batch.whole
         if self.method.forget_mask is not None and 0 < batch.whole_forget < batch.whole:
             apart = forget.sum() * share, retain.sum() * share
@@ -82,7 +82,7 @@ class Unlearning:
     def loss(
         self, network: Network, batch: Batch, images: Tensor, step: int, progress: float
     ) -> Tensor:
-        """The loss of a whole batch on one device, a scalar with gradient: see `backward`."""
+        """Return the loss of a whole batch on one device, a scalar with gradient."""
         prob = self._before(network, batch, step) if batch.whole_forget else None
         logits = architectures.logits(network.module(images)).float()
         weight = self._weigh(batch, logits, prob) if batch.forget else None
@@ -95,7 +95,7 @@ class Unlearning:
     def _losses(
         self, network: Network, batch: Batch, images: Tensor, logits: Tensor, weight: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        """Losses of the forget and of the retain samples of a batch whose logits are [n, C]."""
+        """Return the losses of a batch's forget and retain samples from its logits [n, C]."""
         cut, mean = batch.forget, partial(collectives.mean, fabric=network.fabric)
         parts = []
         for rows, first in ((slice(None, cut), 0), (slice(cut, None), batch.offset)):
@@ -107,7 +107,7 @@ class Unlearning:
         return forget, self.method.retain_loss(parts[1])
 
     def _before(self, network: Network, batch: Batch, step: int) -> Tensor | None:
-        """Look at held-out samples where it is time; p [n] where it is taken before the step."""
+        """Update the target if due; return p [n] if it is measured before the step."""
         needs = self.weighting.needs
         rows = self.estimate.due(step) if needs == "target" else None
         own = needs in ("probability", "target") and self.estimate.own_pass
@@ -115,7 +115,7 @@ class Unlearning:
         if rows is None:
             logits = network.logits(looked)
         else:
-            # Held-out samples, which the ranks share, and forget samples in one pass.
+            # One forward pass for this rank's share of the held-out samples and its forget samples.
             share = rows[network.fabric.global_rank :: network.fabric.world_size]
             guides = next(iter(self.guide.read([share])))
             logits = network.logits(torch.cat([guides, looked]))
@@ -125,7 +125,7 @@ class Unlearning:
         return true_class_probability(logits, batch.labels[: batch.forget]) if own else None
 
     def _weigh(self, batch: Batch, logits: Tensor, prob: Tensor | None) -> Tensor | None:
-        """Weights [n] of the batch's forget samples, or None where all count the same."""
+        """Return the weights [n] of the batch's forget samples, or None if all are equal."""
         if self.weighting.needs == "nothing":
             return None
         label = batch.labels[: batch.forget]
@@ -134,7 +134,7 @@ class Unlearning:
         return self.weighting.weight(prob, label, self.estimate.target)
 
     def after_step(self, network: Network, done: int, total: int) -> str | None:
-        """See `Objective`: hold the masked weights, and look whether it is time to stop."""
+        """See `Objective`: restore masked weights, and check whether to stop."""
         for loss, weight in self._step:
             self._loss[0] += loss.double()
             if weight is not None:
@@ -148,7 +148,7 @@ class Unlearning:
         return self.watch.look(network, done, total) if self.watch else None
 
     def standing(self, network: Network) -> Standing | None:
-        """How well the target is known now, for the report; None where nothing needed one."""
+        """Return how well the target is known, for the report; None if no target is needed."""
         if self.weighting.needs != "target":
             return None
         known = self.estimate.target
@@ -157,7 +157,7 @@ class Unlearning:
         return Standing(self.estimate.rests_on(), (known.mu - exact.mu).abs())
 
     def end_epoch(self, network: Network) -> None:
-        """Sum up the epoch for the report; weights are ones where nothing was weighted."""
+        """Summarise the epoch for the report; without a weighting, the weights are 1."""
         seen = self._all_seen(network)
         if not len(seen):
             seen = torch.ones(1)
@@ -168,7 +168,7 @@ class Unlearning:
         self._loss = torch.zeros_like(self._loss)
 
     def _target(self) -> tuple[Tensor, Tensor]:
-        """mu and sigma of the classes that have held-out samples, in the mean."""
+        """Return the means of mu and sigma over the classes that have held-out samples."""
         if self.weighting.needs != "target":
             return torch.tensor(torch.nan), torch.tensor(torch.nan)
         known = self.estimate.target
@@ -176,12 +176,12 @@ class Unlearning:
         return known.mu[there].mean(), known.sigma[there].mean()
 
     def _all_seen(self, network: Network) -> Tensor:
-        """The epoch's weights so far, those of all ranks."""
+        """Return the epoch's weights so far, from all ranks."""
         none = self.guide.labels.new_zeros(0, dtype=torch.float32)
         return collectives.gather_uneven(torch.cat([none, *self._seen]), network.fabric)
 
     def figures(self) -> dict[str, Tensor]:
-        """See `Objective`: weights of the step's forget samples, and the target as it stands."""
+        """See `Objective`: weights of the step's forget samples, and the current target."""
         found: dict[str, Tensor] = {}
         if self._seen and len(last := self._seen[-1]):
             found |= {
@@ -209,7 +209,7 @@ class Unlearning:
     def restore(self, network: Network, state: dict[str, Tensor]) -> None:
         """See `Objective`."""
         self.epochs = list(state["epochs"]) if "epochs" in state else []
-        # All ranks' weights are kept as one: the first rank takes them back for all.
+        # The state holds the weights of all ranks: only the first rank restores them.
         mine = "seen" in state and network.fabric.is_global_zero
         self._seen = [state["seen"].to(self.guide.labels.device)] if mine else []
         first = network.fabric.is_global_zero
@@ -224,8 +224,8 @@ def _below(prefix: str, state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _backward_apart(network: Network, forget: Tensor, retain: Tensor, mask: Masks) -> Tensor:
-    """The sum of two scalars, with the gradient of the forget losses masked before it joins."""
-    # Not accumulated, and so not yet averaged over the ranks: that comes after the mask.
+    """Return the sum of two losses; the forget gradient is masked before it is added."""
+    # torch.autograd.grad does not average over the ranks: this is done after masking.
     apart = torch.autograd.grad(forget, list(mask), retain_graph=True, allow_unused=True)
     network.fabric.backward(retain)
     for (weights, free), slope in zip(mask.items(), apart, strict=True):
@@ -237,7 +237,7 @@ def _backward_apart(network: Network, forget: Tensor, retain: Tensor, mask: Mask
 
 
 def _silence(mask: Masks) -> None:
-    """Zero the gradient of the weights outside of the mask."""
+    """Zero the gradient of the weights outside the mask."""
     for weights, free in mask.items():
         if weights.grad is not None:
             weights.grad *= free

@@ -1,4 +1,4 @@
-"""The steps of an unlearning run: step size, loop, early stopping, and another try."""
+"""An unlearning run: learning rate, step loop, early stopping, and further tries."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ from falw_cli.unlearning.target import Standing
 
 @dataclass(frozen=True)
 class Performed:
-    """How the run went; the stage's network is the unlearned model."""
+    """Result of a run; the stage's network is the unlearned model."""
 
     steps: int
     epochs: int
@@ -52,17 +52,17 @@ class Performed:
     stopped_because: str
     lr: float
     epochs_seen: list[Tensor]
-    """Of each epoch, see `Unlearning.epochs`, [6]."""
+    """Per epoch, [6]: see `Unlearning.epochs`."""
     probes: list[Probe]
     curve: list[Look]
     standing: Standing | None
-    """Of the target, at the last step."""
+    """How well the target was known at the last step."""
     expectation: Expectation | None
-    """Of the forget samples; None without held-out samples."""
+    """Expectation of the forget samples; None without held-out samples."""
 
 
 def expectation_of(stage: Stage) -> Expectation | None:
-    """The expectation of the stage's forget samples; its network must be the original."""
+    """Return the expectation of the stage's forget samples; its network must be the original."""
     if not len(stage.guide):
         return None
     return expect(stage.network, stage.forget, stage.retain, stage.guide, stage.kept)
@@ -77,7 +77,7 @@ class _Shared:
     references: Sequence[Metrics]
     expectation: Expectation | None
     view: View | None
-    """None where nothing is looked at, and `before` too."""
+    """None if nothing is evaluated; `before` is then None too."""
     before: Look | None
     progress: Progress
     interrupt: Interrupt
@@ -85,11 +85,11 @@ class _Shared:
 
     @property
     def stops_by_itself(self) -> bool:
-        """Whether early stopping chooses the moment."""
+        """Whether early stopping is on."""
         return self.config.unlearn.stop == "auto"
 
     def allows(self, found: Look) -> bool:
-        """Whether the guard on utility allows a moment."""
+        """Return whether the utility guard allows a step."""
         assert self.before is not None
         return allows(found, self.before, self.config.unlearn.max_utility_loss)
 
@@ -105,20 +105,20 @@ def perform(
     """Unlearn the stage's network in place.
 
     Args:
-        config: settled; `unlearn` says what to do.
+        config: the complete request.
         stage: network and samples.
-        references: the retrained models' metrics, for `trace` alone: no decision uses them.
+        references: metrics of the retrained models, used only for `trace`, in no decision.
         progress, interrupt, states: see `fit`.
 
     Raises:
-        RunError: the run diverged, or no moment of it kept utility.
-        Interrupted: a signal came; the state is saved.
+        RunError: the run diverged, or no evaluated step kept utility.
+        Interrupted: a signal arrived; the state is saved.
     """
     started = time.perf_counter()
     recipe, expectation = config.unlearn, expectation_of(stage)
     view, before = None, None
     if recipe.stop == "auto" or recipe.lr == "auto" or recipe.trace:
-        assert expectation is not None  # `Stage.of` has made sure
+        assert expectation is not None  # checked by `Stage.of`
         view = View.of(stage.forget, stage.retain, stage.guide, stage.kept, expectation)
         before = look(stage.network, view, 0, None)
     shared = _Shared(
@@ -132,7 +132,7 @@ def perform(
         check_best(chosen, tries, before, recipe.max_utility_loss, progress)
     if chosen is not tries[-1]:
         stage.network.module.load_state_dict(chosen.weights)
-    assert chosen.objective is not None  # or `check_best` would have refused it
+    assert chosen.objective is not None  # diverged runs have raised an error
     assert chosen.outcome is not None
     chosen.objective.method.finish()
     watch, reason = chosen.objective.watch, chosen.outcome.stopped_because
@@ -149,7 +149,7 @@ def perform(
 
 
 def _rates(shared: _Shared) -> tuple[list[float], list[Probe]]:
-    """Learning rates to try, one after the other until one gets there, and what probes found."""
+    """Return the learning rates to try in order until one succeeds, and the probes."""
     recipe = shared.config.unlearn
     if recipe.lr != "auto":
         return [float(recipe.lr)], []
@@ -170,19 +170,19 @@ def _rates(shared: _Shared) -> tuple[list[float], list[Probe]]:
 
     lr, probes = probe_rates(own, before, run, shared.progress)
     shared.progress.note(f"learning rate {lr:.3g}")
-    # A probe is shorter than the run: where the whole run does harm, the smaller rates follow.
+    # A probe is shorter than the run: if the whole run does harm, the smaller rates are tried.
     return [lr, *sorted((one.lr for one in probes if one.lr < lr), reverse=True)], probes
 
 
 def _tries(shared: _Shared, rates: list[float], *, probed: bool) -> list[Try]:
-    """Whole runs with one rate after the other, each from the original, until one gets there."""
+    """Run with one rate after the other, each from the original, until one succeeds."""
     module, progress = shared.stage.network.module, shared.progress
     original = _weights(module) if len(rates) > 1 else {}
     tries: list[Try] = []
     while (lr := next_rate(rates, tries)) is not None:
         if tries:
             module.load_state_dict(original)
-            progress.note(f"learning rate {tries[-1].lr:.3g} did not get there; trying {lr:.3g}")
+            progress.note(f"learning rate {tries[-1].lr:.3g} did not succeed; trying {lr:.3g}")
         objective = _objective(shared, lr, _watch(shared))
         states = shared.states.of_try(len(tries)) if shared.states else None
         try:
@@ -204,7 +204,7 @@ def _tries(shared: _Shared, rates: list[float], *, probed: bool) -> list[Try]:
 
 
 def _watch(shared: _Shared) -> Watch | None:
-    """What follows the run, where anything does."""
+    """Return the early stopping of the run, or None if nothing is evaluated."""
     recipe, view, before = shared.config.unlearn, shared.view, shared.before
     if view is None or before is None or not (shared.stops_by_itself or recipe.trace):
         return None
@@ -219,13 +219,13 @@ def _watch(shared: _Shared) -> Watch | None:
 def _best(
     shared: _Shared, objective: Unlearning, outcome: Outcome, *, probed: bool, last: bool
 ) -> Look | None:
-    """The moment of a run that is kept, whose weights are put back; None where none is allowed.
+    """Restore the step to keep and return its evaluation; None if no step is allowed.
 
     Args:
-        probed: whether the rate was found by probes; the end of the run is looked at then, where
-            the run has no moments to choose from.
-        last: whether no smaller step size remains; a run that came no closer is accepted then, with
-            a warning, where it did no harm.
+        probed: whether probes found the rate. If so, and without early stopping, the end of the run
+            is evaluated.
+        last: whether no smaller learning rate remains. If so, a run that came no closer but did no
+            harm is accepted, with a warning.
     """
     network, watch, before = shared.stage.network, objective.watch, shared.before
     if watch is not None and watch.decides:
@@ -241,7 +241,7 @@ def _weights(module: torch.nn.Module) -> dict[str, Tensor]:
 
 
 def _steps(shared: _Shared, lr: float, objective: Unlearning, share_of_run: float = 1.0) -> Outcome:
-    """Run the loop, or the one step of a method without a loop."""
+    """Run the loop, or the single step of a method without a loop."""
     method, network, started = objective.method, shared.stage.network, time.perf_counter()
     if method.uses_forget or method.uses_retain:
         work = shared.stage.work(shared.config, lr, share_of_run)
@@ -263,7 +263,7 @@ def objective_of(
     watch: Watch | None,
     expectation: Expectation | None,
 ) -> Unlearning:
-    """Method, weighting and target of a settled config on a stage."""
+    """Return the objective of a complete config on a stage: method, weighting and target."""
     recipe = config.unlearn
     of_method, of_weighting = hyperparameters(config)
     number = len(stage.network.classes)
@@ -272,7 +272,7 @@ def objective_of(
         generator(config.seed, 3), lr, recipe.batch_size, expectation,
     )  # fmt: skip
     method: Method = load_method(recipe.method)(start, of_method)
-    assert recipe.weighting is not None  # settled by with_method_defaults
+    assert recipe.weighting is not None  # set by with_method_defaults
     counts = torch.bincount(stage.forget.labels, minlength=number)
     weighting = load_weighting(recipe.weighting)(counts, number, of_weighting)
     estimate: Estimate

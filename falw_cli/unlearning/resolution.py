@@ -1,4 +1,4 @@
-"""The complete request of an unlearning run: metadata and method defaults below what was asked."""
+"""The complete request of an unlearning run, with method defaults and checkpoint metadata."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ from falw_cli.unlearning.interfaces import Method, Settings, Weighting
 from falw_cli.unlearning.registry import load_method, load_weighting
 
 SGD_TO_ADAMW = 50
-"""Learning rates that move a network alike: SGD with momentum at 0.05, AdamW at 0.001."""
+"""Ratio of learning rates with a similar effect: SGD with momentum at 0.05, AdamW at 0.001."""
 
 
 OF_TRAINING = {"optimizer", "momentum", "weight_decay", "crop", "flip"}
-"""Settings that unlearning takes over from the training, where its method has no own default."""
+"""Settings that unlearning inherits from training, unless its method has a default for them."""
 
 
 def complete(config: Config, source: Checkpoint) -> Config:
-    """Return the complete request of `unlearn`: nothing below this function adds a setting.
+    """Return the complete request of `unlearn`; later code adds no settings.
 
     Precedence: what was asked for, the method's defaults, the checkpoint's metadata, the defaults.
 
     Raises:
-        RequestError: settings that do not go together; a stranger's metadata names code.
+        RequestError: settings are incompatible, or metadata of an untrusted file names code.
     """
     said = source.metadata
     return with_method_defaults(with_metadata(config, source), said.recipe if said else None)
 
 
 def with_method_defaults(config: Config, trained: Recipe | None = None) -> Config:
-    """Return the config with the defaults of its base method, below what was asked for.
+    """Return the config with the defaults of its base method for all that was not asked for.
 
     Args:
         config: what was asked for.
         trained: how the model was trained, from the checkpoint's metadata.
 
     Raises:
-        RequestError: a weighting or a setting that does not go with the method.
+        RequestError: a weighting or a setting is incompatible with the method.
     """
     name = config.unlearn.method
     method = load_method(name)
@@ -49,8 +49,8 @@ def with_method_defaults(config: Config, trained: Recipe | None = None) -> Confi
     for key, value in method.fixed.items():
         if key in asked and asked[key] not in (value, None):
             raise RequestError(
-                f"method {name} stands for {key} {value}, {asked[key]} was asked for",
-                "leave it out, or take --method random-label",
+                f"method {name} requires {key} {value}, not {asked[key]}",
+                f"leave out {key}, or use --method random-label",
             )
     defaults = {**method.defaults, **method.fixed}
     if "epochs" in asked:
@@ -63,13 +63,13 @@ def with_method_defaults(config: Config, trained: Recipe | None = None) -> Confi
     weighting = settled.unlearn.weighting
     if not method.weightable and weighting not in (None, "none"):
         raise RequestError(
-            f"method {name} has no loss a forget sample that weighting {weighting} could weight",
-            "leave out --weighting, or take --weighting none",
+            f"method {name} has no per-sample forget loss for weighting {weighting} to scale",
+            "leave out --weighting, or use --weighting none",
         )
     if settled.unlearn.target_every > 1 and settled.unlearn.target == "streaming":
         raise RequestError(
-            "target_every is for an exact target, and the target is streaming",
-            "leave out --target-every, or take --target exact",
+            f"--target-every {settled.unlearn.target_every} needs an exact target, not streaming",
+            "leave out --target-every, or use --target exact",
         )
     default = "falw" if method.weightable else "none"
     settled = settled.over({"unlearn": {"weighting": weighting or default}})
@@ -78,7 +78,7 @@ def with_method_defaults(config: Config, trained: Recipe | None = None) -> Confi
 
 
 def base_rate(config: Config) -> float:
-    """The method's own learning rate, for the optimizer that moves the weights."""
+    """Return the method's own learning rate, converted to the config's optimizer."""
     method = load_method(config.unlearn.method)
     rate = method.search_from or method.defaults["lr"]
     own = method.defaults.get("optimizer", "sgd")
@@ -88,13 +88,13 @@ def base_rate(config: Config) -> float:
 
 
 def hyperparameters(config: Config) -> tuple[Settings, Settings]:
-    """The settings of the config's method and weighting.
+    """Return the hyperparameters of the config's method and of its weighting.
 
     Raises:
-        RequestError: a name that neither has, or a value out of range.
+        RequestError: a name is unknown to both, or a value is out of range.
     """
     recipe = config.unlearn
-    assert recipe.weighting is not None  # settled by with_method_defaults
+    assert recipe.weighting is not None  # set by with_method_defaults
     parts: list[type[Method] | type[Weighting]] = [
         load_method(recipe.method),
         load_weighting(recipe.weighting),
@@ -105,7 +105,7 @@ def hyperparameters(config: Config) -> tuple[Settings, Settings]:
     for name in given:
         if name not in known:
             what = f"hyperparameter of {recipe.method} x {recipe.weighting}"
-            hint = None if known else "it has none"
+            hint = None if known else f"leave out {name}: there are no hyperparameters"
             raise unknown_name(what, name, known, hint)
     if "tau" in known:
         given.setdefault("tau", recipe.tau)
@@ -122,5 +122,5 @@ def _made(kind: type[Settings], given: dict[str, Any]) -> Settings:
         raise RequestError(
             f"hyperparameter {name}: {first['msg'][:1].lower()}{first['msg'][1:]} "
             f"(got {first['input']!r})",
-            f"mend the value of {name}",
+            f"correct the value of {name}",
         ) from error

@@ -1,4 +1,4 @@
-"""What an unlearning run works on: the network and the samples, on the device."""
+"""Data of an unlearning run: the network and the samples, on the device."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Stage:
     judged: Judged
     guide: Samples
     kept: Tensor
-    """All retain samples of each class, looked at or not, int64 [C]."""
+    """Number of retain samples per class, whether the run uses them or not, int64 [C]."""
 
     @property
     def forget(self) -> Samples:
@@ -38,7 +38,7 @@ class Stage:
 
     @property
     def retain(self) -> Samples:
-        """The retain samples that the run looks at."""
+        """The retain samples that the run uses."""
         return self.whole.of(slice(len(self.forget), None))
 
     @classmethod
@@ -46,7 +46,7 @@ class Stage:
         """Move the samples to the device.
 
         Raises:
-            RequestError: the method, weighting or stopping needs held-out data, and there is none.
+            RequestError: the method, weighting or stopping needs held-out data; none was given.
         """
         parts, device = given.splits, given.network.fabric.device
         guide = place(parts.heldout, device)
@@ -58,17 +58,17 @@ class Stage:
         for what, needed in _needs_guide(config).items():
             if needed and not len(guide):
                 raise RequestError(
-                    f"{what} needs held-out data to guide it",
-                    "give --heldout, or take another --method, --weighting none and --stop epochs",
+                    f"{what} needs held-out data",
+                    "give --heldout, or use another --method, --weighting none and --stop epochs",
                 )
         return cls(given.network, whole, judged, guide, torch.from_numpy(parts.kept).to(device))
 
     def copy(self) -> Stage:
-        """The same, with a network that may be spoiled."""
+        """Return the stage with a copy of the network, which may be changed freely."""
         return replace(self, network=replace(self.network, module=deepcopy(self.network.module)))
 
     def work(self, config: Config, lr: float, share_of_run: float = 1.0) -> Work:
-        """The samples that the method looks at: both sets, or one of them."""
+        """Return the input of the loop: both sets, or the one that the method uses."""
         recipe = config.unlearn.model_copy(update={"lr": lr})
         method = load_method(recipe.method)
         data, forget = self.whole, len(self.forget)
@@ -84,9 +84,9 @@ class Stage:
 
 
 def _needs_guide(config: Config) -> dict[str, bool]:
-    """What the run asks of held-out data, by name."""
+    """Return whether each part of the run, by name, needs held-out data."""
     recipe = config.unlearn
-    assert recipe.weighting is not None  # settled by with_method_defaults
+    assert recipe.weighting is not None  # set by with_method_defaults
     needs = load_weighting(recipe.weighting).needs
     return {
         f"weighting {recipe.weighting}": needs == "target",

@@ -1,12 +1,12 @@
-"""How far a model in the run is from a retrained one, estimated without a retrained model.
+"""Estimate, without a retrained model, of how far the current model is from one.
 
-The expectation of each forget sample stands in for what a retrained model predicts. Two figures
-follow:
+The expectation of each forget sample replaces the prediction of a retrained model. This gives two
+figures:
 
 1. The distance: mean |true-class probability - expected one| over the forget samples. It does not
-   see harm to other samples.
-2. The estimated gap: Avg. Gap with a stand-in for each of the retrained model's four figures. The
-   expectation stands in for its forget accuracy and MIA efficacy, the original for its retain and
+   measure harm to other samples.
+2. The estimated gap: Avg. Gap with a substitute for each of the retrained model's four figures. The
+   expectation replaces its forget accuracy and MIA efficacy; the original replaces its retain and
    test accuracy.
 """
 
@@ -25,15 +25,15 @@ from falw_cli.unlearning.gradients import spread_rows
 RETAIN_SAMPLES = 1000
 UNSEEN_SAMPLES = 2000
 FORGET_SAMPLES = 2000
-"""Samples of each part that one estimate uses at most, evenly spaced: the estimates of a run are
-not to cost more than its steps."""
+"""Maximum number of samples per part in one estimate, evenly spaced: the estimates of a run should
+not cost more than its steps."""
 
 
 def best_threshold(member: Tensor, stranger: Tensor) -> float:
-    """The true-class probability from which on a sample is best taken for a member.
+    """Return the threshold of the true-class probability that best identifies members.
 
-    Best by balanced accuracy on `member` [n] and `stranger` [m]: the attack that the SVC of the
-    metrics comes close to on one number, without its training.
+    Best by balanced accuracy on `member` [n] and `stranger` [m]. The SVC of the metrics comes close
+    to this attack on one number, but needs training.
     """
     candidates = torch.cat([member, stranger]).sort().values
     below = [
@@ -45,22 +45,22 @@ def best_threshold(member: Tensor, stranger: Tensor) -> float:
 
 @dataclass(frozen=True)
 class Look:
-    """An estimate at one step. `gap` is for study: no decision uses it."""
+    """Estimate at one step. `gap` is for studies: no decision uses it."""
 
     step: int
     distance: float
-    """Mean absolute difference to the expected true-class probability, in [0, 1]."""
+    """Mean absolute difference from the expected true-class probability, in [0, 1]."""
     estimated_gap: float
     """Percent."""
     retain_accuracy: float
     """Percent, on RETAIN_SAMPLES retain samples."""
     heldout_accuracy: float
-    """Percent, each held-out sample counted by the share of its class that is retained."""
+    """Percent, each held-out sample weighted by the share of its class that is retained."""
     gap: float | None = None
 
     @property
     def score(self) -> float:
-        """What is minimised, percent: the estimated gap, and a quarter of the distance.
+        """The minimised score, percent: the estimated gap plus a quarter of the distance.
 
         The distance distinguishes models that the accuracy on a few samples does not.
         """
@@ -69,9 +69,9 @@ class Look:
 
 @dataclass(frozen=True)
 class View:
-    """The samples that an estimate uses, and how much each held-out sample counts.
+    """The samples that an estimate uses, and the weight of each held-out sample.
 
-    `share` [N] counts a held-out sample as the share of its class that stays.
+    The weight of a held-out sample in `share` [N] is the share of its class that is retained.
     """
 
     forget: Samples
@@ -79,7 +79,7 @@ class View:
     retain: Samples
     share: Tensor
     expectation: Expectation
-    """Of the forget samples in the view."""
+    """Expectation of the forget samples in the view."""
 
     @classmethod
     def of(
@@ -90,14 +90,14 @@ class View:
         kept: Tensor,
         expectation: Expectation,
     ) -> View:
-        """Return the view on parts of a run.
+        """Return the view of the parts of a run.
 
         Args:
             forget, retain, guide: the parts.
-            kept: all retain samples of each class, [C].
+            kept: number of retain samples per class, [C].
             expectation: of all forget samples.
 
-        A class that the list takes away as a whole has no held-out accuracy to keep.
+        Held-out samples of a class that is entirely in the list have the weight 0.
         """
         gone = torch.bincount(forget.labels, minlength=len(kept))
         some = spread_rows(len(forget), FORGET_SAMPLES)
@@ -137,7 +137,7 @@ def look(network: Network, view: View, step: int, before: Look | None) -> Look:
 
 
 def _with_harm(now: Look, before: Look) -> Look:
-    """The estimated gap with what retain and held-out accuracy lost: Retrain would keep them."""
+    """Add the loss of retain and held-out accuracy to the estimated gap: Retrain keeps both."""
     lost = [
         max(0.0, before.retain_accuracy - now.retain_accuracy),
         max(0.0, before.heldout_accuracy - now.heldout_accuracy),

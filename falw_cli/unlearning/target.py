@@ -1,7 +1,7 @@
-"""The target distribution: what a sample of a class looks like when the model never saw it.
+"""The target distribution: true-class probability of samples the model was not trained on.
 
 Equation 1 of FaLW (ICLR 2026, arXiv 2601.18650): per class, over held-out samples, mean and
-population standard deviation of the true-class probability under the model as it is now.
+population standard deviation of the true-class probability under the current model.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Target:
-    """What unseen data looks like now: N samples, and what follows of them for each class.
+    """Current target distribution: N unseen samples, and their statistics for each class.
 
     Attributes:
         prob, label: true-class probability and class of each unseen sample, [N].
@@ -32,13 +32,13 @@ class Target:
     def of(
         cls, prob: Tensor, label: Tensor, num_classes: int, counts: Tensor | None = None
     ) -> Target:
-        """The target distribution of unseen samples with `prob`, `label` and `counts`, [N]."""
+        """Return the target of unseen samples with `prob`, `label` and weights `counts`, [N]."""
         return cls(prob, label, *class_statistics(prob, label, num_classes, counts))
 
 
 @dataclass(frozen=True)
 class Standing:
-    """How well a run knew its target at its end: samples a class, and error of mu, [C] each."""
+    """How well the target was known at the end: samples per class and error of mu, [C] each."""
 
     rests_on: Tensor
     mu_error: Tensor
@@ -47,13 +47,13 @@ class Standing:
 def class_statistics(
     prob: Tensor, label: Tensor, num_classes: int, counts: Tensor | None = None
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Mean, population standard deviation and count of `prob` in each class, FaLW equation 1.
+    """Return mean, population standard deviation and count of `prob` per class, FaLW equation 1.
 
     Args:
         prob: true-class probability of held-out samples, [N], in [0, 1].
         label: their true class, int64 [N].
         num_classes: C.
-        counts: how much each sample counts, [N], positive; default: all the same.
+        counts: weight of each sample, [N], positive; default: 1.
 
     Returns:
         (mu, sigma, count), each [C]; mu and sigma are 0 where count is 0. Summed in float64, so

@@ -33,7 +33,7 @@ def test_its_work_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("mine")
-    with pytest.raises(RequestError, match="something else"):
+    with pytest.raises(RequestError, match="contains other files"):
         Store(tmp_path).open()
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 

@@ -118,7 +118,7 @@ def test_an_interrupted_run_goes_on_in_ranks(project: Path) -> None:
     running.send_signal(signal.SIGTERM)
     _, errors = running.communicate(timeout=60)
     assert running.returncode == 143, errors
-    assert "--resume goes on from" in errors
+    assert "with --resume to continue from" in errors
     state = project / "model.unlearned.safetensors.state"
     assert state.is_file()
     running, _ = start(project, "--resume")

@@ -74,7 +74,7 @@ def test_the_paper_preset_is_the_papers_algorithm(project: Path) -> None:
     assert done.returncode == 0, done.stderr
     report = Report.model_validate_json((project / "preset.audit.json").read_text())
     assert report.run is not None
-    assert report.run.stopped_because == "the configured 2 epochs are over"
+    assert report.run.stopped_because == "the configured 2 epochs are complete"
     assert len(report.weights) == 2
     assert 0 <= report.weights[0].min < report.weights[0].max <= 2
     spelt = (

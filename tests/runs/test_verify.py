@@ -108,8 +108,8 @@ def test_another_list_and_a_missing_file_are_named(copy: Path) -> None:
     assert "is not the list of the run" in problems(forget="other.txt")["forget list"]
     (copy / "model.unlearned.safetensors").unlink()
     found = problems()
-    assert "is not there" in found["output"]
-    assert "not looked at" in found["data"]
+    assert "does not exist" in found["output"]
+    assert "not checked" in found["data"]
 
 
 def test_a_run_of_several_devices_is_verified_by_one_process(copy: Path) -> None:

@@ -57,7 +57,7 @@ def test_it_learns_and_says_why_it_stopped(tmp_path: Path) -> None:
     outcome = fit(net, work(recipe), CrossEntropy(0.0), Silent(), Interrupt(), no_state(tmp_path))
     data = work().data
     assert (net.logits(data.pixels).argmax(1) == data.labels).float().mean() > 0.9
-    assert outcome.stopped_because == "the configured 8 epochs are over"
+    assert outcome.stopped_because == "the configured 8 epochs are complete"
     assert outcome.steps == 32
     assert not net.module.training
 
@@ -114,7 +114,7 @@ def test_a_state_of_another_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="another run: the model differs"):
         run(network(), StateFile(tmp_path / "state", {"model": "other"}, resume=True))
     (tmp_path / "state").write_bytes(b"broken")
-    with pytest.raises(RequestError, match="not a whole state"):
+    with pytest.raises(RequestError, match="not a complete state"):
         run(network(), StateFile(tmp_path / "state", {"model": "mine"}, resume=True))
 
 

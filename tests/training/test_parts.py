@@ -83,7 +83,7 @@ def test_parts_give_what_the_whole_gives(most: int) -> None:
     assert run(whole, CrossEntropy(0.0)).warnings == []
     told = run(parts, CrossEntropy(0.0)).warnings
     number = {10: 2, 5: 4, 3: 8}[most]
-    assert told[-1].startswith(f"memory ran out: batches of 20 are taken in {number} parts")
+    assert told[-1].startswith(f"memory ran out: batches of 20 are split into {number} parts")
     torch.testing.assert_close(parts.module.state_dict(), whole.module.state_dict())
 
 
@@ -115,4 +115,4 @@ def test_a_failed_attempt_leaves_no_trace_in_the_statistics() -> None:
 def test_where_nothing_helps_it_says_so() -> None:
     with pytest.raises(RunError, match="the GPU ran out of memory at step 1") as failed:
         run(network(1), CrossEntropy(0.0))
-    assert failed.value.hint == "take a smaller --batch-size, or another --device"
+    assert failed.value.hint == "use a smaller --batch-size, or another --device"

@@ -153,10 +153,10 @@ def test_a_module_is_unlearned_in_place(memorised: nn.Module) -> None:
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"forget": []}, "forget names no rows"),
-        ({"forget": [9999]}, "forget names row"),
-        ({"forget": range(700)}, "covers all of the data"),
-        ({"method": "salun"}, "does more than a loss"),
+        ({"forget": []}, "forget is empty"),
+        ({"forget": [9999]}, "forget contains row"),
+        ({"forget": range(700)}, "covers all 700 rows"),
+        ({"method": "salun"}, "masks gradients"),
         ({"method": "no-such"}, "unknown method"),
         ({"weighting": "no-such"}, "unknown weighting"),
     ],

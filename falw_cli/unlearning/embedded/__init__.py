@@ -1,4 +1,4 @@
-"""Unlearning inside one's own program: any module, any map-style dataset, one's own loop."""
+"""Unlearning inside your own program: any module, any map-style dataset, your own loop."""
 
 from falw_cli.unlearning.embedded.loop import Batches, Unlearned, Unlearner, unlearn_module
 

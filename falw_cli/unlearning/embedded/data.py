@@ -1,4 +1,4 @@
-"""A module and datasets in memory as a run takes them."""
+"""Conversion of a module and datasets in memory to the inputs of a run."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ class _Images(Dataset[Tensor]):
 
 @dataclass(frozen=True)
 class Given:
-    """Samples of a map-style dataset of (image, label): each image as the dataset gives it.
+    """Samples of a map-style dataset of (image, label), with the images unchanged.
 
     Attributes:
-        dataset: gives a float tensor and a class at each row.
-        rows: which of its rows these samples are, int64 [N].
+        dataset: returns a float tensor and a class per row.
+        rows: rows of the dataset that are these samples, int64 [N].
         labels: their classes, int64 [N], on the device.
-        workers: processes that read ahead; 0 reads in this one.
+        workers: number of processes that read ahead; 0 reads in this process.
     """
 
     dataset: Dataset[Any]
@@ -68,10 +68,10 @@ class Given:
 
 @dataclass(frozen=True)
 class Plain(Network):
-    """A network whose images are prepared already."""
+    """A network whose images need no preprocessing."""
 
     def inputs(self, pixels: Tensor) -> Tensor:
-        """The images as they are, float [n, channels, H, W]."""
+        """Return the images unchanged, float [n, channels, H, W]."""
         return pixels
 
 
@@ -86,7 +86,7 @@ def staged(
     workers: int,
     recipe: dict[str, Any],
 ) -> tuple[Config, Stage]:
-    """The settled config, and the samples in their parts."""
+    """Return the complete config, and the samples in their parts."""
     device = next(module.parameters()).device
     config = with_method_defaults(_config(seed, device, recipe))
     labels = _labels(data)
@@ -94,7 +94,7 @@ def staged(
     stays = torch.ones(len(labels), dtype=torch.bool)
     stays[gone] = False
     if not stays.any():
-        raise RequestError("the list covers all of the data", "nothing would be kept")
+        raise RequestError(f"forget covers all {len(labels)} rows", "leave rows out of forget")
     order = torch.cat([gone, stays.nonzero().squeeze(1)])
     number = num_classes or int(labels.max()) + 1
     if int(labels.max()) >= number:
@@ -115,7 +115,7 @@ def staged(
     outputs = network.predict(guide.of(slice(1))).shape[1]
     if outputs != number:
         raise RequestError(
-            f"the module has {outputs} outputs, and data has {number} classes", "give num_classes"
+            f"the module has {outputs} outputs, but data has {number} classes", "set num_classes"
         )
     judged = Judged(whole.of(slice(cut)), whole.of(slice(cut, None)), apart(test or heldout))
     kept = torch.bincount(labels[stays], minlength=number).to(device)
@@ -123,7 +123,7 @@ def staged(
 
 
 def _config(seed: int, device: torch.device, recipe: dict[str, Any]) -> Config:
-    """The config that these settings of `unlearn` make."""
+    """Return the config with these settings of `unlearn`."""
     try:
         return Config.model_validate({"seed": seed, "device": str(device), "unlearn": recipe})
     except ValidationError as error:
@@ -131,22 +131,23 @@ def _config(seed: int, device: torch.device, recipe: dict[str, Any]) -> Config:
 
 
 def _rows(forget: Sequence[int], count: int) -> Tensor:
-    """The rows to forget, each once, int64 [N], in order."""
+    """Return the rows to forget, unique and sorted, int64 [N]."""
     try:
         rows = sorted({index(row) for row in forget})
     except TypeError as error:
-        raise RequestError(f"forget holds no rows: {error}", "name rows of the dataset") from error
+        raise RequestError(f"forget must hold row numbers: {error}", "give rows of data") from error
     if not rows:
-        raise RequestError("forget names no rows", "name rows of the dataset")
+        raise RequestError("forget is empty", "give at least one row of data")
     if bad := [row for row in rows if not 0 <= row < count]:
         raise RequestError(
-            f"forget names row {bad[0]}, data has {count} rows", "name rows of the dataset"
+            f"forget contains row {bad[0]}, data has {count} rows",
+            f"give rows from 0 to {count - 1}",
         )
     return torch.tensor(rows)
 
 
 def _labels(dataset: Dataset[Any]) -> Tensor:
-    """Classes of all samples, int64 [N]: of `targets` or `labels` where the dataset has them."""
+    """Return the classes of all samples, int64 [N], from `targets` or `labels` if present."""
     if not hasattr(dataset, "__len__") or not len(dataset):
         raise RequestError(
             "a dataset is missing or has no samples", "give map-style datasets of (image, class)"

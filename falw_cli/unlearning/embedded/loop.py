@@ -1,4 +1,4 @@
-"""Unlearning inside one's own program: any module, any map-style dataset, one's own loop."""
+"""Unlearning inside your own program: any module, any map-style dataset, your own loop."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ from falw_cli.unlearning.stop_estimate import View, look
 
 @dataclass(frozen=True)
 class Unlearned:
-    """How a run in memory went; the module is the unlearned one."""
+    """Result of a run in memory; the module is the unlearned model."""
 
     steps: int
     seconds: float
     stopped_because: str
     before: Metrics | None
-    """On the test samples, where some were given."""
+    """Metrics with the test samples; None if none were given."""
     after: Metrics | None
     forgotten_share: Figure | None
-    """Of the way from the original to the expectation, percent; None where nothing can be said."""
+    """Share of the way from the original to the expectation, percent; None if not measurable."""
     warnings: tuple[str, ...]
 
 
@@ -60,20 +60,20 @@ def unlearn_module(
     """Unlearn a module in place, with falw's own loop.
 
     Args:
-        module: from float [n, channels, H, W] to logits [n, C], on its device.
+        module: maps float [n, channels, H, W] to logits [n, C], on its device.
         data: the training samples, each (image, class).
-        forget: rows of `data`.
-        heldout: samples that the module never saw: they guide.
-        test: others that it never saw: they judge.
-        num_classes: C; default: the largest class of `data` and one.
-        seed: of the run.
-        workers: processes that read the datasets.
-        progress: where progress goes.
+        forget: rows of `data` to forget.
+        heldout: samples that the module was not trained on; they guide unlearning.
+        test: other samples that it was not trained on; the metrics use them.
+        num_classes: C; default: the largest class of `data` plus 1.
+        seed: random seed.
+        workers: number of processes that read the datasets.
+        progress: receives notes and warnings; default: silent.
         recipe: settings of `unlearn` in falw.yaml: method, weighting, lr, epochs, stop …
 
     Raises:
-        RequestError: a row or a setting that cannot be, or a module that does not know `data`.
-        RunError: the run diverged, or no moment of it kept utility.
+        RequestError: a row or a setting is invalid, or the module cannot classify `data`.
+        RunError: the run diverged, or no evaluated step kept utility.
     """
     told = progress or Silent()
     config, stage = staged(module, data, forget, heldout, test, num_classes, seed, workers, recipe)
@@ -103,7 +103,7 @@ class Batches:
         return self.work.steps
 
     def __iter__(self) -> Iterator[Batch]:
-        """Shuffled anew in each epoch, the same for the same seed."""
+        """Yield the batches, reshuffled in each epoch; the seed determines the order."""
         return islice(self._endless(), len(self))
 
     def _endless(self) -> Iterator[Batch]:
@@ -113,7 +113,7 @@ class Batches:
 
 
 class Unlearner:
-    """The unlearning loss, for a loop that is not falw's.
+    """The unlearning loss, for your own training loop.
 
         unlearner = Unlearner(model, data=seen, forget=rows, heldout=unseen)
         for batch in unlearner.batches():
@@ -124,8 +124,8 @@ class Unlearner:
                 break
         unlearner.finish()
 
-    Batches are merged ones, forget samples first (FaLW, equation 4); weights, target and the moment
-    to stop are the method's and weighting's, as in `falw unlearn`.
+    Batches are merged, forget samples first (FaLW, equation 4). Weights, target and early stopping
+    work as in `falw unlearn`.
     """
 
     def __init__(
@@ -140,10 +140,10 @@ class Unlearner:
         workers: int = 0,
         **recipe: Any,
     ) -> None:
-        """Args: as `unlearn_module`; the learning rate and the schedule are the loop's own.
+        """Args: as in `unlearn_module`; your loop sets the learning rate and the schedule.
 
         Raises:
-            RequestError: as there, or the method masks gradients or takes one step of its own.
+            RequestError: as in `unlearn_module`, or the method is more than a loss.
         """
         self.config, self._stage = staged(
             module, data, forget, heldout, None, num_classes, seed, workers, recipe
@@ -159,8 +159,8 @@ class Unlearner:
         method = self._objective.method
         if method.mask or method.forget_mask or not (method.uses_forget or method.uses_retain):
             raise RequestError(
-                f"method {self.config.unlearn.method} does more than a loss",
-                "take another, or `unlearn` the module with falw's own loop",
+                f"method {self.config.unlearn.method} masks gradients or takes a single step",
+                "use another method, or call `unlearn` on the module, which runs falw's own loop",
             )
         self.steps = self._work.steps
         """Steps of the whole run."""
@@ -174,60 +174,60 @@ class Unlearner:
         return Watch(view, before, self.config.unlearn.max_utility_loss, decides=True, judge=None)
 
     def batches(self) -> Batches:
-        """The batches of the whole run: `batch.pixels` are images, `batch.labels` their classes."""
+        """Return all batches of the run, with images `batch.pixels` and classes `batch.labels`."""
         return Batches(self._work)
 
     def loss(self, batch: Batch) -> Tensor:
-        """The loss of a batch, a scalar with gradient: weights and target follow from the module.
+        """Return the loss of a batch, a scalar with gradient, with current weights and target.
 
-        The module is run on `batch.pixels`, in the mode that it is in.
+        The module runs on `batch.pixels`, in its current mode.
         """
         return self._objective.loss(
             self._network, batch, batch.pixels, self.done, self.done / self.steps
         )
 
     def weights(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Weights [n] of forget samples with logits [n, C] and classes [n], without gradient.
+        """Return weights [n] of forget samples from logits [n, C] and classes [n], no gradient.
 
-        For a loss of one's own; the target is that of the last `loss`, or of the module as it was.
+        For your own loss. The target is that of the last call of `loss`, or of the original module.
         """
         prob = logits.detach().float().softmax(1).gather(1, labels[:, None]).squeeze(1)
         return self._objective.weighting.weight(prob, labels, self._objective.estimate.target)
 
     def after_step(self) -> bool:
-        """Say that the optimizer has stepped; is it time to stop?"""
+        """Record a step of the optimizer; return whether to stop."""
         self.done += 1
         reason = self._objective.after_step(self._network, self.done, self.steps)
         return reason is not None or self.done >= self.steps
 
     def finish(self) -> None:
-        """End the run: of a watched one, the module goes back to its best moment.
+        """End the run; with early stopping, restore the best weights of the module.
 
         Raises:
-            RequestError: no moment kept utility; the module is as the last step left it.
+            RequestError: no evaluated step kept utility; the module keeps its last weights.
         """
         if self._watch is not None and not self._watch.settle(self._network):
             raise RequestError(
-                "no moment of the run kept retain and held-out accuracy within "
+                "no evaluated step kept retain and held-out accuracy within "
                 f"{self.config.unlearn.max_utility_loss:g} points",
-                "take a smaller learning rate, or a larger max_utility_loss",
+                "use a smaller learning rate, or a larger max_utility_loss",
             )
         self._objective.method.finish()
 
     def lightning_callback(self) -> Any:
-        """A Lightning callback that stops the trainer and settles the module.
+        """Return a Lightning callback that stops the trainer and finishes the run.
 
-        The module's `training_step` returns `unlearner.loss(batch)`, its `train_dataloader`
-        `unlearner.batches()`.
+        The module's `training_step` must return `unlearner.loss(batch)`, and its
+        `train_dataloader` must return `unlearner.batches()`.
         """
         lightning = need("lightning", "lightning", "the callback")
         unlearner = self
 
         class UnlearningCallback(lightning.Callback):  # type: ignore[misc, name-defined]
-            """Ends the training where the unlearner says."""
+            """Stops the training when the unlearner does."""
 
             def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
-                # Batches are on the device already, and no collection that Lightning knows.
+                # Batches are already on the device, and of a type that Lightning cannot move.
                 pl_module.transfer_batch_to_device = lambda batch, *_: batch
 
             def on_train_batch_end(self, trainer: Any, *_: Any) -> None:

@@ -1,1 +1,1 @@
-"""Base methods, one small file each; `falw_cli.unlearning.registry` names them."""
+"""Base methods, one file each; `falw_cli.unlearning.registry` loads them by name."""

@@ -1,10 +1,9 @@
-"""AMUN: forget samples are left to adversarial neighbours of theirs, with the labels those get.
+"""AMUN: fine-tune on adversarial neighbours of the forget samples, with their wrong labels.
 
 Ebrahimpour-Boroojeny, Sundaram and Chandrasekaran, "AMUN: Adversarial Machine UNlearning" (ICML
-2025, arXiv 2503.00917): for each forget sample the closest adversarial example is searched, which
-the original puts into a wrong class; the model is then fine-tuned on these examples with their
-wrong labels, beside the retain samples. What the model predicts elsewhere changes little, since it
-predicts these labels there already, but it is less sure near the forget samples.
+2025, arXiv 2503.00917): search the closest adversarial example of each forget sample, then
+fine-tune on these examples with the original's wrong labels, and on the retain samples. Other
+predictions change little, but the model becomes less confident near the forget samples.
 """
 
 from __future__ import annotations
@@ -22,14 +21,14 @@ from falw_cli.unlearning.interfaces import Method, Seen, Settings, Start
 STEPS = 10
 """Steps of each attack."""
 RADII = 6
-"""Attacks, each with twice the radius of the one before, until one succeeds."""
+"""Maximum number of attacks per sample; each has twice the radius of the one before."""
 
 
 class AmunSettings(Settings):
     """Hyperparameters of `amun`."""
 
     first_radius: PositiveFloat = 0.1
-    """L2 radius of the first attack, as a share of the images' mean length."""
+    """L2 radius of the first attack, as a share of the images' mean L2 norm."""
 
 
 class Amun(Method):
@@ -46,7 +45,7 @@ class Amun(Method):
         self.moved, self.wrong = found
 
     def forget_loss(self, seen: Seen) -> Tensor:
-        """Cross-entropy of the neighbours of n forget samples against their wrong labels, [n]."""
+        """Return the cross-entropy of n neighbours against their wrong labels, [n]."""
         if not len(seen.label):
             return seen.logits.new_zeros(0)
         images = seen.images + self.moved[seen.position]
@@ -57,10 +56,10 @@ class Amun(Method):
 def adversarial_neighbours(
     network: Network, data: Samples, first_radius: float
 ) -> tuple[Tensor, Tensor]:
-    """Differences [N, channels, S, S] to nearby adversarial examples, and their classes [N].
+    """Return differences [N, channels, S, S] to nearby adversarial examples, and their classes [N].
 
-    Projected gradient ascent in L2 (Madry et al., ICLR 2018), with growing radii. A sample that no
-    attack moves keeps a difference of 0 and gets its likeliest wrong class.
+    Projected gradient ascent in L2 (Madry et al., ICLR 2018), with growing radii. A sample on which
+    no attack succeeds keeps a difference of 0 and gets its most likely wrong class.
     """
     moved, wrong = [], []
     groups = torch.split(torch.arange(len(data)), INFERENCE_BATCH)
@@ -96,7 +95,7 @@ def _attacked(
 
 
 def _ascend(network: Network, images: Tensor, label: Tensor, radius: float) -> Tensor:
-    """The difference that projected gradient ascent of the loss finds within a radius."""
+    """Return the difference that projected gradient ascent of the loss finds within a radius."""
     step = torch.zeros_like(images)
     for _ in range(STEPS):
         step.requires_grad_()
@@ -117,7 +116,7 @@ def _of_length(slope: Tensor, length: float) -> Tensor:
 
 @torch.no_grad()
 def _predicted_wrong(network: Network, images: Tensor, label: Tensor) -> Tensor:
-    """The likeliest wrong class of each image, int64 [n]."""
+    """Return the most likely wrong class of each image, int64 [n]."""
     logits = architectures.logits(network.module(images))
     found: Tensor = logits.scatter(1, label[:, None], -torch.inf).argmax(1)
     return found

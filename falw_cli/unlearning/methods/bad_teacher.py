@@ -1,4 +1,4 @@
-"""Bad teacher: forget samples learn from a net that knows nothing, retain ones from the original.
+"""Bad teacher: forget samples learn from an untrained network, retain ones from the original.
 
 Chundawat et al., "Can Bad Teaching Induce Forgetting? Unlearning in Deep Networks Using an
 Incompetent Teacher" (AAAI 2023), equation 4: minimise (1 - l) * KL(competent || student) +
@@ -27,7 +27,7 @@ class BadTeacherSettings(Settings):
 
 
 class BadTeacher(Method):
-    """Two teachers that nothing changes; the incompetent one is the architecture, untrained."""
+    """Distillation from two frozen teachers; the incompetent one is an untrained network."""
 
     defaults = {"lr": 0.1, "epochs": 4}
     settings_type = BadTeacherSettings

@@ -1,8 +1,8 @@
-"""Boundary expand (BE): give the forget samples a class of their own, then take it away.
+"""Boundary expand (BE): train the forget samples on an additional class, then remove the class.
 
 Chen et al., "Boundary Unlearning: Rapid Forgetting of Deep Networks via Shifting the Decision
-Boundary" (CVPR 2023), section 3.3: the classifier grows a shadow class C + 1, the forget samples
-are taught it, and its output is pruned.
+Boundary" (CVPR 2023), section 3.3: the classifier gets a shadow class C + 1, the forget samples
+are trained on it, and its output is pruned.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class BoundaryExpand(Method):
         setattr(self.module.get_submodule(self.place), self.name, Widened(head, start.generator))
 
     def forget_loss(self, seen: Seen) -> Tensor:
-        """Cross-entropy against the shadow class, [n]; logits are [n, C + 1] in training."""
+        """Return the cross-entropy against the shadow class, [n]; logits are [n, C + 1]."""
         target = torch.full_like(seen.label, self.shadow)
         return F.cross_entropy(seen.logits, target, reduction="none")
 
@@ -58,10 +58,10 @@ class BoundaryExpand(Method):
 
 
 class Widened(nn.Module):
-    """A linear layer with one output more in training; in eval mode it is the layer it was."""
+    """A linear layer with one additional output in train mode; unchanged in eval mode."""
 
     def __init__(self, head: nn.Linear, generator: torch.Generator) -> None:
-        """The added output starts as torch starts a linear layer's."""
+        """Initialise the weights of the additional output as torch does for a linear layer."""
         super().__init__()
         self.head = head
         bound = 1 / math.sqrt(head.in_features)

@@ -2,7 +2,7 @@
 
 Chen et al., "Boundary Unlearning: Rapid Forgetting of Deep Networks via Shifting the Decision
 Boundary" (CVPR 2023), section 3.2: the nearest wrong class is what the original predicts for an
-adversarial neighbour, x + bound * sign(grad of the loss); the forget samples are then taught it.
+adversarial neighbour, x + bound * sign(grad of the loss); forget samples are then trained on it.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ class BoundaryShrinkSettings(Settings):
     """Hyperparameters of `boundary-shrink`."""
 
     bound: PositiveFloat = 0.1
-    """Length of the adversarial step, of pixels in [0, 1]; the paper's."""
+    """Length of the adversarial step, for pixels in [0, 1]; default from the paper."""
 
 
 class BoundaryShrink(Method):
-    """Cross-entropy against the nearest wrong class; retain samples take no part, as published."""
+    """Cross-entropy against the nearest wrong class; retain samples are not used, as published."""
 
     uses_retain = False
     defaults = {"lr": 3e-3, "epochs": 5}
@@ -37,17 +37,17 @@ class BoundaryShrink(Method):
         self.nearest = nearest_wrong_class(start.network, start.forget, settings.bound)
 
     def forget_loss(self, seen: Seen) -> Tensor:
-        """Cross-entropy against the nearest wrong class, [n]."""
+        """Return the cross-entropy against the nearest wrong class, [n]."""
         return F.cross_entropy(seen.logits, self.nearest[seen.position], reduction="none")
 
 
 def nearest_wrong_class(network: Network, data: Samples, bound: float) -> Tensor:
-    """The likeliest wrong class of each sample's adversarial neighbour, int64 [N].
+    """Return the most likely wrong class of each sample's adversarial neighbour, int64 [N].
 
     Args:
-        network: the original, taken in eval mode.
+        network: the original, used in eval mode.
         data: the samples, [N].
-        bound: length of the step, of pixels in [0, 1]; neighbours stay within them.
+        bound: length of the step, for pixels in [0, 1]; neighbours are clamped to this range.
     """
     std = torch.tensor(network.preprocessing.std, device=data.labels.device)[:, None, None]
     low, high = network.inputs(torch.tensor([0, 255], device=std.device).byte().expand(

@@ -1,4 +1,4 @@
-"""Fine-tuning (FT): go on training on the retain set and let the rest fade.
+"""Fine-tuning (FT): continue training on the retain set, so that the model forgets the rest.
 
 Warnecke et al., "Machine Unlearning of Features and Labels" (NDSS 2023); Golatkar et al., "Eternal
 Sunshine of the Spotless Net" (CVPR 2020).

@@ -1,4 +1,4 @@
-"""Gradient ascent (GA): climb the loss of the forget samples.
+"""Gradient ascent (GA): increase the loss of the forget samples.
 
 Thudi et al., "Unrolling SGD: Understanding Factors Influencing Machine Unlearning" (EuroS&P 2022).
 """
@@ -12,13 +12,13 @@ from falw_cli.unlearning.interfaces import Method, Seen
 
 
 class GradientAscent(Method):
-    """Minus the cross-entropy against the true label; retain samples take no part, as published."""
+    """Negative cross-entropy against the true label; retain samples are not used, as published."""
 
     uses_retain = False
     defaults = {"lr": 1e-3, "epochs": 5}
 
     def forget_loss(self, seen: Seen) -> Tensor:
-        """Minus cross-entropy, [n]."""
+        """Return the negative cross-entropy, [n]."""
         return -F.cross_entropy(seen.logits, seen.label, reduction="none")
 
 

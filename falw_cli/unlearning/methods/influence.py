@@ -21,15 +21,15 @@ class InfluenceSettings(Settings):
     """Hyperparameters of `influence`."""
 
     fisher_samples: PositiveInt = 128
-    """Retain samples that the Fisher information rests on: a backward pass and a gradient each."""
+    """Retain samples for the Fisher information; each costs a backward pass and a gradient."""
     damping: PositiveFloat = 1e-2
-    """Of the Fisher information, which is singular: lambda * I is added."""
+    """lambda: lambda * I is added to the Fisher information, which is singular."""
 
 
 class Influence(Method):
-    """theta + lr * F^-1 (grad L(D_f) - grad L(D_r)), at once; there is no loss to weight.
+    """One step, theta + lr * F^-1 (grad L(D_f) - grad L(D_r)); there is no loss to weight.
 
-    The gradients are those of the means over each set; `lr` is how far the step goes.
+    The gradients are of the mean loss over each set; `lr` scales the step.
     """
 
     uses_forget = False
@@ -63,10 +63,10 @@ def _flat(gradients: Gradients) -> Tensor:
 
 
 def inverse_fisher(vector: Tensor, gradients: Iterable[Tensor], damping: float) -> Tensor:
-    """(damping * I + 1/N sum g g^T)^-1 v for N sample gradients g, by the Woodbury identity.
+    """Return (damping * I + 1/N sum g g^T)^-1 v for N sample gradients g (Woodbury identity).
 
-    WoodFisher applies the identity one gradient at a time; at once it is a system of N equations,
-    solved exactly.
+    WoodFisher applies the identity one gradient at a time. Applied to all gradients together, it is
+    a system of N equations, solved exactly.
 
     Args:
         vector: v, [P].

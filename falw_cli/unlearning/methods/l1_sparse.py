@@ -17,7 +17,7 @@ class L1Settings(Settings):
     """Hyperparameters of `l1-sparse`."""
 
     l1: NonNegativeFloat = 5e-4
-    """gamma at the start of the run; the paper's."""
+    """gamma at the start of the run; default from the paper."""
 
 
 class L1Sparse(Method):

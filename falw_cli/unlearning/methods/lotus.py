@@ -1,11 +1,11 @@
-"""LoTUS: forget samples learn the original's predictions, smoothed as far as unseen data asks for.
+"""LoTUS: forget samples learn the original's predictions, smoothed to match unseen accuracy.
 
 Spartalis, Semertzidis, Gavves and Daras, "LoTUS: Large-Scale Machine Unlearning with a Taste of
 Uncertainty" (CVPR 2025, arXiv 2503.18314): the student learns the original's Gumbel-softmax
 predictions, on forget samples at the temperature exp(alpha * (forget accuracy now - accuracy of the
 original on unseen data)), on retain samples at a temperature near 0. The paper sets the temperature
-once per epoch, by a pass over the forget set; here it follows from the accuracy on the forget
-samples of the batch, which costs nothing.
+once per epoch, by a pass over the forget set. Here it depends on the accuracy on the forget samples
+of the batch, at no extra cost.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Lotus(Method):
         self.unseen_accuracy = (right * weight).sum() / weight.sum().clamp(min=1e-9)
 
     def forget_loss(self, seen: Seen) -> Tensor:
-        """Cross-entropy against the original's prediction at the temperature of the moment, [n]."""
+        """Return the cross-entropy against the original at the current temperature, [n]."""
         if not len(seen.label):
             return seen.logits.new_zeros(0)
         accuracy = (seen.logits.detach().argmax(1) == seen.label).float().mean()
@@ -55,12 +55,12 @@ class Lotus(Method):
         return self._loss(seen, self.forget, temperature)
 
     def retain_loss(self, seen: Seen) -> Tensor:
-        """Cross-entropy against the original's prediction, drawn sharply, [n]."""
+        """Return the cross-entropy against the original at the temperature SHARP, [n]."""
         return self._loss(seen, self.retain, self.unseen_accuracy.new_tensor(SHARP))
 
     def _loss(self, seen: Seen, logits: Tensor, temperature: Tensor) -> Tensor:
         taught = logits[seen.position]
-        uniform = torch.rand_like(taught)  # the loop has seeded torch's own generator by the step
+        uniform = torch.rand_like(taught)  # the loop seeds torch's global generator per step
         noise = -torch.log(-torch.log(uniform.clamp(1e-10, 1 - 1e-7)))
         target = ((taught + noise) / temperature).softmax(1)
         return F.cross_entropy(seen.logits, target, reduction="none")

@@ -1,17 +1,17 @@
-"""Match: move each forget sample to its own expectation, from both sides. Ours.
+"""Match: move the prediction for each forget sample to its expectation. falw's own method.
 
-`expectation` says what a model that never saw the list would predict for each forget sample. The
-loss moves the prediction there, and holds each retain sample at the original's:
+`expectation` estimates what a model that was not trained on the list would predict for each forget
+sample. The loss is taken against this target, and for retain samples against the original's
+prediction. It has two terms:
 
-- cross-entropy against the expected prediction, or the original's;
-- the Huber loss between the log-odds of the true class and those expected. Cross-entropy alone
-  hardly distinguishes 0.97 from 0.999, which is where membership shows. A retain sample is only
-  pulled up: one that is surer than it was is left alone.
+- the cross-entropy against the target;
+- the Huber loss between the log-odds of the true class and those of the target. Cross-entropy alone
+  hardly distinguishes 0.97 from 0.999, where membership is visible. For retain samples, only
+  log-odds below the target count.
 
-A sample that is under-forgotten is pushed on, an over-forgotten one is pulled back, so that there
-is nothing to overshoot. The closest published relative is ReGUn (arXiv 2603.11210), which distils
-forget samples towards held-out predictions of their class; see `regun`. Dropout and its like are
-off in the steps, so that the prediction that is moved is the one that is measured.
+Over-forgotten samples are pulled back, so that the loss does not overshoot. The closest published
+method is ReGUn (arXiv 2603.11210), which distils forget samples towards held-out predictions of
+their class. Dropout is off in the steps, so that the trained prediction is the measured one.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from torch import Tensor
 from falw_cli.unlearning.interfaces import Method, Seen, Settings, Start
 
 SURE = 6.0
-"""Log-odds beyond which predictions count as equally sure: a probability of 0.9975."""
+"""Log-odds beyond which predictions count as equally confident: a probability of 0.9975."""
 MOST_BOOST = 8.0
-"""A short list's loss counts at most so many times."""
+"""Maximum factor on the loss of a short list."""
 
 
 class MatchSettings(Settings):
     """Hyperparameters of `match`."""
 
     log_odds: NonNegativeFloat = 0.5
-    """Of the loss on log-odds, beside cross-entropy."""
+    """Weight of the loss on log-odds relative to the cross-entropy."""
 
 
 class Match(Method):
@@ -51,7 +51,7 @@ class Match(Method):
 
     def __init__(self, start: Start, settings: MatchSettings) -> None:
         """See `Method`. `target` holds the expected prediction of each forget sample, [N_f, C]."""
-        assert start.expectation is not None  # there are held-out samples: `needs_guide`
+        assert start.expectation is not None  # `needs_guide` ensures held-out samples
         self.settings = settings
         self.target = start.expectation.prediction
         self.original = start.network.predict(start.retain).softmax(1)
@@ -59,14 +59,14 @@ class Match(Method):
         self.boost = min(MOST_BOOST, max(1.0, wanted / len(self.target)))
 
     def forget_loss(self, seen: Seen) -> Tensor:
-        """Cross-entropy and the Huber loss of the log-odds against the expectation, [n]."""
+        """Return cross-entropy and Huber loss of the log-odds against the expectation, [n]."""
         target = self.target[seen.position]
         off = log_odds(seen.logits, seen.label) - odds_of(target, seen.label)
         loss: Tensor = self.boost * self._loss(seen, target, off)
         return loss
 
     def retain_loss(self, seen: Seen) -> Tensor:
-        """The same against the original's prediction, where the log-odds fell; [n]."""
+        """Return the same loss against the original's prediction, for fallen log-odds, [n]."""
         target = self.original[seen.position]
         off = log_odds(seen.logits, seen.label) - odds_of(target, seen.label)
         return self._loss(seen, target, off.clamp(max=0))
@@ -78,14 +78,14 @@ class Match(Method):
 
 
 def log_odds(logits: Tensor, label: Tensor) -> Tensor:
-    """Log-odds of the true class: logits [n, C], label int64 [n] -> [n]; flat just beyond SURE."""
+    """Log-odds of the true class, [n], from logits [n, C], label int64 [n]; clamped past SURE."""
     own = label[:, None]
     others = logits.scatter(1, own, -torch.inf).logsumexp(1)
     return (logits.gather(1, own).squeeze(1) - others).clamp(-SURE - 2, SURE + 2)
 
 
 def odds_of(prediction: Tensor, label: Tensor) -> Tensor:
-    """Log-odds of the true class of predictions [n, C], within SURE: [n]."""
+    """Log-odds of the true class, [n], from predictions [n, C]; clamped at SURE."""
     prob = prediction.gather(1, label[:, None]).squeeze(1)
     return torch.logit(prob, eps=1e-7).clamp(-SURE, SURE)
 

@@ -1,4 +1,4 @@
-"""NegGrad+: climb the forget loss while descending the retain loss.
+"""NegGrad+: increase the forget loss while decreasing the retain loss.
 
 Kurmanji et al., "Towards Unbounded Machine Unlearning" (NeurIPS 2023), section 4: minimise
 beta * L(D_r) - (1 - beta) * L(D_f).
@@ -19,14 +19,14 @@ class NegGradSettings(Settings):
     """Hyperparameters of `neggrad-plus`."""
 
     beta: Annotated[float, Field(gt=0, le=1)] = 0.5
-    """Share of the retain loss."""
+    """Weight of the retain loss."""
 
 
 class NegGradPlus(Method):
-    """Gradient ascent beside cross-entropy on retain samples.
+    """Gradient ascent on forget samples, and cross-entropy on retain samples.
 
-    Divided by beta, so that the retain loss is the plain one: the forget loss counts
-    (1 - beta) / beta. In a merged batch it is a mean over samples, not over each part.
+    The published loss is divided by beta, so that the retain loss has the factor 1 and the forget
+    loss (1 - beta) / beta. The mean is over the samples of a merged batch, not over each set.
     """
 
     defaults = {"lr": 0.1, "epochs": 4}
@@ -37,7 +37,7 @@ class NegGradPlus(Method):
         self.scale = (1 - settings.beta) / settings.beta
 
     def forget_loss(self, seen: Seen) -> Tensor:
-        """-(1 - beta) / beta times cross-entropy, [n]."""
+        """Return -(1 - beta) / beta times the cross-entropy, [n]."""
         return -self.scale * F.cross_entropy(seen.logits, seen.label, reduction="none")
 
 

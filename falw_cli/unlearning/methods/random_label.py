@@ -1,4 +1,4 @@
-"""Random labels (RL): each forget sample is taught a wrong label.
+"""Random labels (RL): each forget sample is trained on a wrong label.
 
 Graves, Nagisetty and Ganesh, "Amnesiac Machine Learning" (AAAI 2021); the base method of FaLW's
 Algorithm 1.
@@ -16,8 +16,8 @@ from falw_cli.unlearning.interfaces import Method, Seen, Settings, Start
 class RandomLabel(Method):
     """Cross-entropy against a label drawn once for each forget sample, never the true one.
 
-    Drawing from the other C - 1 classes alone is our reading: a true label among the random ones
-    would teach what is to be forgotten.
+    Drawing only from the other C - 1 classes is our interpretation: a true label would teach what
+    should be forgotten.
     """
 
     defaults = {"lr": 0.1, "epochs": 4}
@@ -29,7 +29,7 @@ class RandomLabel(Method):
         self.drawn = (label + shift.to(label.device)) % start.num_classes
 
     def forget_loss(self, seen: Seen) -> Tensor:
-        """Cross-entropy against the drawn labels, [n]."""
+        """Return the cross-entropy against the drawn labels, [n]."""
         return F.cross_entropy(seen.logits, self.drawn[seen.position], reduction="none")
 
 

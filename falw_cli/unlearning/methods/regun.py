@@ -1,4 +1,4 @@
-"""ReGUn: forget samples are distilled towards what held-out samples of their class look like.
+"""ReGUn: forget samples are distilled towards predictions for held-out samples of their class.
 
 Mirlach, Laguna and Vogt, "Reference-Guided Machine Unlearning" (arXiv 2603.11210, 2026): the
 reference is the original's mean prediction for held-out samples of the forget samples' classes; the
@@ -17,7 +17,7 @@ from falw_cli.unlearning.interfaces import Method, Seen, Settings, Start
 
 
 class ReGUn(Method):
-    """KL divergence from the class's mean held-out prediction, beside cross-entropy."""
+    """KL divergence from the class's mean held-out prediction; cross-entropy on retain samples."""
 
     needs_guide = True
     search_from = 0.1
@@ -29,13 +29,13 @@ class ReGUn(Method):
         self.reference = class_means(prob, start.guide.labels, start.num_classes)
 
     def forget_loss(self, seen: Seen) -> Tensor:
-        """KL divergence of the prediction from the reference of the class, [n]."""
+        """Return the KL divergence of the prediction from the reference of the class, [n]."""
         log_prob = seen.logits.log_softmax(1)
         return F.kl_div(log_prob, self.reference[seen.label], reduction="none").sum(1)
 
 
 def class_means(prob: Tensor, label: Tensor, num_classes: int) -> Tensor:
-    """Mean prediction of each class, [C, C]; of a class without samples that of all samples.
+    """Mean prediction per class, [C, C]; for a class without samples, the mean of all samples.
 
     Args:
         prob: predictions [m, C] of samples with classes `label` [m].

@@ -1,4 +1,4 @@
-"""SalUn: random labels, moving only the weights that the forget samples' gradient points at.
+"""SalUn: random labels, changing only the weights with the largest forget gradient.
 
 Fan et al., "SalUn: Empowering Machine Unlearning via Gradient-based Weight Saliency in Both Image
 Classification and Generation" (ICLR 2024), equations 3 to 5: the mask is 1 where the magnitude of
@@ -22,7 +22,7 @@ class SalUnSettings(Settings):
     """Hyperparameters of `salun`."""
 
     salient: Annotated[float, Field(gt=0, le=1)] = 0.5
-    """Share of the weights that may move; the paper's."""
+    """Share of the weights that may change; default from the paper."""
 
 
 class SalUn(RandomLabel):
@@ -42,11 +42,11 @@ class SalUn(RandomLabel):
 
 
 def saliency_mask(magnitude: Gradients, share: float) -> dict[str, Tensor]:
-    """True for the `share` of all weights whose magnitude is largest over the whole net."""
+    """Return a mask that is True for the `share` of all weights with the largest magnitude."""
     flat = torch.cat([value.flatten() for value in magnitude.values()])
     count = max(1, round(share * len(flat)))
     chosen = torch.zeros(len(flat), dtype=torch.bool, device=flat.device)
-    chosen[flat.topk(count).indices] = True  # a threshold would take all of a tie, such as zeros
+    chosen[flat.topk(count).indices] = True  # a threshold would take all ties, such as zeros
     parts = torch.split(chosen, [value.numel() for value in magnitude.values()])
     pairs = zip(magnitude.items(), parts, strict=True)
     return {name: part.reshape(value.shape) for (name, value), part in pairs}

@@ -1,4 +1,4 @@
-"""SCRUB: leave the teacher on forget samples, stay with it on retain samples.
+"""SCRUB: diverge from the teacher on forget samples, follow it on retain samples.
 
 Kurmanji et al., "Towards Unbounded Machine Unlearning" (NeurIPS 2023), equation 3: minimise
 alpha * KL(teacher || student) + gamma * CE on D_r, minus KL(teacher || student) on D_f. The teacher
@@ -22,29 +22,29 @@ class ScrubSettings(Settings):
     """Hyperparameters of `scrub`."""
 
     alpha: NonNegativeFloat = 0.5
-    """Of staying with the teacher on retain samples."""
+    """Weight of the divergence from the teacher on retain samples."""
     gamma: NonNegativeFloat = 0.99
-    """Of the cross-entropy on retain samples."""
+    """Weight of the cross-entropy on retain samples."""
     temperature: PositiveFloat = 2.0
 
 
 class Scrub(Method):
-    """Both halves of equation 3 in one merged batch; the paper takes turns between them."""
+    """Both terms of equation 3 in one merged batch; the paper alternates between them."""
 
     defaults = {"lr": 0.1, "epochs": 4}
     settings_type = ScrubSettings
 
     def __init__(self, start: Start, settings: ScrubSettings) -> None:
-        """See `Method`. `teacher` is a copy of the original that nothing changes."""
+        """See `Method`. `teacher` is a frozen copy of the original."""
         self.teacher = deepcopy(start.network.module).eval().requires_grad_(False)
         self.settings = settings
 
     def forget_loss(self, seen: Seen) -> Tensor:
-        """Minus the divergence from the teacher, [n]."""
+        """Return the negative divergence from the teacher, [n]."""
         return -self._apart(seen)
 
     def retain_loss(self, seen: Seen) -> Tensor:
-        """alpha times the divergence and gamma times cross-entropy, [n]."""
+        """Return alpha times the divergence plus gamma times the cross-entropy, [n]."""
         plain = super().retain_loss(seen)
         return self.settings.alpha * self._apart(seen) + self.settings.gamma * plain
 

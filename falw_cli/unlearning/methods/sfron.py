@@ -1,4 +1,4 @@
-"""SFRon: ascend where forgetting matters more than keeping, and repair on retain samples.
+"""SFRon: masked gradient ascent on forget samples, and repair on retain samples.
 
 Huang et al., "Unified Gradient-Based Machine Unlearning with Remain Geometry Enhancement" (NeurIPS
 2024): the forget gradient is that of an adaptively weighted loss and is masked to the weights whose
@@ -22,20 +22,20 @@ class SfronSettings(Settings):
     """Hyperparameters of `sfron`."""
 
     ratio: PositiveFloat = 1.0
-    """Least ratio of the forget to the retain Fisher information of a weight that forgets."""
+    """Minimum ratio of forget to retain Fisher information of a weight that the ascent changes."""
     adapt: NonNegativeFloat = 0.5
-    """lambda: a forget sample counts as its loss to the power of -lambda."""
+    """lambda: the weight of a forget sample is its loss to the power of -lambda."""
     strength: PositiveFloat = 25.0
-    """alpha, of the forget loss; that of the paper's CIFAR-10 setting."""
+    """alpha, factor on the forget loss; from the paper's CIFAR-10 setting."""
     fisher_samples: PositiveInt = 256
-    """Samples of each set that the Fisher information is estimated on."""
+    """Samples of each set for the estimate of the Fisher information."""
 
 
 class Sfron(Method):
     """Masked, adaptive gradient ascent and cross-entropy on retain samples in one merged step.
 
-    The paper's fast-slow average over inner steps is left out: with its CIFAR-10 setting the slow
-    weights are the fast ones.
+    The paper's fast-slow average over inner steps is omitted: in its CIFAR-10 setting, slow and
+    fast weights are the same.
     """
 
     defaults = {"lr": 0.01, "epochs": 2}
@@ -54,7 +54,7 @@ class Sfron(Method):
         }
 
     def forget_loss(self, seen: Seen) -> Tensor:
-        """Minus alpha times the adaptively weighted cross-entropy, [n]; the weights have mean 1."""
+        """Return -alpha times the adaptively weighted cross-entropy, [n]; weights have mean 1."""
         plain = F.cross_entropy(seen.logits, seen.label, reduction="none")
         weight = (plain.detach() + TINY).pow(-self.settings.adapt)
         return -self.settings.strength * weight / seen.mean(weight) * plain

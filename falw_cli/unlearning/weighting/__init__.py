@@ -1,4 +1,4 @@
-"""Weightings: how much each forget sample's loss counts, step by step."""
+"""Weightings: the weight of each forget sample's loss in each step."""
 
 from falw_cli.unlearning.weighting.falw import balance_factor, forgetting_aware_weight
 

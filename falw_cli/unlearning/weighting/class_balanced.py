@@ -1,4 +1,4 @@
-"""Class-balanced weights: rare classes of the list count more, by their effective number.
+"""Class-balanced weights: larger for rare classes of the list, by their effective number.
 
 Cui et al., "Class-Balanced Loss Based on Effective Number of Samples" (CVPR 2019), equation 4:
 w_c is proportional to (1 - beta) / (1 - beta ** N_{f,c}).
@@ -20,11 +20,11 @@ class ClassBalancedSettings(Settings):
     """Hyperparameters of `class-balanced`."""
 
     effective: Annotated[float, Field(ge=0, lt=1)] = 0.999
-    """beta: 0 weighs all alike, towards 1 by inverse frequency."""
+    """beta: 0 gives equal weights; towards 1, weights approach the inverse frequency."""
 
 
 def effective_number(counts: Tensor, beta: float) -> Tensor:
-    """Effective number of samples, (1 - beta ** n) / (1 - beta), of each class: [C] -> [C]."""
+    """Effective number of samples, (1 - beta ** n) / (1 - beta), per class: [C] -> [C]."""
     return (1 - torch.tensor(beta, dtype=torch.float64).pow(counts.cpu())) / (1 - beta)
 
 
@@ -39,7 +39,7 @@ class ClassBalanced:
         self.of_class = mean_one(effective_number(counts, settings.effective), counts)
 
     def weight(self, prob: Tensor, label: Tensor, target: Target) -> Tensor:
-        """Weights [n] of forget samples of class `label`."""
+        """Return the weights [n] of forget samples of class `label`."""
         return self.of_class[label]
 
 

@@ -1,9 +1,9 @@
-"""Class and confidence aware weights: hard samples of rare classes up, easy ones of frequent down.
+"""Class and confidence aware weights: large for hard samples of rare classes.
 
 Jagati et al., "Class Confidence Aware Reweighting for Long Tailed Learning" (arXiv 2601.15924,
 2026): a weight Omega(p, f_c) of confidence p and class frequency f_c that is exponential in the
-margin to a pivot, and 1 there. Our reading: Omega = exp((pivot - p) * (1 - f')), with f' = f_c
-below the pivot and 1 - f_c from it on; f_c is the class's share of the forget list.
+margin to a pivot, and 1 at the pivot. Our interpretation: Omega = exp((pivot - p) * (1 - f')), with
+f' = f_c below the pivot, else 1 - f_c; f_c is the class's share of the forget list.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class ConfidenceAwareSettings(Settings):
     """Hyperparameters of `confidence-aware`."""
 
     pivot: Annotated[float, Field(gt=0, le=1)] = 0.75
-    """The confidence that weighs 1; the paper's."""
+    """Confidence at which the weight is 1; default from the paper."""
 
 
 class ConfidenceAware:
@@ -38,7 +38,7 @@ class ConfidenceAware:
 
     @torch.no_grad()
     def weight(self, prob: Tensor, label: Tensor, target: Target) -> Tensor:
-        """Weights [n] of forget samples with true-class probability `prob` and class `label`."""
+        """Return the weights [n] for true-class probability `prob` and class `label`."""
         frequency = self.frequency[label]
         capacity = torch.where(prob < self.pivot, 1 - frequency, frequency)
         return torch.exp((self.pivot - prob) * capacity)

@@ -1,4 +1,4 @@
-"""FaLW: the weight of a forget sample follows from where it stands against unseen data.
+"""FaLW: weight of a forget sample by its true-class probability relative to unseen data.
 
 Equations 2 and 3 of FaLW (ICLR 2026, arXiv 2601.18650).
 """
@@ -24,7 +24,7 @@ def balance_factor(counts: Tensor, num_classes: int, tau: float) -> Tensor:
         tau: strength of the balancing, >= 0; the paper uses 0.1 to 0.2.
 
     Returns:
-        float tensor [C]. A class without forget samples, whose factor nothing reads, gets 1.
+        float tensor [C]. A class without forget samples gets 1, which is not used.
 
     Raises:
         ValueError: `counts` is not [C], or tau is negative.
@@ -44,8 +44,8 @@ def forgetting_aware_weight(
 ) -> Tensor:
     """Forgetting-aware weight, FaLW equation 3: w = 1 + sign(z) * tanh(|z|) ** (1 / B_c).
 
-    z = (p - mu_c) / sigma_c. Under-forgotten samples (p above the unseen data's mean) get a weight
-    towards 2, over-forgotten ones towards 0, a sample at the mean 1. No gradient flows through it.
+    z = (p - mu_c) / sigma_c. The weight approaches 2 for under-forgotten samples (p above the mean
+    of unseen data) and 0 for over-forgotten ones; it is 1 at the mean. It carries no gradient.
 
     Args:
         prob: true-class probability of each sample, [N], in [0, 1].
@@ -55,8 +55,7 @@ def forgetting_aware_weight(
         balance: balance factor of each class, [C].
 
     Returns:
-        float tensor [N] in [0, 2]; 1 where the class has no spread to measure against (no held-out
-        sample, or sigma = 0).
+        float tensor [N] in [0, 2]; 1 for a class without held-out samples or with sigma = 0.
     """
     spread = sigma[label]
     known = spread > 0
@@ -73,7 +72,7 @@ class FalwSettings(Settings):
 
 
 class FalwWeighting:
-    """The weighting `falw`: equations 2 and 3 against the target distribution of the moment."""
+    """The weighting `falw`: equations 2 and 3 with the current target distribution."""
 
     needs = "target"
     settings_type = FalwSettings
@@ -83,7 +82,7 @@ class FalwWeighting:
         self.balance = balance_factor(counts, num_classes, settings.tau)
 
     def weight(self, prob: Tensor, label: Tensor, target: Target) -> Tensor:
-        """Weights [N] of forget samples with true-class probability `prob` and class `label`."""
+        """Return the weights [N] for true-class probability `prob` and class `label`."""
         return forgetting_aware_weight(prob, label, target.mu, target.sigma, self.balance)
 
 

@@ -1,7 +1,7 @@
-"""FaLW against the empirical distribution of unseen data instead of a Gaussian. Ours.
+"""FaLW with the empirical distribution of unseen data instead of a Gaussian; falw's own variant.
 
-True-class confidence lies in [0, 1] and is bimodal there: mean and standard deviation describe it
-badly. Where a forget sample stands is its quantile u among the unseen samples of its class. FaLW's
+True-class confidence is in [0, 1] and bimodal: mean and standard deviation describe it badly. This
+weighting uses the quantile u of a forget sample among the unseen samples of its class. FaLW's
 equation 3 with tanh(z) replaced by s = 2u - 1 gives w = 1 + sign(s) * |s| ** (1 / B_c): 2 above all
 unseen samples, 0 below all of them, 1 at their median.
 """
@@ -20,11 +20,11 @@ class QuantileSettings(FalwSettings):
     """Hyperparameters of `falw-quantile`."""
 
     borrow: PositiveFloat = 5.0
-    """k: the pool of all classes counts as so many held-out samples of each class."""
+    """k: weight of the pool of all classes, in held-out samples per class."""
 
 
 def quantile(prob: Tensor, among: Tensor) -> Tensor:
-    """Share of `among` [N] below each of `prob` [n], ties counted half: [n] in [0, 1]."""
+    """Return the share of `among` [N] below each `prob` [n], ties counted half: [n] in [0, 1]."""
     ordered = among.sort().values
     below = torch.searchsorted(ordered, prob)
     upto = torch.searchsorted(ordered, prob, right=True)
@@ -32,10 +32,10 @@ def quantile(prob: Tensor, among: Tensor) -> Tensor:
 
 
 def shrunken_quantile(prob: Tensor, label: Tensor, target: Target, borrow: float) -> Tensor:
-    """Quantile of each sample among unseen ones of its class, shrunken to that among all classes.
+    """Quantile of each sample among unseen samples of its class, shrunk to that among all classes.
 
-    u = (n_c * u_c + k * u_pool) / (n_c + k): a class without held-out samples stands on the pool
-    alone, one with many on itself.
+    u = (n_c * u_c + k * u_pool) / (n_c + k): a class without held-out samples uses the pool alone,
+    a class with many mostly its own samples.
 
     Args:
         prob, label: true-class probability and class of the samples, [n].
@@ -68,7 +68,7 @@ class QuantileWeighting:
 
     @torch.no_grad()
     def weight(self, prob: Tensor, label: Tensor, target: Target) -> Tensor:
-        """Weights [n] in [0, 2] of forget samples."""
+        """Return the weights [n] in [0, 2] of forget samples."""
         side = 2 * shrunken_quantile(prob, label, target, self.borrow) - 1
         return 1 + side.sign() * side.abs().pow(1 / self.balance[label])
 

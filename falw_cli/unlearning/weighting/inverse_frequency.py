@@ -1,6 +1,6 @@
-"""Inverse-frequency weights: each class of the list counts the same in sum.
+"""Inverse-frequency weights: each class of the list has the same total weight.
 
-The textbook remedy for long tails, such as Huang et al., "Learning Deep Representation for
+The standard approach to long tails, e.g. Huang et al., "Learning Deep Representation for
 Imbalanced Classification" (CVPR 2016): w_c = N_f / (number of classes in the list * N_{f,c}).
 """
 
@@ -24,7 +24,7 @@ class InverseFrequency:
         self.of_class = mean_one(counts.cpu().double(), counts)
 
     def weight(self, prob: Tensor, label: Tensor, target: Target) -> Tensor:
-        """Weights [n] of forget samples of class `label`."""
+        """Return the weights [n] of forget samples of class `label`."""
         return self.of_class[label]
 
 

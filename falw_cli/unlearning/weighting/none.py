@@ -1,4 +1,4 @@
-"""No weighting: every forget sample counts the same, which is the plain base method."""
+"""No weighting: every forget sample has the same weight, as in the plain base method."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class NoWeighting:
     settings_type = Settings
 
     def __init__(self, counts: Tensor, num_classes: int, settings: Settings) -> None:
-        """Nothing to prepare."""
+        """Do nothing."""
 
     def weight(self, prob: Tensor, label: Tensor, target: Target) -> Tensor:
-        """Ones, [n]."""
+        """Return ones, [n]."""
         return torch.ones_like(prob)
 
 

@@ -1,10 +1,10 @@
-"""SatImp: samples that are neither saturated nor unimportant count most.
+"""SatImp: samples that are neither saturated nor unimportant get the largest weights.
 
 Yang et al., "Exploring Criteria of Loss Reweighting to Enhance LLM Unlearning" (ICML 2025, arXiv
-2505.11953): a token of probability p weighs p ** beta1 * (1 - p) ** beta2, saturation times
-importance. Carried over from language models: p is the true-class probability of an image, where it
-was that of a token. Divided by its largest value, so that the learning rate keeps its meaning: the
-weight is 1 at p = beta1 / (beta1 + beta2). A memorised image, p near 1, weighs next to nothing.
+2505.11953): a token of probability p has the weight p ** beta1 * (1 - p) ** beta2, saturation times
+importance. Here p is the true-class probability of an image instead of a token. The weight is
+divided by its maximum, so that learning rates stay comparable: it is 1 at
+p = beta1 / (beta1 + beta2). A memorised image, p near 1, has a weight near 0.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ class SatImpSettings(Settings):
     """Hyperparameters of `satimp`; the paper's values."""
 
     saturation: PositiveFloat = 5.0
-    """beta1: how much less a sample counts that is forgotten already."""
+    """beta1: how strongly the weight falls for samples that are already forgotten."""
     importance: PositiveFloat = 1.0
-    """beta2: how much less a sample counts that is learned well."""
+    """beta2: how strongly the weight falls for samples that are learned well."""
 
 
 class SatImp:
@@ -38,7 +38,7 @@ class SatImp:
 
     @torch.no_grad()
     def weight(self, prob: Tensor, label: Tensor, target: Target) -> Tensor:
-        """Weights [n] in [0, 1] of forget samples with true-class probability `prob`."""
+        """Return the weights [n] in [0, 1] for true-class probability `prob`."""
         first, second = self.powers
         peak = first / (first + second)
         return (prob / peak).pow(first) * ((1 - prob) / (1 - peak)).pow(second)
