@@ -202,7 +202,7 @@ def _files(opened: Opened, tensors: dict[str, Tensor], lr: float) -> dict[Path, 
 def _studied(
     config: Config, given: Inputs, stage: Stage, looked: list[Predictions], progress: Progress
 ) -> tuple[AllMetrics, Comeback | None, tuple[str, ...]]:
-    """Audit the stage's network; `looked` holds the predictions of the original and the references."""
+    """Audit the network; `looked` holds predictions of the original and of the references."""
     network, seed = given.network, config.seed
     after = Predictions.of(network, stage.judged, seed)
     found = full_audit(looked[0], after, looked[1:], parse_weights(config.metrics))
