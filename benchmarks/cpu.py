@@ -1,8 +1,8 @@
-"""Threads, memory format, batch size, compilation on a CPU: what is quickest? docs/cpu.md.
+"""Fastest threads, memory format, batch size and compilation on a CPU: docs/cpu.md.
 
     python benchmarks/cpu.py [--rounds 5]
 
-Images are noise of CIFAR-10's size: only time is measured.
+Images are noise of CIFAR-10's size, because only time is measured.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ Tables = dict[str, dict[str, float]]
 
 
 def network(arch: str, channels_last: bool) -> torch.nn.Module:
-    """A net with the same random weights each time."""
+    """Return a network with the same random weights each time."""
     torch.manual_seed(0)
     form = torch.channels_last if channels_last else torch.contiguous_format
     return builder(arch)(10, 3).to(memory_format=form)
 
 
 def images(count: int, channels_last: bool) -> torch.Tensor:
-    """Noise, [count, 3, 32, 32]."""
+    """Return noise images, [count, 3, 32, 32]."""
     form = torch.channels_last if channels_last else torch.contiguous_format
     return torch.randn(count, 3, 32, 32).to(memory_format=form)
 
@@ -55,7 +55,7 @@ def step(
     fused: bool = False,
     compiled: bool = False,
 ) -> Callable[[], None]:
-    """A training step on a batch of 128."""
+    """Return a function that takes a training step on a batch of 128."""
     module = network(arch, channels_last).train()
     inputs, label = images(BATCH, channels_last), torch.arange(BATCH) % 10
     chosen = torch.optim.SGD(module.parameters(), 0.01, 0.9, weight_decay=5e-4, fused=fused)
@@ -71,7 +71,7 @@ def step(
 
 
 def inference(arch: str, size: int) -> Callable[[], None]:
-    """Logits of 1,024 images in batches of `size`."""
+    """Return a function that computes logits of 1,024 images in batches of `size`."""
     module, inputs = network(arch, True).eval(), images(1024, True)
 
     @torch.no_grad()
@@ -84,7 +84,7 @@ def inference(arch: str, size: int) -> Callable[[], None]:
 
 
 def medians(ways: Ways, rounds: int) -> dict[str, float]:
-    """Milliseconds of each way, taken alternately, after one round that warms up."""
+    """Return the median milliseconds of each variant, run alternately after a warm-up round."""
     taken: dict[str, list[float]] = {name: [] for name in ways}
     for number in range(rounds + 1):
         for name, way in ways.items():
@@ -96,7 +96,7 @@ def medians(ways: Ways, rounds: int) -> dict[str, float]:
 
 
 def measure(rounds: int) -> Tables:
-    """All tables, in this process."""
+    """Measure all tables in this process."""
     cores, tables = os.cpu_count() or 1, {}
     for arch in ARCHS:
         ways: Ways = {
@@ -117,7 +117,7 @@ def measure(rounds: int) -> Tables:
 
 
 def in_process(keeps: bool, rounds: int) -> Tables:
-    """All tables, in a process of its own that keeps freed memory as falw has it, or does not."""
+    """Measure all tables in a separate process, with or without falw's keeping of freed memory."""
     with tempfile.TemporaryDirectory() as cache:
         command = [sys.executable, __file__, "--rounds", str(rounds), "--as", str(keeps)]
         environment = os.environ | {"TORCHINDUCTOR_CACHE_DIR": cache}

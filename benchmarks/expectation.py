@@ -1,10 +1,10 @@
-"""What to rank forget samples by: error of the expectation against Retrain, docs/expectation.md.
+"""Scores to rank forget samples by: error of the expectation, docs/expectation.md.
 
     python -m benchmarks.expectation CIFAR WORK_FOLDER [--only NET ...]
 
-The nets are those of benchmarks/networks_train.py. Each score ranks the forget samples among the
-retain samples of their class (but for the first one), and the rank is looked up among held-out
-samples. The error is the mean |expected - mean of two Retrain nets| of the true-class probability.
+The networks are those of benchmarks/networks_train.py. Each score except the first ranks the forget
+samples among the retain samples of their class, and the rank is looked up among held-out samples.
+The error is the mean |expected - mean of two retrained models| of the true-class probability.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ PAGE = Path(__file__).parents[1] / "docs" / "expectation.md"
 COPY = Recipe(optimizer="adamw", lr=0.01, weight_decay=0.01, epochs=4)
 GENTLE_COPY = COPY.model_copy(update={"lr": 0.001, "epochs": 2, "batch_size": 64})
 Pair = tuple[Tensor, Tensor]
-"""Of forget samples [N_f] and of retain samples [N_r]."""
+"""Scores of forget samples [N_f] and of retain samples [N_r]."""
 
 
 def margins(network: Network, parts: tuple[Samples, Samples]) -> Pair:
-    """Log-odds of the true class under the original."""
+    """Return the log-odds of the true class under the original."""
     first, second = (_odds(network.predict(part), part.labels) for part in parts)
     return first, second
 
@@ -52,7 +52,7 @@ def _odds(logits: Tensor, label: Tensor) -> Tensor:
 
 
 def noisy(network: Network, parts: tuple[Samples, Samples]) -> Pair:
-    """Log-odds of predictions averaged over 8 views with normal noise of 0.3 on the inputs."""
+    """Return log-odds of predictions averaged over 8 views with normal noise of 0.3."""
 
     def of(pixels: Tensor) -> Tensor:
         random = torch.Generator().manual_seed(0)
@@ -70,7 +70,7 @@ def noisy(network: Network, parts: tuple[Samples, Samples]) -> Pair:
 
 
 def copies(network: Network, whole: Samples, forget: int, recipe: Recipe) -> Pair:
-    """Log-odds by two copies, each trained on one half of the data, for the half it did not see."""
+    """Return log-odds of two copies, each trained on one half and evaluated on the other."""
     half = torch.zeros(len(whole), dtype=torch.bool)
     for c in torch.unique(whole.labels).tolist():
         rows = (whole.labels == c).nonzero().squeeze(1)
@@ -88,7 +88,7 @@ def copies(network: Network, whole: Samples, forget: int, recipe: Recipe) -> Pai
 
 
 def measure(at: Place) -> tuple[str, dict[str, tuple[float, ...]]]:
-    """Spearman correlation, and the error on the list, its hardest and its easiest tenth."""
+    """Return the correlation, and the error on the list, its hardest and its easiest tenth."""
     config = request(at, POOL, at.original(), at.ids(POOL))
     given = open_inputs(config, Silent(), make_fabric(config))
     network, device = given.network, given.network.fabric.device
@@ -143,7 +143,7 @@ def measure(at: Place) -> tuple[str, dict[str, tuple[float, ...]]]:
 
 
 def page(tables: dict[str, dict[str, tuple[float, ...]]]) -> str:
-    """The page."""
+    """Return the page."""
     lines = [INTRO.read_text().rstrip(), ""]
     for name, rows in tables.items():
         lines += [f"## {name}", "", "| score | Spearman | error | hardest tenth | easiest tenth |",
@@ -156,7 +156,7 @@ def page(tables: dict[str, dict[str, tuple[float, ...]]]) -> str:
 
 
 def main() -> None:
-    """Measure all nets that are there, and write the page."""
+    """Measure all existing networks, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("cifar", type=Path)
     parser.add_argument("folder", type=Path)

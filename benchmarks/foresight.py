@@ -1,11 +1,11 @@
-"""How right dry runs and remaining times are: docs/foresight.md.
+"""Accuracy of dry runs and remaining times: docs/foresight.md.
 
     python benchmarks/foresight.py CIFAR_FOLDER
 
-CIFAR_FOLDER holds CIFAR-10 as train/CLASS/ and test/CLASS/. A net is trained on 600 images of each
-class, a list of 10 % at gamma 1 is forgotten in several ways. Of each way a dry run foresees the
-seconds; then it is run, and after a tenth of its steps the remaining time is noted as the bar shows
-it: the mean so far, times the steps left.
+CIFAR_FOLDER holds CIFAR-10 as train/CLASS/ and test/CLASS/. A model is trained on 600 images of
+each class, and a list of 10 % at gamma 1 is unlearned with several settings. For each setting, a
+dry run predicts the seconds. Then the run follows, and after a tenth of its steps the remaining
+time is computed as the progress bar does: the mean time per step, times the remaining steps.
 """
 
 from __future__ import annotations
@@ -41,28 +41,28 @@ MEMORY = "MiB foreseen | MiB taken |"
 
 
 class Clock(Silent):
-    """Remembers when each step of the run's own bar was done."""
+    """A progress that records the time of each step."""
 
     def __init__(self) -> None:
         super().__init__()
         self.stages: list[tuple[str, int, list[float]]] = []
 
     def start(self, label: str, total: int) -> None:
-        """A bar begins."""
+        """Start a progress bar."""
         self.stages.append((label, total, [time.perf_counter()]))
 
     def advance(self, steps: int = 1, detail: str = "") -> None:
-        """Steps are done."""
+        """Record completed steps."""
         if steps:
             self.stages[-1][2].append(time.perf_counter())
 
     def steps(self) -> tuple[int, list[float]]:
-        """Steps of the run and their times: of the last stage that is a method's."""
+        """Return the number of steps and their times in the last stage of a method."""
         return next((n, t) for label, n, t in reversed(self.stages) if " x " in label)
 
 
 def row(name: str, asked: dict[str, Any]) -> str:
-    """A line of the table."""
+    """Measure one setting, and return its row of the table."""
     ask = {"model": "model.safetensors", "forget": "ids.txt", "force": True, **asked}
     foreseen = unlearn(**ask, dry_run=True).run
     clock = Clock()
@@ -83,7 +83,7 @@ def row(name: str, asked: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    """Measure each way in turn, and write the page."""
+    """Measure all settings, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("cifar", type=Path)
     source = parser.parse_args().cifar.resolve()

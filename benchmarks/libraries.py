@@ -2,12 +2,12 @@
 
     python benchmarks/libraries.py CIFAR_FOLDER
 
-CIFAR_FOLDER holds CIFAR-10 as train/CLASS/ and test/CLASS/. 200 images of each class train each
-model in a plain loop with its library alone; 100 + 100 others guide and judge. The command makes it
-forget a list of 10 % at gamma 1, and the library alone loads what was written: on the judging
-images as the library itself reads and prepares them, its logits are held against those that
-`falw evaluate` measures. Then the same samples as Parquet files, a dataset saved to disk and tar
-shards, each made by the library that owns the format.
+CIFAR_FOLDER holds CIFAR-10 as train/CLASS/ and test/CLASS/. Each model is trained on 200 images of
+each class in a plain loop with its library only; 100 + 100 other images guide and judge. The
+command unlearns a list of 10 % at gamma 1, and the library loads the output. On the judging images,
+read and prepared by the library, its logits are compared with those of `falw evaluate`. Then the
+same is done with the samples as Parquet files, a dataset saved to disk and tar shards, each made by
+the library of the format.
 """
 
 from __future__ import annotations
@@ -56,11 +56,11 @@ class Timm:
         self.name, self.arguments, self.place = name, arguments, "model"
 
     def build(self, classes: list[str]) -> nn.Module:
-        """A new one."""
+        """Build a new model."""
         return timm.create_model(self.name, num_classes=len(classes), **self.arguments)
 
     def save(self, model: nn.Module, classes: list[str]) -> None:
-        """As timm saves it for a hub."""
+        """Save the model as timm does for a hub."""
         data = {"input_size": (3, 32, 32), "crop_pct": 1.0, "mean": MEAN, "std": STD}
         timm.models.save_for_hf(
             model, self.place, safe_serialization=True, data_config=data,
@@ -68,7 +68,7 @@ class Timm:
         )  # fmt: skip
 
     def load(self, path: str) -> Loaded:
-        """As timm loads and prepares."""
+        """Load the model and the transform with timm."""
         model = timm.create_model(f"local-dir:{path}", pretrained=True).eval()
         return model, timm.data.create_transform(**timm.data.resolve_model_data_config(model))
 
@@ -80,7 +80,7 @@ class Transformers:
         self.kind, self.shard, self.settings, self.place = kind, shard, settings, "model"
 
     def build(self, classes: list[str]) -> nn.Module:
-        """A new one."""
+        """Build a new model."""
         labels = dict(enumerate(classes))
         config = getattr(transformers, f"{self.kind}Config")(
             image_size=32, id2label=labels, label2id={v: k for k, v in labels.items()},
@@ -89,7 +89,7 @@ class Transformers:
         return getattr(transformers, f"{self.kind}ForImageClassification")(config)
 
     def save(self, model: nn.Module, classes: list[str]) -> None:
-        """With its image processor."""
+        """Save the model with its image processor."""
         model.save_pretrained(self.place, max_shard_size=self.shard)
         shown = {"image_mean": list(MEAN), "image_std": list(STD)}
         if self.kind == "ConvNext":
@@ -101,14 +101,14 @@ class Transformers:
         processor.save_pretrained(self.place)
 
     def load(self, path: str) -> Loaded:
-        """As transformers loads and prepares."""
+        """Load the model and the transform with transformers."""
         processor = transformers.AutoImageProcessor.from_pretrained(path)
         model = transformers.AutoModelForImageClassification.from_pretrained(path).eval()
         return model, lambda image: processor(image, return_tensors="pt")["pixel_values"][0]
 
 
 def plain_prepare(image: Image.Image) -> Tensor:
-    """As a plain training script prepares an image."""
+    """Prepare an image as a plain training script does."""
     return normalize(pil_to_tensor(image).float() / 255, MEAN, STD)
 
 
@@ -118,15 +118,15 @@ class Plain:
     place = "model.pt"
 
     def build(self, classes: list[str]) -> nn.Module:
-        """A new one."""
+        """Build a new model."""
         return builder("tiny-cnn")(len(classes), 3)
 
     def save(self, model: nn.Module, classes: list[str]) -> None:
-        """As a training script saves it."""
+        """Save the model as a training script does."""
         torch.save({"model": model.state_dict(), "epoch": 1}, self.place)
 
     def load(self, path: str) -> Loaded:
-        """By torch's weights-only loader."""
+        """Load the model with torch's weights-only loader."""
         model = self.build(list("0123456789"))
         model.load_state_dict(torch.load(path, weights_only=True)["model"])
         return model.eval(), plain_prepare
@@ -138,7 +138,7 @@ class Lightning(Plain):
     place = "model.ckpt"
 
     def module(self, net: nn.Module) -> Any:
-        """A Lightning module around a net."""
+        """Return a Lightning module class around a network."""
         import lightning
 
         class Module(lightning.LightningModule):  # type: ignore[misc, name-defined]
@@ -155,7 +155,7 @@ class Lightning(Plain):
         return Module
 
     def save(self, model: nn.Module, classes: list[str]) -> None:
-        """By its trainer, after a step that moves nothing."""
+        """Save the model with the trainer, after a step that changes nothing."""
         import lightning
 
         data = torch.utils.data.TensorDataset(torch.rand(4, 3, 32, 32), torch.arange(4))
@@ -167,7 +167,7 @@ class Lightning(Plain):
         trainer.save_checkpoint(self.place)
 
     def load(self, path: str) -> Loaded:
-        """By Lightning."""
+        """Load the model with Lightning."""
         module = self.module(self.build(list("0123456789")))
         loaded = module.load_from_checkpoint(path, map_location="cpu")
         return loaded.net.eval(), plain_prepare
@@ -191,11 +191,11 @@ MODELS: dict[str, Any] = {
 }
 
 RATES = {"transformers ConvNeXt": "0.005"}
-"""Of the models that 0.02 harms more than `--max-utility-loss` allows: falw refused to write."""
+"""Learning rates of models for which falw refuses 0.02, because of `--max-utility-loss`."""
 
 
 def command(*arguments: str) -> str:
-    """Run falw, and its stdout."""
+    """Run falw, and return its stdout."""
     done = subprocess.run([str(FALW), *arguments], capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"falw {' '.join(arguments)}: {done.stderr}")
@@ -203,7 +203,7 @@ def command(*arguments: str) -> str:
 
 
 def lay_out(source: Path) -> list[str]:
-    """The images of each part, a falw.yaml and a list, here; the classes."""
+    """Copy the images of each part here, write a forget list, and return the classes."""
     for part, (kind, begin, end) in PARTS.items():
         for label in sorted((source / kind).iterdir()):
             there = Path(part, label.name)
@@ -216,7 +216,7 @@ def lay_out(source: Path) -> list[str]:
 
 
 def write_config(one: Any) -> None:
-    """What this checkpoint does not say of itself."""
+    """Write a falw.yaml with the data and the settings that the checkpoint lacks."""
     lines = ["data: imagefolder:seen", "heldout: imagefolder:guide", "test: imagefolder:judge"]
     if isinstance(one, Plain):
         lines += ["arch: tiny-cnn", f"preprocessing: {{mean: {list(MEAN)}, std: {list(STD)}}}"]
@@ -224,7 +224,7 @@ def write_config(one: Any) -> None:
 
 
 def opened(part: str, prepare: Prepare) -> tuple[Tensor, Tensor]:
-    """Images of a part as a library prepares them, and their classes."""
+    """Return the images of a part as a library prepares them, and their classes."""
     files = sorted(Path(part).rglob("*.jpg"))
     names = sorted({file.parent.name for file in files})
     images = torch.stack([prepare(Image.open(file).convert("RGB")) for file in files])
@@ -232,13 +232,13 @@ def opened(part: str, prepare: Prepare) -> tuple[Tensor, Tensor]:
 
 
 def logits(model: nn.Module, images: Tensor) -> Tensor:
-    """Of a model of any library."""
+    """Return the logits of a model of any library."""
     output = model(images)
     return output if isinstance(output, Tensor) else output.logits
 
 
 def train(model: nn.Module, images: Tensor, labels: Tensor) -> None:
-    """A plain loop, until it knows its training data."""
+    """Train in a plain loop until the model knows its training data."""
     torch.manual_seed(0)
     optimizer = torch.optim.AdamW(model.train().parameters(), lr=1e-3)
     for _ in range(15):
@@ -254,7 +254,7 @@ def train(model: nn.Module, images: Tensor, labels: Tensor) -> None:
 
 
 def row(name: str, one: Any, classes: list[str]) -> str:
-    """Train, save, unlearn, load, compare: a line of the table."""
+    """Train, save, unlearn, load and compare; return a row of the table."""
     torch.manual_seed(0)
     model = one.build(classes)
     train(model, *opened("seen", plain_prepare))
@@ -286,7 +286,7 @@ def row(name: str, one: Any, classes: list[str]) -> str:
 
 
 def containers(classes: list[str]) -> list[str]:
-    """The same samples in each library's format: digests of metrics and checkpoint."""
+    """Unlearn the same samples in each format; return rows with digests of the results."""
     for part in PARTS:
         files = sorted(Path(part).rglob("*.jpg"), key=lambda f: f.relative_to(part).as_posix())
         rows = {
@@ -331,7 +331,7 @@ def containers(classes: list[str]) -> list[str]:
 
 
 def main() -> None:
-    """Every model in turn, then every container, and the page."""
+    """Measure every model and every container, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("cifar", type=Path)
     source = parser.parse_args().cifar.resolve()

@@ -2,8 +2,8 @@
 
     python -m benchmarks.networks CIFAR WORK_FOLDER [--only NET ...] [--lists LIST ...] [--jobs 2]
 
-The nets are those of benchmarks/networks_train.py, which must have run. Results are kept one by one
-in WORK_FOLDER/results.jsonl; a cell that is there is not run again. `--page` only writes the page.
+Run benchmarks/networks_train.py first; it trains the networks. Each result is saved to
+WORK_FOLDER/results.jsonl, and a cell with a result is not run again. `--page` only writes the page.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from falw_cli.runtime.progress import Silent
 INTRO = Path(__file__).with_name("networks.intro.md")
 PAGE = Path(__file__).parents[1] / "docs" / "networks.md"
 SMALL = {"1 sample": (1, 3), "5 samples": (5, 2), "20 of one class": (20, 1)}
-"""Lists of few samples from the pool: how many, and how many lists."""
+"""Small lists from the pool: number of samples, and number of lists."""
 EXTREME = 60
 ARMS: dict[str, dict[str, Any]] = {
     "default": {},
@@ -50,7 +50,7 @@ ARMS: dict[str, dict[str, Any]] = {
 
 
 def probabilities(config: Config) -> tuple[Predictions, list[Predictions], tuple[str, ...]]:
-    """What the model and the references predict; IDs of the forget samples are in row order."""
+    """Return predictions (forget samples in row order) of model and references, and classes."""
     given = open_inputs(config, Silent(), make_fabric(config))
     judged = Judged.of(given.splits, given.network.fabric.device)
 
@@ -61,7 +61,7 @@ def probabilities(config: Config) -> tuple[Predictions, list[Predictions], tuple
 
 
 def request(place: Place, name: str, model: Path, ids: Path, **more: Any) -> Config:
-    """The request of a cell."""
+    """Return the config of a cell."""
     wrong = name == MISLABELLED
     references = name if name in (*place.kind.lists, POOL) else POOL
     flags = {
@@ -76,7 +76,7 @@ def request(place: Place, name: str, model: Path, ids: Path, **more: Any) -> Con
 
 
 def lists(place: Place) -> Iterator[tuple[str, Path]]:
-    """(kind of list, file) of all lists of a net; those from the pool are drawn here."""
+    """Yield (kind of list, file) for all lists of a network; lists from the pool are drawn here."""
     for name in (POOL, *place.kind.lists):
         yield name, place.ids(name)
     ids = place.ids(POOL).read_text().split()
@@ -100,7 +100,7 @@ def lists(place: Place) -> Iterator[tuple[str, Path]]:
 
 
 def _order(config: Config) -> Any:
-    """The order in which forget samples lie in the splits: that of the listing."""
+    """Return a sort key for the order of forget samples in the splits, which is the listing's."""
     from falw_cli.data import loading
 
     place = {name: row for row, name in enumerate(loading.open_source(config, "data").ids)}
@@ -117,7 +117,7 @@ Cell = tuple[Place, str, Path, str]
 
 
 def measure(cell: Cell) -> dict[str, Any]:
-    """Unlearn a list of a net, and compare with its retrained models."""
+    """Unlearn a list of a network, and compare with its retrained models."""
     place, name, ids, arm = cell
     torch.set_num_threads(1)
     out = place.home / f"{ids.stem}-{arm}.unlearned.safetensors"
@@ -162,7 +162,7 @@ def measure(cell: Cell) -> dict[str, Any]:
 
 
 def misses(row: dict[str, Any]) -> list[str]:
-    """Which of the acceptance's bounds a cell misses."""
+    """Return the acceptance bounds that a cell misses."""
     if "failed" in row:
         return [f"exit {row['exit']}"]
     found = []
@@ -177,7 +177,7 @@ def misses(row: dict[str, Any]) -> list[str]:
 
 
 def page(rows: list[dict[str, Any]]) -> str:
-    """The page, from all results."""
+    """Return the page from all results."""
     lines = [INTRO.read_text().rstrip(), ""]
     nets = list(dict.fromkeys(row["net"] for row in rows))
     for net in nets:
@@ -221,7 +221,7 @@ def _line(rows: list[dict[str, Any]]) -> str:
 
 
 def main() -> None:
-    """Run all cells that are missing, and write the page."""
+    """Run all missing cells, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("cifar", type=Path)
     parser.add_argument("folder", type=Path)

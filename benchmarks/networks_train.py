@@ -1,11 +1,11 @@
-"""The nets that benchmarks/networks.py unlearns: originals, and Retrain models of each list.
+"""Train the networks for benchmarks/networks.py: originals, and retrained models of each list.
 
     python -m benchmarks.networks_train CIFAR WORK_FOLDER [--only NET ...] [--jobs 2]
 
-CIFAR is the folder that holds train/ and test/ as images. Two Retrain nets of each original are
-trained without a pool of 10 % (gamma 1); the lists of 1 to 100 samples, the hardest and the easiest
-are drawn from that pool and share them. The other lists have two Retrain nets each. Nets that are
-there already are not trained again.
+CIFAR is a folder with train/ and test/ as images. For each original, two retrained models are
+trained without a pool of 10 % (gamma 1). The lists of 1 to 100 samples, the hardest and the easiest
+samples are drawn from that pool and share these two models. Each other list has two separate
+retrained models. Existing networks are not trained again.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ WHOLE_CLASS = "horse"
 
 @dataclass(frozen=True)
 class Net:
-    """A kind of net, and how it is trained."""
+    """A kind of network, and how it is trained."""
 
     arch: str
     train: dict[str, Any]
@@ -46,7 +46,7 @@ class Net:
     size: int | None = None
     seeds: tuple[int, ...] = (1,)
     lists: tuple[str, ...] = ()
-    """Lists beside the pool, with Retrain nets of their own."""
+    """Lists beside the pool, with separate retrained models."""
     shown: dict[str, Any] = field(default_factory=dict)
 
 
@@ -74,7 +74,7 @@ NETS = {
 
 @dataclass(frozen=True)
 class Place:
-    """Where a net of a seed lies, with its lists."""
+    """The folder of a network and a seed, with its lists."""
 
     cifar: Path
     folder: Path
@@ -83,17 +83,17 @@ class Place:
 
     @property
     def home(self) -> Path:
-        """Its folder."""
+        """The folder."""
         plain = "".join(c if c.isalnum() else "-" for c in self.net)
         return self.folder / f"{plain}-{self.seed}"
 
     @property
     def kind(self) -> Net:
-        """How it is trained."""
+        """The kind of network."""
         return NETS[self.net]
 
     def settings(self, *, mislabelled: bool = False) -> dict[str, Any]:
-        """What each command on it is given. Seeds take different training images."""
+        """Return the settings of each command. Each seed takes different training images."""
         first = 1200 + (self.seed - 1) * self.kind.per_class
         every = {"heldout": [0, 400], "test": [400, 1000]}
         found: dict[str, Any] = {
@@ -110,20 +110,20 @@ class Place:
         return found
 
     def ids(self, name: str) -> Path:
-        """The file of a list."""
+        """Return the file of a list."""
         return self.home / f"{name.replace(' ', '')}.txt"
 
     def original(self, name: str = "") -> Path:
-        """The net that knows the list."""
+        """Return the file of the original model."""
         return self.home / f"original{'-mislabelled' if name == MISLABELLED else ''}.safetensors"
 
     def retrain(self, name: str, number: int) -> Path:
-        """A net that was trained without the list."""
+        """Return the file of a model retrained without the list."""
         return self.home / f"retrain-{name.replace(' ', '')}-{number}.safetensors"
 
 
 def places(cifar: Path, folder: Path, only: list[str] | None = None) -> Iterator[Place]:
-    """All nets of all seeds, the first seeds first."""
+    """Yield all networks of all seeds, the first seeds first."""
     for turn in range(max(len(net.seeds) for net in NETS.values())):
         for name, net in NETS.items():
             if turn < len(net.seeds) and (not only or name in only):
@@ -131,7 +131,7 @@ def places(cifar: Path, folder: Path, only: list[str] | None = None) -> Iterator
 
 
 def draw(place: Place) -> None:
-    """Write the lists that have Retrain nets of their own."""
+    """Write the lists that have separate retrained models."""
     place.home.mkdir(parents=True, exist_ok=True)
     listing = loading.open_source(resolve("forget-list", place.settings()), "data")
     labels, ids = listing.labels, np.array(listing.ids)
@@ -157,7 +157,7 @@ def draw(place: Place) -> None:
 def _write_wrong(
     place: Place, ids: Any, labels: Any, classes: tuple[str, ...], wrong: set[str]
 ) -> None:
-    """The training data as a CSV in which the listed samples have a wrong label."""
+    """Write the training data as a CSV in which the listed samples have a wrong label."""
     random = np.random.default_rng(place.seed)
     with (place.home / "mislabelled.csv").open("w", newline="") as stream:
         rows = csv.writer(stream)
@@ -171,7 +171,7 @@ Job = tuple[Place, str, Path, int]
 
 
 def jobs(place: Place) -> Iterator[Job]:
-    """(place, list left out or "", output, random seed) of each net to train."""
+    """Yield (place, excluded list or "", output, random seed) of each network to train."""
     yield place, "", place.original(), place.seed
     for name in (POOL, *place.kind.lists):
         if name == MISLABELLED:
@@ -181,7 +181,7 @@ def jobs(place: Place) -> Iterator[Job]:
 
 
 def make(job: Job) -> None:
-    """Train one net, unless it is there."""
+    """Train one network, unless it exists."""
     place, name, out, seed = job
     if out.exists():
         return
@@ -201,7 +201,7 @@ def make(job: Job) -> None:
 
 
 def main() -> None:
-    """Train all that is missing."""
+    """Train all missing networks."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("cifar", type=Path)
     parser.add_argument("folder", type=Path)

@@ -1,10 +1,10 @@
-"""docs/ninety.md: the paper's regime in small, from the bench of ninety.yaml.
+"""The paper's setting at small scale, from the bench of ninety.yaml: docs/ninety.md.
 
     falw bench ninety.yaml --out WORK_FOLDER   (a copy beside the four classes, see there)
     python -m benchmarks.ninety WORK_FOLDER
 
-The page is the bench's own results.md behind an introduction, with one figure more: how many runs
-`--stop auto` ended within 1.5 times the best moment, or within a noise floor of it.
+The page is an introduction, the bench's results.md, and one more number: how many runs `--stop
+auto` ended within 1.5 times the best evaluation, or within a noise floor of it.
 """
 
 from __future__ import annotations

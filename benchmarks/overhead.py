@@ -1,8 +1,8 @@
-"""What FaLW costs a step: exact, streaming and plain steps, taken alternately, on CIFAR-10.
+"""Overhead of FaLW per step: exact, streaming and plain steps, run alternately, on CIFAR-10.
 
     python benchmarks/overhead.py BENCH.yaml WORK_FOLDER [--rounds 80]
 
-Takes the first list of a bench that has run (sample_configs/bench-cpu.yaml); writes
+Uses the first list of a finished bench (sample_configs/bench-cpu.yaml), and writes
 docs/overhead.md.
 """
 
@@ -41,7 +41,7 @@ DOCS = Path(__file__).parents[1] / "docs"
 def timed_step(
     network: Network, objective: Unlearning, chosen: torch.optim.Optimizer, batch: Batch, step: int
 ) -> float:
-    """Seconds of one whole step."""
+    """Return the seconds of one complete step."""
     began = time.perf_counter()
     objective.backward(network, batch, network.inputs(batch.pixels), step, 0.0)
     chosen.step()
@@ -50,7 +50,7 @@ def timed_step(
 
 
 def measure(config: Config, stage: Stage, rounds: int) -> dict[str, list[float]]:
-    """Seconds of `rounds` steps with each weighting and target, one after the other in turn."""
+    """Return the seconds of `rounds` steps with each weighting and target, run alternately."""
     network, number = stage.network, len(stage.network.classes)
     counts = torch.bincount(stage.forget.labels, minlength=number)
     label, size = stage.guide.labels, config.unlearn.batch_size
@@ -98,7 +98,7 @@ def main() -> None:
     given = open_inputs(config, Silent(), make_fabric(config))
     stage = Stage.of(config, given)
     seconds = measure(config, stage, wanted.rounds)
-    # The streaming target looks at held-out data at every eighth step: means, over whole periods.
+    # The streaming target reads held-out data at every eighth step, so take means over periods.
     rounds = wanted.rounds - wanted.rounds % PERIOD
     periods = {
         name: [statistics.mean(values[i : i + PERIOD]) for i in range(0, rounds, PERIOD)]

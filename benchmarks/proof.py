@@ -1,9 +1,9 @@
-"""Are audits to be believed? Intervals, class mix, power and false alarms, on small CIFAR-10 nets.
+"""Validity of audits: intervals, class mix, power and false alarms, on small CIFAR-10 networks.
 
     python benchmarks/proof_nets.py CIFAR WORK_FOLDER
     python benchmarks/proof.py CIFAR WORK_FOLDER
 
-CIFAR is the folder that holds train/ and test/ as images. Writes docs/proof.md.
+CIFAR is a folder with train/ and test/ as images. Writes docs/proof.md.
 """
 
 from __future__ import annotations
@@ -36,25 +36,25 @@ from falw_cli.runtime.progress import Silent
 DOCS = Path(__file__).parents[1] / "docs"
 INTRO = Path(__file__).with_suffix(".intro.md")
 DRAWS = 40
-"""Sets of samples on which each pair of Retrain models is held against the truth."""
+"""Sets of samples on which each pair of retrained models is compared with the truth."""
 SIZES = {"forget": 600, "retain": 2000, "test": 2000}
 LISTS = 200
-"""Lists of unseen images, each held against one net: an alarm is a false one."""
+"""Lists of unseen images, each tested with one network: every alarm is false."""
 LISTED = 600
 
 
 @dataclass(frozen=True)
 class Pool:
-    """What a net makes of all that it can be asked about."""
+    """Predictions of a network on all images."""
 
     evidence: Predictions
-    """The list, the other training images, the test images."""
+    """Predictions on the list, the other training images and the test images."""
     unseen: Seen
-    """Training images of CIFAR-10 that no net was trained on."""
+    """Predictions on CIFAR-10 training images that no network was trained on."""
 
 
 def look(cifar: Path, folder: Path, names: list[str]) -> dict[str, Pool]:
-    """Show every image to every net, once."""
+    """Evaluate every network on every image once."""
     flags = {
         **source(cifar),
         "forget": str(folder / "list.txt"),
@@ -81,7 +81,7 @@ def look(cifar: Path, folder: Path, names: list[str]) -> dict[str, Pool]:
 
 
 def again(pool: Predictions, seed: int) -> Predictions:
-    """Samples drawn from the pools, which stand for the world; each class in its share."""
+    """Resample from the pools, which represent the population; class shares are kept."""
     rng = np.random.default_rng([seed, 1])
     parts = {}
     for name, size in SIZES.items():
@@ -96,7 +96,7 @@ def again(pool: Predictions, seed: int) -> Predictions:
 
 
 def coverage(pools: dict[str, Pool]) -> list[str]:
-    """Does the interval of the gap hold the gap of the pools?"""
+    """Measure how often the interval of the gap contains the gap of the pools."""
     names = [f"retrain-{seed}" for seed in range(1, RETRAINS + 1)]
     truth = {n: metrics_of(pools[n].evidence) for n in names}
     pairs = list(combinations(names, 2))
@@ -125,7 +125,7 @@ def coverage(pools: dict[str, Pool]) -> list[str]:
 
 
 def listed(labels: np.ndarray, gamma: float, seed: int, used: set[int]) -> np.ndarray:
-    """A list of unseen images, of which none was listed before."""
+    """Draw a list of unseen images that no earlier list contains."""
     free = np.array([row for row in range(len(labels)) if row not in used])
     available = np.bincount(labels[free], minlength=10)
     sizes = forget_list.tail_sizes(available, LISTED, gamma, seed)
@@ -135,12 +135,12 @@ def listed(labels: np.ndarray, gamma: float, seed: int, used: set[int]) -> np.nd
 
 
 def with_list(pool: Pool, rows: np.ndarray, seed: int = 0) -> Predictions:
-    """The evidence, were these unseen images the list."""
+    """Return the predictions with these unseen images as the forget list."""
     return replace(pool.evidence, forget=pool.unseen.of_rows(rows), seed=seed)
 
 
 def class_mix(pools: dict[str, Pool]) -> list[str]:
-    """Two sets that no net saw, one long-tailed and one balanced: are they told apart?"""
+    """Compare attacks on two unseen sets, one long-tailed and one balanced."""
     lines = [
         "| net | lists | field's MIA, long-tailed | balanced | difference | matched AUC, "
         "long-tailed | balanced | difference |",
@@ -171,7 +171,7 @@ def class_mix(pools: dict[str, Pool]) -> list[str]:
 
 
 def power(pools: dict[str, Pool]) -> list[str]:
-    """Degrees of forgetting that are known, since the nets were trained so."""
+    """Measure networks with known degrees of forgetting."""
     lines = [
         "| kept out of training | seed | distance (95 %) | chance | p | matched AUC (95 %) |",
         "| ---: | ---: | ---: | ---: | ---: | ---: |",
@@ -198,7 +198,7 @@ def power(pools: dict[str, Pool]) -> list[str]:
 
 
 def alarms(pools: dict[str, Pool]) -> list[str]:
-    """Lists that no net was trained on: each alarm is a false one."""
+    """Count alarms on lists that no network was trained on; each one is a false alarm."""
     nets = [f"retrain-{seed}" for seed in range(1, RETRAINS + 1)]
     count = {"distance's permutation test": 0, "matched AUC's interval": 0, "both": 0}
     for number in range(LISTS):
@@ -222,7 +222,7 @@ def alarms(pools: dict[str, Pool]) -> list[str]:
 
 
 def sections(pools: dict[str, Pool]) -> Iterator[str]:
-    """The page, after its introduction."""
+    """Yield the sections of the page after its introduction."""
     yield "## Do intervals hold what they should?\n"
     yield from coverage(pools)
     yield "\n## Does the class mix shift an attack?\n"
@@ -234,7 +234,7 @@ def sections(pools: dict[str, Pool]) -> Iterator[str]:
 
 
 def main() -> None:
-    """Look at every net once, and write the page."""
+    """Evaluate every network once, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("cifar", type=Path)
     parser.add_argument("folder", type=Path)

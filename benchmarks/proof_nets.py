@@ -1,10 +1,10 @@
-"""The nets that benchmarks/proof.py judges audits by: small ones, trained on CIFAR-10.
+"""Train the small CIFAR-10 networks with which benchmarks/proof.py validates audits.
 
     python benchmarks/proof_nets.py CIFAR WORK_FOLDER
 
-CIFAR is the folder that holds train/ and test/ as images. 6,000 training images, a list of 10 % at
-gamma 1; seven Retrain models, and for three seeds models that were trained with all of the list,
-three quarters, half, or a quarter of it. What is there already is not trained again.
+CIFAR is a folder with train/ and test/ as images. 6,000 training images, a list of 10 % at gamma 1,
+seven retrained models, and, for three seeds, models trained with all, three quarters, half, or a
+quarter of the list. Existing networks are not trained again.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ PER_CLASS = 600
 RETRAINS = 7
 SEEDS = (1, 2, 3)
 KEPT_OUT = (0, 25, 50, 75)
-"""Percent of the list that a net was trained without; Retrain is 100."""
+"""Percent of the list that a network was trained without; 100 is a retrained model."""
 RECIPE: dict[str, Any] = {"epochs": 30, "lr": 0.1, "flip": True}
 
 
 def source(cifar: Path) -> dict[str, Any]:
-    """What every net is trained on."""
+    """Return the settings that all networks share."""
     return {
         "data": f"imagefolder:{cifar}/train", "heldout": f"imagefolder:{cifar}/test",
         "arch": "tiny-cnn", "per_class": {"data": [0, PER_CLASS]}, "train": RECIPE,
@@ -40,7 +40,7 @@ def source(cifar: Path) -> dict[str, Any]:
 
 
 def draw(cifar: Path, folder: Path) -> None:
-    """The list, and its parts that are kept out: each is the beginning of one seeded order."""
+    """Write the list and its excluded parts, which are prefixes of one shuffled order."""
     listing = loading.open_source(resolve("forget-list", source(cifar)), "data")
     available = np.bincount(listing.labels)
     sizes = forget_list.tail_sizes(available, len(listing.ids) // 10, 1.0, 0)
@@ -54,7 +54,7 @@ def draw(cifar: Path, folder: Path) -> None:
 
 
 def make(job: tuple[Path, Path, str, str | None, int]) -> str:
-    """Train one net, unless it is there."""
+    """Train one network, unless it exists."""
     cifar, folder, name, without, seed = job
     out = folder / f"{name}.safetensors"
     if not out.exists():
@@ -68,7 +68,7 @@ def make(job: tuple[Path, Path, str, str | None, int]) -> str:
 
 
 def main() -> None:
-    """Train all that is missing."""
+    """Train all missing networks."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("cifar", type=Path)
     parser.add_argument("folder", type=Path)

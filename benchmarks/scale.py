@@ -1,9 +1,9 @@
-"""What a run costs as lists and sets grow: docs/scale.md.
+"""Cost of a run by the size of lists and data: docs/scale.md.
 
     python benchmarks/scale.py CIFAR_FOLDER SCRATCH_FOLDER [--files 1300000]
 
-CIFAR_FOLDER holds CIFAR-10 as train/CLASS/ and test/CLASS/. SCRATCH_FOLDER, on the same file system
-and with a million inodes to spare, takes hard links to its images, made once.
+CIFAR_FOLDER holds CIFAR-10 as train/CLASS/ and test/CLASS/. SCRATCH_FOLDER stores hard links to the
+images, made once. It must be on the same file system and have a million free inodes.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ train: {{epochs: 1, lr: 0.1, flip: true}}
 
 
 def link(cifar: Path, folder: Path, files: int) -> None:
-    """A tree of hard links in CLASSES class folders, as ImageNet's is."""
+    """Make a tree of hard links in CLASSES class folders, as in ImageNet."""
     if folder.exists():
         return
     images = sorted((cifar / "train").glob("*/*.jpg"))[: files // PER_LINK + 1]
@@ -65,14 +65,14 @@ def link(cifar: Path, folder: Path, files: int) -> None:
 
 
 def write_ids(folder: Path, scratch: Path) -> None:
-    """A list of LIST IDs, evenly spaced."""
+    """Write a list of LIST evenly spaced IDs."""
     names = sorted(f"{p.parent.name}/{p.name}" for p in folder.glob("*/*"))
     chosen = names[:: max(1, len(names) // LIST)][:LIST]
     (scratch / "ids.txt").write_text("\n".join(chosen))
 
 
 def drop_caches() -> bool:
-    """Have the kernel forget what it read; False where this process may not."""
+    """Drop the kernel's file caches; return False if this process lacks the permission."""
     try:
         os.sync()
         Path("/proc/sys/vm/drop_caches").write_text("3")
@@ -82,7 +82,7 @@ def drop_caches() -> bool:
 
 
 def listing(folder: Path, scratch: Path) -> dict[str, Any]:
-    """Seconds and memory to list the tree and to split it by a list."""
+    """Measure the seconds and memory to list the tree and to split it by a list."""
     asked = [sys.executable, "-c", LISTING, str(folder), str(scratch / "ids.txt")]
     done = subprocess.run(asked, check=True, capture_output=True, text=True)
     found: dict[str, Any] = json.loads(done.stdout)
@@ -90,7 +90,7 @@ def listing(folder: Path, scratch: Path) -> dict[str, Any]:
 
 
 def by_size(cifar: Path, scratch: Path) -> list[str]:
-    """The same list of 500 forgotten from sets of several sizes: rows of the table."""
+    """Unlearn the same list of 500 from data of several sizes; return the rows of the table."""
     rows = []
     os.environ["XDG_CACHE_HOME"] = str(scratch / "cache")
     for size in SIZES:

@@ -1,9 +1,9 @@
-"""How a run's time grows with lists, held-out data and ranks: docs/scaling.md and its plot.
+"""Time of a run by the size of lists, held-out data and ranks: docs/scaling.md and its plot.
 
     python benchmarks/scaling.py CIFAR_FOLDER [--rounds 2]
 
-CIFAR_FOLDER holds CIFAR-10 as train/CLASS/ and test/CLASS/. `tiny-cnn`, the installed command, the
-report's own seconds. All runs of a round are taken one after the other, and the rounds alternately.
+CIFAR_FOLDER holds CIFAR-10 as train/CLASS/ and test/CLASS/. Uses `tiny-cnn`, the installed command
+and the seconds in the report. Each round takes all runs one after the other.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ STEPS = ("--method", "random-label", "--stop", "epochs", "--epochs", "1")
 
 @dataclass(frozen=True)
 class Run:
-    """One thing to time: where it stands in which table, and the command's flags."""
+    """A run to time: its cell in a table, and the flags of the command."""
 
     table: str
     row: int
@@ -57,7 +57,7 @@ class Run:
 
 
 def runs() -> list[Run]:
-    """All runs of a round."""
+    """Return all runs of a round."""
     found = [
         Run("list", count, "seconds", ("--forget", f"{count}.txt", "--max-utility-loss", "100"))
         for count in LISTS
@@ -76,7 +76,7 @@ def runs() -> list[Run]:
 
 
 def take(run: Run, folder: Path, config: str) -> float:
-    """Seconds of a run, or milliseconds of its steps."""
+    """Return the seconds of a run, or the milliseconds per step."""
     (folder / "falw.yaml").write_text(config.replace("{each}", str(run.each)))
     command = [str(FALW), "unlearn", "model.safetensors", "--force", "-q", *run.flags]
     one = {"OMP_NUM_THREADS": "1"} if run.table == "ranks" else {}
@@ -87,7 +87,7 @@ def take(run: Run, folder: Path, config: str) -> float:
 
 
 def tables(taken: dict[Run, list[float]]) -> dict[str, dict[int, dict[str, float]]]:
-    """Medians: table -> row -> column."""
+    """Return the medians as table -> row -> column."""
     found: dict[str, dict[int, dict[str, float]]] = {}
     for run, times in taken.items():
         row = found.setdefault(run.table, {}).setdefault(run.row, {})
@@ -96,22 +96,22 @@ def tables(taken: dict[Run, list[float]]) -> dict[str, dict[int, dict[str, float
 
 
 def predicted(count: int, sample: float) -> float:
-    """Seconds of the default on a list, by the cost model of docs/scale.md.
+    """Predict the seconds of the default on a list with the cost model of docs/scale.md.
 
-    Args: sample, seconds of a forward and backward pass of one image.
+    Args: sample, the seconds of a forward and backward pass of one image.
     """
     recipe = load_method("match").defaults
     share, batch = recipe["forget_share"], 128
     steps = recipe["epochs"] * Mix(batch, share).batches(6000, count)
     unseen = PER_STEP * batch / 3
     looks = LOOKS * (min(count, FORGET_SAMPLES) + 1000 + RETAIN_SAMPLES) / 3
-    # The last batches of an epoch are smaller: forget samples are counted, not batches.
+    # Count forget samples, not batches, because the last batches of an epoch are smaller.
     seen = recipe["epochs"] * count + steps * (batch - round(batch * share))
     return float(sample * (seen + steps * unseen + looks))
 
 
 def markdown(found: dict[int, dict[str, float]], first: str, digits: int) -> str:
-    """A table."""
+    """Return a Markdown table."""
     columns = list(next(iter(found.values())))
     lines = [f"| {first} | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
     for row, values in found.items():
@@ -121,7 +121,7 @@ def markdown(found: dict[int, dict[str, float]], first: str, digits: int) -> str
 
 
 def draw(found: dict[str, dict[int, dict[str, float]]]) -> None:
-    """docs/plots/scaling.svg."""
+    """Write docs/plots/scaling.svg."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 

@@ -1,11 +1,11 @@
-"""The whole command against a textbook loop of the same unlearning, run alternately: docs/speed.md.
+"""The command vs. a textbook loop of the same unlearning, run alternately: docs/speed.md.
 
     python benchmarks/speed.py CIFAR_FOLDER [--rounds 5] [--arch tiny-cnn] [--each 600]
 
-CIFAR_FOLDER holds CIFAR-10 as train/CLASS/ and test/CLASS/. `each` images of each class train a
-net, a list of 10 % at gamma 1 is forgotten; 100 test images of each class guide and 400 judge.
-Times are those of whole processes, from the start to the files written. On a GPU: `--arch
-resnet18-cifar --each 5000`; the page then goes to docs/speed-ARCH.md.
+CIFAR_FOLDER holds CIFAR-10 as train/CLASS/ and test/CLASS/. A model is trained on `each` images of
+each class, and a list of 10 % at gamma 1 is unlearned; 100 test images of each class guide and 400
+judge. Times are those of whole processes, from the start to the written files. On a GPU, use
+`--arch resnet18-cifar --each 5000`; the page is then written to docs/speed-ARCH.md.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ PARTS = {"heldout": ("test", 0, 100), "test": ("test", 100, 500)}
 
 
 def lay_out(source: Path, folder: Path, arch: str, each: int) -> None:
-    """Copies of the images of each part, a falw.yaml, a trained net and a list."""
+    """Copy the images of each part, write a falw.yaml, train a model and draw a list."""
     for part, (kind, begin, end) in {"train": ("train", 0, each), **PARTS}.items():
         for label in sorted((source / kind).iterdir()):
             there = folder / part / label.name
@@ -52,7 +52,7 @@ def lay_out(source: Path, folder: Path, arch: str, each: int) -> None:
 
 
 def commands(arch: str) -> dict[str, list[str]]:
-    """What is timed, by name."""
+    """Return the timed commands by name."""
     unlearn = [str(FALW), "unlearn", "model.safetensors", "--forget", "ids.txt", "--force", "-q"]
     textbook = [sys.executable, str(HERE / "textbook.py"), "model.safetensors", "ids.txt"]
     return {
@@ -73,14 +73,14 @@ def commands(arch: str) -> dict[str, list[str]]:
 
 @dataclass(frozen=True)
 class Taken:
-    """What a command took: wall time, and the resident memory of its largest process."""
+    """Wall time of a command, and the resident memory of its largest process."""
 
     seconds: float
     mib: int
 
 
 def take(command: list[str], folder: Path) -> Taken:
-    """Run a command to its end."""
+    """Run a command to its end, and return its time and memory."""
     began = time.perf_counter()
     running = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(running.pid, 0)
@@ -90,7 +90,7 @@ def take(command: list[str], folder: Path) -> Taken:
 
 
 def row(name: str, mine: list[Taken], base: list[Taken]) -> str:
-    """A line of the table: median, spread, ratio to the first command, memory."""
+    """Return a row of the table: median, range, ratio to the first command, memory."""
     times = [one.seconds for one in mine]
     ratio = statistics.median(b.seconds / m for b, m in zip(base, times, strict=True))
     return (

@@ -1,4 +1,4 @@
-"""How long `falw --help` takes: the median of several starts, which is to stay below 0.4 s.
+"""Time of `falw --help`: the median of several starts, which should stay below 0.4 s.
 
 python benchmarks/start.py [--rounds 20]
 """
@@ -16,7 +16,7 @@ COMMAND = Path(sys.executable).with_name("falw")
 
 
 def main() -> None:
-    """Measure, and print median and extremes."""
+    """Measure, and print the median and the extremes."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=20)
     seconds = []

@@ -1,9 +1,9 @@
-"""How well `--stop auto` ends, known afterwards by Retrain, and each method under its defaults.
+"""Quality of `--stop auto`, judged by retrained models, and of each method with its defaults.
 
     falw bench benchmarks/stopping.yaml --out WORK_FOLDER   (a copy beside CIFAR-10)
     python benchmarks/stopping.py WORK_FOLDER
 
-Applies the rule to the recorded looks of runs that went on to their end; writes docs/stopping.md.
+Applies the rule to recorded evaluations of runs without early stopping; writes docs/stopping.md.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ GUARDS = (3.0, 5.0, GUARD, 10.0, 100.0)
 
 @dataclass(frozen=True)
 class Run:
-    """A run that went on to its end: Avg. Gap of the original and of each look."""
+    """A run without early stopping: Avg. Gap of the original and of each evaluation."""
 
     entry: str
     original: float
@@ -37,28 +37,28 @@ class Run:
     floor: float
 
     def kept(self, guard: float) -> float | None:
-        """Avg. Gap of what would have been written; None where nothing would."""
+        """Return the Avg. Gap of the output that the rule would write, or None."""
         found, _ = decide(self.looks, self.before, guard, self.looks[-1].step)
         return None if found is None else found.gap
 
     @property
     def gaps(self) -> list[float]:
-        """Avg. Gap at each look."""
+        """Avg. Gap at each evaluation."""
         return [look.gap or 0.0 for look in self.looks]
 
     def ends_well(self, guard: float) -> bool:
-        """Within GOAL times the best moment, or within what seeds alone make."""
+        """Return whether the kept evaluation is within GOAL times the best one."""
         kept = self.kept(guard)
         return kept is not None and kept <= GOAL * min(self.gaps)
 
     def tells_apart(self, guard: float) -> bool:
-        """Is the moment that was kept farther from the best one than two Retrain models are?"""
+        """Return whether the kept evaluation is distinguishably worse than the best one."""
         kept = self.kept(guard)
         return kept is None or kept > max(GOAL * min(self.gaps), min(self.gaps) + self.floor)
 
 
 def read(work: Path) -> list[Run]:
-    """The traced runs of a bench."""
+    """Return the traced runs of a bench."""
     rows = json.loads((work / "results.json").read_text())["rows"]
 
     def place(row: dict[str, Any]) -> tuple[Any, ...]:
@@ -75,7 +75,7 @@ def read(work: Path) -> list[Run]:
 
 
 def mean(values: Sequence[float | None]) -> str:
-    """Their mean, or a dash where one is missing."""
+    """Return the mean of the known values and the number of missing ones."""
     known = [value for value in values if value is not None]
     missing = len(values) - len(known)
     shown = f"{statistics.mean(known):.2f}" if known else "–"
@@ -83,7 +83,7 @@ def mean(values: Sequence[float | None]) -> str:
 
 
 def line(entry: str, runs: list[Run]) -> str:
-    """A row of the table of methods."""
+    """Return a row of the table of methods."""
     kept = [run.kept(GUARD) for run in runs]
     halved = sum(k is not None and k <= run.original / 2 for k, run in zip(kept, runs, strict=True))
     cells = [

@@ -1,10 +1,10 @@
-"""The unlearning of `falw-paper` as a textbook writes it, to measure `falw` against: speed.py.
+"""A textbook implementation of `falw-paper`, with which speed.py compares `falw`.
 
     python benchmarks/textbook.py MODEL IDS TRAIN HELDOUT TEST OUT --epochs 2
 
-A DataLoader with per-image transforms; mu and sigma over all held-out data, and the forget samples'
-own probability, by two more passes before every step; forget, retain and test accuracy and the
-membership attack at the end, as in the papers' public code.
+It uses a DataLoader with per-image transforms. Before every step, two more passes compute mu and
+sigma over all held-out data and the probabilities of the forget samples. At the end, it measures
+forget, retain and test accuracy and the membership attack, as in the papers' public code.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Net = torch.nn.Module
 
 
 class Marked(Dataset[Any]):
-    """Training samples, each with whether it is to be forgotten, and its random label."""
+    """Training samples, each with a forget flag and a random label."""
 
     def __init__(self, folder: Path, names: set[str], augmented: ImageFolder) -> None:
         self.plain, self.augmented = ImageFolder(folder, v2.Compose(PLAIN)), augmented
@@ -56,7 +56,7 @@ class Marked(Dataset[Any]):
 
 @torch.no_grad()
 def confidence(net: Net, loader: DataLoader[Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """True-class probability, correctness and class of every sample."""
+    """Return the true-class probability, correctness and class of every sample."""
     net.eval()
     found: list[tuple[np.ndarray, ...]] = []
     for images, labels in loader:
@@ -70,7 +70,7 @@ def confidence(net: Net, loader: DataLoader[Any]) -> tuple[np.ndarray, np.ndarra
 def weights(
     net: Net, images: torch.Tensor, labels: torch.Tensor, heldout: DataLoader[Any], balance: Any
 ) -> torch.Tensor:
-    """FaLW equations 1 and 3 for a batch's forget samples."""
+    """Return the weights of a batch's forget samples by FaLW equations 1 and 3."""
     prob, _, label = confidence(net, heldout)
     mu = torch.tensor([prob[label == c].mean() for c in range(len(balance))])
     sigma = torch.tensor([prob[label == c].std() for c in range(len(balance))])
@@ -81,7 +81,7 @@ def weights(
 
 
 def unlearn(net: Net, data: Marked, heldout: DataLoader[Any], epochs: int, lr: float) -> None:
-    """FaLW's Algorithm 1 on random labels."""
+    """Run FaLW's Algorithm 1 with random labels."""
     labels = torch.tensor([label for _, label in data.augmented.samples])
     gone = torch.bincount(labels[torch.tensor(data.forget)], minlength=len(data.augmented.classes))
     balance = (gone.sum() / (len(gone) * gone.clamp(min=1))) ** 0.15
@@ -104,7 +104,7 @@ def unlearn(net: Net, data: Marked, heldout: DataLoader[Any], epochs: int, lr: f
 
 
 def main() -> None:
-    """Unlearn, evaluate, and write the net."""
+    """Unlearn, evaluate, and write the model."""
     parser = argparse.ArgumentParser(description=__doc__)
     for name in ("model", "ids", "train", "heldout", "test", "out"):
         parser.add_argument(name, type=Path)

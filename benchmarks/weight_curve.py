@@ -1,4 +1,4 @@
-"""The figure of docs/method.md: FaLW's weight by z, for three balance factors.
+"""Draw the figure of docs/method.md: FaLW's weight by z, for three balance factors.
 
 python benchmarks/weight_curve.py
 """

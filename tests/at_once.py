@@ -1,8 +1,8 @@
-"""The command in a process of its own that need not import torch first.
+"""Run the command in a child process without paying for its imports each time.
 
-A server that has imported everything forks for each call; the child runs the console script's own
-entry point. It saves each call the seconds that the imports take; what a start as such does is
-tested by `conftest.run_falw`, which starts the installed command.
+A server process imports everything once and forks for each call. The child runs the entry point of
+the console script. This saves the seconds that the imports take. To test the startup itself, use
+`conftest.run_falw`, which starts the installed command.
 """
 
 from __future__ import annotations
@@ -56,5 +56,5 @@ def _run(arguments: list[str], cwd: str, environment: dict[str, str], files: lis
     os.chdir(cwd)
     torch.set_num_threads(int(environment["OMP_NUM_THREADS"]))
     sys.argv = ["falw", *arguments]
-    sys.stdin = os.fdopen(0, encoding="utf-8")  # multiprocessing has taken it away
+    sys.stdin = os.fdopen(0, encoding="utf-8")  # multiprocessing replaces stdin in child processes
     main()

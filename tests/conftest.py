@@ -1,4 +1,4 @@
-"""What the tests share: a folder with a trained digits net, made once by the installed command."""
+"""Shared fixtures: a folder with a trained digits model, made once by the installed command."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ train: {epochs: 8}
 
 
 def clean_environment() -> dict[str, str]:
-    """This process's environment without settings of falw; one thread is the quickest here."""
+    """Return the environment without falw settings; one thread is fastest for these small tests."""
     clean = {k: v for k, v in os.environ.items() if not k.startswith("FALW_")}
     return clean | {"OMP_NUM_THREADS": "1"}
 
@@ -47,20 +47,20 @@ def run_falw(
 def falw(
     *arguments: str | Path, cwd: Path, stdin: str | None = None, **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    """As `run_falw`, in a process that has imported everything: where a start is not tested."""
+    """Run as `run_falw` does, without the import time; not for tests of the startup."""
     known = clean_environment() | environment
     return at_once.call([str(one) for one in arguments], cwd, stdin, known)
 
 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test reads or writes the user's cache."""
+    """Keep tests from reading or writing the user's cache."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
 
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with falw.yaml, model.safetensors, ids.txt and retrain.safetensors: do not write."""
+    """A read-only folder: falw.yaml, model.safetensors, ids.txt and retrain.safetensors."""
     folder = tmp_path_factory.mktemp("trained")
     (folder / "falw.yaml").write_text(CONFIG)
     for arguments in (
@@ -77,7 +77,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def project(trained: Path, tmp_path: Path) -> Path:
-    """A copy of the trained folder for a test to write into."""
+    """A copy of the trained folder that a test may write to."""
     folder = tmp_path / "project"
     folder.mkdir()
     for file in trained.iterdir():

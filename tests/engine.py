@@ -1,4 +1,4 @@
-"""The engine that unit tests run on."""
+"""The compute engine for unit tests."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ from falw_cli.runtime.engine import make_fabric
 
 
 def cpu() -> Fabric:
-    """One CPU process in float32."""
+    """Return a Fabric of one CPU process in float32."""
     return make_fabric(Config(device="cpu", precision="fp32"))

@@ -1,8 +1,8 @@
-"""Fixed runs by this code and by another revision: checkpoints and figures must be the same bits.
+"""Compare fixed runs of this code with another revision: results must be bit-identical.
 
     python -m tests.same_bits REVISION
 
-For a change of structure, which must not change what is computed. Exit code 1 where they differ.
+For refactoring, which must not change any result. Exit code 1 if checkpoints or metrics differ.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ RUNS = {
     "evaluate": ("evaluate", "model.safetensors", "--forget", "ids.txt", "--reference",
                  "retrain.safetensors", "--force"),
 }  # fmt: skip
-"""Commands by name, one after the other in one folder."""
+"""Commands by name, run in this order in one folder."""
 OF_RESULT = ("run", "metrics", "target", "weights", "comeback", "forget", "gates")
-"""Parts of a report that are results; of `run`, times and memory are not."""
+"""Result sections of a report; in `run`, times and memory are not results."""
 
 
 def digests(code: Path) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Run a function in several ranks of one machine, as torchrun would."""
+"""Run a function in several ranks on one machine, as torchrun does."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from tests.engine import cpu
 
 
 def in_ranks(work: Callable[[Fabric, Path], None], count: int, folder: Path) -> None:
-    """Call `work` in `count` processes that know of each other; any failure is raised here.
+    """Call `work` in `count` connected processes, and raise any failure here.
 
-    One rank is this very process.
+    A single rank runs in the current process.
     """
     if count == 1:
         work(cpu(), folder)

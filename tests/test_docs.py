@@ -1,7 +1,7 @@
-"""Every code block of the documentation runs, as it stands and in its page's order.
+"""Every code block of the documentation runs, unchanged and in the order of its page.
 
-A block with a title is a file of that name. `text` shows output; `console` is what cannot run here:
-it needs another program, a network or minutes for torch.
+A block with a title is a file of that name. `text` blocks show output. `console` blocks cannot run
+here, because they need another program, a network or minutes for torch.
 """
 
 from __future__ import annotations
@@ -30,39 +30,39 @@ DOCS = ROOT / "docs"
 BLOCK = re.compile(r'^```(\w*)(?: title="([^"]+)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 SHOWN = {"text", "console"}
 ELSEWHERE = {"pip", "python3", "docker", "cosign", "$"}
-"""Programs of `console` blocks, and `falw doctor`, which looks at the installation."""
+"""Programs in `console` blocks, and `falw doctor`, which examines the installation."""
 Block = tuple[str, str, str]
 
 
 def blocks(page: Path) -> list[Block]:
-    """Language, title and text of each code block."""
+    """Return the language, title and text of each code block."""
     return BLOCK.findall(page.read_text())
 
 
 def unlearned(folder: Path) -> None:
-    """What pages on reports begin with."""
+    """Prepare the reports that pages on reports start from."""
     done = falw("unlearn", "model.safetensors", "--forget", "ids.txt", cwd=folder)
     assert done.returncode == 0, done.stderr
     shutil.copy(folder / "model.unlearned.audit.json", folder / "other.audit.json")
 
 
 def nothing(folder: Path) -> None:
-    """The page needs no more than the project."""
+    """Prepare nothing, for pages that need only the project."""
 
 
 def empty(folder: Path) -> None:
-    """The page makes all that it needs."""
+    """Empty the folder, for pages that create all they need."""
     for file in folder.iterdir():
         file.unlink()
 
 
 def photos(folder: Path) -> None:
-    """Beside the project, a ResNet-18 and its pictures, as the README has them."""
+    """Add a ResNet-18 and its images, as in the README, to the project."""
     folder = folder / "own"
     folder.mkdir()
     for name, seed in (("train", 0), ("unseen", 500)):
         make_folder(folder / "photos" / name, {"cat": 6, "dog": 6}, seed=seed)
-    (folder / "falw.yaml").write_text("preprocessing: {image_size: 64, resize: 64}\n")  # quicker
+    (folder / "falw.yaml").write_text("preprocessing: {image_size: 64, resize: 64}\n")  # for speed
     (folder / "ids.txt").write_text("cat/0.png\ncat/1.png\ndog/3.png\n")
     done = falw(
         "train", "--arch", "resnet18", "--data", "imagefolder:photos/train", "--epochs", "2",
@@ -79,7 +79,7 @@ PAGES: dict[str, Callable[[Path], None]] = {
 OWN_TEST = {"docs/python.md"}
 
 
-def test_every_block_says_what_it_is() -> None:
+def test_every_block_has_a_known_language() -> None:
     for page in (ROOT / "README.md", *DOCS.rglob("*.md")):
         for language, title, text in blocks(page):
             name = page.relative_to(ROOT).as_posix()
@@ -96,7 +96,7 @@ def test_every_block_says_what_it_is() -> None:
 
 
 def shell(text: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run a block in a folder, with stubs of programs that a machine for tests lacks."""
+    """Run a block in a folder, with stubs of programs that test machines lack."""
     stubs = folder / ".stubs"
     stubs.mkdir(exist_ok=True)
     for name, script in (("srun", 'exec "$@"'), ("xdg-open", "exit 0")):
@@ -110,7 +110,7 @@ def shell(text: str, folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 def run_block(language: str, title: str, text: str, folder: Path) -> None:
-    """Run a block, or what its file is for."""
+    """Run a block, or the commands in the file that it shows."""
     if title:
         (folder / title).write_text(text)
     if title == "dvc.yaml":
@@ -141,7 +141,7 @@ def test_the_blocks_of_a_page_run(name: str, project: Path) -> None:
     PAGES[name](project)
     for language, title, text in blocks(ROOT / name):
         if name == "README.md" and (language == "python" or "pip install" in text):
-            continue  # below, and letter by letter in an empty folder
+            continue  # Python runs in the test below; the install commands run verbatim elsewhere
         own = name == "README.md" and "imagefolder:" in text
         run_block(language, title, text, project / "own" if own else project)
 
@@ -172,7 +172,7 @@ def test_the_python_blocks_run(
 
 
 @pytest.mark.slow
-def test_the_notebook_runs_and_says_what_it_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_notebook_runs_and_reproduces_its_output(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("nbclient")
     import nbclient
     import nbformat
@@ -185,18 +185,18 @@ def test_the_notebook_runs_and_says_what_it_said(monkeypatch: pytest.MonkeyPatch
         [float(n) for n in re.findall(r"unlearned +([\d.]+) +([\d.]+) +([\d.]+)", said)[0]]
         for said in (printed(book) for book in (saved, again))
     ]
-    # Another machine adds in another order: near, not the same.
+    # Summation order differs between machines, so results are only close.
     assert ends[1] == pytest.approx(ends[0], abs=12)
 
 
 def printed(book: Any) -> str:
-    """All that the cells of a notebook printed."""
+    """Return all printed output of a notebook."""
     outputs = [out for cell in book.cells for out in cell.get("outputs", [])]
     return "".join(out.get("text", "") for out in outputs)
 
 
 @pytest.mark.slow
-def test_the_site_builds_strictly_and_its_links_lead_somewhere(tmp_path: Path) -> None:
+def test_the_site_builds_strictly_without_broken_links(tmp_path: Path) -> None:
     pytest.importorskip("material")
     done = subprocess.run(
         [sys.executable, "-m", "mkdocs", "build", "--strict", "-q", "-d", str(tmp_path / "site")],

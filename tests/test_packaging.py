@@ -1,4 +1,4 @@
-"""What is shipped: the same bytes from the same files, and nothing that a user does not need."""
+"""Packages: builds are reproducible and contain nothing that a user does not need."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def build(into: Path, copy: Path) -> dict[str, bytes]:
-    """Wheel and sdist of a copy of the project, by name."""
+    """Build the wheel and sdist of a copy of the project; return their bytes by name."""
     shutil.copytree(
         ROOT, copy, ignore=shutil.ignore_patterns("node_modules", ".*", "__pycache__", "docs")
     )
@@ -38,7 +38,7 @@ def test_the_same_files_give_the_same_bytes(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_wheel_holds_the_package_alone(tmp_path: Path) -> None:
+def test_the_wheel_contains_only_the_package(tmp_path: Path) -> None:
     pytest.importorskip("hatchling")
     build(tmp_path / "out", tmp_path / "copy")
     (wheel,) = (tmp_path / "out").glob("*.whl")
@@ -55,7 +55,7 @@ def test_the_wheel_holds_the_package_alone(tmp_path: Path) -> None:
         assert not [name for name in archive.getnames() if "node_modules" in name]
 
 
-def test_the_container_file_copies_and_installs_what_there_is() -> None:
+def test_the_container_file_uses_existing_files_and_extras() -> None:
     text = (ROOT / "Containerfile").read_text()
     for line in re.findall(r"^COPY (.+)$", text, re.MULTILINE):
         *sources, into = line.split()
@@ -64,5 +64,5 @@ def test_the_container_file_copies_and_installs_what_there_is() -> None:
     (extras,) = re.findall(r"/source\[([\w,]+)\]", text)
     known = (ROOT / "pyproject.toml").read_text()
     assert all(re.search(rf"^{extra} = \[", known, re.MULTILINE) for extra in extras.split(","))
-    needed = ("pyproject.toml", "README.md", "LICENSE", "falw_cli")  # what the build reads
+    needed = ("pyproject.toml", "README.md", "LICENSE", "falw_cli")  # files that the build reads
     assert all(name in text for name in needed)

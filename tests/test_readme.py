@@ -1,4 +1,4 @@
-"""The README stays true: its figures are the benchmark's, its links and commands exist."""
+"""The README is correct: its results match the benchmark, and its links and names exist."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_the_results_are_those_of_the_benchmark() -> None:
     assert all(line in measured for line in shown)
 
 
-def test_links_lead_somewhere() -> None:
+def test_links_exist() -> None:
     for target in re.findall(r"\]\((?!https:)([^)#]+)\)", README):
         assert (ROOT / target).exists(), target
 

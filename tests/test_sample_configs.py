@@ -1,4 +1,4 @@
-"""Every shipped config loads, and says what its comment promises."""
+"""Every shipped config loads and is complete."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A made-up report with everything in it, and nothing to be trusted."""
+"""A synthetic report that has every section and contains hostile names."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ CLASSES = (HOSTILE, "b | *c*", "$x^2$ \x1b[31m", "d" * 80)
 
 
 def evidence(seed: int, forget: float) -> Predictions:
-    """A net whose logits are so much higher for the true class of forget samples."""
+    """Predictions whose true-class logits are `forget` higher on forget samples."""
     rng = np.random.default_rng(seed)
     seen = []
     for sizes, lift in (([90, 40, 20, 8], forget), ([100] * 4, 6.0), ([80] * 4, 1.5)):
@@ -50,14 +50,14 @@ def evidence(seed: int, forget: float) -> Predictions:
 
 
 def per_sample() -> PerSample:
-    """Of shadow models that show nothing."""
+    """Per-sample results of shadow models that detect nothing."""
     attack = SampleAttack(auc=FIGURE, tpr_at_fpr_1=FIGURE, tpr_at_fpr_01=FIGURE, told=FIGURE)
     return PerSample(models=16, forget=158, ulira=attack, rmia=attack, klom=FIGURE, klom_chance=1.0)
 
 
 @cache
 def report(after: float = 1.5, references: int = 2) -> Report:
-    """Of a run after which forget samples have logits so much higher."""
+    """A report on a model whose true-class logits are `after` higher on forget samples."""
     retrains = [evidence(seed, 1.5) for seed in range(2, 2 + references)]
     found = full_audit(evidence(0, 6.0), evidence(1, after), retrains, FIELD)
     moments = [

@@ -1,4 +1,4 @@
-"""Rounding and relearning: known nets, known answers."""
+"""Rounding and relearning on networks with known results."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_int8_rounds_to_127_steps_of_each_channels_largest() -> None:
         layer.weight.copy_(torch.tensor([[1.0, 0.5], [-2.54, 0.011]]))
         layer.bias.copy_(torch.tensor([0.1234567, 3.0]))
     round_weights(layer, "int8")
-    expected = torch.tensor([[1.0, 64 / 127], [-2.54, 0.02]])  # 0.011 of a step of 0.02 is 1 step
+    expected = torch.tensor([[1.0, 64 / 127], [-2.54, 0.02]])  # 0.011 rounds to one step of 0.02
     torch.testing.assert_close(layer.weight.data, expected)
     assert layer.bias[0].item() == pytest.approx(0.1234567)
     round_weights(layer, "fp16")
@@ -33,7 +33,7 @@ def test_int8_rounds_to_127_steps_of_each_channels_largest() -> None:
 
 
 def samples(seed: int, count: int) -> Resident:
-    """Class c is bright in quarter c of the image, and noisy."""
+    """Noisy images in which quarter c is bright for class c."""
     generator = torch.Generator().manual_seed(seed)
     label = torch.arange(count) % 4
     pixels = torch.randint(0, 120, (count, 8, 8, 1), generator=generator)
@@ -65,14 +65,14 @@ def learned(parts: Judged) -> Network:
     return made
 
 
-def test_what_was_learned_returns_at_once(parts: Judged, learned: Network) -> None:
+def test_learned_samples_return_at_once(parts: Judged, learned: Network) -> None:
     before = {name: value.clone() for name, value in learned.module.state_dict().items()}
     found = comeback(learned, parts, Predictions.of(learned, parts, 0), [network(5)], learned)
     assert found is not None
     assert found.relearned is not None
     assert found.relearned.samples == 4
     assert found.relearned.returned_after == 0
-    assert found.relearned.reference_returned_after != [0]  # a net that never learned anything
+    assert found.relearned.reference_returned_after != [0]  # a network without training
     assert [step for step, _, _ in found.relearned.curve][:4] == [0, 1, 2, 3]
     for name, value in learned.module.state_dict().items():
         assert torch.equal(value, before[name])
@@ -87,7 +87,7 @@ def test_rounding_a_robust_net_changes_nothing(parts: Judged, learned: Network) 
         assert rounded.forget_change.lower < 0 < rounded.forget_change.upper
 
 
-def test_without_a_list_there_is_nothing_to_return(parts: Judged, learned: Network) -> None:
+def test_without_a_list_nothing_is_relearned(parts: Judged, learned: Network) -> None:
     empty = Judged(parts.forget.of(torch.arange(0)), parts.retain, parts.test)
     seen = Predictions.of(learned, empty, 0)
     assert comeback(learned, empty, seen, [], None) is None

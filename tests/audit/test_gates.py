@@ -1,4 +1,4 @@
-"""Gates: names are checked before the run, missing values fail."""
+"""Gates: names are checked before the run, and a missing value fails its gate."""
 
 from __future__ import annotations
 

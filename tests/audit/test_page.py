@@ -1,4 +1,4 @@
-"""The report as people read it: nothing in it acts, and it opens in a browser without a fault."""
+"""The report as a page: it contains nothing executable and opens in a browser without errors."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_without_matplotlib_the_page_names_what_to_install(monkeypatch: pytest.M
     assert junit([Named("audit", report())])
 
 
-def test_what_comes_from_files_stays_text(page: str) -> None:
+def test_text_from_files_is_escaped(page: str) -> None:
     for text in (page, html([Named(HOSTILE, report()), Named("b", report(4.0))])):
         assert "<script" not in text
         assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
@@ -53,20 +53,20 @@ def test_a_page_is_the_same_for_the_same_report(page: str) -> None:
     assert html([Named("audit", report())]) == page
 
 
-def test_ids_are_told_apart(page: str) -> None:
+def test_html_ids_are_unique(page: str) -> None:
     ids = [part.split('"')[0] for part in page.split(' id="')[1:]]
     assert len(ids) > 50
     assert len(ids) == len(set(ids))
 
 
-def test_every_picture_says_what_it_shows(page: str) -> None:
+def test_every_figure_has_a_caption(page: str) -> None:
     figures = page.split("<figure")[1:]
-    assert len(figures) == 6 + 1 + 1 + 3 + 1  # spreads, classes, ROC, run, relearned
+    assert len(figures) == 6 + 1 + 1 + 3 + 1  # distributions, classes, ROC, run, relearned
     for one in figures:
         assert "<figcaption><strong>" in one
 
 
-def test_markdown_is_a_comment_that_acts_on_nothing() -> None:
+def test_markdown_escapes_hostile_text() -> None:
     text = markdown([Named("a|b", report())])
     assert text.startswith("### a\\|b: A gate failed")
     assert HOSTILE not in text
@@ -74,7 +74,7 @@ def test_markdown_is_a_comment_that_acts_on_nothing() -> None:
     assert "**failed**" in text
 
 
-def test_junit_has_a_case_a_gate() -> None:
+def test_junit_has_one_case_per_gate() -> None:
     suite = ET.fromstring(junit([Named("audit", report())])).find("testsuite")
     assert suite is not None
     assert (suite.get("tests"), suite.get("failures")) == ("2", "1")
@@ -118,7 +118,7 @@ def test_the_command(folder: Path) -> None:
         (["three.audit.json"], "html", None, "cannot be read"),
     ],
 )
-def test_wrong_requests(
+def test_invalid_requests(
     folder: Path,
     names: list[str],
     form: str,
@@ -139,8 +139,8 @@ def test_wrong_requests(
     reason="no axe-core here: npm install --prefix tests/page",
 )
 @pytest.mark.parametrize("names", [["one"], ["one", "two"]], ids=["one", "side by side"])
-def test_it_opens_in_a_browser_without_a_fault(folder: Path, names: list[str]) -> None:
-    """Three widths, light and dark: no console line, request, cut text, or serious axe finding."""
+def test_it_opens_in_a_browser_without_errors(folder: Path, names: list[str]) -> None:
+    """Three widths, light and dark: no console line, request, cut text, or serious axe issue."""
     paths = [folder / f"{name}.audit.json" for name in names]
     written, _ = publish(Asked(paths, "html", None, force=False))
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""What a report comes to, in words."""
+"""The verdict of a report, in words."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_levels(after: float, references: int, level: str) -> None:
     assert verdict(without_gates(after, references)).level == level
 
 
-def test_it_names_what_it_rests_on() -> None:
+def test_it_names_its_evidence() -> None:
     said = verdict(without_gates(1.5))
     assert "within what seeds alone explain" in said.points[0]
     assert "cannot be distinguished from unseen samples" in said.points[1]
@@ -35,7 +35,7 @@ def test_a_failed_gate_decides() -> None:
     assert said.points[-1].startswith("1 of 2 gates passed; failed: per_class.")
 
 
-def test_a_test_that_the_original_passes_says_nothing() -> None:
+def test_a_test_that_the_original_passes_has_no_power() -> None:
     made = without_gates(1.5, 0)
     metrics = made.metrics.model_copy(update={"before": made.metrics.after})
     said = verdict(made.model_copy(update={"metrics": metrics}))

@@ -1,4 +1,4 @@
-"""A bench config is checked whole before anything is trained."""
+"""A bench config is checked completely before anything is trained."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def test_entries_are_methods_times_weightings(tmp_path: Path) -> None:
 
 
 def test_a_method_that_searches_its_own_rate_has_rates_to_search(tmp_path: Path) -> None:
-    """Around where its own search begins, or the method's default."""
+    """Candidates surround the start of the method's own search, or its default rate."""
     bench = read(written(tmp_path, entries=[{"methods": ["falw-paper", "salun"]}]))
     for entry in entries(bench):
         assert len(entry.rates(bench.search)) == len(bench.search.factors)
         assert all(rate > 0 for rate in entry.rates(bench.search))
 
 
-def test_an_entry_takes_the_settings_of_training_as_a_checkpoint_would(tmp_path: Path) -> None:
+def test_an_entry_inherits_training_settings_as_a_checkpoint_would(tmp_path: Path) -> None:
     digits = {**GOOD["datasets"]["digits"], "train": {"flip": True, "weight_decay": 0.01}}  # type: ignore[index]
     bench = read(written(tmp_path, datasets={"digits": digits}))
     recipe = entries(bench)[0].config.unlearn
@@ -51,12 +51,12 @@ def test_an_entry_takes_the_settings_of_training_as_a_checkpoint_would(tmp_path:
     assert recipe.weight_decay == 0.01
 
 
-def test_the_defaults_of_a_method_are_above_the_settings_of_training(tmp_path: Path) -> None:
+def test_method_defaults_override_training_settings(tmp_path: Path) -> None:
     recipe = entries(read(written(tmp_path, entries=[{"methods": ["match"]}])))[0].config.unlearn
     assert (recipe.optimizer, recipe.weight_decay, recipe.lr) == ("adamw", 0.0, "auto")
 
 
-def test_paths_are_meant_from_where_the_config_lies(tmp_path: Path) -> None:
+def test_paths_are_relative_to_the_config(tmp_path: Path) -> None:
     sets = {"a": {"data": "imagefolder:train", "heldout": "imagefolder:test"}}
     bench = read(written(tmp_path, datasets=sets))
     assert bench.datasets["a"].data == f"imagefolder:{tmp_path / 'train'}"

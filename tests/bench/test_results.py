@@ -1,4 +1,4 @@
-"""The tables of a bench, from rows with known figures."""
+"""The tables of a bench, from rows with known values."""
 
 from __future__ import annotations
 
@@ -40,19 +40,19 @@ ROWS = [
 
 
 def test_paired_differences_by_hand() -> None:
-    """falw minus none on a: -1 and -3, beyond the floor of 0.6; its tail is 1 and 2 closer."""
+    """For a, falw minus none is -1 and -3, beyond the noise floor of 0.6; tail: -1 and -2."""
     lines = versus(ROWS)
     found = next(line for line in lines if line.startswith("| a |"))
     assert found == "| a | -2.00 ± 1.41 | -2.00 ± 1.41 | -1.50 ± 0.71 |"
     assert not any(line.startswith("| b |") for line in lines)
 
 
-def test_a_difference_within_the_floor_is_marked() -> None:
+def test_a_difference_within_the_noise_floor_is_marked() -> None:
     near = [row("a x none", 1, 2.0), row("a x falw", 1, 2.3), row("Retrain", 1, 0.5)]
     assert "~0.30" in "\n".join(versus(near))
 
 
-def test_rows_are_sorted_and_those_within_the_floor_starred() -> None:
+def test_rows_are_sorted_and_starred_within_the_noise_floor() -> None:
     lines = markdown(BENCH, ROWS)
     assert "| entry | FA | RA | TA | MIA | Avg. Gap | head | mid | tail | time |" in lines
     names = [
@@ -60,7 +60,7 @@ def test_rows_are_sorted_and_those_within_the_floor_starred() -> None:
     ][:5]
     assert names == ["a x falw", "b x none", "a x none", "original", "Retrain"]
     starred = [line for line in lines if " *" in line and line.startswith("|")]
-    assert len(starred) == 2  # 2.0, and 2.3 within 0.6 of it; not 4.0
+    assert len(starred) == 2  # 2.0, and 2.3, which is within 0.6 of it; not 4.0
 
 
 def test_spread() -> None:
@@ -69,7 +69,7 @@ def test_spread() -> None:
     assert spread([1.0]) == "1.00"
 
 
-def test_plots_are_drawn_the_same_each_time(tmp_path: Path) -> None:
+def test_plots_are_reproducible(tmp_path: Path) -> None:
     rows = [*ROWS, row("a x falw, tau 0", 1, 2.1)]
     pictures = []
     for name in ("one", "two"):

@@ -1,4 +1,4 @@
-"""The work folder: another version's work is said, and made again."""
+"""The work folder: results of another version are reported and recomputed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from falw_cli.bench.store import Store, digest
 from falw_cli.errors import RequestError
 
 
-def test_a_folder_of_another_version_is_said(tmp_path: Path) -> None:
+def test_a_folder_of_another_version_is_reported(tmp_path: Path) -> None:
     kept = Store(tmp_path / "work")
     assert kept.open() is None
     assert kept.open() is None
@@ -24,7 +24,7 @@ def test_a_folder_of_another_version_is_said(tmp_path: Path) -> None:
     assert kept.open() is None
 
 
-def test_its_work_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_results_of_another_version_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     before = digest({"a": 1})
     assert digest({"a": 1}) == before != digest({"a": 2})
     monkeypatch.setattr(store, "__version__", "9.9.9")
@@ -38,7 +38,7 @@ def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path) -> Non
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
-def test_what_is_kept_comes_back(tmp_path: Path) -> None:
+def test_saved_results_are_loaded(tmp_path: Path) -> None:
     kept = Store(tmp_path / "work")
     kept.open()
     assert kept.load("cells", "a") is None

@@ -1,4 +1,4 @@
-"""`falw doctor`: it finds what is wrong, and says what to do."""
+"""`falw doctor`: it finds problems and suggests a fix for each."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from falw_cli.cli import doctor
 from tests.conftest import falw
 
 
-def test_nothing_is_wrong_here(project: Path) -> None:
+def test_a_working_project_has_no_problems(project: Path) -> None:
     done = falw("doctor", "--json", cwd=project)
     found = {one["name"]: one for one in json.loads(done.stdout)}
     problems = [one for one in found.values() if one["state"] == "problem"]
@@ -33,7 +33,7 @@ def test_nothing_is_wrong_here(project: Path) -> None:
         ("forget: gone.txt\n", "gone.txt", "cannot be read"),
     ],
 )
-def test_a_config_with_something_wrong(tmp_path: Path, text: str, name: str, said: str) -> None:
+def test_a_config_with_a_problem(tmp_path: Path, text: str, name: str, said: str) -> None:
     (tmp_path / "falw.yaml").write_text(text)
     done = falw("doctor", "--json", cwd=tmp_path)
     (problem,) = [one for one in json.loads(done.stdout) if one["state"] == "problem"]
@@ -43,7 +43,7 @@ def test_a_config_with_something_wrong(tmp_path: Path, text: str, name: str, sai
     assert problem["hint"]
 
 
-def test_a_machine_with_something_wrong(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_machine_with_problems(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=1 << 20))
     monkeypatch.setattr(doctor.shutil, "which", lambda name: "/usr/bin/nvidia-smi")

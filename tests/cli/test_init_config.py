@@ -1,4 +1,4 @@
-"""`falw init`: what it writes fits the model and the data, and can be read back."""
+"""`falw init`: the config it writes fits the model and the data, and can be read back."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def folder(tmp_path: Path) -> Path:
 ASKED = ("--data", "imagefolder:seen", "--heldout", "imagefolder:unseen")
 
 
-def test_bare_weights_are_recognised_and_the_paths_are_meant_from_the_file(folder: Path) -> None:
+def test_bare_weights_are_recognised_and_paths_are_relative_to_the_file(folder: Path) -> None:
     net = architectures.builder("resnet18")(2, 3)
     torch.save(net.state_dict(), folder / "models" / "net.pt")
     done = falw("init", "models/net.pt", *ASKED, cwd=folder)
@@ -45,7 +45,7 @@ def test_bare_weights_are_recognised_and_the_paths_are_meant_from_the_file(folde
     assert planned.returncode == 0, planned.stderr
 
 
-def test_a_checkpoint_that_says_all_of_itself(project: Path) -> None:
+def test_a_checkpoint_with_complete_metadata(project: Path) -> None:
     (project / "falw.yaml").unlink()
     done = falw("init", "model.safetensors", "--data", "digits", cwd=project)
     assert done.returncode == 0, done.stderr
@@ -56,7 +56,7 @@ def test_a_checkpoint_that_says_all_of_itself(project: Path) -> None:
     assert "exists" in again.stderr
 
 
-def test_outputs_and_folders_that_do_not_fit_are_told(folder: Path) -> None:
+def test_mismatched_outputs_and_folders_are_reported(folder: Path) -> None:
     torch.save(architectures.builder("tiny-cnn")(3, 3).state_dict(), folder / "net.pt")
     done = falw("init", "net.pt", *ASKED, cwd=folder)
     assert done.returncode == 2
@@ -68,7 +68,7 @@ def test_outputs_and_folders_that_do_not_fit_are_told(folder: Path) -> None:
     assert parse_yaml(folder / "falw.yaml")[0]["classes"] == ["bee", "wasp", "ant"]
 
 
-def test_weights_that_fit_nothing_known(folder: Path) -> None:
+def test_weights_of_an_unknown_architecture(folder: Path) -> None:
     torch.save({"w": torch.zeros(3, 3)}, folder / "net.pt")
     done = falw("init", "net.pt", *ASKED, "--arch", "resnet18", cwd=folder)
     assert done.returncode == 2
@@ -76,7 +76,7 @@ def test_weights_that_fit_nothing_known(folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_none_of_torchvisions_is_taken_for_another() -> None:
+def test_torchvision_architectures_are_not_confused() -> None:
     for name in ("vgg16_bn-cifar", "mobilenet_v3_large", "vit_b_16"):
         build = architectures.builder(name)
         shapes = {k: tuple(v.shape) for k, v in build(7, 3).state_dict().items()}
@@ -85,7 +85,7 @@ def test_none_of_torchvisions_is_taken_for_another() -> None:
 
 
 @given(st.text(max_size=30))
-def test_any_name_comes_back_from_the_yaml(name: str) -> None:
+def test_any_name_survives_the_yaml(name: str) -> None:
     import yaml
 
     if name.isprintable():
@@ -93,7 +93,7 @@ def test_any_name_comes_back_from_the_yaml(name: str) -> None:
         assert yaml.safe_load(line) == {"classes": [name, "b"]}
 
 
-def test_a_named_set_of_torchvision_is_meant_from_the_file() -> None:
+def test_a_torchvision_path_is_relative_to_the_file() -> None:
     moved = relative_to(Path("there"), {"data": "torchvision:MNIST:data"}, {"data": "data"})
     assert moved["data"] == "torchvision:MNIST:there/data"
 

@@ -1,4 +1,4 @@
-"""The console's tables: rows of the page, within 80 columns."""
+"""Console tables: the same rows as the page, within 80 columns."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.audit.reports import report
 
 
 def text(table: Table) -> str:
-    """The table as a wide console shows it."""
+    """Return the table as a wide console shows it."""
     out = io.StringIO()
     Console(file=out, width=200).print(table)
     return out.getvalue()

@@ -1,4 +1,4 @@
-"""The config: precedence, and errors that name file, line and nearest key."""
+"""The config: precedence, and errors that name the file, the line and the nearest key."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_flags_belong_to_their_commands_section(folder: Path) -> None:
     assert resolve("unlearn", {"epochs": 3}).train.epochs == Config().train.epochs
 
 
-def test_beside_the_model_wins_over_the_working_folder(folder: Path) -> None:
+def test_a_config_beside_the_model_wins_over_the_working_folder(folder: Path) -> None:
     (folder / "there").mkdir()
     (folder / "falw.yaml").write_text("seed: 1\n")
     assert find_file("there/model.safetensors") == Path("falw.yaml")
@@ -40,7 +40,7 @@ def test_beside_the_model_wins_over_the_working_folder(folder: Path) -> None:
     assert resolve("unlearn", {"model": "there/model.safetensors"}).seed == 2
 
 
-def test_paths_are_meant_from_where_the_file_lies(folder: Path) -> None:
+def test_paths_are_relative_to_the_file(folder: Path) -> None:
     (folder / "there").mkdir()
     file = folder / "there" / "a.yaml"
     file.write_text(
@@ -75,7 +75,7 @@ def test_errors(folder: Path, content: str, message: str, hint: str) -> None:
     assert hint in caught.value.hint
 
 
-def test_code_is_honoured_where_a_person_named_it(folder: Path) -> None:
+def test_code_is_allowed_where_the_user_names_it(folder: Path) -> None:
     file = folder / "falw.yaml"
     file.write_text("arch: my.nets:net\n")
     assert resolve("unlearn", {}, file).arch == "my.nets:net"

@@ -1,4 +1,4 @@
-"""What happens on a GPU alone. `.ci/gpu` runs these on a machine that has one."""
+"""Behaviour specific to GPUs. `.ci/gpu` runs these tests on a machine with a GPU."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_gpu_comes_as_close_as_the_cpu() -> None:
     assert gap(device="cuda", precision="fp32") == pytest.approx(gap(device="cpu"), abs=2)
 
 
-def test_bf16_is_what_auto_takes_and_the_report_says_so() -> None:
+def test_auto_precision_is_bf16_and_reported() -> None:
     report = unlearn("model.safetensors", **ASKED)
     assert report.environment.device.startswith("cuda")
     wanted = "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
@@ -57,7 +57,7 @@ def test_bf16_is_what_auto_takes_and_the_report_says_so() -> None:
     assert report.run.peak_memory_bytes > 0
 
 
-def test_streamed_samples_end_in_the_same_place(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_streamed_samples_give_the_same_result(monkeypatch: pytest.MonkeyPatch) -> None:
     resident = gap(precision="fp32")
     monkeypatch.setattr(device, "FITS", 0.0)
     assert gap(precision="fp32") == pytest.approx(resident, abs=1)
@@ -67,7 +67,7 @@ def test_compiling_changes_nothing_but_the_time() -> None:
     assert gap(precision="fp32", compile=True) == pytest.approx(gap(precision="fp32"), abs=2)
 
 
-def test_memory_that_runs_out_is_said_in_two_lines() -> None:
+def test_running_out_of_memory_is_reported_in_two_lines() -> None:
     torch.cuda.set_per_process_memory_fraction(1e-4)
     try:
         with pytest.raises(RunError, match="out of memory"):
@@ -76,7 +76,7 @@ def test_memory_that_runs_out_is_said_in_two_lines() -> None:
         torch.cuda.set_per_process_memory_fraction(1.0)
 
 
-def test_a_gpu_that_is_not_here_is_refused() -> None:
+def test_a_missing_gpu_is_refused() -> None:
     with pytest.raises(RequestError, match="is not here"):
         make_fabric(Config(device="cuda:99"))
 
@@ -117,7 +117,7 @@ def test_a_step_never_waits_for_the_gpu() -> None:
 
 
 @pytest.mark.skipif(torch.cuda.device_count() < 2, reason="fewer than two CUDA devices here")
-def test_two_gpus_end_where_one_does(project: Path) -> None:
+def test_two_gpus_give_the_result_of_one(project: Path) -> None:
     found = []
     for count in (1, 2):
         out = ("--out", f"{count}.safetensors", "--precision", "fp32", "--devices", str(count))

@@ -1,4 +1,4 @@
-"""Batches: every sample once an epoch, augmentation a sample at a time, no hidden state."""
+"""Batches: every sample once per epoch, augmentation drawn per sample, no hidden state."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_an_epoch_visits_every_sample_once(count: int, batch_size: int, forget: 
     batches = list(epoch(data(count), forget, Mix(batch_size), seed=3, number=0))
     assert len(batches) == batches_per_epoch(count, batch_size)
     sizes = {len(batch.sample) for batch in batches}
-    assert max(sizes) - min(sizes) <= 1  # a small last batch would ruin BatchNorm's statistics
+    assert max(sizes) - min(sizes) <= 1  # a small last batch would distort the BatchNorm statistics
     visited = torch.cat([batch.sample for batch in batches])
     assert sorted(visited.tolist()) == list(range(count))
     for batch in batches:
@@ -41,14 +41,14 @@ def test_an_epoch_visits_every_sample_once(count: int, batch_size: int, forget: 
             assert len(batch.sample) > 1  # BatchNorm cannot train on one sample
 
 
-def test_a_resumed_epoch_goes_on_where_it_stopped() -> None:
+def test_a_resumed_epoch_continues_where_it_stopped() -> None:
     whole = [b.sample for b in epoch(data(50), 5, Mix(8), seed=1, number=2)]
     rest = [b.sample for b in epoch(data(50), 5, Mix(8), seed=1, number=2, skip=3)]
     assert all(torch.equal(a, b) for a, b in zip(whole[3:], rest, strict=True))
 
 
-def test_with_a_share_an_epoch_is_a_pass_over_the_forget_set() -> None:
-    """And the retain set goes on from epoch to epoch, each sample before any comes again."""
+def test_with_a_forget_share_an_epoch_is_one_pass_over_the_forget_set() -> None:
+    """The retain set continues across epochs; no sample repeats before all have been used."""
     mix = Mix(10, forget_share=0.4)
     epochs = [list(epoch(data(40), 12, mix, seed=1, number=number)) for number in range(7)]
     for batches in epochs:
@@ -105,6 +105,6 @@ def test_normalise_by_hand() -> None:
     assert shown.shape == (1, 2, 1, 1)
 
 
-def test_generators_depend_on_seed_and_place_alone() -> None:
+def test_generators_depend_only_on_seed_and_position() -> None:
     draw = [torch.rand(1, generator=generator(1, 2, place)).item() for place in (0, 0, 1)]
     assert draw[0] == draw[1] != draw[2]

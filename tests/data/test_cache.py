@@ -19,7 +19,7 @@ def _full(*_: object) -> None:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def test_an_entry_is_mapped_and_whole(tmp_path: Path) -> None:
+def test_an_entry_is_memory_mapped_and_complete(tmp_path: Path) -> None:
     draft = Draft.begin(tmp_path / "images" / "entry", (3, 2, 2, 1), Silent())
     assert draft is not None
     draft.pixels[:] = 7
@@ -27,7 +27,7 @@ def test_an_entry_is_mapped_and_whole(tmp_path: Path) -> None:
     assert kept is not None
     assert isinstance(kept[0], np.memmap)
     assert (kept[0] == 7).all()
-    kept[0][:] = 9  # in this process alone
+    kept[0][:] = 9  # changes this process's copy only
     again = cache.read(tmp_path / "images" / "entry")
     assert again is not None
     assert (again[0] == 7).all()
@@ -35,7 +35,7 @@ def test_an_entry_is_mapped_and_whole(tmp_path: Path) -> None:
     assert list((tmp_path / "images").iterdir()) == [tmp_path / "images" / "entry"]
 
 
-def test_a_full_disk_is_found_before_the_work(
+def test_a_full_disk_is_detected_before_decoding(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "posix_fallocate", _full)
@@ -47,7 +47,7 @@ def test_a_full_disk_is_found_before_the_work(
     assert not list((tmp_path / "images").iterdir())
 
 
-def test_an_entry_that_cannot_be_kept_is_said(
+def test_an_entry_that_cannot_be_saved_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     draft, progress = Draft.begin(tmp_path / "images" / "entry", (1, 2, 2, 1), Silent()), Silent()
@@ -57,11 +57,11 @@ def test_an_entry_that_cannot_be_kept_is_said(
     assert progress.warnings == ["the cache cannot be written (No space left on device)"]
 
 
-def test_no_entry_is_none() -> None:
+def test_a_missing_entry_is_none() -> None:
     assert cache.read(platformdirs.user_cache_path("falw") / "images" / "nothing") is None
 
 
-def test_what_nobody_used_for_a_month_goes(tmp_path: Path) -> None:
+def test_entries_unused_for_a_month_are_removed(tmp_path: Path) -> None:
     old, new = tmp_path / "images" / "draft-old", tmp_path / "images" / "new"
     for folder in (old, new):
         folder.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Image files of strangers: told by their first bytes, eight bits a channel, not too large."""
+"""Untrusted image files: recognised by their first bytes, 8 bits per channel, limited in size."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def refused(file: Path) -> str:
     return str(caught.value)
 
 
-def test_pixels_come_as_they_are(tmp_path: Path) -> None:
+def test_pixels_are_unchanged(tmp_path: Path) -> None:
     file = tmp_path / "a.png"
     Image.fromarray(PIXELS).save(file)
     assert size_of(file, "a") == (4, 6)
@@ -31,7 +31,7 @@ def test_pixels_come_as_they_are(tmp_path: Path) -> None:
     assert decode(file, "a", 1).shape == (1, 4, 6)
 
 
-def test_the_first_bytes_tell_the_format_not_the_name(tmp_path: Path) -> None:
+def test_the_first_bytes_decide_the_format(tmp_path: Path) -> None:
     Image.fromarray(PIXELS).save(tmp_path / "a.png")
     (tmp_path / "a.png").rename(tmp_path / "a.jpg")
     assert decode(tmp_path / "a.jpg", "a", 3).shape == (3, 4, 6)
@@ -42,7 +42,7 @@ def test_the_first_bytes_tell_the_format_not_the_name(tmp_path: Path) -> None:
     assert "none of JPEG" in refused(tmp_path / "c.png")
 
 
-def test_a_bomb_is_refused_by_its_header(tmp_path: Path) -> None:
+def test_a_decompression_bomb_is_refused_by_its_header(tmp_path: Path) -> None:
     def chunk(name: bytes, data: bytes) -> bytes:
         return (
             struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
@@ -62,7 +62,7 @@ def test_a_truncated_image_is_named(tmp_path: Path, cut: int) -> None:
     assert refused(file).startswith("image 'x' cannot be read: ")
 
 
-def test_sixteen_bits_and_several_frames_are_not_guessed_at(tmp_path: Path) -> None:
+def test_sixteen_bits_and_several_frames_are_refused(tmp_path: Path) -> None:
     Image.fromarray(PIXELS[..., 0].astype(np.uint16)).save(tmp_path / "deep.png")
     assert "eight bits" in refused(tmp_path / "deep.png")
     frames = [Image.fromarray(PIXELS[..., c]) for c in range(3)]

@@ -1,4 +1,4 @@
-"""Samples resident on the device and streamed to it: the same samples either way."""
+"""Samples resident on the device and streamed to it: both give the same samples."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture
 def part(tmp_path: Path) -> Part:
-    """Every second of 60 samples of a mapped file; sample i is filled with i."""
+    """Every second of 60 samples in a memory-mapped file; sample i is filled with i."""
     whole = np.arange(60, dtype=np.uint8)[:, None, None, None] * np.ones((1, 4, 4, 3), np.uint8)
     np.save(tmp_path / "pixels.npy", whole)
     mapped = np.load(tmp_path / "pixels.npy", mmap_mode="r")
@@ -35,7 +35,7 @@ def streamed(part: Part, monkeypatch: pytest.MonkeyPatch) -> Samples:
     return place(part, CPU)
 
 
-def test_what_fits_is_resident_and_what_does_not_is_streamed(
+def test_samples_are_resident_if_they_fit_and_streamed_otherwise(
     part: Part, streamed: Samples, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert isinstance(streamed, Streamed)
@@ -50,7 +50,7 @@ def test_free_memory_is_measured() -> None:
 
 
 @pytest.mark.parametrize("groups", [12, 2], ids=["at once", "by workers"])
-def test_streamed_samples_are_the_resident_ones(
+def test_streamed_samples_equal_resident_ones(
     part: Part, streamed: Samples, groups: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(device, "FITS", 0.5)
@@ -97,7 +97,7 @@ def test_a_whole_source_out_of_order_is_read_in_its_order() -> None:
 
 
 def test_a_killed_worker_ends_the_run_in_two_lines() -> None:
-    # A process of its own: torch raises from a signal handler, wherever the process is by then.
+    # A separate process, because torch raises from a signal handler at an arbitrary point.
     run = subprocess.run(
         [sys.executable, "-c", READ_WITH_KILLED_WORKERS],
         capture_output=True,

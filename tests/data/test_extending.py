@@ -1,4 +1,4 @@
-"""A worked example: a data source of one's own is one file. CONTRIBUTING.md shows it."""
+"""A worked example: a custom data source is one file. CONTRIBUTING.md shows it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ source = Source(listing)
 
 @pytest.fixture
 def constant(tmp_path: Path) -> Iterator[None]:
-    """Put `constant.py` beside the modules of `falw_cli.data.sources`."""
+    """Add `constant.py` to the modules of `falw_cli.data.sources`."""
     (tmp_path / "constant.py").write_text(CONSTANT)
     sources.__path__.append(str(tmp_path))
     yield

@@ -1,4 +1,4 @@
-"""Forget lists: read in every form, found in the data, drawn with a long tail."""
+"""Forget lists: read in every format, matched with the data, drawn with a long tail."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from falw_cli.errors import RequestError
     ],
     ids=["plain", "BOM, CRLF, notes", "csv", "duplicate"],
 )
-def test_forms(tmp_path: Path, name: str, content: bytes) -> None:
+def test_formats(tmp_path: Path, name: str, content: bytes) -> None:
     file = tmp_path / name
     file.write_bytes(content)
     found = read(str(file))
@@ -38,13 +38,13 @@ def test_forms(tmp_path: Path, name: str, content: bytes) -> None:
     [("a.txt", b"\n# nothing\n"), ("a.txt", b"a\n\xff\n"), ("a.csv", b"name\nx\n")],
     ids=["empty", "not UTF-8", "no column"],
 )
-def test_refused(tmp_path: Path, name: str, content: bytes) -> None:
+def test_invalid_lists_are_refused(tmp_path: Path, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(RequestError):
         read(str(tmp_path / name))
 
 
-def test_the_order_of_a_list_means_nothing() -> None:
+def test_the_order_of_a_list_has_no_effect() -> None:
     assert find(["c", "a"], "abcd").tolist() == find(["a", "c"], "abcd").tolist() == [0, 2]
 
 
@@ -58,13 +58,13 @@ def test_unknown_ids_are_counted_and_the_first_five_named() -> None:
 
 
 def test_power_law_by_hand() -> None:
-    """gamma 1, ranks 1, 2, 3: shares 6 : 3 : 2 of 22 are 12, 6 and 4."""
+    """With gamma 1, ranks 1, 2, 3 have shares 6 : 3 : 2; of 22 these are 12, 6 and 4."""
     sizes = tail_sizes(np.array([100, 100, 100]), 22, 1.0, seed=0)
     assert sorted(sizes.tolist(), reverse=True) == [12, 6, 4]
 
 
-def test_excess_of_a_small_class_is_shared_out_again() -> None:
-    """The head class has 5 of its 12: the other 17 go 3 : 2 to the rest, 10.2 and 6.8."""
+def test_excess_of_a_small_class_is_redistributed() -> None:
+    """The head class has only 5 of its 12; the other 17 are split 3 : 2, which is 10.2 and 6.8."""
     free = tail_sizes(np.array([100, 100, 100]), 22, 1.0, seed=0)
     available = np.where(free == 12, 5, 100)
     assert sorted(tail_sizes(available, 22, 1.0, seed=0).tolist()) == [5, 7, 10]

@@ -1,4 +1,4 @@
-"""Decoding, fitting and the cache."""
+"""Image decoding, resizing and the cache."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_no_cache_writes_nothing(listing: Listing, monkeypatch: pytest.MonkeyPat
     assert len(load(listing, WANTED, Silent(), cache=False).pixels) == 5
 
 
-def test_a_changed_file_is_seen(listing: Listing) -> None:
+def test_a_changed_file_is_detected(listing: Listing) -> None:
     before = load(listing, WANTED, Silent())
     save_png(listing.files.image(0), seed=999)
     os.utime(listing.files.image(0), ns=(1, 1))
@@ -65,21 +65,21 @@ def test_two_runs_at_once_make_one_entry(listing: Listing) -> None:
     assert not [entry for entry in entries if entry.name.startswith("draft-")]
 
 
-def test_the_cache_is_the_users_alone(listing: Listing) -> None:
+def test_only_the_user_can_read_the_cache(listing: Listing) -> None:
     load(listing, WANTED, Silent())
     folder = platformdirs.user_cache_path("falw") / "images"
     assert all(entry.stat().st_mode & 0o077 == 0 for entry in folder.iterdir())
 
 
 def held() -> bytes:
-    """All that the cache holds."""
+    """Return all bytes in the cache."""
     folder = platformdirs.user_cache_path("falw") / "images"
     return b"".join(file.read_bytes() for file in sorted(folder.rglob("pixels.npy")))
 
 
 @pytest.mark.parametrize("before", [True, False], ids=["kept before", "never kept"])
 def test_images_to_forget_are_not_in_the_cache(listing: Listing, before: bool) -> None:
-    """Not after a run that knows the list, whatever an earlier one had kept."""
+    """A run with a forget list removes its images, even if an earlier run cached them."""
     whole = load(listing, WANTED, Silent(), cache=before)
     forgotten = np.array([1, 3])
     got = load(listing, WANTED, Silent(), secret=forgotten)
@@ -90,7 +90,7 @@ def test_images_to_forget_are_not_in_the_cache(listing: Listing, before: bool) -
 
 
 def test_an_entry_with_gaps_is_used(listing: Listing, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The next run decodes what is missing, and nothing else."""
+    """The next run decodes only the missing images."""
     whole = load(listing, WANTED, Silent(), secret=np.array([1, 3]))
     seen: list[str] = []
 
@@ -105,7 +105,7 @@ def test_an_entry_with_gaps_is_used(listing: Listing, monkeypatch: pytest.Monkey
     assert whole.pixels[3].tobytes() not in held()
 
 
-def test_images_that_change_meanwhile_are_refused(
+def test_images_that_change_while_being_read_are_refused(
     listing: Listing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def touched(file: Path, name: str, channels: int) -> torch.Tensor:
@@ -129,7 +129,7 @@ def test_an_unreadable_image_is_named_or_left_out(listing: Listing, content: byt
     assert progress.warnings == [f"1 unreadable images of {listing.spec!r} were left out"]
 
 
-def test_sizes_are_fitted_or_refused(listing: Listing) -> None:
+def test_images_are_resized_or_refused(listing: Listing) -> None:
     save_png(listing.files.image(0), size=30)
     assert load(listing, WANTED, Silent()).pixels.shape == (5, 12, 12, 3)
     with pytest.raises(RequestError, match="30x30"):
@@ -142,7 +142,7 @@ def test_geometry_follows_the_first_image(listing: Listing) -> None:
     assert geometry(open_listing("digits"), Preprocessing(), None) == Geometry(8, 8, 1)
 
 
-def test_grey_arrays_become_colour_and_not_the_other_way() -> None:
+def test_grey_arrays_become_colour_but_not_vice_versa() -> None:
     digits = open_listing("digits")
     assert load(digits, Geometry(8, 8, 3), Silent()).pixels.shape == (1198, 8, 8, 3)
     colour = Listing(

@@ -1,4 +1,4 @@
-"""IDs that look the same are told apart in words."""
+"""The difference between IDs that look the same is described in words."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_the_difference_is_named(listed: str, there: str, said: str) -> None:
     assert said or told_apart(listed, [there]) == ""
 
 
-def test_an_unknown_id_comes_with_it() -> None:
+def test_an_unknown_id_is_reported_with_the_difference() -> None:
     with pytest.raises(RequestError, match="1 of 1 forget IDs are not") as refused:
         find(["c\u0430t/1.jpg"], ["cat/1.jpg"])
     assert "CYRILLIC" in refused.value.hint

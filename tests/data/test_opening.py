@@ -1,4 +1,4 @@
-"""Data SPECs: how they are parsed, and what every kind refuses."""
+"""Data SPECs: how they are parsed, and which input is refused."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_every_module_defines_a_source() -> None:
     "spec",
     ["nowhere", "imagefolder", "imagefolder:", "zip:a", "imagefolder:a#test", "csv:none.csv"],
 )
-def test_specs_that_mean_nothing_are_refused(spec: str) -> None:
+def test_invalid_specs_are_refused(spec: str) -> None:
     with pytest.raises(RequestError) as caught:
         open_listing(spec)
     assert caught.value.hint
@@ -33,7 +33,7 @@ def test_parts() -> None:
     assert parse_spec("cifar10:a#b", "train").location == Path("a#b")
 
 
-def test_an_id_that_stands_twice_is_refused(tmp_path: Path) -> None:
+def test_a_duplicate_id_is_refused(tmp_path: Path) -> None:
     csv = tmp_path / "data.csv"
     csv.write_text("id,path,label\na,1.png,x\na,2.png,x\n")
     with pytest.raises(RequestError, match="'a' stands there twice"):
@@ -51,7 +51,7 @@ def test_an_id_that_stands_twice_is_refused(tmp_path: Path) -> None:
         ("parquet:nowhere.parquet", "no Parquet file"),
     ],
 )
-def test_what_is_not_there_is_told(spec: str, said: str, tmp_path: Path) -> None:
+def test_missing_data_is_reported(spec: str, said: str, tmp_path: Path) -> None:
     kind, _, rest = spec.partition(":")
     os.chdir(tmp_path)
     with pytest.raises(RequestError, match=said):

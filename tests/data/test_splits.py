@@ -1,4 +1,4 @@
-"""Splits: disjoint, aligned with the model's classes, the same on every machine."""
+"""Splits: disjoint, aligned with the model's classes, and the same on every machine."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def make(spec: str, ids: str, seed: int = 0) -> Images:
 
 
 @given(st.lists(st.text(min_size=1), unique=True))
-def test_halves_depend_on_the_id_alone(ids: list[str]) -> None:
+def test_halves_depend_only_on_the_id(ids: list[str]) -> None:
     guides, judges = halves(ids)
     assert sorted([*guides, *judges]) == list(range(len(ids)))
     back = halves(ids[::-1])[0]
@@ -33,7 +33,7 @@ def test_halves_are_about_halves() -> None:
     assert 4_700 < len(guides) < 5_300
 
 
-def test_the_same_ids_of_another_source_are_fine() -> None:
+def test_the_same_ids_in_another_source_are_allowed() -> None:
     check_disjoint(make("x", "abc", 1), make("y", "abc", 2), ("training data", "test data"))
 
 
@@ -61,7 +61,7 @@ def test_classes_that_the_model_lacks_are_refused() -> None:
         align(listing(("0", "1", "2"), [2], True), ("cat", "dog"))
 
 
-def test_every_stretch_of_a_class_aware_order_has_each_class_in_its_share() -> None:
+def test_every_block_of_a_class_aware_order_has_each_class_in_proportion() -> None:
     labels = np.repeat([0, 1, 2], [40, 20, 4])
     order = class_aware_order(labels, np.random.default_rng(0))
     assert sorted(order.tolist()) == list(range(64))
@@ -70,7 +70,7 @@ def test_every_stretch_of_a_class_aware_order_has_each_class_in_its_share() -> N
 
 
 @given(st.integers(1, 60), st.integers(0, 99))
-def test_what_a_run_looks_at_is_never_forgotten_and_keeps_to_the_budget(
+def test_evaluated_samples_exclude_the_forget_set_and_keep_to_the_budget(
     budget: int, seed: int
 ) -> None:
     labels, forget = np.arange(100) % 3, np.arange(0, 100, 3)
@@ -84,7 +84,7 @@ def test_what_a_run_looks_at_is_never_forgotten_and_keeps_to_the_budget(
     assert chosen.retain.tolist() == again.retain.tolist()
 
 
-def test_the_budget_goes_by_the_list(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_budget_depends_on_the_list(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("falw_cli.data.splits.AT_LEAST", 20)
     monkeypatch.setattr("falw_cli.data.splits.JUDGED", 50)
     for size, forgotten, looked in ((100, 1, 20), (1000, 1, 20), (1000, 9, 90), (10_000, 9, 90)):
@@ -93,7 +93,7 @@ def test_the_budget_goes_by_the_list(monkeypatch: pytest.MonkeyPatch) -> None:
         assert len(chosen.used()) <= forgotten + looked + 50
 
 
-def test_what_is_judged_does_not_depend_on_the_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_judged_samples_do_not_depend_on_the_seed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("falw_cli.data.splits.JUDGED", 50)
     labels, forget = np.arange(1000) % 10, np.arange(30)
     one, other = (choose(labels, forget, 40, seed) for seed in (1, 2))

@@ -1,4 +1,4 @@
-"""Lines that may come from anyone."""
+"""Lines of untrusted text files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from falw_cli.errors import RequestError
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\n\r"))))
-def test_lines_come_as_they_are_and_the_digest_is_of_the_bytes(lines: list[str]) -> None:
+def test_lines_are_unchanged_and_the_digest_is_of_the_bytes(lines: list[str]) -> None:
     content = "\n".join(lines).encode()
     read = Lines(io.BytesIO(b"\xef\xbb\xbf" + content), "it")
     assert "".join(read) == content.decode()
@@ -29,12 +29,12 @@ def test_lines_come_as_they_are_and_the_digest_is_of_the_bytes(lines: list[str])
         (b"x" * (LONGEST + 1), "it line 1 is longer than 65,536 bytes"),
     ],
 )
-def test_what_is_no_text_is_told_with_its_line(content: bytes, said: str) -> None:
+def test_invalid_text_is_reported_with_its_line(content: bytes, said: str) -> None:
     with pytest.raises(RequestError, match=said):
         list(Lines(io.BytesIO(content), "it"))
 
 
-def test_a_gigabyte_without_a_line_is_not_held() -> None:
+def test_a_huge_line_is_not_kept_in_memory() -> None:
     class Endless(io.RawIOBase):
         read_so_far = 0
 

@@ -12,7 +12,7 @@ from tests.conftest import falw
 
 
 @pytest.mark.slow
-def test_shadow_models_are_made_once_and_their_cost_is_told(project: Path) -> None:
+def test_shadow_models_are_trained_once_and_their_cost_is_shown(project: Path) -> None:
     done = falw("unlearn", "model.safetensors", "--forget", "ids.txt", cwd=project)
     assert done.returncode == 0, done.stderr
     asked = ("audit", "model.unlearned.safetensors", "--forget", "ids.txt", "--shadow", "4")
@@ -36,7 +36,7 @@ def test_shadow_models_are_made_once_and_their_cost_is_told(project: Path) -> No
     assert "even number" in other.stderr
 
 
-def test_everything_at_once(project: Path) -> None:
+def test_all_audit_options_together(project: Path) -> None:
     done = falw(
         "unlearn", "model.safetensors", "--forget", "ids.txt", "--reference", "retrain.safetensors",
         "--html", "--relearn", "--metrics", "forget_accuracy,mia_auc:2", "--epochs", "2",
@@ -54,7 +54,7 @@ def test_everything_at_once(project: Path) -> None:
     assert report["run"]["course"][0]["loss"] > 0
     page = (project / "model.unlearned.audit.html").read_text()
     assert "Learned again" in page
-    assert len(report["gates"]) == 4  # the built-in one too
+    assert len(report["gates"]) == 4  # including the built-in gate
     assert "gate mia.auc.upper<=1" in done.stderr
 
 

@@ -1,4 +1,4 @@
-"""Wrong requests to the installed command: exit 2, two lines on stderr, and nothing written."""
+"""Invalid usage of the installed command: exit 2, two lines on stderr, and nothing written."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ UNLEARN = ("unlearn", "model.safetensors", "--forget", "ids.txt")
 
 
 def edit(file: str, change: Callable[[bytes], bytes]) -> Callable[[Path], None]:
-    """A preparation that changes a file's bytes; an absent file counts as empty."""
+    """Return a setup function that changes a file's bytes; a missing file counts as empty."""
 
     def prepare(folder: Path) -> None:
         path = folder / file
@@ -30,7 +30,7 @@ def write(file: str, text: str) -> Callable[[Path], None]:
 
 
 def tensors(change: Callable[[dict[str, torch.Tensor]], None], out: str) -> Callable[[Path], None]:
-    """A preparation that writes model.safetensors, changed and without metadata, as `out`."""
+    """Return a setup function that writes a changed model.safetensors without metadata to `out`."""
 
     def prepare(folder: Path) -> None:
         found = load_file(folder / "model.safetensors")
@@ -50,7 +50,7 @@ def eleven_classes(found: dict[str, torch.Tensor]) -> None:
 
 
 def two_pictures(folder: Path) -> None:
-    """An npz of other images, whose labels the model does not have."""
+    """Write an npz file of other images; the model lacks one of their labels."""
     images = np.zeros((2, 8, 8, 1), dtype=np.uint8)
     np.savez(folder / "two.npz", images=images, labels=np.array([3, 12]))
 
@@ -62,10 +62,10 @@ def broken_picture(folder: Path) -> None:
 
 
 def nothing(folder: Path) -> None:
-    """All is as it should be; the flags are wrong."""
+    """Change no files; only the flags are wrong."""
 
 
-# what is wrong: preparation, arguments, words that the two lines must hold
+# problem: setup function, arguments, words that the two lines must contain
 CASES: dict[str, tuple[Callable[[Path], None], tuple[str, ...], tuple[str, ...]]] = {
     "unknown command": (nothing, ("unlern", "model.safetensors"), ("unlern",)),
     "no argument": (nothing, ("unlearn",), ("model",)),
@@ -222,7 +222,7 @@ def test_bad_input(project: Path, name: str) -> None:
     assert contents(project) == before
 
 
-def test_a_traceback_is_shown_where_it_is_asked_for(project: Path) -> None:
+def test_a_traceback_is_shown_on_request(project: Path) -> None:
     done = falw("unlearn", "no.safetensors", "--forget", "ids.txt", "-v", "-v", cwd=project)
     assert done.returncode == 2
     assert "Traceback" in done.stderr

@@ -1,4 +1,4 @@
-"""`falw bench` by the installed command."""
+"""`falw bench`, with the installed command."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SHIPPED = Path(__file__).parents[2] / "sample_configs" / "bench-digits.yaml"
 
 
 def figures(folder: Path) -> list[dict[str, str]]:
-    """The rows of a bench without its run times."""
+    """Return the rows of a bench without the run times."""
     with (folder / "results.csv").open() as stream:
         return [
             {k: v for k, v in row.items() if k != "time_share"} for row in csv.DictReader(stream)
@@ -55,7 +55,7 @@ def test_a_bench_from_config_to_tables_and_plots(tmp_path: Path) -> None:
     assert (folder / "gap-along-the-run.svg").exists()
     whole = json.loads((folder / "results.json").read_text())
     assert all(moment["gap"] is not None for moment in whole["rows"][2]["curve"][1:])
-    # Nothing is made twice, and the results are the same.
+    # Nothing is computed twice, and the results are the same.
     made = {path: path.stat().st_mtime_ns for path in (folder / "cells").iterdir()}
     again = run_falw("bench", "small.yaml", "--json", cwd=tmp_path)
     assert again.returncode == 0, again.stderr
@@ -64,10 +64,10 @@ def test_a_bench_from_config_to_tables_and_plots(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_cell_that_diverges_is_recorded_and_the_others_go_on(tmp_path: Path) -> None:
+def test_a_cell_that_diverges_is_recorded_and_the_others_continue(tmp_path: Path) -> None:
     wild = "  - {methods: [gradient-ascent], search: false, unlearn: {lr: 1.0e+30, stop: epochs}}\n"
     (tmp_path / "wild.yaml").write_text(SMALL + wild)
-    for _ in range(2):  # the second run tells of it, too
+    for _ in range(2):  # the second run reports it, too
         done = run_falw("bench", "wild.yaml", "-q", cwd=tmp_path)
         assert done.returncode == 3
         assert "1 cells failed" in done.stderr
@@ -75,7 +75,7 @@ def test_a_cell_that_diverges_is_recorded_and_the_others_go_on(tmp_path: Path) -
         assert len(figures(tmp_path / "wild.bench")) == 5
 
 
-def test_missing_data_is_said_before_anything_is_made(tmp_path: Path) -> None:
+def test_missing_data_is_reported_before_anything_is_written(tmp_path: Path) -> None:
     (tmp_path / "gone.yaml").write_text(SMALL.replace("data: digits", "data: imagefolder:gone"))
     done = run_falw("bench", "gone.yaml", cwd=tmp_path)
     assert done.returncode == 2
@@ -83,7 +83,7 @@ def test_missing_data_is_said_before_anything_is_made(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["gone.yaml"]
 
 
-def test_an_impossible_cell_is_named_before_anything_is_made(tmp_path: Path) -> None:
+def test_an_impossible_cell_is_named_before_anything_is_written(tmp_path: Path) -> None:
     (tmp_path / "bad.yaml").write_text(SMALL.replace("[random-label]", "[finetune]"))
     done = run_falw("bench", "bad.yaml", cwd=tmp_path)
     assert done.returncode == 2
@@ -93,8 +93,8 @@ def test_an_impossible_cell_is_named_before_anything_is_made(tmp_path: Path) -> 
 
 
 @pytest.mark.slow
-def test_killed_and_started_again_it_ends_the_same(tmp_path: Path) -> None:
-    """Ended by SIGTERM, killed by SIGKILL, and then left alone."""
+def test_a_killed_and_restarted_bench_gives_the_same_results(tmp_path: Path) -> None:
+    """Interrupt runs by SIGTERM, SIGKILL and SIGINT, then let the last one finish."""
     whole = run_falw("bench", SHIPPED, "--out", "whole", cwd=tmp_path)
     assert whole.returncode == 0, whole.stderr
     for number, seconds in ((signal.SIGTERM, 2), (signal.SIGKILL, 5), (signal.SIGINT, 3)):
@@ -106,7 +106,7 @@ def test_killed_and_started_again_it_ends_the_same(tmp_path: Path) -> None:
         )
         started = time.time()
         while not (tmp_path / "parts" / "store.json").exists() and time.time() < started + 60:
-            time.sleep(0.1)  # until then a signal ends it as it ends any process
+            time.sleep(0.1)  # before that, falw does not handle signals
         time.sleep(seconds + (0 if number == signal.SIGTERM else 3))
         running.send_signal(number)
         _, told = running.communicate(timeout=60)
@@ -120,7 +120,7 @@ def test_killed_and_started_again_it_ends_the_same(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_two_machines_share_the_work_through_the_folder(tmp_path: Path) -> None:
     (tmp_path / "small.yaml").write_text(SMALL)
-    one = ("--jobs", "1")  # as many threads each: other sums would end in other digits
+    one = ("--jobs", "1")  # equal thread counts, so that sums have equal digits
     alone = run_falw("bench", "small.yaml", "--out", "alone", *one, cwd=tmp_path)
     assert alone.returncode == 0, alone.stderr
     job = {"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "2", "GROUP_WORLD_SIZE": "2"}
@@ -138,7 +138,7 @@ def test_two_machines_share_the_work_through_the_folder(tmp_path: Path) -> None:
     assert figures(tmp_path / "shared") == figures(tmp_path / "alone")
 
 
-def test_one_rank_a_machine_is_enough_for_a_bench(tmp_path: Path) -> None:
+def test_a_bench_takes_one_rank_per_machine(tmp_path: Path) -> None:
     (tmp_path / "small.yaml").write_text(SMALL)
     job = {"TORCHELASTIC_RUN_ID": "x", "RANK": "0", "WORLD_SIZE": "2", "GROUP_WORLD_SIZE": "1"}
     done = run_falw("bench", "small.yaml", cwd=tmp_path, **job)

@@ -1,4 +1,4 @@
-"""The CI jobs of sample_configs/ci and the action of action.yml, run here step by step."""
+"""The CI jobs in sample_configs/ci and the action in action.yml, run locally step by step."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FOLDER = ROOT / "sample_configs" / "ci"
 
 
 def run_action(folder: Path, given: dict[str, str]) -> dict[str, str]:
-    """Run the steps of action.yml as a runner does, but for the installation; its outputs."""
+    """Run the steps of action.yml except the installation, and return the outputs."""
     action = yaml.safe_load((ROOT / "action.yml").read_text())
     inputs = {name: str(one.get("default", "")) for name, one in action["inputs"].items()} | given
     assert set(inputs) == set(action["inputs"])
@@ -45,7 +45,7 @@ def run_action(folder: Path, given: dict[str, str]) -> dict[str, str]:
 
 
 @pytest.mark.slow
-def test_arguments_of_the_action_are_no_script(project: Path) -> None:
+def test_arguments_of_the_action_are_not_run_as_a_script(project: Path) -> None:
     given = {"model": "model.safetensors", "forget": "ids.txt"}
     arguments = "--gate 'test_accuracy >= 101' --seed 3 --track \"$(touch here)\""
     assert not (project / "here").exists()
@@ -87,7 +87,7 @@ def test_the_job_runs(project: Path, name: str, lines_of: Any) -> None:
     assert codes[1:] == [0, 0]
     suite = ET.parse(project / "model.unlearned.audit.junit.xml").find("testsuite")
     assert suite is not None
-    assert suite.get("tests") == "3"  # those two, and that the list is forgotten
+    assert suite.get("tests") == "3"  # the two of the job, and the built-in gate
     assert (suite.get("failures") == "0") == (codes[0] == 0)
     comment = summary if name == "github-actions.yml" else project / "model.unlearned.audit.md"
     assert comment.read_text().startswith("### model.unlearned: ")

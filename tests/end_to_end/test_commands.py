@@ -30,7 +30,7 @@ def test_help_has_an_example_and_the_common_flags(tmp_path: Path, command: str) 
         assert flag in done.stdout
 
 
-def test_help_loads_no_library_that_it_does_not_need(tmp_path: Path) -> None:
+def test_help_loads_no_unnecessary_library(tmp_path: Path) -> None:
     code = (
         "import sys; from falw_cli.cli.app import run; run(['--help']);"
         "sys.exit(any(name in sys.modules for name in ('torch', 'numpy', 'pydantic', 'yaml')))"
@@ -38,7 +38,7 @@ def test_help_loads_no_library_that_it_does_not_need(tmp_path: Path) -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_a_mistyped_flag_need_not_wait_for_torch(project: Path) -> None:
+def test_a_mistyped_flag_is_reported_without_importing_torch(project: Path) -> None:
     code = (
         "import sys; from falw_cli.__main__ import main\n"
         "try: main()\n"
@@ -77,7 +77,7 @@ def test_shell_completion(tmp_path: Path, words: str, offered: str) -> None:
     assert offered in run_falw(cwd=tmp_path, **environment).stdout.split()
 
 
-def test_a_forget_list_has_the_tail_asked_for(project: Path) -> None:
+def test_a_forget_list_has_the_requested_tail(project: Path) -> None:
     ask = ("forget-list", "--count", "100", "--gamma", "1", "--seed", "7", "--json")
     drawn = json.loads(falw(*ask, cwd=project).stdout)
     assert len(drawn["ids"]) == len(set(drawn["ids"])) == sum(drawn["per_class"].values()) == 100
@@ -88,7 +88,7 @@ def test_a_forget_list_has_the_tail_asked_for(project: Path) -> None:
     assert json.loads(one.stdout)["per_class"] == {"3": 9}
 
 
-def test_ids_that_are_named_are_checked(project: Path) -> None:
+def test_given_ids_are_checked(project: Path) -> None:
     assert falw("forget-list", "--id", "11", "--id", "7", cwd=project).stdout.split() == ["7", "11"]
     wrong = falw("forget-list", "--id", "1x", cwd=project)
     assert wrong.returncode == 2
@@ -97,7 +97,7 @@ def test_ids_that_are_named_are_checked(project: Path) -> None:
     assert both.returncode == 2
 
 
-def test_inspect_tells_what_a_thing_is(project: Path) -> None:
+def test_inspect_describes_each_kind_of_file(project: Path) -> None:
     done = falw("unlearn", "model.safetensors", "--forget", "ids.txt", cwd=project)
     assert done.returncode == 0, done.stderr
     before = sorted(project.iterdir())
@@ -130,7 +130,7 @@ def test_no_color_is_honoured(project: Path) -> None:
     assert "\x1b[3" not in shown.stdout
 
 
-def test_the_reader_of_stdout_may_leave(project: Path) -> None:
+def test_the_reader_of_stdout_may_close_it(project: Path) -> None:
     done = subprocess.run(
         ["bash", "-c", "set -o pipefail; falw forget-list --ratio 0.5 -q | head -1"],
         cwd=project,
@@ -144,7 +144,7 @@ def test_the_reader_of_stdout_may_leave(project: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_demo_tells_the_whole_story(tmp_path: Path) -> None:
+def test_the_demo_runs_and_its_commands_work(tmp_path: Path) -> None:
     done = run_falw("demo", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     for word in ("before", "match", "falw", "Retrain", "Avg. Gap", "tail"):

@@ -1,4 +1,4 @@
-"""What strangers wrote is shown harmlessly, and changes nothing but what is shown."""
+"""Untrusted text is shown safely, and changes only the displayed text."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ACTS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e]")
 
 @pytest.fixture
 def hostile(tmp_path: Path) -> Path:
-    """A project whose checkpoint names its classes, and more, as an attacker would."""
+    """A project whose checkpoint has malicious class names and metadata."""
     folders = ("ant", "bee", "cat")
     for split, seed in (("seen", 0), ("unseen", 9000)):
         make_folder(tmp_path / split, dict.fromkeys(folders, 12), seed=seed)
@@ -49,7 +49,7 @@ def hostile(tmp_path: Path) -> Path:
 
 
 def on_a_terminal(*arguments: str, cwd: Path) -> str:
-    """What a terminal is sent."""
+    """Run the command on a pseudo-terminal and return its output."""
     master, slave = pty.openpty()
     process = subprocess.Popen(
         [str(COMMAND), *arguments], cwd=cwd, stdout=slave, stderr=slave, stdin=slave,
@@ -60,7 +60,7 @@ def on_a_terminal(*arguments: str, cwd: Path) -> str:
     try:
         while part := os.read(master, 1 << 16):
             parts.append(part)
-    except OSError:  # how Linux ends a terminal
+    except OSError:  # Linux reports the end of a terminal as an error
         pass
     os.close(master)
     assert process.wait() == 0
@@ -68,7 +68,7 @@ def on_a_terminal(*arguments: str, cwd: Path) -> str:
 
 
 @pytest.mark.slow
-def test_a_checkpoint_with_hostile_names_changes_nothing_but_what_is_shown(hostile: Path) -> None:
+def test_hostile_names_in_a_checkpoint_change_only_the_displayed_text(hostile: Path) -> None:
     asked = ("unlearn", "model.safetensors", "--forget", "ids.txt", "--epochs", "1", "--stop",
              "epochs", "--batch-size", "8", "--html", "--force", "--no-forgotten-gate")  # fmt: skip
     done = falw(*asked, "--json", cwd=hostile)
@@ -77,7 +77,7 @@ def test_a_checkpoint_with_hostile_names_changes_nothing_but_what_is_shown(hosti
     assert done.stdout.isascii()
     assert not ACTS.search(done.stdout)
     report = json.loads(done.stdout)
-    assert set(report["forget"]["per_class"]) <= set(NAMES)  # as they are, for machines
+    assert set(report["forget"]["per_class"]) <= set(NAMES)  # unchanged, because machines read them
     page = (hostile / "model.unlearned.audit.html").read_text()
     assert not ACTS.search(page)
     assert "<script>document" not in page
@@ -100,12 +100,12 @@ def test_a_checkpoint_with_hostile_names_changes_nothing_but_what_is_shown(hosti
     [("inspect", "model.safetensors"), ("evaluate", "model.safetensors", "--forget", "ids.txt")],
     ids=["inspect", "evaluate"],
 )
-def test_a_terminal_is_sent_nothing_that_it_acts_on(hostile: Path, asked: tuple[str, ...]) -> None:
+def test_a_terminal_gets_no_control_sequences(hostile: Path, asked: tuple[str, ...]) -> None:
     shown = on_a_terminal(*asked, cwd=hostile).replace("\r\n", "\n").replace("\r", "")
     assert not ACTS.search(shown), repr(shown)
 
 
-def test_tensor_names_are_shown_harmlessly(hostile: Path) -> None:
+def test_tensor_names_are_shown_safely(hostile: Path) -> None:
     weights = load_file(hostile / "model.safetensors")
     weights[f"{ESCAPES}{HTML}"] = torch.zeros(1)
     save_file(weights, hostile / "model.safetensors")
@@ -115,12 +115,12 @@ def test_tensor_names_are_shown_harmlessly(hostile: Path) -> None:
     assert not ACTS.search(refused.stderr)
 
 
-def test_ids_on_a_terminal_are_harmless(tmp_path: Path) -> None:
+def test_ids_are_shown_safely_on_a_terminal(tmp_path: Path) -> None:
     make_folder(tmp_path / "pictures", {"a": 1, "b": 1})
     (tmp_path / "pictures" / "a" / "0.png").rename(tmp_path / "pictures" / "a" / "\x1b[2J.png")
     asked = ("forget-list", "--data", "imagefolder:pictures", "--count", "2")
     assert not ACTS.search(on_a_terminal(*asked, cwd=tmp_path).replace("\r", ""))
-    assert "\x1b[2J" in falw(*asked, cwd=tmp_path).stdout  # to a file it goes as it is
+    assert "\x1b[2J" in falw(*asked, cwd=tmp_path).stdout  # a file gets it unchanged
 
 
 def test_an_id_with_a_line_break_is_refused(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The command in several processes: the same result, one voice, and nobody left behind."""
+"""The command in several processes: the same result, messages only once, no process left over."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def report(folder: Path, name: str) -> dict[str, Any]:
     return found
 
 
-def test_two_and_four_ranks_end_where_one_does(project: Path) -> None:
-    """Gap and target estimates, with the paper's exact target and over a few steps."""
+def test_two_and_four_ranks_give_the_result_of_one(project: Path) -> None:
+    """Compare the gap and the target estimates, with the paper's exact target and few steps."""
     asked = (*RUN, "--target", "exact", "--stop", "epochs", "--epochs", "3")
     asked += ("--reference", "retrain.safetensors", "--method", "random-label")
     asked += ("--no-forgotten-gate",)
@@ -68,7 +68,7 @@ def test_it_finds_the_ranks_that_torchrun_started(project: Path) -> None:
             assert found == pytest.approx(value, abs=0.01), name
 
 
-def test_what_is_wrong_is_said_once(project: Path) -> None:
+def test_an_error_is_reported_once(project: Path) -> None:
     (project / "bad.txt").write_text("no such sample\n")
     before = set(project.iterdir())
     done = run_falw(*RUN[:2], "--forget", "bad.txt", "--devices", "2", cwd=project)
@@ -81,7 +81,7 @@ def test_what_is_wrong_is_said_once(project: Path) -> None:
 
 
 def start(project: Path, *more: str) -> tuple[subprocess.Popen[str], list[psutil.Process]]:
-    """A long run of two ranks, in its steps."""
+    """Start a long run of two ranks, and return once its steps have begun."""
     running = subprocess.Popen(
         [str(COMMAND), *RUN, "--devices", "2", "--stop", "epochs", "--epochs", "500", *more],
         cwd=project, stderr=subprocess.PIPE, text=True, env=clean_environment(),
@@ -106,14 +106,14 @@ def test_a_killed_rank_ends_all(project: Path, victim: int) -> None:
     assert running.returncode == 3, errors
     assert f"rank {victim} was ended by SIGKILL" in errors
     assert errors.count("error:") == 1
-    # Killed without a word, it leaves its lock, which holds nobody back, and nothing else.
+    # A killed rank leaves only its lock file, which does not block later runs.
     left = {project / ".model.unlearned.safetensors.lock"}
     assert set(project.iterdir()) - left == before
     psutil.wait_procs(found, timeout=30)
     assert not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in found)
 
 
-def test_an_interrupted_run_goes_on_in_ranks(project: Path) -> None:
+def test_an_interrupted_run_resumes_in_ranks(project: Path) -> None:
     running, _ = start(project)
     running.send_signal(signal.SIGTERM)
     _, errors = running.communicate(timeout=60)
@@ -123,10 +123,10 @@ def test_an_interrupted_run_goes_on_in_ranks(project: Path) -> None:
     assert state.is_file()
     running, _ = start(project, "--resume")
     running.kill()
-    running.communicate(timeout=60)  # its ranks end with it, or this waits for their stderr
+    running.communicate(timeout=60)  # returns only if its ranks ended too: they share its stderr
 
 
-def test_two_machines_meet_where_they_are_told_to(project: Path) -> None:
+def test_two_machines_meet_at_the_given_address(project: Path) -> None:
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = str(free.getsockname()[1])

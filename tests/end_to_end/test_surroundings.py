@@ -1,4 +1,4 @@
-"""Wherever the command runs: no network, no home, odd locales, streams that are closed or full."""
+"""Unusual environments: no network, no home, other locales, streams that are closed or full."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ RUN = ("unlearn", "model.safetensors", "--forget", "ids.txt", "--epochs", "1", "
 
 
 def alone() -> dict[str, str]:
-    """Settings that end the process where it reaches for the network or its own installation."""
+    """Environment that ends the process if it uses the network or writes to its installation."""
     before = os.environ.get("PYTHONPATH", "")
     return {"PYTHONPATH": os.pathsep.join([str(PRELOAD), before]), "FAULTS_ALONE": "1"}
 
 
 def shell(script: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run a line of bash, in which $FALW is the command."""
+    """Run a line of bash in which $FALW is the command."""
     return subprocess.run(
         ["bash", "-c", script], cwd=cwd, capture_output=True, text=True, check=False, timeout=300,
         env=clean_environment() | {"FALW": str(COMMAND)} | environment,
     )  # fmt: skip
 
 
-def test_the_watch_sees_what_reaches_out(tmp_path: Path) -> None:
-    """Or else the tests below would prove nothing."""
+def test_the_watch_detects_network_access_and_writes(tmp_path: Path) -> None:
+    """Verify the detection on which the tests below depend."""
     asks = "import socket; socket.create_connection(('192.0.2.1', 9), timeout=1)"
     reached = shell(f'{COMMAND.with_name("python")} -c "{asks}"', tmp_path, **alone())
     assert reached.returncode == 99
@@ -55,7 +55,7 @@ def test_the_watch_sees_what_reaches_out(tmp_path: Path) -> None:
     ],
     ids=lambda asked: " ".join(asked[:1]),
 )  # fmt: skip
-def test_nothing_reaches_for_the_network_or_writes_into_the_installation(
+def test_no_command_uses_the_network_or_writes_to_the_installation(
     project: Path, asked: tuple[str, ...]
 ) -> None:
     done = run_falw(*asked, cwd=project, **alone())
@@ -63,7 +63,7 @@ def test_nothing_reaches_for_the_network_or_writes_into_the_installation(
 
 
 @pytest.mark.slow
-def test_it_works_where_there_is_no_network_at_all(project: Path) -> None:
+def test_it_works_without_a_network(project: Path) -> None:
     unshare = ["unshare", "--map-root-user", "--net"]
     if subprocess.run([*unshare, "true"], capture_output=True, check=False).returncode:
         pytest.skip("namespaces are not allowed here")
@@ -76,7 +76,7 @@ def test_it_works_where_there_is_no_network_at_all(project: Path) -> None:
 
 @pytest.mark.slow
 def test_without_home_or_with_a_cache_that_cannot_be_written(tmp_path: Path) -> None:
-    """The images are decoded into memory then, and the report says so."""
+    """Images are then decoded into memory, and the report says so."""
     make_folder(tmp_path / "seen", {"a": 12, "b": 12})
     make_folder(tmp_path / "unseen", {"a": 8, "b": 8}, seed=5000)
     (tmp_path / "falw.yaml").write_text(
@@ -86,7 +86,7 @@ def test_without_home_or_with_a_cache_that_cannot_be_written(tmp_path: Path) -> 
     bare = {"PATH": os.environ["PATH"], "OMP_NUM_THREADS": "1"}
     if "PYTHONPATH" in os.environ:
         bare["PYTHONPATH"] = os.environ["PYTHONPATH"]
-    (tmp_path / "file").write_text("")  # a folder below a file cannot be made, not even by root
+    (tmp_path / "file").write_text("")  # nobody, not even root, can create a folder below a file
     bare["XDG_CACHE_HOME"] = str(tmp_path / "file" / "cache")
     (tmp_path / "ids.txt").write_text("a/0.png\n")
     for asked in (["train"], [*RUN, "--batch-size", "8"]):
@@ -133,7 +133,7 @@ def test_streams_that_are_closed_or_full(tmp_path: Path, script: str, code: int,
 
 
 @pytest.mark.slow
-def test_a_run_goes_on_when_nobody_reads_its_notes(project: Path) -> None:
+def test_a_run_continues_when_stderr_is_closed(project: Path) -> None:
     done = shell(f"$FALW {' '.join(RUN)} 2>&1 >/dev/null | head -1", project)
     assert done.returncode == 0
     assert (project / "model.unlearned.audit.json").exists()

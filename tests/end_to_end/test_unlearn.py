@@ -1,4 +1,4 @@
-"""The main job by the installed command, as a user runs it."""
+"""`falw unlearn`, with the installed command as a user runs it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def test_nothing_more_is_needed_beside_a_falw_yaml(project: Path) -> None:
+def test_a_falw_yaml_suffices(project: Path) -> None:
     done = falw(*JOB, cwd=project)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "model.unlearned.safetensors\n"
@@ -52,7 +52,7 @@ def test_nothing_more_is_needed_beside_a_falw_yaml(project: Path) -> None:
     assert min(look.distance for look in looks) < before.distance
     assert all(one.gap is None for one in report.run.curve)
     assert all(w.min == w.max == 1 for w in report.weights)  # match x none
-    # Test and held-out are halves of the digits' second part, and never mix.
+    # Test and held-out are disjoint halves of the second part of the digits.
     assert report.inputs.heldout is not None
     assert report.inputs.test is not None
     assert report.inputs.heldout.used + report.inputs.test.used == report.inputs.test.count == 599
@@ -68,7 +68,7 @@ def test_nothing_more_is_needed_beside_a_falw_yaml(project: Path) -> None:
 
 @pytest.mark.slow
 def test_the_paper_preset_is_the_papers_algorithm(project: Path) -> None:
-    """Random labels, FaLW's weights, exact target, and a fixed end."""
+    """Random labels, FaLW weights, exact target, and a fixed number of epochs."""
     preset = ("--method", "falw-paper", "--epochs", "2", "--lr", "0.003")
     done = falw(*JOB, *preset, "--out", "preset.safetensors", cwd=project)
     assert done.returncode == 0, done.stderr
@@ -87,8 +87,8 @@ def test_the_paper_preset_is_the_papers_algorithm(project: Path) -> None:
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_a_run_that_harms_everywhere_writes_nothing(project: Path) -> None:
-    """The guard on utility allows no moment: exit 3, two lines, and what to do."""
+def test_a_run_that_always_harms_utility_writes_nothing(project: Path) -> None:
+    """The utility guard rejects every evaluation: exit 3, and two lines with a hint."""
     wild = ("--method", "gradient-ascent", "--lr", "50", "--max-utility-loss", "0.5", "-q")
     before = sorted(project.iterdir())
     done = falw(*JOB, *wild, cwd=project)
@@ -100,7 +100,7 @@ def test_a_run_that_harms_everywhere_writes_nothing(project: Path) -> None:
 
 
 @pytest.mark.slow
-def test_lr_auto_probes_and_says_what_it_found(project: Path) -> None:
+def test_lr_auto_probes_and_reports_the_rate(project: Path) -> None:
     search = ("--method", "random-label", "--lr", "auto", "--epochs", "4", "--no-forgotten-gate")
     done = falw(*JOB, *search, cwd=project)
     assert done.returncode == 0, done.stderr
@@ -134,7 +134,7 @@ def test_a_shell_pipeline(project: Path) -> None:
     quietly = ("--json", "-q", "--stop", "epochs")
     done = falw(*JOB[:3], "-", *quietly, cwd=project, stdin=drawn.stdout)
     assert done.returncode == 0, done.stderr
-    assert done.stderr.startswith("warning: no forgotten share")  # the digits are easy
+    assert done.stderr.startswith("warning: no forgotten share")  # digits are easy
     assert len(done.stderr.splitlines()) == 1
     assert json.loads(done.stdout)["forget"]["count"] == 120
 
@@ -166,7 +166,7 @@ def test_gates_references_and_exit_codes(project: Path) -> None:
     assert judged.returncode == 1, judged.stderr
     report = Report.model_validate_json(judged.stdout)
     assert report == Report.model_validate_json((project / "verdict.json").read_text())
-    # One reference alone has no noise floor: a figure without a value fails its gate.
+    # One reference has no noise floor, and a metric without a value fails its gate.
     assert [gate.passed for gate in report.gates] == [False, False]
     assert report.gates[1].value is None
 
@@ -187,7 +187,7 @@ def test_a_variable_that_no_command_reads_is_reported(project: Path) -> None:
     assert "variable FALW_EPOCH; did you mean FALW_EPOCHS?" in done.stderr
 
 
-def test_a_run_that_diverges_leaves_nothing(project: Path) -> None:
+def test_a_run_that_diverges_writes_nothing(project: Path) -> None:
     before = sorted(project.iterdir())
     done = falw(*JOB, "--lr", "1e30", "-q", cwd=project)
     assert done.returncode == 3, done.stderr
@@ -196,7 +196,7 @@ def test_a_run_that_diverges_leaves_nothing(project: Path) -> None:
     assert sorted(project.iterdir()) == before
 
 
-def test_interrupted_and_resumed_is_the_same_checkpoint(project: Path) -> None:
+def test_an_interrupted_and_resumed_run_gives_the_same_checkpoint(project: Path) -> None:
     long = (*JOB, "--epochs", "60", "--seed", "5", "--out")
     whole = falw(*long, "whole.safetensors", cwd=project)
     assert whole.returncode == 0, whole.stderr
@@ -208,7 +208,7 @@ def test_interrupted_and_resumed_is_the_same_checkpoint(project: Path) -> None:
     )
     state = project / "parts.safetensors.state"
     assert running.stderr is not None
-    for line in running.stderr:  # said when the step loop begins
+    for line in running.stderr:  # printed when the step loop begins
         if b"match x none:" in line:
             break
     time.sleep(0.3)
@@ -224,8 +224,8 @@ def test_interrupted_and_resumed_is_the_same_checkpoint(project: Path) -> None:
     assert sha256(project / "parts.safetensors") == sha256(project / "whole.safetensors")
 
 
-def test_somebody_elses_checkpoint_on_somebodys_pictures(tmp_path: Path) -> None:
-    """No metadata, a prefix, half precision: dtype and prefix come back; the report names no ID."""
+def test_a_foreign_checkpoint_on_an_image_folder(tmp_path: Path) -> None:
+    """No metadata, a prefix, half precision: dtype and prefix are kept; the report names no ID."""
     make_folder(tmp_path / "train", {"cat": 30, "dog": 30, "owl": 30})
     make_folder(tmp_path / "unseen", {"cat": 12, "dog": 12, "owl": 12}, seed=5000)
     (tmp_path / "falw.yaml").write_text(
@@ -258,7 +258,7 @@ def test_somebody_elses_checkpoint_on_somebodys_pictures(tmp_path: Path) -> None
 @pytest.mark.parametrize("method", sorted(METHODS))
 @pytest.mark.slow
 def test_every_method_runs_and_keeps_utility(project: Path, method: str) -> None:
-    """The preset and the default as they are, the others at a learning rate that they find."""
+    """Use the preset and the default unchanged, and the other methods with `--lr auto`."""
     own = () if method in ("match", "falw-paper") else ("--lr", "auto")
     quietly = ("--json", "-q", "--no-forgotten-gate")
     done = falw(*JOB, "--method", method, *own, *quietly, cwd=project)
@@ -269,10 +269,10 @@ def test_every_method_runs_and_keeps_utility(project: Path, method: str) -> None
     assert json.loads(done.stdout)["metrics"]["after"]["retain_accuracy"] > 80
 
 
-def test_streamed_samples_end_in_the_same_bytes(
+def test_streamed_samples_give_the_same_bytes(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Sets that do not fit on the device are read as they are needed, and nothing else changes."""
+    """Data that does not fit on the device is read when needed; the result is the same."""
     monkeypatch.chdir(project)
     asked = {"forget": "ids.txt", "epochs": 2, "device": "cpu"}
     resident = unlearn("model.safetensors", **asked, out="resident.safetensors")
@@ -287,7 +287,7 @@ def test_streamed_samples_end_in_the_same_bytes(
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch compiles with g++ on a CPU")
-def test_a_compiled_run_ends_in_the_same_place(project: Path) -> None:
+def test_a_compiled_run_gives_the_same_result(project: Path) -> None:
     for name, flag in (("plain", "--no-compile"), ("compiled", "--compile")):
         out = ("--out", f"{name}.safetensors", "--epochs", "2", "--device", "cpu")
         done = falw(*JOB, *out, flag, cwd=project)

@@ -9,7 +9,7 @@ from falw_cli.evaluation.calibration import calibration_error
 
 
 def test_by_hand() -> None:
-    """Three samples at 0.9, of which two are right, and one at 0.5, right: two bins."""
+    """Three samples at 0.9, of which two are correct, and one correct at 0.5: two bins."""
     top, correct = np.array([0.9, 0.9, 0.9, 0.5]), np.array([1.0, 1, 0, 1])
     expected = 0.75 * abs(2 / 3 - 0.9) + 0.25 * 0.5
     assert calibration_error(top, correct) == pytest.approx([expected])

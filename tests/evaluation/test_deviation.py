@@ -1,4 +1,4 @@
-"""Head, mid and tail, and class means, by hand."""
+"""Head, mid and tail groups, and class means, computed by hand."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_class_means() -> None:
     assert np.isnan(means[1])
 
 
-def test_the_mix_of_the_forget_set_weighs_the_classes() -> None:
+def test_classes_are_weighted_by_the_forget_set() -> None:
     means = np.array([10.0, 20.0, np.nan])
     assert mixed_mean(means, np.array([3, 1, 5]), [0, 1, 2]) == pytest.approx(12.5)
     assert mixed_mean(means, np.array([0, 0, 5]), [0, 1, 2]) is None

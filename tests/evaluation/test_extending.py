@@ -1,4 +1,4 @@
-"""A metric is one file: CONTRIBUTING.md shows this one."""
+"""A worked example: a new metric is one file. CONTRIBUTING.md shows it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ metric = Metric(__name__, "TC", "test confidence", _draw)
 
 @pytest.fixture
 def certain(tmp_path: Path) -> Iterator[None]:
-    """The package of metrics with one more file."""
+    """Add one file to the package of metrics."""
     (tmp_path / "certain.py").write_text(CERTAIN)
     gap_metrics.__path__.append(str(tmp_path))
     yield
@@ -49,7 +49,7 @@ def certain(tmp_path: Path) -> Iterator[None]:
 
 @pytest.fixture
 def _signals() -> Iterator[None]:
-    """A command that runs in this process leaves no signal handler behind."""
+    """Restore the signal handlers after a command that runs in this process."""
     numbers = (signal.SIGINT, signal.SIGTERM)
     before = [signal.getsignal(number) for number in numbers]
     yield
@@ -65,7 +65,7 @@ def evaluated(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> tuple[Report, str]:
-    """The report and the console table of a command that names the metric."""
+    """The report and the console table of a command that uses the metric."""
     monkeypatch.chdir(project)
     arguments = [
         "evaluate", "model.safetensors", "--forget", "ids.txt",
@@ -73,7 +73,7 @@ def evaluated(
         "--metrics", "certain,test_accuracy:2",
         "--gate", "avg_gap<=100", "--gate", "certain.upper<=100", "--gate", "certain<=0",
     ]  # fmt: skip
-    assert run(arguments) == 1  # by the last gate
+    assert run(arguments) == 1  # the last gate fails
     report = Report.model_validate_json(Path("new.audit.json").read_text())
     return report, capsys.readouterr().out
 
@@ -94,7 +94,7 @@ def test_a_metric_is_one_file(evaluated: tuple[Report, str]) -> None:
     assert f"{other.value:.2f}" in row
     assert "test confidence" in html([Named("audit", report)])
     assert f"| test confidence, % | {own.value:.2f}" in markdown([Named("audit", report)])
-    folder = gap_metrics.__path__.pop()  # as where the report is read without the file
+    folder = gap_metrics.__path__.pop()  # simulates reading the report without the file
     assert "| certain | " in markdown([Named("audit", report)])
     gap_metrics.__path__.append(folder)
 

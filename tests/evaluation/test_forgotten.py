@@ -13,7 +13,7 @@ LEVEL = np.linspace(0, 1, 400)
 ERROR = np.random.default_rng(0).normal(0, 0.25, 400)
 
 
-def test_untouched_is_0_and_as_expected_is_100() -> None:
+def test_an_unchanged_model_has_0_and_the_expected_one_100() -> None:
     before, expected = np.ones(50), np.full(50, 0.4)
     untouched = forgotten_share(before, before, expected, LEVEL, ERROR)
     assert untouched is not None
@@ -24,7 +24,7 @@ def test_untouched_is_0_and_as_expected_is_100() -> None:
     assert 70 < there.lower < 100 < there.upper < 150
 
 
-def test_too_far_is_above_100() -> None:
+def test_overshooting_is_above_100() -> None:
     found = forgotten_share(np.ones(50), np.zeros(50), np.full(50, 0.5), LEVEL, ERROR)
     assert found is not None
     assert found.value == pytest.approx(200)
@@ -45,7 +45,7 @@ def test_one_sample_has_a_wide_interval() -> None:
 
 
 @given(st.floats(0, 1), st.floats(0, 0.9))
-def test_the_interval_holds_the_value(after: float, expected: float) -> None:
+def test_the_interval_contains_the_value(after: float, expected: float) -> None:
     size = 10
     found = forgotten_share(
         np.ones(size), np.full(size, after), np.full(size, expected), LEVEL, ERROR
@@ -55,7 +55,7 @@ def test_the_interval_holds_the_value(after: float, expected: float) -> None:
 
 
 def test_the_interval_covers_the_truth() -> None:
-    """Truth drawn around the expectation, a model that is just there: 100 lies within, mostly."""
+    """For a model equal to a truth drawn around the expectation, most intervals contain 100."""
     random, held = np.random.default_rng(1), 0
     for _ in range(200):
         expected = random.uniform(0.2, 0.8, 20)
@@ -65,6 +65,6 @@ def test_the_interval_covers_the_truth() -> None:
     assert held >= 180
 
 
-def test_a_few_held_out_samples_say_nothing_of_errors() -> None:
+def test_too_few_held_out_samples_give_no_share() -> None:
     few = LEVEL[:5], ERROR[:5]
     assert forgotten_share(np.ones(9), np.zeros(9), np.full(9, 0.5), *few) is None

@@ -1,4 +1,4 @@
-"""The whole audit, on made-up models whose faults are known."""
+"""The full audit on synthetic models with known properties."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TRUTH = {"forget": np.repeat([0, 1, 2, 3], [120, 60, 20, 3]), "retain": np.repea
 
 
 def model(seed: int, forget: float, unseen: float = 1.5, retain: float = 6.0) -> Predictions:
-    """A net whose true logits are so much higher in the mean, one number a part."""
+    """Predictions whose true-class logits are higher by the given mean, one number per part."""
     rng = np.random.default_rng(seed)
     parts = []
     for name, lift in (("forget", forget), ("retain", retain), ("test", unseen)):
@@ -34,7 +34,7 @@ def retrains() -> list[Predictions]:
     return [model(seed, forget=1.5) for seed in (1, 2, 3)]
 
 
-def test_what_was_not_forgotten_stands_out(retrains: list[Predictions]) -> None:
+def test_incomplete_forgetting_is_detected(retrains: list[Predictions]) -> None:
     found = full_audit(model(9, 6.0), model(8, forget=4.0), retrains, FIELD)
     after = found.after
     assert after.mia is not None
@@ -54,7 +54,7 @@ def test_what_was_not_forgotten_stands_out(retrains: list[Predictions]) -> None:
     assert found.before.avg_gap > after.avg_gap
 
 
-def test_another_retrain_model_passes_for_one(retrains: list[Predictions]) -> None:
+def test_another_retrained_model_is_within_the_noise(retrains: list[Predictions]) -> None:
     found = full_audit(None, model(7, forget=1.5), retrains, FIELD)
     assert found.after.mia is not None
     assert found.after.distance is not None
@@ -74,7 +74,7 @@ def test_retain_samples_are_distinguished_from_unseen_samples(retrains: list[Pre
     assert (found.reference, found.seeds, found.noise_floor) == (None, None, None)
 
 
-def test_changes_are_against_the_original() -> None:
+def test_changes_are_relative_to_the_original() -> None:
     before = model(1, forget=6.0)
     same = full_audit(before, before, [], FIELD).changes
     assert same is not None
@@ -87,7 +87,7 @@ def test_changes_are_against_the_original() -> None:
     assert change.upper < 0
 
 
-def test_few_samples_are_warned_of() -> None:
+def test_few_samples_give_a_warning() -> None:
     found = full_audit(None, model(1, forget=1.5), [], FIELD)
     assert any("class 'd'" in warning for warning in found.warnings)
     assert any("0.1 % false positives" in warning for warning in found.warnings)
@@ -95,7 +95,7 @@ def test_few_samples_are_warned_of() -> None:
     assert set(found.after.distance.per_class) == {"a", "b", "c"}
 
 
-def test_the_gap_is_made_of_what_is_asked_for(retrains: list[Predictions]) -> None:
+def test_the_gap_consists_of_the_requested_metrics(retrains: list[Predictions]) -> None:
     weights = {"mia_auc": 1.0, "tail_accuracy": 3.0}
     found = full_audit(None, model(8, forget=4.0), retrains, weights)
     after, mean = found.after, found.reference
@@ -111,6 +111,6 @@ def test_the_gap_is_made_of_what_is_asked_for(retrains: list[Predictions]) -> No
     assert "extra_metrics" not in after.model_dump()
 
 
-def test_it_repeats(retrains: list[Predictions]) -> None:
+def test_results_are_reproducible(retrains: list[Predictions]) -> None:
     once, again = (full_audit(None, model(8, 4.0), retrains, FIELD) for _ in range(2))
     assert once.after == again.after

@@ -25,11 +25,11 @@ def test_mean_of_four_differences() -> None:
     assert avg_gap(A, A) == 0
 
 
-def test_a_missing_figure_leaves_no_gap() -> None:
+def test_a_missing_metric_gives_no_gap() -> None:
     assert avg_gap(A, metrics(None, 99, 75, 40)) is None
 
 
-def test_other_figures_and_weights() -> None:
+def test_other_metrics_and_weights() -> None:
     assert parse_weights([]) == FIELD
     weights = parse_weights(["forget_accuracy:3", " mia_efficacy"])
     assert avg_gap(A, B, weights) == pytest.approx((3 * 2 + 3) / 4)

@@ -1,4 +1,4 @@
-"""The metrics of the gap: named by their files, and read where the report has them."""
+"""Metrics of the gap: named after their files, and read from the report where present."""
 
 from __future__ import annotations
 

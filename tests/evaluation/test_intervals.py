@@ -1,4 +1,4 @@
-"""Intervals: published examples, and how often they hold what they should."""
+"""Confidence intervals: published examples, and coverage."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ def test_wilson_by_hand(share: float, count: int, expected: tuple[float, float])
 
 
 def test_newcombes_own_example() -> None:
-    """56 of 70 against 48 of 80: Newcombe (1998), table II, method 10."""
+    """56 of 70 vs. 48 of 80: Newcombe (1998), table II, method 10."""
     one, other = 56 / 70, 48 / 80
     found = intervals.apart(one, intervals.wilson(one, 70), other, intervals.wilson(other, 80))
     assert found == pytest.approx((0.0524, 0.3339), abs=1e-4)
 
 
-def test_a_few_samples_that_agree_are_no_certainty() -> None:
-    """Bonett and Price: of 8 pairs without a difference, the interval is +-1.96 sqrt(0.2 / 10)."""
+def test_a_few_agreeing_samples_give_a_wide_interval() -> None:
+    """Bonett and Price: for 8 pairs without a difference, the interval is +-1.96 sqrt(0.2 / 10)."""
     half = 1.96 * np.sqrt(0.2 / 10)
     assert intervals.paired(np.zeros(8)) == pytest.approx((-half, half), abs=1e-4)
 
 
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=40))
-def test_each_class_keeps_its_number(labels: list[int]) -> None:
+def test_each_class_keeps_its_sample_count(labels: list[int]) -> None:
     label = np.array(labels)
     counts = intervals.resample(label, np.random.default_rng(0), draws=5)
     for c in range(4):
@@ -44,14 +44,14 @@ def test_means_of_resamples() -> None:
     assert intervals.means(counts, np.array([1.0, 5.0, 4.0])) == pytest.approx([2, 10 / 3])
 
 
-def test_around_is_centred_on_the_figure() -> None:
+def test_around_is_centred_on_the_value() -> None:
     low, high = intervals.around(1.0, np.linspace(4, 6, 1001))
     assert (low, high) == pytest.approx((0.05, 1.95))
 
 
 @pytest.mark.parametrize("truth", [(0, 0, 0, 0), (0.5, 0, -0.2, 1), (2, -1, 0.5, 3), (9, 8, 7, 9)])
 def test_the_gaps_interval_covers(truth: tuple[float, ...]) -> None:
-    """Four figures with noise of standard deviation 1: 95 in 100 intervals hold the true mean."""
+    """Four metrics with noise of standard deviation 1: 95 % of intervals contain the true mean."""
     rng = np.random.default_rng(1)
     held = 0
     for _ in range(300):
@@ -62,12 +62,12 @@ def test_the_gaps_interval_covers(truth: tuple[float, ...]) -> None:
     assert 0.94 <= held / 300 <= 1.0
 
 
-def test_weights_count() -> None:
+def test_weights_are_applied() -> None:
     noise = np.random.default_rng(0).normal(size=(200, 2)) * 0.01
     low, high = intervals.of_mean_distance(np.array([1.0, 5.0]), noise, [3, 1])
     assert (low, high) == pytest.approx((2, 2), abs=0.1)
 
 
-def test_two_models_alike_to_the_sample_have_no_gap() -> None:
+def test_identical_models_have_no_gap() -> None:
     zero = np.zeros(4)
     assert intervals.of_mean_distance(zero, np.zeros((50, 4)), [1] * 4) == (0, 0)

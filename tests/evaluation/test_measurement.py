@@ -1,4 +1,4 @@
-"""Metrics of a net whose answers are known: its logits are the first pixels of the image."""
+"""Metrics of a network with known predictions: its logits are the first pixels of the image."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CLASSES = ("a", "b", "c")
 
 
 class FirstPixels(nn.Module):
-    """Logit c is `sharpness` times pixel c of the first row."""
+    """A network whose logit c is `sharpness` times pixel c of the first row."""
 
     def __init__(self, sharpness: float) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ def network(sharpness: float = 4.0) -> Network:
 
 
 def part(labels: list[int], answers: list[int]) -> Resident:
-    """Images of class `labels` that the net takes for `answers`."""
+    """Return images of classes `labels` that the network predicts as `answers`."""
     pixels = torch.zeros(len(labels), 8, 8, 1, dtype=torch.uint8)
     pixels[torch.arange(len(labels)), 0, answers, 0] = 255
     return Resident(pixels, torch.tensor(labels))
@@ -66,7 +66,7 @@ def test_accuracies_by_hand() -> None:
     assert found.avg_gap is None
 
 
-def test_groups_against_unseen_data_and_retrain() -> None:
+def test_groups_vs_unseen_data_and_retrained_model() -> None:
     """Head a (3 forgotten), mid b (2), tail c (1)."""
     found = measure(network(), PARTS, seed=0)
     assert found.groups is not None
@@ -78,14 +78,14 @@ def test_groups_against_unseen_data_and_retrain() -> None:
     assert compared.groups is not None
     assert compared.groups.tail.deviation == -100
     assert compared.groups.mid.deviation == 0
-    assert found.groups.tail.deviation is None  # the one compared is a copy
+    assert found.groups.tail.deviation is None  # `compare` returns a copy
 
 
 def _others() -> tuple[Resident, Resident]:
     return PARTS.retain, PARTS.test
 
 
-def test_the_mean_over_references_is_field_by_field() -> None:
+def test_the_mean_over_references_is_per_field() -> None:
     sure, unsure = (measure(network(sharpness), PARTS, seed=0) for sharpness in (9.0, 1.0))
     mean = mean_metrics([sure, unsure])
     assert mean is not None

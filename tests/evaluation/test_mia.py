@@ -1,4 +1,4 @@
-"""The field's attack: it distinguishes members from non-members, by the probability alone."""
+"""The standard membership attack: members vs. non-members, by the true-class probability."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ UNSURE = RNG.uniform(0.0, 0.8, 300)
 
 
 def mia_efficacy(forget: Vector, retain: Vector, test: Vector, seed: int) -> float:
-    """Share of the forget samples that the attack calls non-members, percent."""
+    """Return the percentage of forget samples that the attack classifies as non-members."""
     flags = called_strangers(forget, retain, test, seed)
     assert flags is not None
     return float(100 * flags.mean())
 
 
-def test_forgotten_samples_look_like_strangers() -> None:
+def test_forgotten_samples_are_classified_as_non_members() -> None:
     assert mia_efficacy(UNSURE[:50], SURE, UNSURE, seed=0) == 100
     assert mia_efficacy(SURE[:50], SURE, UNSURE, seed=0) == 0
 
 
 def test_it_is_the_svc_of_the_papers() -> None:
-    """With equal numbers nothing is drawn away: the figure is scikit-learn's own."""
+    """With equal set sizes nothing is subsampled, so the result equals scikit-learn's."""
     forget = RNG.uniform(0, 1, 80)
     members = SURE[:300]
     attack = SVC(C=3, gamma="auto", kernel="rbf")
@@ -36,16 +36,16 @@ def test_it_is_the_svc_of_the_papers() -> None:
     assert mia_efficacy(forget, members, UNSURE, seed=5) == pytest.approx(expected)
 
 
-def test_it_repeats() -> None:
+def test_results_are_reproducible() -> None:
     forget = RNG.uniform(0.5, 1, 80)
     assert mia_efficacy(forget, SURE, UNSURE, 1) == mia_efficacy(forget, SURE, UNSURE, 1)
 
 
-def test_members_and_strangers_are_equal_in_number_and_bounded() -> None:
+def test_members_and_non_members_are_equal_in_number_and_bounded() -> None:
     assert attack_size(400, 300) == 300
     assert 2 * attack_size(10**6, 10**6) == ATTACK_SAMPLES
 
 
-def test_nothing_to_attack_has_no_figure() -> None:
+def test_empty_sets_have_no_value() -> None:
     assert called_strangers(SURE[:0], SURE, UNSURE, 0) is None
     assert called_strangers(SURE, SURE, UNSURE[:0], 0) is None

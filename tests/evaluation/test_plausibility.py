@@ -1,4 +1,4 @@
-"""An original that does not know its own training data is refused."""
+"""An original model that does not know its own training data is refused."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ def test_a_model_that_knows_its_data_passes() -> None:
     check_plausible(evidence(NONE, NONE))
 
 
-def test_another_class_order_is_named() -> None:
+def test_another_class_order_is_reported() -> None:
     shifted = [(label + 1) % 4 for label in TRUE]
     with pytest.raises(RequestError, match=r"100\.0 % with its classes in another order") as found:
         check_plausible(evidence(seen(TRUE, shifted), NONE))
     assert "--classes" in found.value.hint
 
 
-def test_chance_is_named() -> None:
+def test_chance_level_is_reported() -> None:
     random = np.random.default_rng(0).integers(0, 4, 400).tolist()
     with pytest.raises(RequestError, match="chance is 25"):
         check_plausible(evidence(seen(TRUE, random), NONE))
 
 
-def test_unseen_samples_are_not_easier() -> None:
+def test_unseen_samples_must_not_be_easier() -> None:
     half = [label if row % 2 else (label + 1 + row // 2 % 3) % 4 for row, label in enumerate(TRUE)]
     with pytest.raises(RequestError, match="not trained on this data"):
         check_plausible(evidence(seen(TRUE, half), seen(TRUE, TRUE)))

@@ -1,4 +1,4 @@
-"""The class-matched ROC: by hand, and against scikit-learn's."""
+"""The class-matched ROC: computed by hand, and compared with scikit-learn."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def test_by_hand() -> None:
     """Of the 6 pairs, 4 are in order and 1 is a tie."""
     found = run([3, 2], [1, 2, 2.5])
     assert found.auc == pytest.approx((3 + 1 + 0.5) / 6)
-    assert found.tpr == pytest.approx((0.5, 0.5))  # 3 stands above all strangers
+    assert found.tpr == pytest.approx((0.5, 0.5))  # 3 is above all non-members
 
 
-def test_it_is_scikit_learns_with_weights() -> None:
+def test_it_equals_scikit_learn_with_weights() -> None:
     labels = RNG.integers(0, 3, 80), RNG.integers(0, 3, 200)
     members, strangers = RNG.normal(labels[0]), RNG.normal(labels[1])
     weights = matching(*labels)
@@ -42,8 +42,8 @@ def test_it_is_scikit_learns_with_weights() -> None:
     assert attack(members, strangers, weights, draws).auc == pytest.approx(expected)
 
 
-def test_the_class_mix_alone_shifts_nothing() -> None:
-    """Class 1 scores higher by nature; the members are mostly of it, and no different."""
+def test_the_class_mix_alone_has_no_effect() -> None:
+    """Class 1 has higher scores; most members are of class 1 but do not differ within it."""
     of_members, of_strangers = [0] * 10 + [1] * 90, [0] * 100 + [1] * 100
     members = [float(c) for c in of_members]
     strangers = [float(c) for c in of_strangers]
@@ -53,18 +53,18 @@ def test_the_class_mix_alone_shifts_nothing() -> None:
 
 def test_weights_give_the_members_mix() -> None:
     members, strangers = matching(np.array([0, 0, 1, 2]), np.array([0, 1, 1, 3]))
-    assert members == pytest.approx([1 / 3, 1 / 3, 1 / 3, 0])  # no stranger of class 2
+    assert members == pytest.approx([1 / 3, 1 / 3, 1 / 3, 0])  # no non-member of class 2
     assert strangers == pytest.approx([2 / 3, 1 / 6, 1 / 6, 0])
     assert not matching(np.array([0]), np.array([1]))[1].any()
 
 
-def test_the_interval_holds_chance_for_strangers() -> None:
+def test_the_interval_contains_chance_for_non_members() -> None:
     found = run(RNG.normal(size=300).tolist(), RNG.normal(size=300).tolist())
     low, high = found.auc_interval
     assert low < 0.5 < high
     assert high - low < 0.12
 
 
-def test_true_positives_at_no_more_than_so_many_false_ones() -> None:
+def test_true_positive_rate_at_a_false_positive_rate() -> None:
     curve = Curve(np.array([0, 0, 0.01, 0.5, 1]), np.array([0, 0.2, 0.3, 0.9, 1]))
     assert curve.at([0.0, 0.005, 0.01, 0.6]).tolist() == [0.2, 0.2, 0.3, 0.9]

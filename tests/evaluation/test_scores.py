@@ -1,4 +1,4 @@
-"""Scores of two classes, worked by hand."""
+"""Scores of two classes, computed by hand."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ def seen(logits: list[list[float]], labels: list[int]) -> Seen:
 
 
 def test_by_hand() -> None:
-    """p = 0.8 for the true class: its loss is -log 0.8, its logit is log 4 above the other's."""
+    """p = 0.8 for the true class: its loss is -log 0.8, its logit is log 4 above the other one."""
     one = seen([[math.log(4), 0.0]], [0])
     assert one.prob[0] == pytest.approx(0.8)
     assert one.top[0] == pytest.approx(0.8)
     assert one.loss[0] == pytest.approx(-math.log(0.8))
     assert one.margin[0] == pytest.approx(math.log(4))
     assert one.entropy[0] == pytest.approx(-0.8 * math.log(0.8) - 0.2 * math.log(0.2))
-    # -(1 - p_y) log p_y - sum over the others of p log(1 - p), Song and Mittal.
+    # Song and Mittal: -(1 - p_y) log p_y - sum over the other classes of p log(1 - p).
     expected = -0.2 * math.log(0.8) - 0.2 * math.log(0.8)
     assert one.modified_entropy[0] == pytest.approx(expected)
 
@@ -37,7 +37,7 @@ def test_a_confident_mistake_has_low_entropy_and_high_modified_entropy() -> None
     assert both.correct.tolist() == [1, 0]
 
 
-def test_certainty_stays_finite_and_is_still_told_apart() -> None:
+def test_certain_predictions_are_finite_and_distinguished() -> None:
     sure = seen([[90.0, 0.0], [95.0, 0.0]], [0, 0])
     assert sure.prob.tolist() == [1, 1]
     for name in ATTACK_SCORES:

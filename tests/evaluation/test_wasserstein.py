@@ -18,7 +18,7 @@ def distance(forget: np.ndarray, unseen: np.ndarray, seed: int = 0) -> ClassDist
     return class_distance(forget, unseen, (draws[0], draws[1]), rng)
 
 
-def test_it_is_scipys() -> None:
+def test_it_equals_scipy() -> None:
     forget, unseen = RNG.uniform(0, 1, 37), RNG.beta(2, 1, 90)
     assert distance(forget, unseen).value == pytest.approx(wasserstein_distance(forget, unseen))
 
@@ -28,14 +28,14 @@ def test_by_hand() -> None:
     assert distance(np.array([0.0, 1.0]), np.zeros(2)).value == pytest.approx(0.5)
 
 
-def test_memorised_samples_are_far_and_the_test_says_so() -> None:
+def test_memorised_samples_are_far_and_significant() -> None:
     found = together([distance(RNG.uniform(0.9, 1, 60), RNG.uniform(0, 1, 200))], [60])
     assert found.p_value == pytest.approx(1 / 1000)
     assert found.interval[0] > found.chance
 
 
-def test_samples_of_one_kind_are_as_far_as_chance_makes_them() -> None:
-    """40 pairs of samples from one distribution: 5 % false alarms, give or take."""
+def test_samples_of_one_distribution_are_at_chance() -> None:
+    """40 pairs of samples from one distribution: about 5 % false alarms."""
     alarms = 0
     for seed in range(40):
         rng = np.random.default_rng(seed)
@@ -44,6 +44,6 @@ def test_samples_of_one_kind_are_as_far_as_chance_makes_them() -> None:
     assert alarms <= 5
 
 
-def test_classes_weigh_by_their_forget_samples() -> None:
+def test_classes_are_weighted_by_their_forget_samples() -> None:
     near, far = distance(np.zeros(5), np.zeros(5)), distance(np.zeros(5), np.ones(5))
     assert together([near, far], [30, 10]).value == pytest.approx(0.25)

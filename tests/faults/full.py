@@ -1,10 +1,10 @@
-"""Fill a small disk under the real command: what was there before is there still.
+"""Fill a small disk while the real command runs: existing files must survive.
 
     python -m tests.faults.full [--out docs/full.md]
 
-A tmpfs in a mount namespace of its own holds a project with an output, and so much room besides;
-`falw unlearn --force` runs there, with more room from run to run, until it fits. Needs Linux and
-the right to mount (root, or user namespaces).
+A tmpfs in a separate mount namespace holds a project with an output and a given free space.
+`falw unlearn --force` runs there with more free space each time, until it fits. Needs Linux and
+permission to mount (root, or user namespaces).
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from tests.faults.kill import FALW, OUT, REPORT, digest
 from tests.faults.points import ASKED, prepare
 
 ROOM = (0, 8, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384)
-"""KiB beside what is there."""
+"""KiB of free space beside the project."""
 MOUNT = ("unshare", "--map-root-user", "--mount")
 
 
 @dataclass
 class Tally:
-    """What came of it."""
+    """Counts of the outcomes."""
 
     refused: int = 0
     done: int = 0
@@ -34,7 +34,7 @@ class Tally:
 
 
 def possible() -> bool:
-    """May this user mount a tmpfs?"""
+    """Return whether this user may mount a tmpfs."""
     with tempfile.TemporaryDirectory() as folder:
         mount = [*MOUNT, "mount", "-t", "tmpfs", "none", folder]
         try:
@@ -44,7 +44,7 @@ def possible() -> bool:
 
 
 def attempt(source: Path, small: Path, room: int) -> subprocess.CompletedProcess[str]:
-    """Run there; what lies there in the end is copied to `small`'s neighbour `after`."""
+    """Run on the small disk, and copy its final content to the folder `{small}.after`."""
     held = sum(-(-file.stat().st_size // 4096) * 4 for file in source.iterdir())
     script = (
         f"mount -t tmpfs -o size={held + room}k none {small} && cp -a {source}/. {small} && "
@@ -58,7 +58,7 @@ def attempt(source: Path, small: Path, room: int) -> subprocess.CompletedProcess
 
 
 def run(rooms: tuple[int, ...] = ROOM) -> Tally:
-    """Once for each room."""
+    """Run once for each amount of free space."""
     tally = Tally()
     with tempfile.TemporaryDirectory() as name:
         source = Path(name) / "run"
@@ -84,7 +84,7 @@ def run(rooms: tuple[int, ...] = ROOM) -> Tally:
 
 
 def main() -> None:
-    """Fill, count, and write what came of it."""
+    """Run all sizes, and print and write the counts."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()

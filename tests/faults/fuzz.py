@@ -1,11 +1,11 @@
-"""Feed each reader what anyone may have made: it takes it, or refuses it in two lines.
+"""Feed untrusted input to each reader: it accepts the input, or refuses it in two lines.
 
     python -m tests.faults.fuzz [--count 10000] [--seed 0] [--out docs/fuzz.md] [KIND …]
     python -m tests.faults.fuzz --guided 600 KIND
 
-Good files are changed by flipping, cutting, repeating and inserting bytes, and by putting in what
-is known to hurt. Anything but an answer or a `FalwError` is a finding, as are more than 10 seconds,
-over 1 GiB of memory, and a file that is written. Findings are kept in tests/faults/corpus/KIND, and
+Valid files are changed by flipping, cutting, repeating and inserting bytes, and by inserting known
+hostile strings. Any exception but a `FalwError` is a finding, and so are more than 10 seconds, more
+than 1 GiB of memory, and a written file. Findings are saved in tests/faults/corpus/KIND, and
 tests/faults/test_fuzz.py feeds them again.
 """
 
@@ -64,7 +64,7 @@ HOSTILE = (
 
 
 def checkpoint_seeds() -> Iterator[bytes]:
-    """A small net, with metadata of its own and with a stranger's."""
+    """Yield a small model without metadata, with falw metadata and with foreign metadata."""
     tensors = {name: t.contiguous() for name, t in tiny_cnn(3, 1).state_dict().items()}
     few = {name: tensors[name] for name in list(tensors)[:3]}
     notes = {"arch": "tiny-cnn", "classes": ["a", "b", "c"], "preprocessing": {"image_size": 8}}
@@ -74,7 +74,7 @@ def checkpoint_seeds() -> Iterator[bytes]:
 
 
 def state_seeds() -> Iterator[bytes]:
-    """A saved state of a small net."""
+    """Yield a saved run state of a small model."""
     module = tiny_cnn(3, 1)
     with tempfile.TemporaryDirectory() as folder:
         file = StateFile(Path(folder) / "x", {}, resume=True)
@@ -83,7 +83,7 @@ def state_seeds() -> Iterator[bytes]:
 
 
 def npz_seeds() -> Iterator[bytes]:
-    """Images and labels, packed and not."""
+    """Yield images and labels, uncompressed and compressed."""
     pixels = np.zeros((4, 8, 8, 3), np.uint8)
     for write in (np.savez, np.savez_compressed):
         stream = io.BytesIO()
@@ -92,13 +92,13 @@ def npz_seeds() -> Iterator[bytes]:
 
 
 def csv_seeds() -> Iterator[bytes]:
-    """Paths and labels, plain and quoted."""
+    """Yield paths and labels, plain and quoted."""
     yield b"path,label\na/0.png,a\nb/1.png,b\n"
     yield b'id,path,label\r\nx,"a/0.png",a\r\ny,"b/1.png",b\r\n'
 
 
 def image_seeds() -> Iterator[bytes]:
-    """JPEG and PNG, colour and grey, and a GIF."""
+    """Yield JPEG and PNG images, colour and grey, and a GIF."""
     picture = torch.randint(0, 255, (3, 16, 12), generator=torch.Generator().manual_seed(0))
     for some in (picture.byte(), picture[:1].byte()):
         yield bytes(encode_jpeg(some).numpy())
@@ -110,23 +110,23 @@ def image_seeds() -> Iterator[bytes]:
 
 
 def yaml_seeds() -> Iterator[bytes]:
-    """The shipped configs."""
+    """Yield the shipped configs."""
     for file in sorted((Path(__file__).parents[2] / "sample_configs").glob("*.yaml")):
         yield file.read_bytes()
 
 
 def report_seeds() -> Iterator[bytes]:
-    """A report with everything in it."""
+    """Yield a report that has every section."""
     yield to_text(report()).encode()
 
 
 def read_csv(file: Path) -> None:
-    """A CSV source."""
+    """Read the file as a CSV source."""
     open_listing(f"csv:{file}")
 
 
 def read_image(file: Path) -> None:
-    """A folder of one image."""
+    """Read the file as an image folder with one image."""
     folder = file.parent / "images" / "class"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "0.png").write_bytes(file.read_bytes())
@@ -136,7 +136,7 @@ def read_image(file: Path) -> None:
 
 
 def read_yaml(file: Path) -> None:
-    """As a config, and as a bench."""
+    """Read the file as a config, and as a bench config if that fails."""
     try:
         resolve("unlearn", {}, file)
     except FalwError:
@@ -144,19 +144,19 @@ def read_yaml(file: Path) -> None:
 
 
 def show_report(file: Path) -> None:
-    """Read it, and show it in every form."""
+    """Read the report, and show it in every format."""
     for form in FORMATS:
         publish(Asked([file], form, "-", force=False))
 
 
 def read_state(file: Path) -> None:
-    """A saved state."""
+    """Read the file as a saved run state."""
     StateFile(file, {}, resume=True).load(Silent())
 
 
 @dataclass(frozen=True)
 class Kind:
-    """An input: good examples, what reads it, and how its file's name ends."""
+    """A kind of input: valid examples, the reader, and the file suffix."""
 
     seeds: Callable[[], Iterator[bytes]]
     read: Callable[[Path], object]
@@ -180,11 +180,11 @@ KINDS = {
 
 
 def mutate(content: bytes, rng: random.Random) -> bytes:
-    """The content, changed in one to six ways."""
+    """Return the content with one to six random changes."""
     data = bytearray(content)
     for _ in range(rng.choice((1, 1, 1, 2, 3, 6))):
         place = rng.randrange(len(data) + 1)
-        # Headers are where it hurts.
+        # Parsers fail most often on headers.
         if rng.random() < 0.5:
             place = min(place, rng.randrange(200))
         end = min(len(data), place + rng.choice((1, 2, 4, 8, 64)))
@@ -207,7 +207,7 @@ def mutate(content: bytes, rng: random.Random) -> bytes:
 
 
 def rezip(content: bytes, rng: random.Random) -> bytes:
-    """An npz with one of its arrays changed inside the archive, where sums of the outside hold."""
+    """Return an npz with changed arrays inside the archive and valid archive checksums."""
     stream = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(stream, "w") as new:
         for name in old.namelist():
@@ -218,7 +218,7 @@ def rezip(content: bytes, rng: random.Random) -> bytes:
 
 @dataclass
 class Tally:
-    """What came of a kind."""
+    """Outcomes of one kind of input."""
 
     taken: int = 0
     refused: int = 0
@@ -228,7 +228,7 @@ class Tally:
 
 
 def feed(kind: Kind, content: bytes, folder: Path, tally: Tally) -> None:
-    """Let the reader have it."""
+    """Feed the content to the reader, and record the outcome."""
 
     def late(number: int, frame: FrameType | None) -> None:
         raise TimeoutError(f"over {SECONDS} s")
@@ -245,7 +245,7 @@ def feed(kind: Kind, content: bytes, folder: Path, tally: Tally) -> None:
         tally.refused += 1
         if not str(error).strip():
             tally.findings["an error without words"] = content
-    except BaseException as error:  # whatever it is, it is a finding
+    except BaseException as error:  # any other exception is a finding
         if isinstance(error, KeyboardInterrupt):
             raise
         place = traceback.extract_tb(error.__traceback__)[-1]
@@ -262,7 +262,7 @@ def feed(kind: Kind, content: bytes, folder: Path, tally: Tally) -> None:
 
 
 def run(name: str, count: int, seed: int) -> Tally:
-    """So many inputs of a kind."""
+    """Feed `count` changed inputs of one kind."""
     kind, tally = KINDS[name], Tally()
     seeds, rng = list(kind.seeds()), random.Random(f"{name} {seed}")
     warnings.simplefilter("ignore")
@@ -282,11 +282,11 @@ def run(name: str, count: int, seed: int) -> Tally:
 
 
 def guided(name: str, seconds: int) -> None:
-    """Let atheris look for what no chance finds, by the branches that are taken; ends the process.
+    """Fuzz one kind with atheris, guided by branch coverage; this ends the process.
 
-    A finding is printed as it was raised, and its input kept by libFuzzer in the working folder.
+    A finding is printed as its traceback. libFuzzer saves the input in the working folder.
     """
-    import atheris  # not among the tests' dependencies: it has no wheel for each Python
+    import atheris  # not a test dependency: it lacks wheels for some Python versions
 
     kind = KINDS[name]
     warnings.simplefilter("ignore")
@@ -305,20 +305,20 @@ def guided(name: str, seconds: int) -> None:
         for module in [m for n, m in sys.modules.items() if n.startswith("falw_cli")]:
             for function in [f for f in vars(module).values() if isinstance(f, FunctionType)]:
                 if function.__module__ == module.__name__:
-                    atheris.instrument_func(function)  # in place: its branches are counted
+                    atheris.instrument_func(function)  # in place, to count its branches
         limits = [f"-max_total_time={seconds}", f"-timeout={SECONDS}", "-rss_limit_mb=2048"]
         atheris.Setup([sys.argv[0], *limits, str(seeds)], once)
         atheris.Fuzz()
 
 
 def corpus(name: str) -> list[bytes]:
-    """What was found before."""
+    """Return the earlier findings of one kind."""
     folder = CORPUS / name
     return [file.read_bytes() for file in sorted(folder.iterdir())] if folder.is_dir() else []
 
 
 def keep(name: str, tally: Tally) -> None:
-    """Put findings into the corpus."""
+    """Save the findings to the corpus."""
     for what, content in tally.findings.items():
         print(f"  {name}: {what}", flush=True)
         folder = CORPUS / name
@@ -327,13 +327,13 @@ def keep(name: str, tally: Tally) -> None:
 
 
 def main() -> None:
-    """Feed each kind, tell what came of it, and keep the findings."""
+    """Feed each kind, print the outcomes, and save the findings."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("kinds", nargs="*", help=f"of {', '.join(KINDS)}")
+    parser.add_argument("kinds", nargs="*", help=f"Kinds to test: {', '.join(KINDS)}.")
     parser.add_argument("--count", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path)
-    parser.add_argument("--guided", type=int, metavar="SECONDS", help="by atheris, one kind")
+    parser.add_argument("--guided", type=int, metavar="SECONDS", help="Fuzz one kind with atheris.")
     asked = parser.parse_args()
     if asked.guided:
         guided(asked.kinds[0], asked.guided)

@@ -1,9 +1,9 @@
-"""Kill the real command at random moments; every output stays whole, every resume ends the same.
+"""Kill the real command at random moments: outputs stay complete, resumed runs end the same.
 
     python -m tests.faults.kill [--kills 200] [--seed 0] [--jobs 2] [--out docs/kills.md]
 
-Each chain runs `falw unlearn --force` on the digits over an output that is there already, kills it
-(-9) at a random moment five times, goes on with --resume where a state was saved, and lets it end.
+Each chain runs `falw unlearn --force` on the digits over an existing output. It kills the run (-9)
+at a random moment five times, resumes with --resume if a state was saved, and lets the run end.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ OUT, REPORT = "model.unlearned.safetensors", "model.unlearned.audit.json"
 
 @dataclass
 class Tally:
-    """What came of it."""
+    """Counts of the outcomes."""
 
     kills: int = 0
     too_late: int = 0
@@ -49,12 +49,12 @@ class Tally:
 
 
 def digest(file: Path) -> str:
-    """SHA-256, or nothing where there is no file."""
+    """Return the SHA-256 of a file, or an empty string if the file does not exist."""
     return hashlib.sha256(file.read_bytes()).hexdigest() if file.exists() else ""
 
 
 def falw(folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
-    """Start the command, quietly, on one thread."""
+    """Start the command with -q, on one thread."""
     environment = os.environ | {"OMP_NUM_THREADS": "1", "XDG_CACHE_HOME": str(folder / "cache")}
     return subprocess.Popen(
         [str(FALW), *arguments, "-q"], cwd=folder, env=environment,
@@ -63,7 +63,7 @@ def falw(folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
 
 
 def finish(folder: Path, *arguments: str) -> float:
-    """Run to the end; seconds."""
+    """Run the command to its end, and return the seconds."""
     began = time.perf_counter()
     process = falw(folder, *arguments)
     _, told = process.communicate()
@@ -73,7 +73,7 @@ def finish(folder: Path, *arguments: str) -> float:
 
 
 def prepare(folder: Path) -> tuple[str, float]:
-    """A trained model, a list, an older output; the reference digest, and a run's seconds."""
+    """Make a model, a list and an older output; return the reference digest and a run's seconds."""
     (folder / "falw.yaml").write_text(SETTINGS)
     finish(folder, "train", "--seed", "1")
     listed = subprocess.run(
@@ -82,13 +82,13 @@ def prepare(folder: Path) -> tuple[str, float]:
     (folder / "ids.txt").write_bytes(listed.stdout)
     seconds = finish(folder, "unlearn", "model.safetensors", "--forget", "ids.txt")
     reference = digest(folder / OUT)
-    # What is there before is another run's output: it may be replaced whole, or not at all.
+    # The existing output is from another run: it may be replaced completely, or not at all.
     finish(folder, "unlearn", "model.safetensors", "--forget", "ids.txt", "--force", "--seed", "9")
     return reference, seconds
 
 
 def look(folder: Path, old: tuple[str, str], reference: str, tally: Tally, where: str) -> None:
-    """After a kill: old and new outputs are whole, and they belong together."""
+    """Check after a kill that the outputs are complete and belong together."""
     out, report = digest(folder / OUT), digest(folder / REPORT)
     if out not in (old[0], reference):
         (tally.lost if not out else tally.partial).append(f"{where}: checkpoint {out[:8]}")
@@ -102,7 +102,7 @@ def look(folder: Path, old: tuple[str, str], reference: str, tally: Tally, where
 
 
 def chain(source: Path, reference: str, seconds: float, seed: int) -> Tally:
-    """Kill five times, then let it end."""
+    """Kill a run five times, then let it end."""
     tally, rng = Tally(), random.Random(seed)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "run"
@@ -133,7 +133,7 @@ def chain(source: Path, reference: str, seconds: float, seed: int) -> Tally:
 
 
 def run(kills: int, seed: int, jobs: int) -> tuple[Tally, int]:
-    """So many kills, in chains; the tally, and the number of chains."""
+    """Run chains until `kills` is reached; return the tally and the number of chains."""
     with tempfile.TemporaryDirectory() as name:
         source = Path(name)
         reference, seconds = prepare(source)
@@ -151,7 +151,7 @@ def run(kills: int, seed: int, jobs: int) -> tuple[Tally, int]:
 
 
 def main() -> None:
-    """Kill, count, and write what came of it."""
+    """Run the chains, and print and write the counts."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)

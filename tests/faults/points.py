@@ -1,11 +1,11 @@
-"""Break the real command at each call that writes, one after the other; none is left out.
+"""Break the real command at every call that writes, one call per run.
 
     python -m tests.faults.points [--every 1] [--jobs 2] [--out docs/points.md]
 
-`falw unlearn --force` runs over an output that is there already. First its calls that change the
-folder are counted; then it runs once for each of them, which fails with ENOSPC or at which the
-process is killed (-9). A run that failed leaves what was there; one that was killed is followed by
-another, which must end in the reference's bytes.
+`falw unlearn --force` runs over an existing output. First, its calls that change the folder are
+counted. Then, for each call, one run has it fail with ENOSPC and another is killed (-9) at it. A
+failed run must leave the existing files. After a killed run, the next run must give the bytes of
+the reference.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ unlearn: {epochs: 3, stop: epochs}
 """
 ASKED = ("unlearn", "model.safetensors", "--forget", "ids.txt", "--force")
 REMOVES = "unlink"
-"""A call that may fail without harm to what was written."""
+"""A call that may fail without damaging the output."""
 
 
 @dataclass
 class Tally:
-    """What came of it."""
+    """Counts of the outcomes."""
 
     points: int = 0
     tried: Counter[str] = field(default_factory=Counter)
@@ -46,7 +46,7 @@ class Tally:
 
 
 def broken(folder: Path, at: int, what: str) -> subprocess.CompletedProcess[str]:
-    """Run the command, which breaks at a call."""
+    """Run the command and break it at call number `at`."""
     environment = os.environ | {
         "OMP_NUM_THREADS": "1", "XDG_CACHE_HOME": str(folder.parent / "cache"),
         "PYTHONPATH": os.pathsep.join([str(PRELOAD), os.environ.get("PYTHONPATH", "")]),
@@ -60,7 +60,7 @@ def broken(folder: Path, at: int, what: str) -> subprocess.CompletedProcess[str]
 
 
 def prepare(folder: Path) -> str:
-    """A trained model, a list, another run's output; the digest that a run gives."""
+    """Make a model, a list and the output of another run; return the reference digest."""
     (folder / "falw.yaml").write_text(SETTINGS)
     finish(folder, "train", "--seed", "1")
     listed = subprocess.run(
@@ -74,12 +74,12 @@ def prepare(folder: Path) -> str:
 
 
 def left(folder: Path) -> list[str]:
-    """Hidden files in a run's folder."""
+    """Return the hidden files in the folder of a run."""
     return [file.name for file in folder.iterdir() if file.name.startswith(".")]
 
 
 def judge(folder: Path, before: tuple[str, ...], call: str, what: str, reference: str) -> list[str]:
-    """Break at a call whose name is known; what is wrong with what came of it."""
+    """Break at the given call, and return the problems with the result."""
     done = broken(folder, int(call.partition(" ")[0]), what)
     after = digest(folder / OUT), digest(folder / REPORT)
     told = done.stderr.strip().splitlines()
@@ -102,7 +102,7 @@ def judge(folder: Path, before: tuple[str, ...], call: str, what: str, reference
 
 
 def run(every: int, jobs: int) -> Tally:
-    """Break at every so manieth call."""
+    """Break at every `every`-th call."""
     tally = Tally()
     with tempfile.TemporaryDirectory() as name:
         source = Path(name) / "run"
@@ -132,14 +132,14 @@ def run(every: int, jobs: int) -> Tally:
 
 
 def copied(source: Path, into: Path, name: str) -> Path:
-    """A run's folder of its own."""
+    """Make a separate copy of the folder for one run."""
     folder = into / name / "run"
     shutil.copytree(source, folder)
     return folder
 
 
 def main() -> None:
-    """Break, count, and write what came of it."""
+    """Run all breaks, and print and write the counts."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--every", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=2)

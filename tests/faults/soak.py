@@ -1,12 +1,12 @@
-"""Hours of steps, compressed: memory stays flat, no file stays open.
+"""Soak test: memory stays flat and no file stays open over the steps of several hours.
 
     python -m tests.faults.soak [--hours 4] [--out docs/soak.md]
 
-First `falw unlearn` runs shortly on images as large as CIFAR-10's, in batches of 128: that gives
-the steps of an hour on this machine. Then it takes as many steps as the hours have with the same
-architecture on the 8-pixel digits in batches of 8, where a step takes a fraction of the time: no
-step is left out, each is smaller. The state is saved once a second. Meanwhile the process is asked
-for its resident memory and its open files, twice a second.
+First, a short `falw unlearn` on images of CIFAR-10's size in batches of 128 measures the steps per
+hour on this machine. Then the same architecture takes the steps of the given hours on the 8-pixel
+digits in batches of 8, where each step is much faster: all steps are taken, but each is smaller.
+The state is saved once per second. The resident memory and the open files of the process are
+recorded twice per second.
 """
 
 from __future__ import annotations
@@ -44,35 +44,35 @@ unlearn: {batch_size: 128, epochs: 1, lr: 1e-5, stop: epochs}
 
 @dataclass
 class Course:
-    """What a run took."""
+    """Steps, time, memory and open files of a run."""
 
     steps: int
     seconds: float
     memory: list[int]
     """Bytes, over the run."""
     files: list[int]
-    """Open files and the like."""
+    """Number of open file descriptors."""
 
     @property
     def growth(self) -> float:
-        """Percent that memory grew by, from the second tenth of the run to its last, by medians."""
+        """Growth of the median memory from the second to the last tenth of the run, in percent."""
         tenth = max(1, len(self.memory) // 10)
         first, last = self.memory[tenth : 2 * tenth], self.memory[-tenth:]
         return 100 * (float(np.median(last)) / float(np.median(first)) - 1)
 
     @property
     def more_files(self) -> int:
-        """Files open in the last tenth of the run beyond those in its second, by medians."""
+        """Growth of the median count of open files from the second to the last tenth of the run."""
         tenth = max(1, len(self.files) // 10)
         first, last = self.files[tenth : 2 * tenth], self.files[-tenth:]
         return round(float(np.median(last)) - float(np.median(first)))
 
 
 def unlearn(folder: Path, *flags: str) -> Course:
-    """Run the command, and watch it."""
+    """Run the command, and record its memory and open files."""
     out = folder / REPORT
     command = [str(FALW), "unlearn", "model.safetensors", "--forget", "ids.txt", "--force", "-q"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}  # small steps gain nothing by more
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}  # small steps gain nothing from more
     process = subprocess.Popen(
         [*command, *flags], cwd=folder, stdout=subprocess.DEVNULL, env=environment
     )
@@ -93,7 +93,7 @@ def unlearn(folder: Path, *flags: str) -> Course:
 
 
 def listed(folder: Path) -> None:
-    """A list, drawn."""
+    """Draw a forget list into ids.txt."""
     drawn = subprocess.run(
         [str(FALW), "forget-list", "--ratio", "0.1"], cwd=folder, check=True, capture_output=True
     )
@@ -101,7 +101,7 @@ def listed(folder: Path) -> None:
 
 
 def steps_of(hours: float, folder: Path) -> int:
-    """The steps that these hours have on images of 32 pixels."""
+    """Return the number of steps on images of 32 pixels in the given hours."""
     draws = np.random.default_rng(0)
     for name, count in (("data", 6_000), ("unseen", 1_000)):
         images = draws.integers(0, 255, (count, 32, 32, 3), dtype=np.uint8)
@@ -114,7 +114,7 @@ def steps_of(hours: float, folder: Path) -> int:
 
 
 def soak(hours: float) -> Course:
-    """So many hours, compressed."""
+    """Take the steps of the given hours on small images."""
     with tempfile.TemporaryDirectory() as large, tempfile.TemporaryDirectory() as small:
         os.environ["XDG_CACHE_HOME"] = str(Path(large) / "cache")
         steps = steps_of(hours, Path(large))
@@ -127,7 +127,7 @@ def soak(hours: float) -> Course:
 
 
 def main() -> None:
-    """Soak, and write what came of it."""
+    """Run the soak test, and print and write the result."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--hours", type=float, default=4.0)
     parser.add_argument("--out", type=Path)

@@ -1,4 +1,4 @@
-"""Some hostile inputs of each kind in CI; ten thousand by `python -m tests.faults.fuzz`."""
+"""Some hostile inputs of each kind in CI; ten thousand with `python -m tests.faults.fuzz`."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from tests.faults.fuzz import KINDS, run
 @pytest.mark.parametrize(
     "name", [n if n != "report" else pytest.param(n, marks=pytest.mark.slow) for n in KINDS]
 )
-def test_what_anyone_made_is_taken_or_refused(name: str) -> None:
-    """First what was found before, then some that are new."""
+def test_untrusted_input_is_accepted_or_refused(name: str) -> None:
+    """Feed the earlier findings first, then some new inputs."""
     tally = run(name, 20 if name == "report" else 60, seed=1)
     assert tally.findings == {}
     assert tally.refused > 0

@@ -1,4 +1,4 @@
-"""Some kills in CI; many by `python -m tests.faults.kill` (docs/reliability.md)."""
+"""Some kills in CI; many with `python -m tests.faults.kill` (docs/reliability.md)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.faults.kill import run
 
 
 @pytest.mark.slow
-def test_killed_runs_leave_whole_outputs_and_end_the_same() -> None:
+def test_killed_runs_leave_complete_outputs_and_end_the_same() -> None:
     tally, chains = run(kills=2, seed=100, jobs=2)
     assert tally.partial == []
     assert tally.lost == []

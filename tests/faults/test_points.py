@@ -1,4 +1,4 @@
-"""Some of the calls in CI; all of them by `python -m tests.faults.points` (docs/reliability.md)."""
+"""Some calls in CI; all of them with `python -m tests.faults.points` (docs/reliability.md)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.faults import full, points
 
 
 @pytest.mark.slow
-def test_a_command_broken_where_it_writes_leaves_what_was_there() -> None:
+def test_a_command_broken_while_writing_leaves_existing_files() -> None:
     tally = points.run(every=12, jobs=2)
     assert tally.wrong == []
     assert tally.points > 25
@@ -16,7 +16,7 @@ def test_a_command_broken_where_it_writes_leaves_what_was_there() -> None:
 
 
 @pytest.mark.slow
-def test_a_full_disk_leaves_what_was_there() -> None:
+def test_a_full_disk_leaves_existing_files() -> None:
     if not full.possible():
         pytest.skip("no tmpfs can be mounted here")
     tally = full.run((0, 2048, 16384))

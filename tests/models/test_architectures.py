@@ -1,4 +1,4 @@
-"""Architectures by name: shapes, class counts, and code that nobody asked for."""
+"""Architectures by name: shapes, class counts, and custom code."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_tiny_cnn_takes_any_size(size: int, channels: int) -> None:
 
 
 @pytest.mark.parametrize("name", ["resnet18-cifar", "resnet34-cifar", "vgg16_bn-cifar"])
-def test_cifar_stems_keep_32_pixels_large(name: str) -> None:
+def test_cifar_stems_do_not_downsample(name: str) -> None:
     model = architectures.builder(name)(10, 3).eval()
     assert model(torch.zeros(1, 3, 32, 32)).shape == (1, 10)
     convolution = next(m for m in model.modules() if isinstance(m, torch.nn.Conv2d))
@@ -55,7 +55,7 @@ def test_grey_nets_are_recognised() -> None:
     ("written", "meant"),
     [("ResNet-18", "resnet18"), ("VGG16-BN", "vgg16_bn"), ("vit-b-16", "vit_b_16")],
 )
-def test_spelling_is_forgiven(written: str, meant: str) -> None:
+def test_spelling_variants_are_accepted(written: str, meant: str) -> None:
     assert architectures.canonical(written) == meant
 
 
@@ -65,7 +65,7 @@ def test_unknown_names_get_a_hint() -> None:
     assert "resnet18" in caught.value.hint or "resnet1" in caught.value.hint
 
 
-def test_own_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_custom_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "my_nets.py").write_text(
         "import torch\n"
         "def linear(n):\n"
@@ -88,5 +88,5 @@ def test_own_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         architectures.builder("no_python:net")
 
 
-def test_auxiliary_logits_are_passed_over() -> None:
+def test_auxiliary_logits_are_ignored() -> None:
     assert torch.equal(architectures.logits((torch.ones(1), torch.zeros(1))), torch.ones(1))

@@ -1,4 +1,4 @@
-"""BatchNorm over all ranks is BatchNorm over the whole batch."""
+"""BatchNorm over all ranks equals BatchNorm over the whole batch."""
 
 from __future__ import annotations
 
@@ -36,6 +36,6 @@ def compare(fabric: Fabric, folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_it_is_batchnorm_of_the_whole_batch(tmp_path: Path) -> None:
-    """Output, gradient and running statistics, from shares of four, three and three samples."""
+def test_it_equals_batchnorm_of_the_whole_batch(tmp_path: Path) -> None:
+    """Compare output, gradient and running statistics, with 4, 3 and 3 samples per rank."""
     in_ranks(compare, 3, tmp_path)

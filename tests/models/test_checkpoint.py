@@ -1,4 +1,4 @@
-"""Checkpoints: what is written is what was read, whole or not at all."""
+"""Checkpoints: reading and writing preserve the content, and invalid weights are not written."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_the_first_tensors_that_differ_are_named(tmp_path: Path) -> None:
 
 
 def test_a_network_that_diverged_is_never_written(tmp_path: Path) -> None:
-    """The last step may do it after the last loss, and half precision may overflow."""
+    """The last step may diverge after the last loss, and half precision may overflow."""
     write(tmp_path / "half.safetensors", dtype=torch.float16)
     source = safetensors.read(tmp_path / "half.safetensors")
     model = tiny_cnn(2, 1)
@@ -73,7 +73,7 @@ def test_a_network_that_diverged_is_never_written(tmp_path: Path) -> None:
         checkpoint.like(model, source)
 
 
-def test_prefixes_are_taken_off_whole() -> None:
+def test_prefixes_are_removed_completely() -> None:
     one = torch.zeros(1)
     assert checkpoint.unwrap({"module.model.a": one, "module.model.b": one})[0] == "module.model."
     assert checkpoint.unwrap({"model.a": one, "mode.b": one}) == (

@@ -1,4 +1,4 @@
-"""The format of a path: which is read, and which is written."""
+"""The checkpoint format of a path, for reading and for writing."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_bare_weights_in_a_library_folder_are_read_as_the_folder(tmp_path: Path)
         checkpoint_files.read(tmp_path / "other.safetensors")
 
 
-def test_a_folder_of_no_format_is_refused(tmp_path: Path) -> None:
+def test_a_folder_of_unknown_format_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="no folder of timm or transformers"):
         checkpoint_files.read(tmp_path)
 
@@ -55,7 +55,7 @@ def test_a_folder_of_no_format_is_refused(tmp_path: Path) -> None:
     ("name", "known"),
     [("a.safetensors", True), ("a.pt", True), ("a.PT", True), ("ids.txt", False), ("a", False)],
 )
-def test_what_may_be_a_checkpoint(tmp_path: Path, name: str, known: bool) -> None:
+def test_is_checkpoint(tmp_path: Path, name: str, known: bool) -> None:
     assert checkpoint_files.is_checkpoint(tmp_path / name) == known
     assert not checkpoint_files.is_checkpoint(tmp_path)
     (tmp_path / "config.json").write_text("{}")

@@ -1,4 +1,4 @@
-"""A checkpoint in another format holds the same weights to the bit."""
+"""A checkpoint converted to another format has bit-identical weights."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.models.formats.test_libraries import FOLDERS
 
 
 def same(one: Path, other: Path) -> None:
-    """The weights of two checkpoints, by name."""
+    """Assert that two checkpoints have the same weights by name."""
     torch.testing.assert_close(
         dict(checkpoint_files.read(one).tensors),
         dict(checkpoint_files.read(other).tensors),
@@ -24,7 +24,7 @@ def same(one: Path, other: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["timm resnet18", "transformers vit, sharded"])
-def test_there_and_back(tmp_path: Path, name: str) -> None:
+def test_round_trip(tmp_path: Path, name: str) -> None:
     save, load = FOLDERS[name]
     model = save(tmp_path / "model")
     for source, out in (("model", "one.safetensors"), ("one.safetensors", "back"),
@@ -65,7 +65,7 @@ def test_plain_weights_become_a_folder_of_timm(tmp_path: Path) -> None:
         (("--out", "new.safetensors", "--arch", "resnet18"), "is not a resnet18"),
     ],
 )
-def test_what_cannot_be_is_refused(tmp_path: Path, asked: tuple[str, ...], said: str) -> None:
+def test_invalid_conversions_are_refused(tmp_path: Path, asked: tuple[str, ...], said: str) -> None:
     torch.save({"weight": torch.zeros(2, 3), "bias": torch.zeros(2)}, tmp_path / "model.pt")
     done = falw("convert", "model.pt", *asked, cwd=tmp_path)
     assert done.returncode == 2

@@ -1,4 +1,4 @@
-"""A new checkpoint format is one file: CONTRIBUTING.md quotes the example below."""
+"""A worked example: a new checkpoint format is one file. CONTRIBUTING.md quotes it."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ FORMAT = FileFormat(suffixes=(".npz",), read=read, write=write)
 
 @pytest.fixture
 def npz(tmp_path: Path) -> Iterator[Path]:
-    """A folder to work in, while a file `npz.py` is one of the formats."""
+    """A working folder, while `npz.py` is registered as a format of files."""
     (tmp_path / "formats").mkdir()
     (tmp_path / "formats" / "npz.py").write_text(NPZ)
     formats.__path__.append(str(tmp_path / "formats"))
@@ -157,7 +157,7 @@ FORMAT = FolderFormat(recognises=recognises, read=read, write=write, builder=bui
 
 @pytest.fixture
 def zoo(npz: Path) -> Iterator[Path]:
-    """The same with a format of folders, `zoo.py`."""
+    """A working folder, while `zoo.py` is registered as a format of folders."""
     (npz / "formats" / "zoo.py").write_text(FOLDER)
     yield npz
     if sys.modules.pop("falw_cli.models.formats.zoo", None):

@@ -1,4 +1,4 @@
-"""Folders that libraries save: their JSON files and class names."""
+"""Model folders saved by libraries: their JSON files and class names."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from falw_cli.models import folder
 from falw_cli.models.folder import class_names
 
 
-def test_names_of_classes_come_in_their_order() -> None:
+def test_class_names_keep_their_order() -> None:
     assert class_names({"1": "b", "0": "a"}, 2) == ("a", "b")
     assert class_names(["a", "b"], 2) == ("a", "b")
     assert class_names(["a"], 2) == ("0", "1")

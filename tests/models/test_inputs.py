@@ -1,4 +1,4 @@
-"""Inputs that change while a run works on what it read."""
+"""Input files that change during a run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from falw_cli.models.inputs import Inputs, warn_of_changes
 from falw_cli.runtime.progress import Silent
 
 
-def test_changed_files_are_told(tmp_path: Path) -> None:
+def test_changed_files_are_reported(tmp_path: Path) -> None:
     files = {name: tmp_path / name for name in ("model", "retrain", "ids.txt")}
     for file in files.values():
         file.write_text(file.name)

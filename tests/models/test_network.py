@@ -1,4 +1,4 @@
-"""What a network says of samples."""
+"""Predictions of a network."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from tests.engine import cpu
 SHOWN = Preprocessing(image_size=8, resize=8, mean=(0.5,), std=(0.25,))
 
 
-def test_confidence_is_what_the_logits_say() -> None:
-    """Over more than one batch, and of no samples at all."""
+def test_confidence_follows_from_the_logits() -> None:
+    """Check more than one batch, and an empty set."""
     network = Network(tiny_cnn(3, 1), "tiny-cnn", ("a", "b", "c"), SHOWN, cpu())
     count = INFERENCE_BATCH + 7
     pixels = torch.randint(0, 255, (count, 8, 8, 1), generator=torch.Generator().manual_seed(0))

@@ -1,4 +1,4 @@
-"""Nothing that a report speaks of changes unseen."""
+"""Verify detects every change to the files that a report names."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CONFIG = "arch: tiny-cnn\ndata: npz:train.npz\nheldout: npz:heldout.npz\n"
 
 @pytest.fixture(scope="module")
 def run(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a run on the digits as files, and its report: do not write."""
+    """A read-only folder with a run on the digits as files, and its report."""
     folder = tmp_path_factory.mktemp("run")
     for name in ("model.safetensors", "retrain.safetensors", "ids.txt"):
         shutil.copy(trained / name, folder)
@@ -51,12 +51,12 @@ def copy(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def problems(**more: bool | str) -> dict[str, str]:
-    """What verify finds, by name."""
+    """Return the problems that verify finds, by name."""
     asked = Asked(Path(REPORT), **more)  # type: ignore[arg-type]
     return {one.name: one.problem for one in verify(asked, Silent()) if one.problem}
 
 
-def test_an_untouched_run_holds(copy: Path) -> None:
+def test_an_unchanged_run_has_no_problems(copy: Path) -> None:
     checks = verify(Asked(Path(REPORT), rerun=True), Silent())
     assert [check.name for check in checks] == [
         "report", "model", "reference retrain.safetensors", "output", "forget list", "data",
@@ -78,23 +78,23 @@ def test_an_untouched_run_holds(copy: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("place", [0.3, 0.6, 0.97])
-def test_a_flipped_byte_is_found(copy: Path, file: str, check: str, place: float) -> None:
+def test_a_changed_byte_is_detected(copy: Path, file: str, check: str, place: float) -> None:
     content = bytearray((copy / file).read_bytes())
     at = int(place * len(content))
-    while file == REPORT and not chr(content[at]).isdigit():  # such that it can still be read
+    while file == REPORT and not chr(content[at]).isdigit():  # keeps the JSON valid
         at += 1
     content[at] = ord("1") if content[at] == ord("2") else ord("2")
     (copy / file).write_bytes(content)
     assert check in problems()
 
 
-def test_a_report_that_was_only_laid_out_anew_is_found(copy: Path) -> None:
+def test_a_reformatted_report_is_detected(copy: Path) -> None:
     text = json.dumps(json.loads((copy / REPORT).read_text()), indent=4)
     (copy / REPORT).write_text(text)
     assert list(problems()) == ["report"]
 
 
-def test_a_forger_who_makes_a_new_digest_is_found_by_measuring_again(copy: Path) -> None:
+def test_a_forged_digest_is_detected_by_measuring_again(copy: Path) -> None:
     report = Report.model_validate_json((copy / REPORT).read_text())
     assert report.metrics.after is not None
     report.metrics.after.forget_accuracy = 12.5
@@ -126,7 +126,7 @@ def test_code_that_a_report_names_is_not_imported(copy: Path) -> None:
     assert "asks to import code" in problems()["data"]
 
 
-def test_the_command_says_it_and_gives_the_exit_code(copy: Path) -> None:
+def test_the_command_reports_problems_and_sets_the_exit_code(copy: Path) -> None:
     done = falw("verify", REPORT, "--forget", "ids.txt", cwd=copy)
     assert done.returncode == 0, done.stderr
     assert "output" in done.stdout

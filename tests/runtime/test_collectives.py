@@ -1,4 +1,4 @@
-"""Several ranks do what one does: who takes what, how it comes together, and a run as a whole."""
+"""Several ranks compute what one computes: splitting, gathering, and a whole run."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ METHODS = ("match", "random-label", "salun", "sfron", "l1-sparse", "boundary-exp
 
 
 def samples(count: int, seed: int) -> Resident:
-    """Three classes of noise, told apart by their brightness."""
+    """Return three classes of noise images that differ in brightness."""
     labels = torch.arange(count) % 3
     noise = torch.randint(0, 90, (count, 8, 8, 1), generator=torch.Generator().manual_seed(seed))
     return Resident((noise + 70 * labels[:, None, None, None]).byte(), labels)
 
 
 def unlearn(fabric: Fabric, name: str, target: str) -> dict[str, Tensor]:
-    """Four batches of 26 samples, unevenly shared: weights and target estimates after them."""
-    # SGD, for AdamW makes a step of any gradient, however close to 0.
+    """Run four batches of 26 samples, split unevenly; return weights and target estimates."""
+    # SGD, because AdamW takes a full step even for a gradient close to 0.
     plain = {"optimizer": "sgd", "lr": 0.01, "crop": 1}
     config = Config.model_validate({"unlearn": {"method": name, **plain}})
     recipe = with_method_defaults(config).unlearn
@@ -108,7 +108,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Tensor]:
 def test_ranks_find_what_one_process_finds(
     count: int, alone: dict[str, Tensor], tmp_path: Path
 ) -> None:
-    """Weights, BatchNorm statistics, target estimates and weights a sample, of each method."""
+    """Compare weights, BatchNorm statistics, targets and per-sample weights of each method."""
     in_ranks(run_all, count, tmp_path)
     together = load_file(tmp_path / f"{count}.safetensors")
     assert set(together) == set(alone)
@@ -122,7 +122,7 @@ def fail_but_on_the_first(rank: int) -> None:
 
 
 def collect(fabric: Fabric, folder: Path) -> None:
-    """Each count of rows, and each kind of failure."""
+    """Check several row counts, means and a failure of one rank."""
     for count in (0, 1, 2, 7, 8):
         rows = collectives.mine(count, fabric)
         torch.testing.assert_close(collectives.gather(rows, count, fabric), torch.arange(count))
@@ -138,11 +138,11 @@ def collect(fabric: Fabric, folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_what_ranks_found_comes_together_in_order(tmp_path: Path) -> None:
+def test_results_of_ranks_are_gathered_in_order(tmp_path: Path) -> None:
     in_ranks(collect, 3, tmp_path)
 
 
-def test_alone_nothing_is_shared() -> None:
+def test_one_process_shares_nothing() -> None:
     fabric, values = cpu(), torch.arange(3.0)
     assert collectives.mine(3, fabric).tolist() == [0, 1, 2]
     assert collectives.gather(values, 3, fabric) is values

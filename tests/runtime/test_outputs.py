@@ -1,4 +1,4 @@
-"""Outputs are there whole or not at all: every call that may fail does so in turn."""
+"""Outputs are written completely or not at all: each call that may fail is made to fail."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CALLS = ("open", "write", "fsync", "link", "replace", "close")
 
 
 class Faulty:
-    """The os module, of which the n-th call that touches the disk fails."""
+    """The os module with a failure at the n-th call that touches the disk."""
 
     def __init__(self, fails_at: int, error: int = errno.ENOSPC) -> None:
         self.fails_at, self.error, self.calls = fails_at, error, 0
@@ -47,10 +47,10 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("before", [{}, {"model": b"old"}, {"model": b"old", "report": b"old"}])
 @pytest.mark.parametrize("error", [errno.ENOSPC, errno.EIO, errno.ESTALE])
-def test_a_call_that_fails_leaves_what_was_there(
+def test_a_call_that_fails_leaves_the_existing_files(
     tmp_path: Path, before: dict[str, bytes], error: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each one in turn, enumerated, until a run goes through."""
+    """Make call 1, 2, ... fail, until a run succeeds."""
     failed: set[str] = set()
     for number in range(1, 100):
         folder = tmp_path / str(number)
@@ -74,7 +74,7 @@ def test_a_call_that_fails_leaves_what_was_there(
     assert failed == set(CALLS) - (set() if before else {"link"})
 
 
-def test_a_file_system_without_hard_links_will_do(
+def test_a_file_system_without_hard_links_works(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "model").write_bytes(b"old")
@@ -87,7 +87,7 @@ def test_a_file_system_without_hard_links_will_do(
     assert contents(tmp_path) == {"model": b"new"}
 
 
-def test_a_missing_folder_leaves_the_first_file_as_it_was(tmp_path: Path) -> None:
+def test_a_missing_folder_leaves_the_first_file_unchanged(tmp_path: Path) -> None:
     old = tmp_path / "one"
     old.write_bytes(b"old")
     with pytest.raises(RunError):
@@ -123,7 +123,7 @@ outputs.write_all({folder / "model": b"new", folder / "report": b"new"})
 
 
 @pytest.mark.parametrize("renamed", [0, 1])
-def test_the_next_run_finishes_what_a_killed_one_began(tmp_path: Path, renamed: int) -> None:
+def test_the_next_run_completes_the_commit_of_a_killed_one(tmp_path: Path, renamed: int) -> None:
     (tmp_path / "model").write_bytes(b"old")
     done = subprocess.run([sys.executable, "-c", DIES, tmp_path, str(renamed)], check=False)
     assert done.returncode == 9
@@ -135,7 +135,7 @@ def test_the_next_run_finishes_what_a_killed_one_began(tmp_path: Path, renamed: 
     assert contents(tmp_path) == {"model": b"new", "report": b"new"}
 
 
-def test_drafts_of_dead_runs_are_removed_and_nothing_else(tmp_path: Path) -> None:
+def test_only_drafts_of_dead_runs_are_removed(tmp_path: Path) -> None:
     names = (".model.12.draft", ".model.12.old", ".model.state.12.draft")
     others = (".model2.12.draft", ".model.draft", "model.12.draft", ".model.x.draft")
     for name in (*names, *others):
@@ -145,7 +145,7 @@ def test_drafts_of_dead_runs_are_removed_and_nothing_else(tmp_path: Path) -> Non
     assert set(contents(tmp_path)) == set(others)
 
 
-def test_a_planted_journal_moves_nothing_but_our_own_drafts(tmp_path: Path) -> None:
+def test_a_planted_journal_moves_only_falw_drafts(tmp_path: Path) -> None:
     (tmp_path / "secret").write_bytes(b"secret")
     planted = {
         str(tmp_path / "model"): "secret",
@@ -158,9 +158,7 @@ def test_a_planted_journal_moves_nothing_but_our_own_drafts(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("journal", ["", "{", "[1", "[1]", "\x00"])
-def test_a_journal_cut_short_is_of_a_run_that_had_renamed_nothing(
-    tmp_path: Path, journal: str
-) -> None:
+def test_a_truncated_journal_renames_nothing(tmp_path: Path, journal: str) -> None:
     (tmp_path / "model").write_bytes(b"before")
     (tmp_path / ".model.12.draft").write_bytes(b"after")
     (tmp_path / ".model.commit").write_text(journal)
@@ -169,7 +167,7 @@ def test_a_journal_cut_short_is_of_a_run_that_had_renamed_nothing(
     assert contents(tmp_path) == {"model": b"before"}
 
 
-def test_a_second_run_is_refused_until_the_first_is_gone(tmp_path: Path) -> None:
+def test_a_second_run_is_refused_until_the_first_has_ended(tmp_path: Path) -> None:
     file = tmp_path / "model"
     code = (
         "import sys, time; from pathlib import Path; from falw_cli.runtime.outputs import claimed\n"

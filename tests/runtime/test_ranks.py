@@ -1,4 +1,4 @@
-"""Which rank is this, and what is refused of several."""
+"""Detection of the rank, and requests that several ranks refuse."""
 
 from __future__ import annotations
 
@@ -46,18 +46,18 @@ def test_one_device_starts_nothing() -> None:
         ({"without": "-"}, "stdin"),
     ],
 )
-def test_what_ranks_cannot_do_is_refused(asked: dict[str, object], said: str) -> None:
+def test_unsupported_requests_of_ranks_are_refused(asked: dict[str, object], said: str) -> None:
     with pytest.raises(RequestError, match=said):
         ranks.check(Config.model_validate(asked), Place(0, 8, 2))
 
 
-def test_machines_need_a_place_to_meet(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_machines_need_a_master_address(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MASTER_ADDR", raising=False)
     with pytest.raises(RequestError) as caught:
         ranks.launch(Config(nodes=2))
     assert "MASTER_ADDR" in caught.value.hint
 
 
-def test_one_process_cannot_be_several_devices() -> None:
+def test_one_process_cannot_use_several_devices() -> None:
     with pytest.raises(RequestError, match="a process each"):
         make_fabric(Config(device="cpu", devices=2))

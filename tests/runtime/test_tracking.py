@@ -1,4 +1,4 @@
-"""Live curves: what is written where, and that the run is the same with and without them."""
+"""Live curves: their content and location, and that tracking does not change the run."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_a_csv_of_the_run_and_the_same_checkpoint(project: Path) -> None:
     assert [int(row["step"]) for row in steps] == list(range(1, len(steps) + 1))
     assert all(0 <= float(row["weight/min"]) <= float(row["weight/max"]) <= 2 for row in steps)
     assert all(0 < float(row["target/mu"]) <= 1 for row in steps)
-    assert 12 <= len(looks) <= 16  # at most so many, evenly spaced
+    assert 12 <= len(looks) <= 16  # evenly spaced, up to a maximum
     assert 0 < float(rows[-1]["after/forget_accuracy"]) <= 100
     text = (project / "model.unlearned.track" / "version_0" / "metrics.csv").read_text()
     assert "ids.txt" not in text

@@ -1,4 +1,4 @@
-"""U-LiRA, RMIA and KLoM, worked by hand."""
+"""U-LiRA, RMIA and KLoM, computed by hand."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_each_sample_is_in_half_of_the_models() -> None:
 
 def test_ulira_by_hand() -> None:
     """In: 3 and 5, mean 4, variance 2. Out: 0 and 2, mean 1, variance 2. At 4 the ratio is
-    (4 - 1)^2 / (2 * 2); at 2.5, as far from either, it is 0."""
+    (4 - 1)^2 / (2 * 2); at 2.5, equally far from both means, it is 0."""
     margins = np.array([[3.0], [5.0], [0.0], [2.0]])
     assert attacks.ulira(np.array([4.0]), margins, SIDES) == pytest.approx([9 / 4])
     assert attacks.ulira(np.array([2.5]), margins, SIDES) == pytest.approx([0])
@@ -42,7 +42,7 @@ def test_variances_differ_by_side() -> None:
 
 def test_rmia_by_hand() -> None:
     """p(x) is (0.6 + 0.2) / 2 = 0.4, so the sample's ratio is 2; those of the population are 1.5,
-    1 and 0.5, of which two are half of it or less."""
+    1 and 0.5, and two of them are at most half of the sample's ratio."""
     probs = np.array([[0.5], [0.7], [0.1], [0.3]])
     of_population = np.full((4, 3), 0.4)
     population = np.array([0.6, 0.4, 0.2])
@@ -55,12 +55,12 @@ def test_klom_by_hand() -> None:
     unlearned = np.zeros((4, 1))
     retrained = np.array([[0.0], [0.0], [10.0], [10.0]])
     assert attacks.klom(unlearned, retrained) == pytest.approx([math.log(2)])
-    # The other way round half of the mass is where there is none: log(0.5 / 1e-5).
+    # Swapped, half of the mass is in a bin that is empty in the other set: log(0.5 / 1e-5).
     expected = 0.5 * math.log(0.5) + 0.5 * math.log(0.5 / 1e-5)
     assert attacks.klom(retrained, unlearned) == pytest.approx([expected])
 
 
-def test_klom_of_what_is_the_same_is_0() -> None:
+def test_klom_of_equal_distributions_is_0() -> None:
     same = np.random.default_rng(0).normal(size=(6, 5))
     assert attacks.klom(same, same) == pytest.approx(np.zeros(5))
     assert attacks.klom(np.ones((3, 2)), np.ones((3, 2))) == pytest.approx(np.zeros(2))

@@ -1,4 +1,4 @@
-"""Attacks on made-up ensembles: strong where there is something to find, chance where not."""
+"""Attacks on synthetic ensembles: strong if samples were learned, at chance if not."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MODELS, COUNT = 8, 300
 
 
 def answers(rng: np.random.Generator, lifted: np.ndarray, hard: np.ndarray) -> Answers:
-    """Margins of samples that are hard by nature, so much higher where they were learned."""
+    """Return margins of samples of difficulty `hard`, higher by `lifted` where learned."""
     margins = hard + lifted + rng.normal(size=lifted.shape) * 0.5
     population = 1 / (1 + np.exp(-rng.normal(size=(len(margins), 400))))
     return Answers(margins, 1 / (1 + np.exp(-margins)), population)
@@ -28,7 +28,7 @@ def run(shadows_lift: float, model_lift: float) -> PerSample:
     return judge(model, shadows, members, np.arange(COUNT) % 3, seed=0)
 
 
-def test_what_is_left_is_found_sample_by_sample() -> None:
+def test_remaining_memory_is_detected_per_sample() -> None:
     found = run(2.0, 2.0)
     assert found.ulira.auc.lower > 0.9
     assert found.rmia.auc.lower > 0.8
@@ -36,7 +36,7 @@ def test_what_is_left_is_found_sample_by_sample() -> None:
     assert found.klom.lower > found.klom_chance
 
 
-def test_nothing_is_found_where_nothing_is() -> None:
+def test_without_memory_attacks_are_at_chance() -> None:
     found = run(0.0, 0.0)
     for attack in (found.ulira, found.rmia):
         assert attack.auc.lower < 0.5 < attack.auc.upper
@@ -44,6 +44,6 @@ def test_nothing_is_found_where_nothing_is() -> None:
     assert found.klom.value == pytest.approx(found.klom_chance, rel=0.1)
 
 
-def test_a_model_that_forgot_is_told_from_one_that_did_not() -> None:
-    """The shadow models did not forget; the one that is attacked did."""
+def test_a_model_that_forgot_is_distinguished() -> None:
+    """The shadow models did not forget; the attacked model did."""
     assert run(2.0, 0.0).ulira.told.value < 5

@@ -1,4 +1,4 @@
-"""The step loop: learns, repeats, resumes to the same bits, and stops where it must."""
+"""The step loop: it learns, is reproducible, resumes bit-identically, and stops when it must."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def network(seed: int = 0) -> Network:
 
 
 def work(recipe: Recipe = RECIPE) -> Work:
-    """Three classes, told apart by their brightness."""
+    """Return work on three classes that differ in brightness."""
     labels = torch.arange(60) % 3
     noise = torch.randint(0, 60, (60, 8, 8, 1), generator=torch.Generator().manual_seed(0))
     return Work(
@@ -51,7 +51,7 @@ def no_state(tmp_path: Path) -> StateFile:
     return StateFile(tmp_path / "state", {"model": "mine"}, resume=False)
 
 
-def test_it_learns_and_says_why_it_stopped(tmp_path: Path) -> None:
+def test_it_learns_and_reports_why_it_stopped(tmp_path: Path) -> None:
     net = network()
     recipe = RECIPE.model_copy(update={"epochs": 8})
     outcome = fit(net, work(recipe), CrossEntropy(0.0), Silent(), Interrupt(), no_state(tmp_path))
@@ -64,7 +64,7 @@ def test_it_learns_and_says_why_it_stopped(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
 def test_resumed_is_identical_to_the_bit(tmp_path: Path, optimizer: str) -> None:
-    """Interrupted in the middle of the second epoch, with dropout and augmentation."""
+    """Interrupt in the middle of the second epoch, with dropout and augmentation."""
     recipe = RECIPE.model_copy(update={"optimizer": optimizer})
 
     class StopsAt(CrossEntropy):
@@ -89,7 +89,7 @@ def test_resumed_is_identical_to_the_bit(tmp_path: Path, optimizer: str) -> None
         assert torch.equal(tensor, fresh.module.state_dict()[name]), name
 
 
-def test_an_objective_may_end_the_run_and_says_why(tmp_path: Path) -> None:
+def test_an_objective_may_end_the_run_with_a_reason(tmp_path: Path) -> None:
     class Enough(CrossEntropy):
         def after_step(self, network: Network, done: int, total: int) -> str | None:
             return f"{done} of {total} are enough" if done == 6 else None
@@ -99,7 +99,7 @@ def test_an_objective_may_end_the_run_and_says_why(tmp_path: Path) -> None:
     assert outcome.stopped_because == "6 of 12 are enough"
 
 
-def test_a_probe_goes_through_the_schedule_in_a_share_of_the_steps() -> None:
+def test_a_probe_runs_the_schedule_in_a_share_of_the_steps() -> None:
     whole = work()
     probe = replace(whole, share_of_run=0.25)
     assert (whole.steps, probe.steps) == (12, 3)
@@ -129,7 +129,7 @@ def test_without_a_saved_state_a_resumed_run_starts_from_the_beginning(tmp_path:
     assert "starting from the beginning" in said[0]
 
 
-def test_a_state_says_which_setting_was_another(tmp_path: Path) -> None:
+def test_a_state_names_the_setting_that_differs(tmp_path: Path) -> None:
     kept = StateFile(tmp_path / "state", {"lr": "0.1", "seed": "0"}, resume=True)
     kept.save(State({}, 1, 0.0))
     other = StateFile(tmp_path / "state", {"lr": "0.2", "seed": "0"}, resume=True)
@@ -137,15 +137,15 @@ def test_a_state_says_which_setting_was_another(tmp_path: Path) -> None:
         other.load(Silent())
 
 
-def test_a_run_that_dies_without_a_word_goes_on_where_its_state_was_saved(tmp_path: Path) -> None:
-    """State is saved by time, and the run that goes on ends in the same bits."""
+def test_a_killed_run_resumes_from_its_saved_state(tmp_path: Path) -> None:
+    """The state is saved at time intervals, and the resumed run gives the same bits."""
     whole = network()
     run(whole, None)
 
     class Dies(CrossEntropy):
         def after_step(self, network: Network, done: int, total: int) -> str | None:
             if done == 5:
-                raise KeyError  # as a kill would, but for the process
+                raise KeyError  # simulates a kill without ending the process
             return None
 
     ticks = count()
@@ -162,10 +162,10 @@ def test_a_run_that_dies_without_a_word_goes_on_where_its_state_was_saved(tmp_pa
         assert torch.equal(resumed.module.state_dict()[name], value), name
 
 
-def test_saving_takes_no_more_than_a_hundredth() -> None:
+def test_saving_takes_at_most_one_percent_of_the_time() -> None:
     now = [0.0]
     saves = Saves(StateFile(Path("state"), {}, resume=False, every=10), lambda: now[0])
-    saves._cost = 2.0  # the last one took so long
+    saves._cost = 2.0  # seconds of the last save
     now[0] = 150.0
     assert not saves.due(cpu())
     now[0] = 201.0
@@ -184,14 +184,14 @@ def test_a_diverged_run_ends_with_exit_code_3(tmp_path: Path) -> None:
     assert caught.value.exit_code == 3
 
 
-def test_the_callers_random_state_is_left_alone(tmp_path: Path) -> None:
+def test_the_callers_random_state_is_unchanged(tmp_path: Path) -> None:
     net = network()
     before = torch.get_rng_state()
     run(net, no_state(tmp_path))
     assert torch.equal(before, torch.get_rng_state())
 
 
-def test_eval_passes_leave_batch_statistics_and_train_mode_alone() -> None:
+def test_eval_passes_keep_batch_statistics_and_train_mode() -> None:
     net = network()
     net.module.train()
     before = {k: v.clone() for k, v in net.module.state_dict().items()}

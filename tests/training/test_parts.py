@@ -1,4 +1,4 @@
-"""Where memory runs out, a batch is taken in parts, and the result stays the same."""
+"""When memory runs out, a batch is split into parts with the same result."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ RECIPE = Recipe(epochs=2, batch_size=20, lr=0.05)
 
 
 class Small(nn.Module):
-    """A device that holds so many samples with their activations, and no more."""
+    """A layer that simulates a device with memory for the activations of `most` samples."""
 
     def __init__(self, most: int) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class Small(nn.Module):
 
 
 def network(most: int, normed: bool = False) -> Network:
-    """The counter comes after a layer with buffers: a failed attempt has changed them already."""
+    """The memory limit follows a layer with buffers, so a failed attempt has changed them."""
     torch.manual_seed(0)
     norm = nn.BatchNorm2d(4) if normed else nn.GroupNorm(2, 4)
     module = nn.Sequential(
@@ -58,7 +58,7 @@ def samples() -> Resident:
 
 
 def unlearning(net: Network) -> Unlearning:
-    """Everything that is of a batch as a whole: weights, a target, a penalty."""
+    """Return an objective with terms of the whole batch: weights, a target, a penalty."""
     data = samples()
     parts = data.of(slice(0, 9)), data.of(slice(9, 40)), data.of(slice(40, 60))
     kept = torch.bincount(parts[1].labels, minlength=3)
@@ -78,7 +78,7 @@ def run(net: Network, objective: Objective, forget: int = 0) -> Silent:
 
 
 @pytest.mark.parametrize("most", [10, 5, 3])
-def test_parts_give_what_the_whole_gives(most: int) -> None:
+def test_parts_give_the_result_of_the_whole_batch(most: int) -> None:
     whole, parts = network(99), network(most)
     assert run(whole, CrossEntropy(0.0)).warnings == []
     told = run(parts, CrossEntropy(0.0)).warnings
@@ -87,7 +87,7 @@ def test_parts_give_what_the_whole_gives(most: int) -> None:
     torch.testing.assert_close(parts.module.state_dict(), whole.module.state_dict())
 
 
-def test_what_was_found_once_is_kept() -> None:
+def test_the_number_of_parts_is_remembered() -> None:
     net = network(10)
     run(net, CrossEntropy(0.0))
     counter = net.module[2]  # type: ignore[index]
@@ -105,14 +105,14 @@ def test_weights_target_and_penalty_are_of_the_whole_batch() -> None:
     torch.testing.assert_close(objectives[1].epochs, objectives[0].epochs)
 
 
-def test_a_failed_attempt_leaves_no_trace_in_the_statistics() -> None:
-    """BatchNorm counts its batches: four parts a step, and none for the attempts that failed."""
+def test_a_failed_attempt_does_not_change_the_statistics() -> None:
+    """BatchNorm counts its batches: four parts per step, and none for failed attempts."""
     net = network(5, normed=True)
     run(net, CrossEntropy(0.0))
     assert int(net.module.state_dict()["1.num_batches_tracked"]) == 6 * 4
 
 
-def test_where_nothing_helps_it_says_so() -> None:
+def test_an_error_is_raised_if_one_sample_does_not_fit() -> None:
     with pytest.raises(RunError, match="the GPU ran out of memory at step 1") as failed:
         run(network(1), CrossEntropy(0.0))
     assert failed.value.hint == "use a smaller --batch-size, or another --device"

@@ -1,4 +1,4 @@
-"""Schedules end where they should, whatever the number of steps."""
+"""Learning-rate schedules end at the right value for any number of steps."""
 
 from __future__ import annotations
 

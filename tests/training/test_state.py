@@ -1,4 +1,4 @@
-"""The state of a run, put back as it was."""
+"""Saving and restoring the state of a run."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from falw_cli.training.state import State, StateFile
 
 
 @pytest.mark.parametrize("name", ["sgd", "adamw"])
-def test_slots_come_back_in_the_memory_format_of_their_weights(name: str, tmp_path: Path) -> None:
-    """torch's fused optimizers go by memory alone: another format would be silently wrong."""
+def test_slots_are_restored_in_the_memory_format_of_the_weights(name: str, tmp_path: Path) -> None:
+    """torch's fused optimizers ignore strides: another format would be silently wrong."""
     module = tiny_cnn(3, 3).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     recipe = Recipe.model_validate({"optimizer": name})
     first, again = optimizer(module, recipe), optimizer(module, recipe)

@@ -1,4 +1,4 @@
-"""When to stop: the guard on utility, the best moment, patience."""
+"""Early stopping: the utility guard, the best evaluation, patience."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ BEFORE = Look(0, 0.3, 15.0, 99.0, 70.0)
 def watched(
     network: Network, monkeypatch: pytest.MonkeyPatch, moments: list[Look], max_loss: float = 3.0
 ) -> tuple[Watch, int | None]:
-    """A watch that sees `moments`, one a step; the step at which it ended the run."""
+    """Feed `moments` to a watch, one per step; return it and the step at which it stopped."""
     looks = iter(moments)
     monkeypatch.setattr(early_stopping, "look", lambda *_: next(looks))
     monkeypatch.setattr(early_stopping, "LOOKS", len(moments))
@@ -65,7 +65,7 @@ def curve(*gaps: float, **more: float) -> list[Look]:
     return [replace(BEFORE, step=n, estimated_gap=g, **more) for n, g in enumerate(gaps, 1)]
 
 
-def test_the_weights_of_the_best_moment_come_back(
+def test_the_weights_of_the_best_evaluation_are_restored(
     network: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     watch, ended = watched(network, monkeypatch, curve(9, 3, 4, 6))
@@ -75,10 +75,10 @@ def test_the_weights_of_the_best_moment_come_back(
     assert "step 2" in watch.reason()
 
 
-def test_of_moments_that_are_alike_the_later_is_kept(
+def test_of_similar_evaluations_the_later_is_kept(
     network: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """3 and 3.4 are alike; 3.8 is alike 3.4 but not the closest."""
+    """3 and 3.4 count as equal; 3.8 is close to 3.4, but not to the best value."""
     watch, _ = watched(network, monkeypatch, curve(9, 3, 3.4, 3.8))
     assert watch.settle(network)
     assert next(network.module.parameters()).unique().item() == 3
@@ -95,10 +95,10 @@ def test_patience_ends_the_run_in_its_last_quarter(
 
 
 @pytest.mark.parametrize("harm", [{"retain_accuracy": 95.9}, {"heldout_accuracy": 66.9}])
-def test_the_guard_passes_over_harmed_moments(
+def test_the_guard_rejects_evaluations_that_harm_utility(
     network: Network, monkeypatch: pytest.MonkeyPatch, harm: dict[str, float]
 ) -> None:
-    """A moment that lost more than three points of either accuracy is never kept."""
+    """An evaluation that lost more than three points of either accuracy is never kept."""
     closer = replace(BEFORE, step=2, estimated_gap=0.1, **harm)
     watch, _ = watched(network, monkeypatch, [*curve(6), closer])
     assert watch.best is not None
@@ -107,7 +107,7 @@ def test_the_guard_passes_over_harmed_moments(
     assert not watch.settle(network)
 
 
-def test_state_comes_back_whole(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_state_is_restored_completely(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
     watch, _ = watched(network, monkeypatch, curve(6, 3, 4))
     again = Watch(view(), BEFORE, 3.0)
     again.restore(watch.state())

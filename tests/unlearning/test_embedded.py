@@ -1,4 +1,4 @@
-"""Unlearning inside one's own program."""
+"""Unlearning inside a user's own program."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LIST = [*range(0, 60), *range(100, 130)]
 
 
 def parts() -> tuple[TensorDataset, TensorDataset, TensorDataset]:
-    """Training, held-out and test digits as one's own datasets of (image, label)."""
+    """Return training, held-out and test digits as datasets of (image, label)."""
     images, labels = load_digits(return_X_y=True)
     pixels = torch.tensor(images, dtype=torch.float32).reshape(-1, 1, 8, 8) / 16
     classes = torch.tensor(labels)
@@ -34,7 +34,7 @@ def parts() -> tuple[TensorDataset, TensorDataset, TensorDataset]:
 
 @pytest.fixture(scope="module")
 def memorised() -> nn.Module:
-    """A net that has memorised the training digits."""
+    """A model that has memorised the training digits."""
     torch.manual_seed(0)
     model, (data, *_) = tiny_cnn(10, 1), parts()
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
@@ -48,15 +48,15 @@ def memorised() -> nn.Module:
 
 
 def confidence(model: nn.Module, data: Dataset[Any]) -> Tensor:
-    """True-class probabilities."""
+    """Return the true-class probabilities."""
     images = torch.stack([data[row][0] for row in range(len(data))])  # type: ignore[arg-type]
     labels = torch.stack([data[row][1] for row in range(len(data))])  # type: ignore[arg-type]
     with torch.no_grad():
         return model.eval()(images).softmax(1).gather(1, labels[:, None]).squeeze(1)
 
 
-def test_a_loop_of_ones_own_with_adamw_ema_and_clipping(memorised: nn.Module) -> None:
-    """What a user has is left as it was; five lines are added."""
+def test_a_custom_loop_with_adamw_ema_and_clipping(memorised: nn.Module) -> None:
+    """The user's loop stays unchanged; five lines, numbered here, are added."""
     model, (data, heldout, _) = deepcopy(memorised), parts()
     before = confidence(model, Subset(data, LIST)).mean()
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-4)
@@ -110,7 +110,7 @@ def test_a_module_that_does_not_know_its_data_is_refused(memorised: nn.Module) -
     ("more", "said"),
     [({"lrr": 0.1}, "lrr"), ({"lr": -1}, "lr"), ({"label_smoothing": 0.5}, "label")],
 )
-def test_a_setting_that_cannot_be_is_said_in_two_lines(
+def test_an_invalid_setting_is_reported_with_a_hint(
     memorised: nn.Module, more: dict[str, Any], said: str
 ) -> None:
     data, heldout, _ = parts()
@@ -119,13 +119,13 @@ def test_a_setting_that_cannot_be_is_said_in_two_lines(
     assert caught.value.hint
 
 
-def test_weights_are_the_weightings(memorised: nn.Module) -> None:
+def test_weights_are_those_of_the_weighting(memorised: nn.Module) -> None:
     data, heldout, _ = parts()
     unlearner = Unlearner(
         deepcopy(memorised), data=data, forget=LIST, heldout=heldout, method="random-label",
         weighting="falw", target="exact", stop="epochs",
     )  # fmt: skip
-    unlearner.loss(next(iter(unlearner.batches())))  # the target of the module as it is
+    unlearner.loss(next(iter(unlearner.batches())))  # the target of the unchanged module
     images = torch.stack([data[row][0] for row in LIST])
     labels = data.tensors[1][LIST]
     logits = memorised(images)
@@ -161,7 +161,7 @@ def test_a_module_is_unlearned_in_place(memorised: nn.Module) -> None:
         ({"weighting": "no-such"}, "unknown weighting"),
     ],
 )
-def test_what_cannot_be_is_refused(
+def test_invalid_arguments_are_refused(
     memorised: nn.Module, changed: dict[str, Any], said: str
 ) -> None:
     data, heldout, _ = parts()

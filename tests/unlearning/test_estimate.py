@@ -1,4 +1,4 @@
-"""The target distribution in the course of a run: exact, and from a rotation."""
+"""Estimates of the target distribution during a run: exact, and streaming in rotation."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LABEL = torch.arange(60) % 3
 
 
 def follow(estimate: Estimate, prob: Tensor, steps: range) -> list[int]:
-    """Let an estimate see `prob` over some steps; how many samples it looked at, step by step."""
+    """Feed `prob` to an estimate over some steps; return the samples that it used per step."""
     looked = []
     for step in steps:
         rows = estimate.due(step)
@@ -44,23 +44,23 @@ def assert_same(one: Target, other: Target) -> None:
     "estimate", [Exact(LABEL, 3, 1), Exact(LABEL, 3, 9), Streaming(LABEL, 3, 20, 0)]
 )
 def test_it_is_exact_at_the_first_step(estimate: Estimate) -> None:
-    """Whatever the number of that step: the first batches may hold no forget sample."""
+    """The first step need not be step 0: the first batches may have no forget samples."""
     looked = follow(estimate, draw(1), range(5, 6))
     assert looked == [60]
     assert_same(estimate.target, Target.of(draw(1), LABEL, 3))
     assert estimate.rests_on().tolist() == [20, 20, 20]
 
 
-def test_a_streaming_step_costs_a_tenth_of_the_batch_and_no_more() -> None:
-    """16 of 60 a period of 8 steps: two a step of 20 samples."""
+def test_a_streaming_step_costs_a_tenth_of_the_batch() -> None:
+    """16 of 60 samples per period of 8 steps: two per step of 20 samples."""
     looked = follow(Streaming(LABEL, 3, 20, 0), draw(1), range(4 * PERIOD))
     assert looked[0] == 60
     assert looked[PERIOD::PERIOD] == [16, 16, 16]
     assert sum(looked[1:]) == 48
 
 
-def test_where_the_model_rests_it_becomes_exact() -> None:
-    """After a whole rotation nothing that was seen before the move is left."""
+def test_it_becomes_exact_if_the_model_does_not_change() -> None:
+    """After a full rotation, no value from before the change remains."""
     estimate = Streaming(LABEL, 3, 20, 0)
     follow(estimate, draw(1), range(3))
     follow(estimate, draw(2), range(3, 5 * PERIOD))
@@ -70,8 +70,8 @@ def test_where_the_model_rests_it_becomes_exact() -> None:
     assert estimate.rests_on().max() < 20
 
 
-def test_what_was_seen_lately_counts_more() -> None:
-    """One class of two samples, all 0 at first; one of them is then seen at 1."""
+def test_recent_values_have_more_weight() -> None:
+    """One class of two samples, both 0 at first; then one of them is observed at 1."""
     estimate = Streaming(torch.zeros(2).long(), 1, 1, 0)
     estimate.block = 1
     follow(estimate, torch.zeros(2), range(1))
@@ -80,7 +80,7 @@ def test_what_was_seen_lately_counts_more() -> None:
 
 
 @given(st.integers(1, 60), st.integers(0, 4))
-def test_state_comes_back_whole(steps: int, seed: int) -> None:
+def test_state_is_restored_completely(steps: int, seed: int) -> None:
     for made in (lambda: Exact(LABEL, 3, 5), lambda: Streaming(LABEL, 3, 20, seed)):
         undisturbed, first, second = made(), made(), made()
         follow(undisturbed, draw(1), range(80))

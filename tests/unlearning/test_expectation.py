@@ -35,7 +35,7 @@ def draws(seed: int) -> torch.Generator:
 
 
 def patterns(count: int, seed: int, noise: float = 40.0) -> Resident:
-    """Images of three classes: a pattern each, and noise."""
+    """Return images of three classes: one pattern per class, plus noise."""
     base = torch.randint(40, 215, (3, 8, 8, 1), generator=draws(0)).float()
     label = torch.arange(count) % 3
     pixels = base[label] + noise * torch.randn(count, 8, 8, 1, generator=draws(seed))
@@ -44,7 +44,7 @@ def patterns(count: int, seed: int, noise: float = 40.0) -> Resident:
 
 @pytest.fixture(scope="module")
 def network() -> Network:
-    """A net that has memorised 60 samples."""
+    """A model that has memorised 60 samples."""
     torch.manual_seed(0)
     shown = Preprocessing(image_size=8, resize=8, mean=(0.5,), std=(0.25,))
     made = Network(tiny_cnn(3, 1), "tiny-cnn", ("a", "b", "c"), shown, cpu())
@@ -67,11 +67,11 @@ def expected(network: Network, rows: Tensor, guide: Resident) -> Expectation:
 
 
 def test_leave_one_out_is_the_fit_without_the_sample() -> None:
-    """The closed form against as many regressions as there are samples."""
+    """Compare the closed form with one regression per sample."""
     features = torch.randn(12, 3, generator=draws(1))
     label = torch.arange(12) % 3
     own, others = leave_one_out(features, label, 3, [features[:2] + 1])
-    penalty = RIDGE * 12  # of the whole fit: the closed form leaves it as it is
+    penalty = RIDGE * 12  # of the whole fit; the closed form does not change it
 
     def fit(rows: Tensor, at: Tensor) -> Tensor:
         def wide(one: Tensor) -> Tensor:
@@ -88,7 +88,7 @@ def test_leave_one_out_is_the_fit_without_the_sample() -> None:
 
 
 def test_ranks_by_hand() -> None:
-    """Four members of the class: above two of them is the middle, a tie counts half."""
+    """Among four members, a value above two has rank 0.5, and a tie counts half."""
     among, label = torch.tensor([1.0, 2.0, 3.0, 4.0]), torch.zeros(4, dtype=torch.int64)
     found = rank_among(torch.tensor([2.5, 4.0, 0.0]), torch.zeros(3).long(), among, label)
     torch.testing.assert_close(found, torch.tensor([0.5, 0.875, 0.0]))
@@ -105,7 +105,7 @@ def test_a_class_with_few_samples_borrows_from_all() -> None:
 
 
 @given(st.lists(st.floats(0, 1, width=32), min_size=1, max_size=20), st.integers(1, 9))
-def test_looking_up_never_leaves_the_range_and_never_falls(prob: list[float], steps: int) -> None:
+def test_look_up_stays_in_range_and_is_monotonic(prob: list[float], steps: int) -> None:
     rank = torch.linspace(0, 1, steps)
     known = torch.tensor(prob)
     found = look_up(rank, torch.zeros(steps).long(), known, torch.zeros(len(prob)).long())
@@ -114,20 +114,20 @@ def test_looking_up_never_leaves_the_range_and_never_falls(prob: list[float], st
     assert (found.diff() >= -1e-6).all()
 
 
-def test_the_true_class_gets_its_probability_and_the_others_their_proportions() -> None:
+def test_other_classes_keep_their_proportions() -> None:
     found = with_probability(torch.tensor([[9.0, 1.0, 0.0]]), ONE, torch.tensor([0.4]))
     rest = torch.tensor([1.0, 0.0]).softmax(0)
     torch.testing.assert_close(found, torch.cat([torch.tensor([0.4]), 0.6 * rest])[None])
 
 
-def test_temperature_recovers_what_was_scaled() -> None:
-    """Labels drawn from softmax(z): predictions 2z need a temperature of 2."""
+def test_temperature_recovers_the_scale() -> None:
+    """With labels drawn from softmax(z), logits 2z need a temperature of 2."""
     logits = torch.randn(20_000, 5, generator=draws(0))
     label = torch.multinomial(logits.softmax(1), 1, generator=draws(1)).squeeze(1)
     assert temperature(2 * logits, label) == pytest.approx(2, abs=0.11)
 
 
-def test_the_prior_shifts_by_the_share_that_stays() -> None:
+def test_the_prior_shifts_by_the_retained_share() -> None:
     logits = torch.randn(50, 2, generator=draws(0))
     label = torch.arange(50) % 2
     shift = prior_shift(logits, label, torch.tensor([10, 5]), torch.tensor([0, 5]))
@@ -159,8 +159,8 @@ def test_a_whole_class_is_expected_to_be_unknown(network: Network) -> None:
     assert not found.correct.any()
 
 
-def test_a_sample_with_a_wrong_label_is_expected_low(network: Network) -> None:
-    """Image of class 1, label of class 0: among the lowest of its class."""
+def test_a_sample_with_a_wrong_label_has_a_low_expectation(network: Network) -> None:
+    """An image of class 1 with label 0 ranks among the lowest of class 0."""
     data = patterns(60, 1)
     wrong = Resident(data.pixels[1:2], ONE)
     retain = data.of(torch.arange(2, 60))

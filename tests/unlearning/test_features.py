@@ -1,4 +1,4 @@
-"""Features from the middle layers of networks of several kinds."""
+"""Features from the middle layers of several kinds of networks."""
 
 from __future__ import annotations
 

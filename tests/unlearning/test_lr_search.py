@@ -1,4 +1,4 @@
-"""A learning rate without a Retrain model."""
+"""Learning-rate search without a retrained model."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def at(gap: float) -> Look:
 
 
 def test_the_closest_probe_within_the_guard_wins() -> None:
-    """The rate that comes closest of all harms too much; the largest diverges."""
+    """The rate that comes closest harms utility too much, and the largest rate diverges."""
     own = 0.01
     found = {
         0.03: (at(0.5), True),
@@ -46,13 +46,13 @@ def test_the_closest_probe_within_the_guard_wins() -> None:
     assert [probe.found is None for probe in probes] == [False, False, False, False, True]
 
 
-def test_nothing_is_chosen_where_all_probes_harm() -> None:
+def test_no_rate_is_chosen_if_all_probes_harm() -> None:
     with pytest.raises(RunError, match="no learning rate"):
         probe_rates(0.1, at(0.6), lambda _: (at(0.1), False), Silent())
 
 
-def test_nothing_is_chosen_where_no_probe_comes_closer() -> None:
-    """A rate that leaves the model further away than it was must not be taken."""
+def test_no_rate_is_chosen_if_no_probe_comes_closer() -> None:
+    """A rate that moves the model further away must not be chosen."""
     with pytest.raises(RunError, match="no learning rate"):
         probe_rates(0.1, at(0.1), lambda _: (at(0.2), True), Silent())
 
@@ -66,7 +66,7 @@ def after(gap: float, distance: float = 0.0) -> Look:
     return Look(1, distance, gap, 100.0, 70.0)
 
 
-def test_a_weak_run_is_followed_by_a_larger_step_a_harmful_one_by_a_smaller() -> None:
+def test_weak_runs_raise_the_rate_and_harmful_runs_lower_it() -> None:
     rates = [1.0, 0.3, 3.0]
     assert next_rate(rates, []) == 1.0
     assert next_rate(rates, [tried(1.0, after(9))]) == 3.0
@@ -88,7 +88,7 @@ def test_short_lists_take_smaller_steps(count: int, scale: float) -> None:
     assert short_list_scale(count) == pytest.approx(scale)
 
 
-def test_a_run_that_diverged_is_followed_by_a_smaller_step_and_is_never_taken() -> None:
+def test_a_diverged_run_lowers_the_rate_and_is_never_chosen() -> None:
     rates = [1.0, 0.3, 3.0]
     assert next_rate(rates, [diverged(1.0)]) == 0.3
     assert min([tried(1.0, after(9)), diverged(3.0)], key=lambda one: one.score).lr == 1.0

@@ -1,4 +1,4 @@
-"""Each base method's defining property."""
+"""The defining property of each base method."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def start(network: Network, seed: int = 0, **more: Resident) -> Start:
     kept = torch.bincount(parts["retain"].labels, minlength=CLASSES)
     draws = torch.Generator().manual_seed(seed)
     known = None
-    if isinstance(network.module, nn.Sequential):  # others here make no predictions
+    if isinstance(network.module, nn.Sequential):  # other networks in this file make no predictions
         known = expect(network, parts["forget"], parts["retain"], parts["guide"], kept)
     return Start(network, **parts, kept=kept, generator=draws, lr=0.1, expectation=known)
 
@@ -78,7 +78,7 @@ def seen(network: Network, data: Resident = FORGET) -> Seen:
 
 
 def backward(method: Method, network: Network) -> Tensor:
-    """A merged batch of all forget and retain samples through the objective; its loss."""
+    """Run the objective on one batch of all forget and retain samples, and return its loss."""
     whole = Resident(
         torch.cat([FORGET.pixels, RETAIN.pixels]), torch.cat([FORGET.labels, RETAIN.labels])
     )
@@ -94,7 +94,7 @@ def test_every_registered_name_loads() -> None:
 
 
 def test_hyperparameters_of_methods_and_weightings_never_share_a_name() -> None:
-    """Both are set by name in one place."""
+    """Both are set by name in the same config section."""
     of_methods = {f for name in METHODS for f in load_method(name).settings_type.model_fields}
     of_weightings = {
         f for name in WEIGHTINGS for f in load_weighting(name).settings_type.model_fields
@@ -103,7 +103,7 @@ def test_hyperparameters_of_methods_and_weightings_never_share_a_name() -> None:
 
 
 @pytest.mark.parametrize("name", [n for n in METHODS if n != "influence"])
-def test_losses_are_finite_and_move_the_net(name: str) -> None:
+def test_losses_are_finite_and_have_gradients(name: str) -> None:
     network = make_network()
     method = make(name, network)
     network.module.train()
@@ -179,7 +179,7 @@ def test_methods_without_a_forget_loss_take_no_weighting(name: str) -> None:
     assert not load_method(name).weightable
 
 
-def test_l1_penalty_is_the_norm_and_falls_to_nothing() -> None:
+def test_l1_penalty_is_the_norm_and_decays_to_zero() -> None:
     network = make_network()
     method = make("l1-sparse", network, l1=0.5)
     norm = sum(p.abs().sum().item() for p in network.module.parameters())
@@ -198,12 +198,12 @@ def test_the_saliency_mask_takes_the_largest_share(share: float) -> None:
     mask = saliency_mask(magnitude, share)
     flat = torch.cat([mask["a"].flatten(), mask["b"]])
     values = torch.cat([magnitude["a"].flatten(), magnitude["b"]])
-    assert int(flat.sum()) == max(1, round(share * 300))  # ties, here zeros, are cut too
+    assert int(flat.sum()) == max(1, round(share * 300))  # ties (zeros here) are cut, too
     if share < 1:
         assert values[flat].min() >= values[~flat].max()
 
 
-def test_salun_leaves_the_other_weights_as_they_are() -> None:
+def test_salun_does_not_change_unmasked_weights() -> None:
     network = make_network()
     before = deepcopy(network.module.state_dict())
     method = make("salun", network, salient=0.1)
@@ -223,11 +223,11 @@ def test_salun_leaves_the_other_weights_as_they_are() -> None:
     assert any((value != before[name]).any() for name, value in network.module.named_parameters())
 
 
-# sfron: Fisher information on a toy with a known answer
+# sfron: Fisher information on a toy model with a known result
 
 
 class Pixel(nn.Module):
-    """Logits (w * x, 0, 0) of a one-pixel image x: all can be worked out by hand."""
+    """A model with logits (w * x, 0, 0) for a one-pixel image x, easy to compute by hand."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -249,8 +249,8 @@ def test_diagonal_fisher_on_a_toy() -> None:
     assert mean_gradient(network, data)["w"].item() == pytest.approx(mean, rel=1e-5)
 
 
-def test_sfron_forgets_with_its_masked_weights_alone() -> None:
-    """What the forget samples add to the gradient lies inside of the mask."""
+def test_sfron_forgets_only_with_masked_weights() -> None:
+    """The forget samples change the gradient only inside the mask."""
     network = make_network()
     method = make("sfron", network)
     assert method.forget_mask is not None
@@ -268,11 +268,11 @@ def test_sfron_forgets_with_its_masked_weights_alone() -> None:
         assert (added[~part].abs() < 1e-6).all()
 
 
-# scrub, bad-teacher: teachers untouched
+# scrub, bad-teacher: unchanged teachers
 
 
 @pytest.mark.parametrize("name", ["scrub", "bad-teacher"])
-def test_teachers_are_untouched(name: str) -> None:
+def test_teachers_are_unchanged(name: str) -> None:
     network = make_network()
     method = make(name, network)
     teachers = [v for v in vars(method).values() if isinstance(v, nn.Module)]
@@ -287,7 +287,7 @@ def test_teachers_are_untouched(name: str) -> None:
         assert all(torch.equal(state[k], v) for k, v in teacher.state_dict().items())
 
 
-def test_scrub_begins_where_the_teacher_is() -> None:
+def test_scrub_starts_at_the_teacher() -> None:
     network = make_network()
     network.module.eval()
     method = make("scrub", network, gamma=0)
@@ -317,7 +317,7 @@ def test_divergence_by_hand() -> None:
 
 
 class Brightness(nn.Module):
-    """Three classes by brightness, dark to light; its adversarial neighbours are known."""
+    """Three classes from dark to light, whose adversarial neighbours are known."""
 
     def forward(self, images: Tensor) -> Tensor:
         x = images.mean((1, 2, 3))
@@ -325,7 +325,7 @@ class Brightness(nn.Module):
 
 
 def test_the_nearest_wrong_class_lies_over_the_boundary() -> None:
-    """A dark image's neighbour is grey, never light; a grey one's the side that it leans to."""
+    """The neighbour of a dark image is grey, never light; that of a grey one is the nearer side."""
     network = make_network(Brightness(), "x")
     values = torch.tensor([30, 110, 150, 230]).byte()
     images = values[:, None, None, None].expand(4, 8, 8, 1)
@@ -333,7 +333,7 @@ def test_the_nearest_wrong_class_lies_over_the_boundary() -> None:
     assert found.tolist() == [1, 0, 2, 1]
 
 
-def test_boundary_expand_grows_a_class_and_takes_it_away() -> None:
+def test_boundary_expand_adds_a_class_and_removes_it() -> None:
     network = make_network()
     before = deepcopy(network.module)
     method = make("boundary-expand", network)
@@ -357,7 +357,7 @@ def test_boundary_expand_refuses_a_net_without_a_last_linear_layer() -> None:
 
 
 def test_inverse_fisher_is_the_inverse() -> None:
-    """Against the matrix itself, inverted."""
+    """Compare with the explicitly inverted matrix."""
     gradients = torch.randn(6, 4, dtype=torch.float64)
     vector = torch.randn(4, dtype=torch.float64)
     matrix = 0.1 * torch.eye(4, dtype=torch.float64) + gradients.T @ gradients / 6
@@ -387,7 +387,7 @@ def test_influence_raises_the_forget_loss_more_than_the_retain_loss() -> None:
 # match
 
 
-def test_a_class_that_goes_as_a_whole_gets_nothing() -> None:
+def test_a_completely_forgotten_class_gets_no_probability() -> None:
     network = make_network()
     retain = Resident(RETAIN.pixels[:6], torch.arange(6) % 2)
     kind = load_method("match")
@@ -398,7 +398,7 @@ def test_a_class_that_goes_as_a_whole_gets_nothing() -> None:
 
 
 def test_match_pulls_from_both_sides() -> None:
-    """The gradient of the true class's logit has the sign of p - q: the side of the expectation."""
+    """The gradient of the true-class logit has the sign of p - q, with q the expectation."""
     network = make_network()
     method = make("match", network)
     for confidence in (0.999, 0.001):
@@ -413,8 +413,8 @@ def test_match_pulls_from_both_sides() -> None:
         assert torch.equal(slope.sign(), (confidence - wanted).sign())
 
 
-def test_match_leaves_surer_retain_samples_alone_but_for_cross_entropy() -> None:
-    """Above the original's log-odds there is no Huber loss, below them there is."""
+def test_match_adds_no_huber_loss_to_confident_retain_samples() -> None:
+    """The Huber loss is zero above the original's log-odds and positive below them."""
     network = make_network()
     method = make("match", network, log_odds=1.0)
     plain = make("match", network, log_odds=0.0)
@@ -453,7 +453,7 @@ def test_regun_distils_towards_the_mean_of_the_class() -> None:
 
 
 def test_lotus_smooths_forget_samples_while_they_are_known() -> None:
-    """The surer the model is of the list, the flatter the predictions that it learns."""
+    """The more confident the model is on the list, the flatter its targets."""
     network = make_network()
     method = make("lotus", network)
     flat = []
@@ -468,7 +468,7 @@ def test_lotus_smooths_forget_samples_while_they_are_known() -> None:
             losses.append(taught)
         accuracy = (logits.argmax(1) == LABEL).float().mean()
         flat.append(float(torch.exp(2.0 * (accuracy - method.unseen_accuracy))))  # type: ignore[attr-defined]
-        # Against an even prediction every target costs the same: log C.
+        # For a uniform prediction, the loss is log C for any target.
         torch.testing.assert_close(torch.stack(losses).mean(), torch.tensor(float(CLASSES)).log())
     assert flat[0] > flat[1]
 

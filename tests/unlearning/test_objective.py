@@ -1,4 +1,4 @@
-"""The loss of a batch: plain where nothing is weighted, FaLW equation 4 where it is."""
+"""The loss of a batch: plain without a weighting, FaLW equation 4 with one."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def network() -> Network:
 
 
 def batch() -> Batch:
-    """Forget samples 5, 0, 6, then five retain samples."""
+    """Return a batch of forget samples 5, 0, 6 and five retain samples."""
     sample = torch.tensor([5, 0, 6, 7, 8, 9, 10, 11])
     labels = torch.cat([LABEL[sample[:3]], torch.tensor([0, 1, 2, 0, 1])])
     return Batch(sample, pixels(8, 1), labels, 3, 7, torch.arange(8), 8, 3)
@@ -73,7 +73,7 @@ def exact(every: int = 1) -> Exact:
 
 
 def start(network: Network) -> Start:
-    """Seven forget samples, and five that are kept."""
+    """Return a start with seven forget and five retain samples."""
     retain = Resident(pixels(5, 4), torch.tensor([0, 1, 2, 0, 1]))
     draws = torch.Generator().manual_seed(3)
     kept = torch.bincount(retain.labels, minlength=CLASSES)
@@ -81,7 +81,7 @@ def start(network: Network) -> Start:
 
 
 def seen(given: Batch, images: torch.Tensor, logits: torch.Tensor) -> Seen:
-    """The forget samples of a batch."""
+    """Return the forget samples of a batch."""
     return Seen(logits[:3], given.sample[:3], given.labels[:3], images[:3])
 
 
@@ -113,12 +113,12 @@ def test_random_label_x_none_is_cross_entropy_against_mixed_targets(network: Net
 
 
 def test_falw_is_equation_4(network: Network) -> None:
-    """Weights by hand from an eval pass over guides and forget samples before the step."""
+    """Weights by hand, from an eval pass over guide and forget samples before the step."""
     method = RandomLabel(start(network), Settings())
     weighting = FalwWeighting(COUNTS, CLASSES, FalwSettings())
     objective = Unlearning(method, weighting, GUIDE, exact())
     given = batch()
-    before = deepcopy(network)  # a pass in train mode moves BatchNorm's running statistics
+    before = deepcopy(network)  # a training pass changes BatchNorm's running statistics
     target = Target.of(network.confidence(GUIDE)[0], GUIDE.labels, CLASSES)
     prob = true_class_probability(network.logits(given.pixels[:3]), given.labels[:3])
     weight = weighting.weight(prob, given.labels[:3], target)
@@ -139,10 +139,10 @@ def test_falw_is_equation_4(network: Network) -> None:
 
 
 @pytest.mark.parametrize(("every", "estimates"), [(1, 6), (2, 3), (4, 2)])
-def test_target_every(
+def test_the_target_is_estimated_every_n_steps(
     network: Network, monkeypatch: pytest.MonkeyPatch, every: int, estimates: int
 ) -> None:
-    """mu and sigma are re-estimated at every N-th step, on all guides."""
+    """mu and sigma are re-estimated at every N-th step, on all guide samples."""
     looked: list[int] = []
     plain = Network.logits
 
@@ -188,11 +188,11 @@ def test_a_batch_without_forget_samples_has_the_plain_loss(network: Network) -> 
 
 
 def test_the_weight_carries_no_gradient(network: Network) -> None:
-    """The gradient is that of the loss with the weights taken as constants."""
+    """The gradient treats the weights as constants."""
     method = RandomLabel(start(network), Settings())
     objective = Unlearning(method, FalwWeighting(COUNTS, CLASSES, FalwSettings()), GUIDE, exact())
     given, images = batch(), network.inputs(batch().pixels)
-    before = deepcopy(network)  # a pass in train mode moves BatchNorm's running statistics
+    before = deepcopy(network)  # a training pass changes BatchNorm's running statistics
     prob = objective._before(network, given, 0)
     constants = objective._weigh(given, torch.zeros(8, CLASSES), prob)
     assert constants is not None

@@ -1,4 +1,4 @@
-"""The estimate of a model in the run: distance to the expectation, and the estimated gap."""
+"""Estimates for early stopping: distance to the expectation, and the estimated gap."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from tests.engine import cpu
 
 
 def part(*samples: tuple[int, int]) -> Resident:
-    """Samples (brightness, class) of one pixel."""
+    """Return one-pixel samples, given as (brightness, class)."""
     pixels = torch.tensor([bright for bright, _ in samples], dtype=torch.uint8)
     return Resident(pixels.reshape(-1, 1, 1, 1), torch.tensor([c for _, c in samples]))
 
 
 def expected(label: Tensor, prob: Tensor) -> Expectation:
-    """Two classes, each sample with a given probability of its own."""
+    """Return an expectation for two classes with the given true-class probabilities."""
     prediction = torch.stack([1 - prob, prob], 1)
     prediction = torch.where(label[:, None] == 1, prediction, prediction.flip(1))
     nothing = torch.zeros(1)
     return Expectation(prediction, label, nothing, nothing, torch.ones(len(label)))
 
 
-def test_a_class_that_goes_as_a_whole_has_no_heldout_accuracy_to_keep() -> None:
+def test_a_completely_forgotten_class_has_no_heldout_accuracy_to_keep() -> None:
     forget = part((0, 2), (0, 2), (0, 1))
     retain = part((0, 0), (0, 0), (0, 1), (0, 1))
     guide = part((0, 0), (0, 1), (0, 2))
@@ -39,13 +39,13 @@ def test_a_class_that_goes_as_a_whole_has_no_heldout_accuracy_to_keep() -> None:
     assert view.share.tolist() == pytest.approx([1, 2 / 3, 0])
 
 
-def test_the_best_threshold_parts_members_from_strangers() -> None:
+def test_the_best_threshold_separates_members_from_non_members() -> None:
     member, stranger = torch.tensor([0.2, 0.8, 0.9, 0.95]), torch.tensor([0.1, 0.3, 0.7])
     assert best_threshold(member, stranger) == pytest.approx(0.8)
 
 
 class Brightness(nn.Module):
-    """Class 1 from half of full brightness on, surer the brighter."""
+    """A model that predicts class 1 above half brightness, with rising confidence."""
 
     def forward(self, images: Tensor) -> Tensor:
         bright = images.flatten(1)
@@ -53,10 +53,10 @@ class Brightness(nn.Module):
 
 
 def test_the_estimated_gap_by_hand() -> None:
-    """Forget: all right and all sure; half is expected to be right, none as sure as retain.
+    """All forget samples are correct and confident; half should be correct, none that confident.
 
-    |100 - 50| of accuracy, |0 - 100| of membership; retain lost 8 points, held-out 30, a quarter
-    each: (50 + 100 + 8 + 30) / 4 = 47. The distance is the mean of |1 - 0.6| and |1 - 0.2|.
+    Accuracy is off by |100 - 50|, membership by |0 - 100|; retain lost 8 points, held-out 30. The
+    gap is (50 + 100 + 8 + 30) / 4 = 47. The distance is the mean of |1 - 0.6| and |1 - 0.2|.
     """
     shown = Preprocessing(image_size=8, resize=8, mean=(0.5,), std=(0.1,))
     network = Network(
@@ -79,8 +79,8 @@ def test_the_estimated_gap_by_hand() -> None:
     assert look(network, view, 1, harmed).estimated_gap == pytest.approx(47)
 
 
-def test_a_hard_list_is_not_praised_for_looking_like_its_class() -> None:
-    """Two models that are right on half of the list: one on the samples that it should know."""
+def test_matching_class_accuracy_alone_scores_poorly_on_a_hard_list() -> None:
+    """Both cases are correct on half of the list; only one is on the expected samples."""
     forget, retain = part((250, 1), (5, 1)), part((250, 1), (255, 1), (5, 0))
     shown = Preprocessing(image_size=8, resize=8, mean=(0.5,), std=(0.1,))
     network = Network(Brightness(), "x", ("dark", "bright"), shown, cpu())

@@ -1,4 +1,4 @@
-"""FaLW's equations against golden vectors, hand-worked cases and properties."""
+"""FaLW's equations: golden vectors, cases computed by hand, and properties."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ NOTHING = Target.of(torch.empty(0), torch.empty(0).long(), 1)
 
 
 def known(values: list[float | None]) -> torch.Tensor:
-    """The values that are not null."""
+    """Return the values that are not null."""
     return torch.tensor([value for value in values if value is not None])
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
 def test_golden_vectors(case: dict[str, Any]) -> None:
-    """Expected values computed in 40-digit arithmetic, reproduced in float32."""
+    """Compare float32 results with values computed in 40-digit arithmetic."""
     number = case["num_classes"]
     mu, sigma, count = class_statistics(
         torch.tensor(case["heldout_prob"]), torch.tensor(case["heldout_label"]), number
@@ -48,7 +48,7 @@ def test_golden_vectors(case: dict[str, Any]) -> None:
     assert torch.allclose(weight, torch.tensor(case["weight"]), atol=1e-5)
 
 
-def test_the_weighting_that_runs_is_the_one_of_the_golden_vectors() -> None:
+def test_the_weighting_class_matches_the_golden_vectors() -> None:
     case = CASES[0]
     number = case["num_classes"]
     settings = FalwSettings(tau=case["tau"])
@@ -56,7 +56,7 @@ def test_the_weighting_that_runs_is_the_one_of_the_golden_vectors() -> None:
     assert torch.allclose(weighting.balance, torch.tensor(case["balance"]), atol=1e-5)
 
 
-def test_hand_worked() -> None:
+def test_weights_by_hand() -> None:
     """Two classes, 3 and 1 forget samples, tau 1: B = (4 / (2*3), 4 / (2*1)) = (2/3, 2)."""
     balance = balance_factor(torch.tensor([3, 1]), 2, 1.0)
     assert torch.allclose(balance, torch.tensor([2 / 3, 2.0]))
@@ -82,8 +82,8 @@ def test_no_gradient_flows_through_the_weight() -> None:
     assert torch.equal(prob.grad, weight)
 
 
-def test_a_class_without_spread_weighs_one() -> None:
-    """No held-out sample, and held-out samples that are all alike: both weigh 1."""
+def test_a_class_without_spread_has_weight_one() -> None:
+    """Without held-out samples, or with identical ones, the weight is 1."""
     mu, sigma, count = class_statistics(torch.tensor([0.3, 0.3, 0.3]), torch.tensor([0, 0, 0]), 2)
     assert count.tolist() == [3, 0]
     assert sigma.tolist() == [0, 0]
@@ -105,7 +105,7 @@ unit = st.floats(0, 1, width=32)
 
 
 @given(prob=unit, mu=unit, sigma=st.floats(0, 1, width=32), balance=st.floats(0.25, 4, width=32))
-def test_weight_lies_between_zero_and_two_and_on_its_side(
+def test_weight_is_between_zero_and_two_and_follows_the_sign_of_z(
     prob: float, mu: float, sigma: float, balance: float
 ) -> None:
     weight = forgetting_aware_weight(
@@ -158,7 +158,7 @@ def test_inverse_frequency_gives_each_class_the_same_sum() -> None:
 
 
 def test_effective_number_by_hand() -> None:
-    """beta 0.5: 1, 1.5, 1.75 effective samples of 1, 2, 3."""
+    """With beta 0.5, 1, 2 and 3 samples count as 1, 1.5 and 1.75 effective ones."""
     assert effective_number(torch.tensor([1, 2, 3]), 0.5).tolist() == [1, 1.5, 1.75]
 
 
@@ -195,10 +195,10 @@ def test_quantile_counts_ties_half() -> None:
     ("count", "expected"),
     [(0, 1 / 4), (1, (1 + 5 * 2 / 5) / 6), (2, (2 + 5 * 3 / 6) / 7), (5, (5 + 5 * 6 / 9) / 10)],
 )
-def test_a_class_with_few_unseen_samples_borrows(count: int, expected: float) -> None:
-    """A sample at 0.5. Class 0 has `count` unseen ones at 0.1; class 1 three at 0.9, one at 0.1.
+def test_a_class_with_few_unseen_samples_borrows_from_all(count: int, expected: float) -> None:
+    """A sample at 0.5; class 0 has `count` unseen at 0.1, class 1 three at 0.9 and one at 0.1.
 
-    Own quantile 1, among all (count + 1) / (count + 4), which counts as five samples.
+    Its quantile is 1 in its class and (count + 1) / (count + 4) overall, which counts as five.
     """
     target = unseen([0.1] * count + [0.9, 0.9, 0.9, 0.1], [0] * count + [1] * 4)
     found = shrunken_quantile(torch.tensor([0.5]), torch.tensor([0]), target, 5.0)

@@ -1,4 +1,4 @@
-"""The same pictures as a folder, as Hugging Face's datasets, and as tar shards."""
+"""The same images as a folder, as Hugging Face datasets, and as tar shards."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WANTED = Geometry(12, 12, 3)
 
 @pytest.fixture
 def pictures(tmp_path: Path) -> Listing:
-    """The pictures as a folder."""
+    """The images as a folder."""
     make_folder(tmp_path / "pictures", {"ant": 3, "bee": 2})
     return open_listing(f"imagefolder:{tmp_path / 'pictures'}")
 
@@ -32,7 +32,7 @@ def same_pixels(one: Listing, other: Listing) -> None:
 
 
 def columns(pictures: Listing) -> dict[str, list[object]]:
-    """Columns as Hugging Face's datasets have them."""
+    """The images as columns of a Hugging Face dataset."""
     return {
         "image": [{"bytes": pictures.raw(row), "path": None} for row in range(len(pictures.ids))],
         "label": pictures.labels.tolist(),
@@ -40,7 +40,7 @@ def columns(pictures: Listing) -> dict[str, list[object]]:
 
 
 def hugging_face(pictures: Listing) -> Any:
-    """A dataset with named classes."""
+    """The images as a Hugging Face dataset with class names."""
     datasets = pytest.importorskip("datasets")
     names = datasets.ClassLabel(names=list(pictures.classes))
     features = datasets.Features({"image": datasets.Image(), "label": names})
@@ -48,7 +48,7 @@ def hugging_face(pictures: Listing) -> Any:
 
 
 def shard(pictures: Listing, file: Path, some: list[int], label: bool = True) -> None:
-    """A tar as WebDataset lays it out."""
+    """Write a tar shard in the WebDataset layout."""
     webdataset = pytest.importorskip("webdataset")
     with webdataset.TarWriter(str(file)) as sink:
         for row in some:

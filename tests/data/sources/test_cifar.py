@@ -21,7 +21,7 @@ from falw_cli.errors import RequestError
 def test_cifar_in_torchvisions_layout(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, name: str, label_key: str
 ) -> None:
-    """Files of our own making, under their own checksums; strange files are never unpickled."""
+    """Generated files with patched checksums; files with another checksum are never unpickled."""
     dataset = getattr(datasets, name)
     folder = tmp_path / dataset.base_folder
     folder.mkdir()

@@ -1,4 +1,4 @@
-"""The same samples in each kind of container."""
+"""The same samples in each container format."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CONTAINERS = {"imagefolder": "", "parquet": ".parquet", "hf": ".hf", "webdataset
 
 @pytest.mark.slow
 def test_all_containers_give_the_report_of_the_folder(tmp_path: Path) -> None:
-    """The same samples in the same order: the same steps, and the same figures."""
+    """The same samples in the same order give the same steps and the same metrics."""
     for number, name in enumerate(("seen", "guide", "judge")):
         counts = {"ant": 12, "bee": 12, "cat": 12}
         make_folder(tmp_path / name, counts, seed=9000 * number)

@@ -42,7 +42,7 @@ def test_it_never_unpickles(tmp_path: Path) -> None:
     ],
     ids=["no images", "float images", "lengths differ", "four channels", "negative label"],
 )
-def test_it_says_what_is_wrong(tmp_path: Path, arrays: dict[str, np.ndarray]) -> None:
+def test_invalid_files_are_explained(tmp_path: Path, arrays: dict[str, np.ndarray]) -> None:
     np.savez(tmp_path / "a.npz", **arrays)
     with pytest.raises(RequestError):
         open_listing(f"npz:{tmp_path / 'a.npz'}")

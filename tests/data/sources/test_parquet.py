@@ -36,12 +36,12 @@ def test_several_files_and_groups_with_ids(pictures: Listing, tmp_path: Path) ->
         })  # fmt: skip
         parquet.write_table(table, tmp_path / "data" / f"{number}.parquet", row_group_size=1)
     listing = open_listing(f"parquet:{tmp_path / 'data'}")
-    assert listing.ids == pictures.ids  # the order of rows means nothing where there are IDs
+    assert listing.ids == pictures.ids  # with IDs, the order of the rows has no effect
     same_pixels(listing, pictures)
     same_pixels(listing.keep(np.array([1, 4])), pictures.keep(np.array([1, 4])))
 
 
-def test_columns_that_are_missing_and_files_that_are_none(tmp_path: Path) -> None:
+def test_missing_columns_and_files_that_are_not_parquet(tmp_path: Path) -> None:
     pyarrow = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")
     file = tmp_path / "data.parquet"

@@ -12,8 +12,8 @@ from falw_cli.data.opening import open_listing
 from falw_cli.runtime.progress import Silent
 
 
-def test_a_set_of_torchvision(tmp_path: Path) -> None:
-    """MNIST's files, with three images and two."""
+def test_a_torchvision_dataset(tmp_path: Path) -> None:
+    """MNIST files with three training images and two test images."""
     raw = tmp_path / "FashionMNIST" / "raw"
     raw.mkdir(parents=True)
     images = np.random.default_rng(0).integers(0, 255, (3, 28, 28), dtype=np.uint8)

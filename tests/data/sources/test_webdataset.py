@@ -32,7 +32,7 @@ def test_tar_shards_that_are_refused(pictures: Listing, tmp_path: Path) -> None:
     file.write_bytes(b"no tar" * 200)
     with pytest.raises(RequestError, match="cannot be read as a tar file"):
         open_listing(f"webdataset:{file}")
-    with tarfile.open(file, "w") as archive:  # a link that leads out, and no file
+    with tarfile.open(file, "w") as archive:  # a link to outside, not a file
         link = tarfile.TarInfo("x.png")
         link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
         archive.addfile(link)

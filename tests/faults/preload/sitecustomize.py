@@ -1,9 +1,9 @@
-"""Put before Python's own by PYTHONPATH: watches, or breaks, what a real command does.
+"""A sitecustomize, loaded through PYTHONPATH, that watches or breaks a real command.
 
-FAULTS_WATCH names a folder: each call that changes something in it is numbered, and its name is
-written to the file FAULTS_CALLS. At number FAULTS_AT the call fails with errno FAULTS_ERRNO, or the
-process is killed where that is `kill`. With FAULTS_ALONE=1, a process that opens a connection or
-writes into Python's own folders ends with code 99.
+FAULTS_WATCH names a folder. Each call that changes the folder gets a number, and its name is
+written to the file FAULTS_CALLS. Call number FAULTS_AT fails with errno FAULTS_ERRNO; if that is
+`kill`, the process is killed. With FAULTS_ALONE=1, a process that opens a connection or writes into
+Python's installation folders ends with code 99.
 """
 
 import errno
@@ -21,7 +21,7 @@ numbers = count(1)
 
 
 def reached(name):
-    """One more call; break it where it is this one's turn."""
+    """Count one call, and break it if its number is FAULTS_AT."""
     if os.environ.get("FAULTS_CALLS"):
         with Path(os.environ["FAULTS_CALLS"]).open("a", encoding="utf-8") as calls:
             calls.write(f"{os.getpid()} {name}\n")
@@ -32,7 +32,7 @@ def reached(name):
 
 
 def inside(place):
-    """Does a path, or an open file, lie in the folder that is watched?"""
+    """Return whether a path or an open file is in the watched folder."""
     if isinstance(place, int):
         try:
             place = Path(f"/proc/self/fd/{place}").readlink()
@@ -42,7 +42,7 @@ def inside(place):
 
 
 def watched(name, changes=lambda *arguments: True):
-    """The call of `os`, numbered."""
+    """Replace a function of `os` by one that counts its calls."""
     real = getattr(os, name)
 
     def call(place, *arguments, **options):
@@ -62,7 +62,7 @@ OWN = tuple(sysconfig.get_paths()[name] for name in ("purelib", "stdlib"))
 
 
 def alone(event, arguments):
-    """End the process on whatever reaches out."""
+    """End the process if it uses the network or writes into the installation."""
     if event in ("socket.connect", "socket.getaddrinfo", "socket.sendto", "socket.bind"):
         address = arguments[1] if event != "socket.getaddrinfo" else arguments[0]
         if not isinstance(address, str | bytes) or event == "socket.getaddrinfo":

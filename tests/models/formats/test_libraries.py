@@ -1,4 +1,4 @@
-"""Models that a library alone built and saved are unlearned, and load in that library alone."""
+"""Models built and saved by a library without falw are unlearned, and load in that library."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.3, 0.25)
 
 
 def timm_model(name: str, **arguments: Any) -> tuple[Save, Load]:
-    """A model of timm: how it is saved, and how timm alone loads it."""
+    """Return functions that save a timm model, and load it with timm only."""
 
     def save(folder: Path) -> nn.Module:
         timm = pytest.importorskip("timm")
@@ -48,7 +48,7 @@ def timm_model(name: str, **arguments: Any) -> tuple[Save, Load]:
 
 
 def transformers_model(kind: str, shard: str = "5GB", **settings: Any) -> tuple[Save, Load]:
-    """A model of transformers, likewise."""
+    """Return functions that save a transformers model, and load it with transformers only."""
 
     def save(folder: Path) -> nn.Module:
         library = pytest.importorskip("transformers")
@@ -97,9 +97,9 @@ FOLDERS = {
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """Pictures of three classes, seen and unseen, a list and a config.
+    """Images of three classes, seen and unseen, a forget list and a config.
 
-    So few that nothing is concluded from the accuracy: the models here are not trained.
+    The models here are not trained, and so few images allow no conclusion from the accuracy.
     """
     for name, seed in (("seen", 0), ("unseen", 9000)):
         make_folder(tmp_path / name, dict.fromkeys(NAMES, 7), size=32, seed=seed)
@@ -109,20 +109,20 @@ def data(tmp_path: Path) -> Path:
 
 
 def opened(folder: Path, model: str) -> Inputs:
-    """A run's inputs, as the command sees them."""
+    """Open the inputs of a run as the command does."""
     flags = {"model": str(folder / model), "forget": str(folder / "ids.txt")}
     return open_inputs(resolve("evaluate", flags, folder / "falw.yaml"), Silent(), cpu())
 
 
 def seen_by_falw(given: Inputs) -> tuple[Tensor, Tensor]:
-    """The images that the network is given, and its logits."""
+    """Return the images that falw feeds the network, and its logits."""
     part: Part = given.splits.test
     samples = place(part, torch.device("cpu"))
     return given.network.inputs(torch.from_numpy(part.read())), given.network.predict(samples)
 
 
 def logits(model: nn.Module, images: Tensor) -> Tensor:
-    """What the library's own model makes of the images."""
+    """Return the logits of the library's own model."""
     with torch.no_grad():
         output = model(images)
     result: Tensor = output if isinstance(output, Tensor) else output.logits
@@ -156,9 +156,7 @@ def test_a_folder_is_unlearned_and_loads_in_its_library(data: Path, name: str) -
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["timm vit-tiny", "transformers swin"])
-def test_shadow_models_and_teachers_are_built_as_the_library_builds_it(
-    data: Path, name: str
-) -> None:
+def test_shadow_models_and_teachers_are_built_by_the_library(data: Path, name: str) -> None:
     save, _ = FOLDERS[name]
     save(data / "model")
     with (data / "falw.yaml").open("a") as config:
@@ -177,7 +175,7 @@ def test_shadow_models_and_teachers_are_built_as_the_library_builds_it(
     assert any("does not say how it was trained" in text for text in report["warnings"])
 
 
-def test_an_architecture_of_a_library_with_settings_of_its_own(data: Path) -> None:
+def test_an_architecture_of_a_library_with_custom_settings(data: Path) -> None:
     pytest.importorskip("timm")
     with (data / "falw.yaml").open("a") as config:
         config.write(
@@ -195,12 +193,12 @@ def test_an_architecture_of_a_library_with_settings_of_its_own(data: Path) -> No
 
 
 def plain(model: nn.Module) -> Any:
-    """A state dict by itself."""
+    """Return a bare state dict."""
     return model.state_dict()
 
 
 def training(model: nn.Module) -> Any:
-    """What a training script keeps, moments of its optimizer and averaged weights included."""
+    """Return what a training script saves, including optimizer moments and averaged weights."""
     optimizer = torch.optim.AdamW(model.parameters())
     model(torch.rand(4, 3, 32, 32)).sum().backward()
     optimizer.step()
@@ -212,7 +210,7 @@ def training(model: nn.Module) -> Any:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("made", [plain, training])
-def test_torch_files_are_unlearned_in_their_own_form(data: Path, made: Any) -> None:
+def test_torch_files_keep_their_structure(data: Path, made: Any) -> None:
     from falw_cli.models.architectures import builder
 
     torch.manual_seed(0)
@@ -272,7 +270,7 @@ def test_a_checkpoint_of_lightning_loads_in_lightning(data: Path) -> None:
 
 
 class Evil:
-    """Runs a command when it is unpickled."""
+    """An object that runs a command when it is unpickled."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         import os
@@ -305,7 +303,7 @@ def test_a_config_that_names_remote_code_runs_nothing(data: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["../../secret.safetensors", "/etc/passwd", "a/b.safetensors"])
-def test_shards_lie_beside_their_index(data: Path, name: str) -> None:
+def test_shards_must_be_beside_their_index(data: Path, name: str) -> None:
     pytest.importorskip("transformers")
     save, _ = FOLDERS["transformers vit, sharded"]
     save(data / "model")

@@ -1,4 +1,4 @@
-"""safetensors files: what is written is what was read; broken files are refused."""
+"""safetensors files: reading and writing preserve the content; broken files are refused."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from falw_cli.models.formats import safetensors
 from tests.models.test_checkpoint import METADATA, write
 
 
-def test_metadata_comes_back_and_bytes_repeat(tmp_path: Path) -> None:
+def test_metadata_is_preserved_and_bytes_are_reproducible(tmp_path: Path) -> None:
     tensors = tiny_cnn(2, 1).state_dict()
     content = safetensors.write(tensors, METADATA)
     assert content == safetensors.write(tensors, METADATA)
