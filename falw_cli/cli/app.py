@@ -21,7 +21,7 @@ COMMANDS = (
 """Modules of `cli.commands`, in the order of `falw --help`; each registers its command."""
 for _name in COMMANDS:
     import_module(f"falw_cli.cli.commands.{_name}")
-UsageError: Any = typer.BadParameter.__mro__[1]  # click's or typer's own, by typer's version
+UsageError: Any = typer.BadParameter.__mro__[1]  # click's or typer's, depending on typer's version
 
 
 def _version(wanted: bool) -> None:
@@ -31,7 +31,7 @@ def _version(wanted: bool) -> None:
 
 
 def _warn_of_environment(group: Any) -> None:
-    """Warn of each FALW_ variable that no command reads."""
+    """Warn about each FALW_ variable that no command reads."""
     known = {
         parameter.envvar.removeprefix(PREFIX)
         for command in group.commands.values()
@@ -49,29 +49,29 @@ def _warn_of_environment(group: Any) -> None:
 def _root(
     context: typer.Context,
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
     _warn_of_environment(context.command)
 
 
 def run(arguments: list[str]) -> int:
-    """Run the app on some arguments and return the exit code."""
+    """Run the app on arguments and return the exit code."""
     try:
         code = app(arguments, prog_name="falw", standalone_mode=False)
     except UsageError as error:
         context = getattr(error, "ctx", None)
         where = context.command_path if context else "falw"
-        Console().error(_message(error), f"`{where} --help` shows what it takes")
+        Console().error(_message(error), f"`{where} --help` shows the usage")
         return 2
-    except (KeyboardInterrupt, typer.Abort):  # before the command listens to signals itself
-        Console().error("interrupted", "nothing was written")
+    except (KeyboardInterrupt, typer.Abort):  # before the command has installed its signal handlers
+        Console().error("interrupted", "nothing was written; run the command again")
         return 130
     return int(code or 0)
 
 
 def _message(error: BaseException) -> str:
-    """A usage error in one line, with the nearest option or command."""
+    """Return a usage error in one line, with the nearest option."""
     text = str(getattr(error, "format_message", lambda: error)())
     text = " ".join(text.split())
     context = getattr(error, "ctx", None)

@@ -1,4 +1,4 @@
-"""Reports as tables that read at a glance."""
+"""Tables of reports for the terminal."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ ROWS = {
 
 
 def metrics(found: AllMetrics, title: str = "") -> Table:
-    """Before, after, Retrain and what is left between them; percent."""
+    """Return metrics before and after, of the retrained model, and the gap, in percent."""
     columns = {"before": found.before, "after" if found.before else "model": found.after}
     return side_by_side({k: v for k, v in columns.items() if v}, found, title)
 
 
 def side_by_side(models: Mapping[str, Metrics], found: AllMetrics, title: str = "") -> Table:
-    """Several models' metrics, and Retrain's where it is known; of two, the last with intervals."""
+    """Return metrics of models and the retrained one; of up to two models, with intervals."""
     table = Table(title=title or None, title_justify="left")
     table.add_column("percent")
     for name in models:
         table.add_column(name, justify="right")
     last = list(models.values())[-1]
-    sure = len(models) <= 2  # with more columns there is no room in 80 characters
+    sure = len(models) <= 2  # more columns do not fit in 80 characters
     if sure:
         table.add_column("95 %", justify="right", style="dim")
     if found.reference:
@@ -68,7 +68,7 @@ def side_by_side(models: Mapping[str, Metrics], found: AllMetrics, title: str = 
 
 
 def _unseen_rows(table: Table, models: Mapping[str, Metrics], found: AllMetrics) -> None:
-    """Forget against unseen samples, in [0, 1]."""
+    """Add rows that compare forget with unseen samples, in [0, 1]."""
     every = [*models.values(), *([found.reference] if found.reference else [])]
     aucs = [rows.figure(m.mia.auc, 3) if m.mia else None for m in every]
     far = [rows.figure(m.distance, 3) if m.distance else None for m in every]
@@ -81,7 +81,7 @@ def _unseen_rows(table: Table, models: Mapping[str, Metrics], found: AllMetrics)
 
 
 def _group_row(table: Table, name: str, models: Mapping[str, Metrics], found: AllMetrics) -> None:
-    """Forget accuracy of a third of the classes."""
+    """Add the forget accuracy of a third of the classes."""
     groups = [_group(model, name) for model in models.values()]
     row = [_number(group.forget_accuracy if group else None) for group in groups]
     if len(models) <= 2:
@@ -100,7 +100,7 @@ def _group(model: Metrics, name: str) -> GroupMetrics | None:
 
 
 def per_sample(found: PerSample) -> Table:
-    """Attacks made for each sample."""
+    """Return the results of per-sample attacks."""
     table = Table(title=f"attacks by {found.models} shadow models", title_justify="left")
     for name in ("attack", "value", "95 %"):
         table.add_column(name, justify="left" if name == "attack" else "right")
@@ -113,7 +113,7 @@ def per_sample(found: PerSample) -> Table:
 
 
 def plan(report: Report) -> Table:
-    """What a dry run would do."""
+    """Return the plan of a run."""
     table = Table(title="dry run: nothing was written", title_justify="left", show_header=False)
     inputs, run = report.inputs, report.run
     settings = report.config["unlearn"]
@@ -125,11 +125,11 @@ def plan(report: Report) -> Table:
     table.add_row("method", f"{_safe(str(settings['method']))} x {settings['weighting']}")
     table.add_row("lr, batch size", f"{settings['lr']}, {settings['batch_size']}")
     if run:
-        table.add_row("steps", f"{run.steps} in {run.epochs} epochs at the most")
+        table.add_row("steps", f"at most {run.steps} in {run.epochs} epochs")
         if run.seconds:
-            told = f"about {_duration(run.seconds)}, and the audit before and after"
+            told = f"about {_duration(run.seconds)}, plus the audit before and after"
             table.add_row("time of the steps", told)
-        table.add_row("memory", f"{run.peak_memory_bytes / (1 << 30):.1f} GiB or a little more")
+        table.add_row("memory", f"{run.peak_memory_bytes / (1 << 30):.1f} GiB or slightly more")
     table.add_row("device", _safe(report.environment.device))
     return table
 
@@ -163,22 +163,22 @@ def _signed(value: float | None) -> str:
 
 
 def facts(found: Mapping[str, object]) -> Table:
-    """Names and values, one a line; text from files is shown harmlessly."""
+    """Return names and values, one per line, without control characters."""
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     table.add_column()
-    table.add_column(overflow="fold")  # a digest is of use only as a whole
+    table.add_column(overflow="fold")  # a digest must not be truncated
     for name, value in found.items():
         table.add_row(f"[bold]{escape(name)}[/]", _safe(_plain(value)))
     return table
 
 
 def _safe(text: str) -> str:
-    """Text from files, as rich shows it."""
+    """Return text from files, made safe to print with rich."""
     return escape(printable(text))
 
 
 def _plain(value: object) -> str:
-    """A value in words."""
+    """Return a value as text."""
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {_plain(inner)}" for key, inner in value.items())
     if isinstance(value, list):
@@ -187,7 +187,7 @@ def _plain(value: object) -> str:
 
 
 def report_facts(report: Report) -> dict[str, object]:
-    """What a report says in a few lines, besides its metrics."""
+    """Return the main facts of a report, without its metrics."""
     run, settings = report.run, report.config["unlearn"]
     found: dict[str, object] = {
         "written by": f"{report.tool.name} {report.tool.version}",
@@ -210,7 +210,7 @@ def report_facts(report: Report) -> dict[str, object]:
 
 
 def findings(found: Sequence[Finding]) -> Table:
-    """What was looked at, what is wrong first in the eye."""
+    """Return the results of checks, with problems highlighted."""
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     colours = {"ok": "[green]ok[/]", "note": "[dim]note[/]", "problem": "[red]problem[/]"}
     for one in found:
@@ -220,7 +220,7 @@ def findings(found: Sequence[Finding]) -> Table:
 
 
 def bars(per_class: Mapping[str, int]) -> Table:
-    """Counts of each class as bars: how long the tail is."""
+    """Return the counts per class as bars, which show the tail."""
     largest = max(per_class.values(), default=0) or 1
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     for name, count in per_class.items():

@@ -1,4 +1,4 @@
-"""One module per command: which settings it takes, what it calls, and what it prints.
+"""One module per command: its settings, the function it calls, and its output.
 
-The work is imported inside the function: a mistyped flag need not wait for torch.
+Imports inside the function let a mistyped flag be reported without waiting for torch.
 """

@@ -10,11 +10,11 @@ from falw_cli.cli.command import MODEL, Call, command
     example="falw init model.pt --data imagefolder:train --heldout imagefolder:new",
 )  # fmt: skip
 def init(call: Call) -> None:
-    """Write a commented falw.yaml, from what the model and the data hold."""
-    # The file there is about to be written: its settings do not count, unless a person names it.
+    """Write a commented falw.yaml for a model and its data."""
+    # Ignore an existing falw.yaml, which this command replaces, unless --config names it.
     config = call.config("init", find=False)
     from falw_cli.cli.init_config import init as run
 
     path = str(run(config))
-    call.console.note("look at what it says, then: falw unlearn MODEL --forget ids.txt --dry-run")
+    call.console.note("check the file, then run: falw unlearn MODEL --forget ids.txt --dry-run")
     call.console.document({"path": path}) if call.as_json else call.console.result(path)

@@ -13,7 +13,7 @@ class What(Section):
     """What to show."""
 
     path: Annotated[str, Flag("Options", argument=True)]
-    """A checkpoint, a data SPEC, a forget list or a report."""
+    """Checkpoint, data SPEC, forget list or report."""
 
 
 @command(
@@ -21,7 +21,7 @@ class What(Section):
     example="falw inspect ids.txt --data imagefolder:photos",
 )  # fmt: skip
 def inspect(call: Call) -> None:
-    """Show what a checkpoint, a data source, a forget list or a report holds; change nothing."""
+    """Show the contents of a checkpoint, data source, forget list or report; change nothing."""
     config, console = call.config("inspect"), call.console
     from falw_cli.cli import tables
     from falw_cli.runs.inspection import look

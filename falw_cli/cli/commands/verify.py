@@ -14,21 +14,21 @@ from falw_cli.config.settings import Section
 
 
 class Claim(Section):
-    """What to verify, and with what."""
+    """What to verify, and how."""
 
     report: Annotated[Path, Flag("Options", argument=True)]
     """The audit report."""
     forget: Annotated[str | None, Flag("Options", environment=False)] = None
-    """The forget list: proves which one it was."""
+    """Forget list to compare with the digest in the report."""
     rerun: Annotated[bool, Flag("Options", environment=False)] = False
-    """Measure again, and compare."""
+    """Measure again, and compare the metrics."""
     trust_code: Annotated[bool, Flag("Options", environment=False)] = False
     """Import the code that the report names."""
 
 
 @command("verify", own=Claim, example="falw verify model.unlearned.audit.json --rerun")
 def verify(call: Call) -> None:
-    """Compare model, list, data and output with a report; exit code 1 where they differ."""
+    """Compare model, list, data and output with a report; exit code 1 if they differ."""
     from falw_cli.cli import tables
     from falw_cli.runs.verify import Asked
     from falw_cli.runs.verify import verify as run
