@@ -77,7 +77,7 @@ def test_memory_that_runs_out_is_said_in_two_lines() -> None:
 
 
 def test_a_gpu_that_is_not_here_is_refused() -> None:
-    with pytest.raises(RequestError, match="is not here"):
+    with pytest.raises(RequestError, match="is missing"):
         make_fabric(Config(device="cuda:99"))
 
 

@@ -47,7 +47,7 @@ def test_bare_weights_in_a_library_folder_are_read_as_the_folder(tmp_path: Path)
 
 
 def test_a_folder_of_no_format_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(RequestError, match="no folder of timm or transformers"):
+    with pytest.raises(RequestError, match="not a folder of timm or transformers"):
         checkpoint_files.read(tmp_path)
 
 
@@ -71,7 +71,7 @@ def test_outputs_are_beside_the_model_and_in_a_known_format(tmp_path: Path) -> N
         tmp_path.name + ".new"
     )
     checkpoint_files.check_output(tmp_path / "b.pt", found)
-    with pytest.raises(RequestError, match="b names no format"):
+    with pytest.raises(RequestError, match="b has no known suffix"):
         checkpoint_files.check_output(tmp_path / "b", found)
 
 
