@@ -48,22 +48,22 @@ def unlearn(
     interrupt: Interrupt | None = None,
     **options: Any,
 ) -> Report | Unlearned:
-    """Do what `falw unlearn` does: write the checkpoint and the audit report.
+    """Run `falw unlearn`: write the checkpoint and the audit report.
 
     Args:
-        model: the checkpoint; a module is unlearned in place, see `embedded.unlearn_module`; a
-            `Config` is a complete request, as the command makes it.
-        config: a falw.yaml; default: beside the model, else in the working folder.
-        progress: where progress and warnings go; default: nowhere, warnings are in the report.
-        interrupt: what asks the run to end; default: nothing does.
+        model: path of the checkpoint; or a module, which is unlearned in place, see
+            `embedded.unlearn_module`; or a `Config`, the complete request of a command.
+        config: path of a falw.yaml; default: beside the model, else in the working folder.
+        progress: receives progress and warnings; default: warnings are only in the report.
+        interrupt: requests the end of the run; default: the run is not interrupted.
         options: the command's flags by name with underscores: `forget="ids.txt"`,
             `data="imagefolder:train"`, `reference=["retrain.safetensors"]`, `batch_size=64` …
 
     Returns:
-        The report; `report.passed` says whether all gates passed.
+        The report; `report.passed` is whether all gates passed.
 
     Raises:
-        FalwError: what the command says in two lines: `str(error)` and `error.hint`.
+        FalwError: the error of the command: `str(error)` and `error.hint` are its two lines.
     """
     if isinstance(model, nn.Module):
         return unlearn_module(model, progress=progress, **options)
@@ -78,7 +78,7 @@ def evaluate(
     progress: Progress | None = None,
     **options: Any,
 ) -> Report:
-    """Do what `falw evaluate` does: measure a checkpoint.
+    """Run `falw evaluate`: measure a checkpoint.
 
     Args, Returns, Raises: as for `unlearn`; the model's metrics are `report.metrics.after`.
     """
@@ -102,7 +102,7 @@ def _request(
     file: str | PathLike[str] | None,
     options: dict[str, Any],
 ) -> Config:
-    """Return the request that a call stands for."""
+    """Return the request that a call describes."""
     if isinstance(model, Config):
         return model
     plain = {

@@ -1,4 +1,4 @@
-"""What can go wrong, in a person's words: each error knows its exit code and what to do next."""
+"""Errors with a message, a hint and an exit code."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from collections.abc import Iterable
 class FalwError(Exception):
     """An error that ends the command with `exit_code` and two lines on stderr.
 
-    `str(error)` is what is wrong; `hint` is what to do about it.
+    `str(error)` states the problem; `hint` states the next action.
     """
 
     exit_code = 2
     own = False
-    """Of several ranks, does this one alone know of it?"""
+    """Whether only this one of several ranks knows about the error."""
 
     def __init__(self, message: str, hint: str) -> None:
         super().__init__(message)
@@ -22,30 +22,30 @@ class FalwError(Exception):
 
 
 class RequestError(FalwError):
-    """The request is wrong: a flag, a config, a file, an ID, a shape (exit code 2)."""
+    """An invalid request: a flag, a config, a file, an ID or a shape (exit code 2)."""
 
 
 class RunError(FalwError):
-    """The run failed: the loss diverged, memory or disk ran out (exit code 3)."""
+    """A failed run: the loss diverged, or memory or disk space ran out (exit code 3)."""
 
     exit_code = 3
 
 
 class DivergedError(RunError):
-    """The loss is not finite: a smaller learning rate may do."""
+    """The loss is not finite: a smaller learning rate may help."""
 
 
 class ReaderError(RunError):
-    """A process that reads samples ahead has gone, most often for want of memory."""
+    """A process that reads samples ahead was killed, usually because memory ran out."""
 
     own = True
 
     def __init__(self) -> None:
-        super().__init__("a process that reads images was killed", "is memory short? run again")
+        super().__init__("a process that reads images was killed", "free some memory and run again")
 
 
 class Interrupted(FalwError):  # noqa: N818 (nothing went wrong)
-    """A signal ended the run; its state lies where `--resume` finds it (exit code 128 + signal)."""
+    """A signal ended the run; `--resume` continues a saved state (exit code 128 + signal)."""
 
     def __init__(self, message: str, hint: str, signal_number: int) -> None:
         super().__init__(message, hint)
@@ -53,7 +53,7 @@ class Interrupted(FalwError):  # noqa: N818 (nothing went wrong)
 
 
 def nearest(name: str, choices: Iterable[str]) -> str | None:
-    """The choice that `name` was most likely meant to be, or None."""
+    """Return the choice that is most similar to `name`, or None if none is similar."""
     close = difflib.get_close_matches(name, list(choices), n=1, cutoff=0.5)
     return close[0] if close else None
 
@@ -61,7 +61,7 @@ def nearest(name: str, choices: Iterable[str]) -> str | None:
 def unknown_name(
     what: str, name: str, choices: Iterable[str], hint: str | None = None
 ) -> RequestError:
-    """The error for a name outside a known set: it lists the set and the nearest match."""
+    """Return the error for an unknown name; its hint has the nearest match and all choices."""
     known = sorted(choices)
     shown = ", ".join(known[:20]) + (f", … ({len(known)} in all)" if len(known) > 20 else "")
     match = nearest(name, known)

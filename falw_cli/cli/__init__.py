@@ -1,1 +1,1 @@
-"""The command line: what each command takes, and one call each."""
+"""The command line: settings and entry point of each command."""

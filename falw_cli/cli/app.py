@@ -45,7 +45,7 @@ app = typer.Typer(
     cls=Commands,
     name="falw",
     help="Make a trained image classifier forget a list of samples, and audit what it forgot.",
-    epilog="Begin with `falw demo`: the whole story on small data, in under two minutes.",
+    epilog="Start with `falw demo`: a full example on small data, in under two minutes.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
@@ -61,29 +61,29 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def _root(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
     pass
 
 
 def run(arguments: list[str]) -> int:
-    """Run the app on some arguments and return the exit code."""
+    """Run the app on arguments and return the exit code."""
     try:
         code = app(arguments, prog_name="falw", standalone_mode=False)
     except UsageError as error:
         context = getattr(error, "ctx", None)
         where = context.command_path if context else "falw"
-        Console().error(_message(error), f"`{where} --help` shows what it takes")
+        Console().error(_message(error), f"`{where} --help` shows the usage")
         return 2
-    except (KeyboardInterrupt, typer.Abort):  # before the command listens to signals itself
-        Console().error("interrupted", "nothing was written")
+    except (KeyboardInterrupt, typer.Abort):  # before the command has installed its signal handlers
+        Console().error("interrupted", "nothing was written; run the command again")
         return 130
     return int(code or 0)
 
 
 def _message(error: BaseException) -> str:
-    """A usage error in one line, with the nearest option or command."""
+    """Return a usage error in one line, with the nearest option."""
     text = str(getattr(error, "format_message", lambda: error)())
     text = " ".join(text.split())
     context = getattr(error, "ctx", None)

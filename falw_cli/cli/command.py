@@ -1,4 +1,4 @@
-"""A command from the settings that it takes: options, help, environment and completion follow."""
+"""Commands from settings, which define options, help, environment variables and completion."""
 
 from __future__ import annotations
 
@@ -25,25 +25,23 @@ from falw_cli.config.settings import Config, Section, TrainRecipe, UnlearnRecipe
 from falw_cli.errors import RequestError, nearest
 
 PREFIX = "FALW_"
-"""Of the environment variables."""
+"""Prefix of the environment variables."""
 DATA = ("data", "heldout", "test", "classes", "skip_unreadable", "cache", "allow_outside")
-"""Settings of commands that read data, ..."""
+"""Settings of commands that read data."""
 MODEL = ("arch", "trust_code")
-"""... that build a network, ..."""
+"""Settings of commands that build a network."""
 STEPS = ("epochs", "lr", "batch_size", "compile", "track", "resume")
-"""... and that move its weights."""
+"""Settings of commands that train or unlearn a network."""
 RUN = ("seed", "device", "devices", "nodes", "precision")
 AUDIT = ("reference", "metrics", "relearn", "gate", "report", "force")
 """Settings of commands that write an audit report."""
 COMMON = {
     "config_file": Annotated[
         Path | None,
-        typer.Option("--config", help="A falw.yaml (default: beside the model, else here)."),
+        typer.Option("--config", help="Config (default: falw.yaml beside the model, else here)."),
     ],
     "json": Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")],
-    "quiet": Annotated[
-        bool, typer.Option("--quiet", "-q", help="Print errors and warnings alone.")
-    ],
+    "quiet": Annotated[bool, typer.Option("--quiet", "-q", help="Print only errors and warnings.")],
     "verbose": Annotated[
         int,
         typer.Option(
@@ -56,19 +54,19 @@ COMMON = {
 
 @dataclass(frozen=True)
 class Call:
-    """A command as it was called."""
+    """The arguments of a command's call."""
 
     given: dict[str, Any]
-    """Settings of the config, from the command line and the environment."""
+    """Config settings, from the command line and the environment."""
     own: Any
-    """The command's own settings, an instance of its class; None where it has none."""
+    """Settings that only this command has, an instance of its class; None if it has none."""
     file: Path | None
-    """The config that was named."""
+    """The config file given with `--config`."""
     console: Console
     as_json: bool
 
     def config(self, command: str, *, find: bool = True) -> Config:
-        """Merge what was given over the config file; see `resolve`."""
+        """Merge the given settings over the config file; see `resolve`."""
         return resolve(command, self.given, self.file, find=find)
 
 
@@ -83,11 +81,11 @@ def command(
     """Make a command of a function.
 
     Args:
-        name: of the command, a key of COMMANDS.
-        takes: settings of the config, or of the section that is called like the command.
-        own: the command's own settings.
-        needs_model: whether the checkpoint must be named.
-        example: a command line.
+        name: name of the command, a key of COMMANDS.
+        takes: names of config settings, or of settings in the section named after the command.
+        own: class of the settings that only this command has.
+        needs_model: whether a checkpoint is required.
+        example: command line for the help.
 
     Returns:
         A decorator that turns the function into the command for typer.
@@ -197,7 +195,7 @@ def _help(field: FieldInfo, flag: Flag) -> str:
 
 
 def _offered(field: FieldInfo, flag: Flag) -> completion.Complete | None:
-    """Return what the shell offers for a setting."""
+    """Return the shell completion of a setting, if there is one."""
     if flag.offers:
         return completion.OFFERS[flag.offers]
     ending = ":" if flag.names == "data" else ""
@@ -219,7 +217,7 @@ def _own(kind: type[BaseModel], given: dict[str, Any]) -> BaseModel:
 
 
 def _value(field: FieldInfo, value: Any) -> Any:
-    """Return the value as the config takes it: NAME=NUMBER pairs become a dictionary."""
+    """Return the value as the config expects it: NAME=NUMBER pairs become a dictionary."""
     if not _is_dict(field):
         return value
     found = {}

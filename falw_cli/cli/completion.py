@@ -1,4 +1,4 @@
-"""What the shell is offered for an option's value."""
+"""Shell completion of option values."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ ARCHS = (
     "convnext_tiny", "vit_b_16", "swin_t", "timm/",
 )  # fmt: skip
 OFFERED = 200
-"""IDs that a shell is offered at most."""
+"""Maximum number of IDs in a completion."""
 Complete = Callable[[str], list[str]] | Callable[[typer.Context, str], list[str]]
 
 
 def among(names: Iterable[str]) -> Callable[[str], list[str]]:
-    """Offers those of some names that begin as the word does."""
+    """Return a completion that offers the names starting with the typed word."""
     known = list(names)
 
     def complete(incomplete: str) -> list[str]:
@@ -27,17 +27,17 @@ def among(names: Iterable[str]) -> Callable[[str], list[str]]:
 
 
 def sample_id(context: typer.Context, incomplete: str) -> list[str]:
-    """IDs of the data that begin so."""
+    """Return the sample IDs that start with the typed word."""
     return [name for name in _named(context, "ids") if name.startswith(incomplete)][:OFFERED]
 
 
 def class_name(context: typer.Context, incomplete: str) -> list[str]:
-    """Classes of the data that begin so."""
+    """Return the class names that start with the typed word."""
     return [name for name in _named(context, "classes") if name.startswith(incomplete)]
 
 
 def _named(context: typer.Context, what: str) -> tuple[str, ...]:
-    """IDs or class names of the data that the command line or falw.yaml names."""
+    """Return the IDs or class names of the data given on the command line or in falw.yaml."""
     from falw_cli.config.resolution import resolve
     from falw_cli.data.opening import open_listing
     from falw_cli.errors import FalwError
@@ -54,4 +54,4 @@ def _named(context: typer.Context, what: str) -> tuple[str, ...]:
 OFFERS: dict[str, Complete] = {
     "arch": among(ARCHS), "ids": sample_id, "classes": class_name,
 }  # fmt: skip
-"""What the shell offers, by `Flag.offers`."""
+"""Completions by the value of `Flag.offers`."""

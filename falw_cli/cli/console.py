@@ -1,4 +1,4 @@
-"""All that a person sees: progress, notes, tables and errors. The result alone is on stdout."""
+"""Terminal output: results on stdout; progress, notes and errors on stderr."""
 
 from __future__ import annotations
 
@@ -30,24 +30,23 @@ from falw_cli.runtime.printable import printable
 
 
 class Rich(RichConsole):
-    """rich's console, but that a reader who has gone is no reason to exit with code 1."""
+    """rich's console, which does not exit with code 1 on a broken pipe."""
 
     def on_broken_pipe(self) -> None:
-        """Leave it to whoever prints."""
+        """Leave the error to the caller."""
         raise BrokenPipeError
 
 
 class Console:
     """A `falw_cli.runtime.progress.Progress` on stderr, and the results on stdout.
 
-    Bars are drawn on a terminal alone; elsewhere each stage leaves one line. rich honours
-    NO_COLOR.
+    Bars appear only on a terminal; elsewhere each stage prints one line. rich honours NO_COLOR.
     """
 
     def __init__(self, *, quiet: bool = False, verbose: int = 0) -> None:
-        """Args: quiet, errors and results alone; verbose, more notes.
+        """Args: quiet, print only errors, warnings and results; verbose, print more notes.
 
-        Of several ranks the first one speaks; the others have errors to tell at the most.
+        Of several ranks, only the first prints; the others print at most errors.
         """
         self.warnings: list[str] = []
         place = ranks.found()
@@ -80,7 +79,7 @@ class Console:
                 TextColumn("{task.fields[detail]}"),
                 console=self.err,
                 transient=True,
-                speed_estimate_period=1e9,  # the mean over the whole stage: looks come seldom
+                speed_estimate_period=1e9,  # the mean over the whole stage: updates are rare
             )
             self._bar.add_task(_shown(label), total=total, detail="")
             self._bar.start()
@@ -100,7 +99,7 @@ class Console:
             self._total = 0
 
     def stop(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         if self._bar:
             self._bar.stop()
             self._bar = None
@@ -111,13 +110,13 @@ class Console:
             self._say("\n".join(map(_shown, text.split("\n"))))
 
     def warn(self, text: str) -> None:
-        """See `Progress`; a warning is shown even where notes are not."""
+        """See `Progress`; warnings are shown even if `quiet` is set."""
         self.warnings.append(text)
         if not self.rank:
             self._say(f"[yellow]warning:[/] {_shown(text)}")
 
     def result(self, text: str) -> None:
-        """Lines of the result, on stdout: as they are, but harmless on a terminal."""
+        """Print lines of the result on stdout; on a terminal, without control characters."""
         if self.rank:
             return
         if sys.stdout.isatty():
@@ -127,37 +126,37 @@ class Console:
             sys.stdout.flush()
 
     def document(self, value: object) -> None:
-        """A result as JSON, on stdout: in ASCII, which no terminal acts on."""
+        """Print a result as JSON on stdout, in ASCII, without control characters."""
         self.result(json.dumps(value, indent=2))
 
     def table(self, table: Table) -> None:
-        """A table of the result, on stdout."""
+        """Print a table of the result on stdout."""
         if not self.rank:
             with _writing():
                 self.out.print(table)
 
     def picture(self, table: Table, path: Path, title: str) -> None:
-        """The table as an SVG file that needs nothing from anywhere."""
+        """Write the table as a self-contained SVG file."""
         canvas = Rich(record=True, file=io.StringIO(), width=80, force_terminal=True)
         canvas.print(table)
-        # Without rich's web fonts: a monospace font is there already.
+        # Without rich's web fonts, which a viewer would download.
         svg = re.sub(r"@font-face \{.*?\}", "", canvas.export_svg(title=title), flags=re.DOTALL)
         path.write_text(svg, encoding="utf-8")
 
     def show(self, table: Table) -> None:
-        """A table beside the result, on stderr."""
+        """Print a table that is not part of the result on stderr."""
         if not self.quiet:
             self._say(table)
 
     def error(self, message: str, hint: str) -> None:
-        """Two lines on stderr: what is wrong, and what to do."""
+        """Print two lines on stderr: the problem, and the next action."""
         self.stop()
         whose = f"rank {self.rank}: " if self.rank else ""
         self._say(f"[red]error:[/] {whose}{_shown(message)}")
         self._say(f"[cyan]hint:[/] {_shown(hint)}")
 
     def _say(self, what: str | Table) -> None:
-        """On stderr, as long as anybody listens there: a run does not end for want of a reader."""
+        """Print on stderr; a closed stderr ends the output, but not the run."""
         try:
             self.err.print(what)
         except OSError:
@@ -166,28 +165,28 @@ class Console:
 
 
 def _shown(text: str) -> str:
-    """A line as rich shows it: names and messages may come from anyone."""
+    """Return text that is safe to print with rich: names and messages are untrusted."""
     return escape(printable(text))
 
 
 @contextmanager
 def _writing() -> Iterator[None]:
-    """Say why stdout cannot be written; that its reader has gone is no failure."""
+    """Report why stdout cannot be written; a broken pipe is left to the caller."""
     try:
         yield
     except BrokenPipeError:
         raise
     except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left in the buffer
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # drops buffered output
         raise RunError(
-            f"stdout cannot be written: {error.strerror}", "files that were named are there"
+            f"stdout cannot be written: {error.strerror}", "redirect it; output files are written"
         ) from error
 
 
 def _open_streams() -> None:
-    """Let stdout and stderr take any text, and be there even if the caller closed them.
+    """Make stdout and stderr accept any text, and replace them if the caller closed them.
 
-    Lists are UTF-8 whatever the locale; a terminal gets what it can show.
+    Lists are UTF-8 in every locale; on a terminal, unsupported characters are replaced.
     """
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)

@@ -1,4 +1,4 @@
-"""`falw demo`: the whole story on the digits that ship with scikit-learn."""
+"""`falw demo`: a full example on scikit-learn's digits."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ SETTINGS: dict[str, Any] = {
 }
 SHARE, GAMMA = 0.25, 1.0
 SEED = 4
-"""Not one of those that the defaults were searched on."""
+"""Random seed; none of those that the defaults were searched with."""
 RUNS: dict[str, dict[str, Any]] = {
     "falw": {"method": "random-label", "weighting": "falw", "lr": 0.01},
     "match": {},
 }
-"""Column -> flags of `falw unlearn`; without any it is the default."""
+"""Column -> flags of `falw unlearn`; {} is the default method."""
 NEXT = (
     "falw inspect forget.txt",
     "falw evaluate model.match.safetensors --forget forget.txt --gate 'retain_accuracy>=90'",
@@ -44,15 +44,15 @@ NEXT = (
 def tell(folder: Path, force: bool, file: Path | None, console: Console, *, as_json: bool) -> None:
     """Train, draw a list, retrain without it, unlearn by FaLW and by the default, and compare.
 
-    Everything lies in `folder` afterwards; the table is on stdout, and in `table.svg`.
+    All files are written to `folder`; the table goes to stdout and `table.svg`.
     """
     if folder.exists() and not force:
-        raise RequestError(f"{folder} exists", "remove it, or replace what is in it with --force")
+        raise RequestError(f"{folder} exists", "remove it, or replace its files with --force")
     try:
         folder.mkdir(exist_ok=True)
     except OSError as error:
         raise RequestError(
-            f"{folder} cannot be made: {error.strerror}", "run it in a folder of yours"
+            f"{folder} cannot be created: {error.strerror}", "run it in a folder you can write"
         ) from error
     reports = _act(folder, file, console)
     if as_json:
@@ -63,7 +63,7 @@ def tell(folder: Path, force: bool, file: Path | None, console: Console, *, as_j
 
 
 def _act(folder: Path, file: Path | None, console: Console) -> dict[str, Report]:
-    """Make every file of the demo; the report of each run."""
+    """Write all files of the demo, and return the report of each run."""
     interrupt = Interrupt()
     interrupt.install()
     config = folder / "falw.yaml"
@@ -96,7 +96,7 @@ def _act(folder: Path, file: Path | None, console: Console) -> dict[str, Report]
 
 
 def _draw() -> str:
-    """The forget list's text."""
+    """Return the text of the forget list."""
     listing = opening.open_listing("digits")
     available = np.bincount(listing.labels)
     total = round(SHARE * len(listing.ids))

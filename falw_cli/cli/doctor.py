@@ -1,4 +1,4 @@
-"""`falw doctor`: what is right and wrong with an installation, the machine and a config."""
+"""`falw doctor`: checks of the installation, the machine and the config."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from falw_cli.errors import FalwError
 
 LEAST_MEMORY = 2 << 30
 LEAST_DISK = 5 << 30
-"""Bytes: with less, runs on real data are likely to fail."""
+"""Minimum in bytes; with less, runs on real data are likely to fail."""
 EXTRAS = {
     "timm": ("timm",), "transformers": ("transformers",), "data": ("pyarrow", "datasets"),
     "report": ("matplotlib",), "track": ("tensorboard", "wandb", "mlflow"),
@@ -32,7 +32,7 @@ EXTRAS = {
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at."""
+    """The result of one check."""
 
     name: str
     state: Literal["ok", "note", "problem"]
@@ -41,10 +41,10 @@ class Finding:
 
 
 def examine(file: Path | None) -> list[Finding]:
-    """Look at everything.
+    """Run all checks.
 
     Args:
-        file: a config that a person named; otherwise falw.yaml here, if there is one.
+        file: a config given by the user; default: falw.yaml in the working folder.
     """
     found: list[Finding] = []
     for look in (_python, _libraries, _gpu, _machine, _cache, _folder, _extras):
@@ -58,7 +58,7 @@ def _python() -> Iterator[Finding]:
 
 
 def _libraries() -> Iterator[Finding]:
-    """Every library that falw cannot do without: is it there, and does it load?"""
+    """Check that required libraries are installed, and that torch and torchvision load."""
     for line in requires("falw") or []:
         name, _, extra = line.partition(";")
         if "extra" in extra:
@@ -80,7 +80,7 @@ def _loaded(library: str, installed: str) -> Finding:
         told = str(error).partition("\n")[0]
         return Finding(
             library, "problem", f"{installed} does not load: {told}",
-            "install torch and torchvision together from one place, in a fresh environment",
+            "install torch and torchvision together from one index, in a new environment",
         )  # fmt: skip
     return Finding(library, "ok", installed)
 
@@ -97,12 +97,12 @@ def _gpu() -> Iterator[Finding]:
     elif shutil.which("nvidia-smi"):
         built = torch.version.cuda
         yield Finding(
-            "GPU", "problem", "there is a driver, and torch sees no GPU",
-            f"this torch wants a driver for CUDA {built}: `nvidia-smi` says what there is" if built
-            else "this torch was built for CPUs alone: install the one for CUDA",
+            "GPU", "problem", "there is a driver, but torch finds no GPU",
+            f"this torch needs a driver for CUDA {built}: check it with `nvidia-smi`" if built
+            else "this torch is built for CPUs only: install a build for CUDA",
         )  # fmt: skip
     else:
-        yield Finding("GPU", "note", "none: runs go on the CPU")
+        yield Finding("GPU", "note", "none: runs use the CPU")
 
 
 def _machine() -> Iterator[Finding]:
@@ -114,23 +114,23 @@ def _machine() -> Iterator[Finding]:
     short = free < LEAST_MEMORY
     yield Finding(
         "memory", "problem" if short else "ok", f"{_size(free)} free",
-        "close what else uses it" if short else "",
+        "close other programs" if short else "",
     )  # fmt: skip
 
 
 def _cache() -> Iterator[Finding]:
     place = platformdirs.user_cache_path("falw")
     yield _writable(
-        "cache", place, "runs decode images anew each time; set XDG_CACHE_HOME, or give --no-cache"
+        "cache", place, "every run decodes all images again; set XDG_CACHE_HOME or give --no-cache"
     )
 
 
 def _folder() -> Iterator[Finding]:
-    yield _writable("this folder", Path.cwd(), "name --out and --report elsewhere")
+    yield _writable("this folder", Path.cwd(), "set --out and --report to another folder")
 
 
 def _writable(name: str, place: Path, hint: str) -> Finding:
-    """Can files be written at a place, or where it would be made?"""
+    """Check that files can be written to a folder, or to its nearest existing parent."""
     there = next(one for one in (place, *place.parents) if one.is_dir())
     try:
         with tempfile.TemporaryFile(dir=there):
@@ -138,8 +138,8 @@ def _writable(name: str, place: Path, hint: str) -> Finding:
     except OSError as error:
         return Finding(name, "problem", f"{place} cannot be written: {error.strerror}", hint)
     if free < LEAST_DISK:
-        return Finding(name, "problem", f"{place}: {_size(free)} left on the disk", "make room")
-    return Finding(name, "ok", f"{place}, {_size(free)} left on the disk")
+        return Finding(name, "problem", f"{place}: {_size(free)} free on disk", "free disk space")
+    return Finding(name, "ok", f"{place}, {_size(free)} free on disk")
 
 
 def _extras() -> Iterator[Finding]:
@@ -154,10 +154,10 @@ def _extras() -> Iterator[Finding]:
 
 
 def _config(file: Path | None) -> Iterator[Finding]:
-    """The config, and whether what it names is there."""
+    """Check the config, and the files that it names."""
     place = file or find_file(None)
     if place is None:
-        yield Finding(FILE_NAME, "note", "none here", "falw init writes one")
+        yield Finding(FILE_NAME, "note", "none here", "create one with falw init")
         return
     try:
         config = resolve("doctor", {}, place)

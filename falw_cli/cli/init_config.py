@@ -1,4 +1,4 @@
-"""`falw init`: a commented falw.yaml, after a look at the model and the data."""
+"""`falw init`: a commented falw.yaml for a model and its data."""
 
 from __future__ import annotations
 
@@ -20,36 +20,36 @@ from falw_cli.runtime import outputs
 from falw_cli.runtime.printable import printable
 
 WIDTH = 33
-"""Characters of a setting, before its comment."""
+"""Width of a setting in characters, before its comment."""
 REST = """\
-# Settings of the run; those that are commented out show their defaults.
+# Settings of the run; lines that are commented out show the defaults.
 # unlearn:
-#   method: match                 # docs/methods.md has the others
+#   method: match                 # see docs/methods.md for others
 #   weighting: falw
 #   batch_size: 128
-#   max_utility_loss: 7           # points of accuracy that a run may give up
-# gate: ["test_accuracy>=90"]     # exit code 1 unless it holds
-# reference: [retrain.safetensors]  # a Retrain model to compare with: falw train --without ids.txt
+#   max_utility_loss: 7           # accuracy that a run may lose, in points
+# gate: ["test_accuracy>=90"]     # exit code 1 if it fails
+# reference: [retrain.safetensors]  # retrained model to compare with: falw train --without ids.txt
 # seed: 0
-# html: true                      # write the report's page too
+# html: true                      # also write the report as a page
 """
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What a look at a checkpoint found."""
+    """Properties of a checkpoint."""
 
     path: Path
     arch: str
     says_so: bool
-    """Does the checkpoint name its architecture itself?"""
+    """Whether the checkpoint names its architecture."""
     outputs: int
     classes: tuple[str, ...] | None
     shown: Preprocessing
 
 
 def init(config: Config) -> Path:
-    """Write falw.yaml beside the model, or here where none is given.
+    """Write falw.yaml beside the model, or in the working folder if no model is given.
 
     Raises:
         RequestError: model or data cannot be read or do not fit, or the file exists.
@@ -75,8 +75,8 @@ def _seen(config: Config) -> Seen:
         name = architectures.recognise(source.shapes)
         if name is None:
             raise RequestError(
-                f"{config.model} does not say its architecture, and fits none of torchvision's",
-                "give it: --arch timm/NAME, or your own code as --arch package.module:function",
+                f"{config.model} does not name its architecture, and fits none of torchvision's",
+                "give --arch timm/NAME, or your own code as --arch package.module:function",
             )
         settled = settled.model_copy(update={"arch": name})
     made: Plan = plan(settled, source)
@@ -93,18 +93,18 @@ def _check_classes(config: Config, seen: Seen | None, listing: Listing) -> None:
         raise RequestError(
             f"the model has {seen.outputs} outputs, {listing.spec} has "
             f"{len(listing.classes)} classes",
-            "give --classes FILE: their names, one a line, in the order of the outputs",
+            "give --classes FILE: class names, one per line, in the order of the outputs",
         )
 
 
 def _text(config: Config, seen: Seen | None, listings: dict[str, Listing], file: Path) -> str:
     whose = f" for {printable(seen.path.name)}" if seen else ""
-    lines = [f"# Settings of falw{whose}. A flag beats this file; paths are meant from here.", ""]
+    lines = [f"# Settings of falw{whose}. Flags override it; paths are relative to its folder.", ""]
     lines += _model_lines(config, seen, listings["data"])
     comments = {
-        "data": "what it was trained on",
-        "heldout": "what it never saw: half guides, half judges",
-        "test": "what only judges",
+        "data": "training data",
+        "heldout": "not trained on: half guides, half judges",
+        "test": "for evaluation only",
     }
     for flag, comment in comments.items():
         if flag in listings:
@@ -119,22 +119,22 @@ def _text(config: Config, seen: Seen | None, listings: dict[str, Listing], file:
 
 def _model_lines(config: Config, seen: Seen | None, listing: Listing) -> list[str]:
     if seen is None:
-        return [_line("# arch", "resnet18", "where the checkpoint does not say it")]
+        return [_line("# arch", "resnet18", "if the checkpoint does not name it")]
     if seen.says_so:
-        return [f"# The checkpoint says of itself: {printable(seen.arch)}, {seen.outputs} classes."]
+        return [f"# The checkpoint's metadata: {printable(seen.arch)}, {seen.outputs} classes."]
     said = config.arch is not None
-    found = [_line("arch", seen.arch, "as given" if said else "its tensors fit that")]
+    found = [_line("arch", seen.arch, "as given" if said else "recognised by its tensors")]
     if config.classes is not None:
         found.append(_line("classes", list(config.classes), "in the order of the outputs"))
     elif not listing.numbered:
-        found.append("# Its outputs are taken for the folders' names in alphabetical order: check.")
+        found.append("# CHECK: outputs are assumed to be the class names in alphabetical order.")
     return found
 
 
 def _preprocessing(seen: Seen | None, listing: Listing) -> list[str]:
-    """What the images become on their way in, guessed where nobody says it."""
+    """Return lines on the preprocessing, which is guessed if it is unknown."""
     if seen is None or seen.says_so:
-        return ["# The checkpoint says how images are prepared; `preprocessing:` would change it."]
+        return ["# The checkpoint defines the preprocessing; `preprocessing:` would override it."]
     if listing.array is not None:
         height, width = listing.array.shape[1:3]
     else:
@@ -142,16 +142,16 @@ def _preprocessing(seen: Seen | None, listing: Listing) -> list[str]:
     own = seen.arch in architectures.OWN or architectures.is_code(seen.arch)
     if own and seen.shown == Preprocessing():
         return [
-            "# CHECK: nobody says how images were prepared in training. Without such lines they",
-            f"# are taken as they are ({width} x {height}), and mean and deviation are measured:",
+            "# CHECK: the preprocessing of the training is unknown. Without these lines, images",
+            f"# keep their size ({width} x {height}), and mean and deviation are measured:",
             "# preprocessing:",
             f"#   image_size: {min(height, width)}",
-            "#   mean: [0.0]                 # a number a channel, of pixels in [0, 1]",
+            "#   mean: [0.0]                 # one number per channel, of pixels in [0, 1]",
             "#   std: [1.0]",
         ]
     small = max(height, width) < 96
     size = min(height, width) if small else IMAGENET.image_size
-    lines = ["# CHECK: nobody says how images were prepared in training. These are"]
+    lines = ["# CHECK: the preprocessing of the training is unknown. These are"]
     lines += [
         f"# the size of the images ({width} x {height}) and ImageNet's mean and deviation:"
         if small else "# ImageNet's values, which torchvision's training uses:"
@@ -163,13 +163,13 @@ def _preprocessing(seen: Seen | None, listing: Listing) -> list[str]:
 
 
 def _line(key: str, value: object, comment: str) -> str:
-    """A setting, and why it is what it is."""
+    """Return the line of a setting, with a comment."""
     written = yaml.safe_dump(value, default_flow_style=True, width=10**6).splitlines()[0]
     return f"{f'{key}: {written}':<{WIDTH}} # {printable(comment)}"
 
 
 def _moved(spec: str, folder: Path) -> str:
-    """A SPEC that was meant from here, as meant from `folder`."""
+    """Return a SPEC with its path made relative to `folder`."""
     kind, colon, location = spec.partition(":")
     first, named, rest = location.partition(":") if kind == "torchvision" else ("", "", location)
     if not colon or not rest or Path(rest).is_absolute():

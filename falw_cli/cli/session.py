@@ -1,4 +1,4 @@
-"""A command's course: its console, and two lines and an exit code for whatever goes wrong."""
+"""The context of a command: its console and its error handling."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from falw_cli.runtime import ranks
 
 @contextmanager
 def session(quiet: bool, verbose: int) -> Iterator[Console]:
-    """The console of a command; errors inside become two lines and an exit code."""
+    """Yield the console of a command; turn errors into two lines and an exit code."""
     console = Console(quiet=quiet, verbose=verbose)
     try:
         yield console
     except BrokenPipeError as error:
-        # The reader of stdout has gone (`| head`): nobody is left to tell.
+        # The reader of stdout has closed it (`| head`), which is not an error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(0) from error
     except (typer.Exit, typer.Abort):
         raise
     except Exception as error:
-        # torch's handler would raise once more, for the next reader that dies.
+        # torch's handler would raise again when the next DataLoader worker dies.
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         if ranks.lost(error) and ranks.launched():
-            raise typer.Exit(3) from error  # the launcher tells of it
+            raise typer.Exit(3) from error  # the launcher reports it
         told = error if isinstance(error, FalwError) else _unforeseen(error)
         if ranks.follows() and not told.own:
-            # The first rank says it, and gives the exit code.
+            # The first rank reports the error and sets the exit code.
             raise typer.Exit(0 if told is error else 3) from error
         if verbose > 1:
             traceback.print_exc()
@@ -47,20 +47,20 @@ def session(quiet: bool, verbose: int) -> Iterator[Console]:
 
 
 def _unforeseen(error: Exception) -> FalwError:
-    """What a library raised, in a person's words."""
+    """Turn an exception of a library into an error with a hint."""
     if ranks.lost(error):
-        return _own(RunError("another rank has gone; nothing was written", "it says why"))
-    if "DataLoader worker" in str(error):  # torch raises it wherever the command is then
+        return _own(RunError("another rank has ended; nothing was written", "see its message"))
+    if "DataLoader worker" in str(error):  # torch raises it at any point of the command
         return ReaderError()
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return _own(
             RunError(
                 "memory ran out; nothing was written",
-                "close what else uses it, take a smaller --batch-size, or another --device",
+                "close other programs, or choose a smaller --batch-size or another --device",
             )
         )
     told = f"{type(error).__name__}: {error}"
-    return _own(RunError(told, "this is a fault of falw; -v -v shows where"))
+    return _own(RunError(told, "this is a bug in falw; run with -v -v and report the traceback"))
 
 
 def _own(error: RunError) -> RunError:

@@ -1,4 +1,4 @@
-"""Reports as tables that read at a glance."""
+"""Tables of reports for the terminal."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def side_by_side(models: Mapping[str, Metrics], found: AllMetrics, title: str = 
 
 
 def per_sample(found: PerSample) -> Table:
-    """Attacks made for each sample."""
+    """Return the results of per-sample attacks."""
     table = Table(title=f"attacks by {found.models} shadow models", title_justify="left")
     for name in ("attack", "value", "95 %"):
         table.add_column(name, justify="left" if name == "attack" else "right")
@@ -73,7 +73,7 @@ def per_sample(found: PerSample) -> Table:
 
 
 def plan(report: Report) -> Table:
-    """What a dry run would do."""
+    """Return the plan of a run."""
     table = Table(title="dry run: nothing was written", title_justify="left", show_header=False)
     inputs, run = report.inputs, report.run
     settings = report.config["unlearn"]
@@ -85,7 +85,7 @@ def plan(report: Report) -> Table:
     table.add_row("method", f"{_safe(str(settings['method']))} x {settings['weighting']}")
     table.add_row("lr, batch size", f"{settings['lr']}, {settings['batch_size']}")
     if run:
-        table.add_row("steps", f"{run.steps} in {run.epochs} epochs at the most")
+        table.add_row("steps", f"at most {run.steps} in {run.epochs} epochs")
         if run.seconds:
             time = f"about {_duration(run.seconds)}, and the audit before and after"
             table.add_row("time of the steps", time)
@@ -103,22 +103,22 @@ def _duration(seconds: float) -> str:
 
 
 def facts(found: Mapping[str, object]) -> Table:
-    """Names and values, one a line; text from files is shown harmlessly."""
+    """Return names and values, one per line, without control characters."""
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     table.add_column()
-    table.add_column(overflow="fold")  # a digest is of use only as a whole
+    table.add_column(overflow="fold")  # a digest must not be truncated
     for name, value in found.items():
         table.add_row(f"[bold]{escape(name)}[/]", _safe(_plain(value)))
     return table
 
 
 def _safe(text: str) -> str:
-    """Text from files, as rich shows it."""
+    """Return text from files, made safe to print with rich."""
     return escape(printable(text))
 
 
 def _plain(value: object) -> str:
-    """A value in words."""
+    """Return a value as text."""
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {_plain(inner)}" for key, inner in value.items())
     if isinstance(value, list):
@@ -127,7 +127,7 @@ def _plain(value: object) -> str:
 
 
 def report_facts(report: Report) -> dict[str, object]:
-    """What a report says in a few lines, besides its metrics."""
+    """Return the main facts of a report, without its metrics."""
     run, settings = report.run, report.config["unlearn"]
     found: dict[str, object] = {
         "written by": f"{report.tool.name} {report.tool.version}",
@@ -150,7 +150,7 @@ def report_facts(report: Report) -> dict[str, object]:
 
 
 def findings(found: Sequence[Finding]) -> Table:
-    """What was looked at, what is wrong first in the eye."""
+    """Return the results of checks, with problems highlighted."""
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     colours = {"ok": "[green]ok[/]", "note": "[dim]note[/]", "problem": "[red]problem[/]"}
     for one in found:
@@ -160,7 +160,7 @@ def findings(found: Sequence[Finding]) -> Table:
 
 
 def bars(per_class: Mapping[str, int]) -> Table:
-    """Counts of each class as bars: how long the tail is."""
+    """Return the counts per class as bars, which show the tail."""
     largest = max(per_class.values(), default=0) or 1
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     for name, count in per_class.items():

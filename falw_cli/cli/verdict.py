@@ -1,4 +1,4 @@
-"""What a command does with a report in the end: the verdict, the gates, the exit code."""
+"""The end of a command: verdict, gates and exit code of a report."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from falw_cli.runtime import ranks
 
 
 def launch(config: Config) -> None:
-    """Leave the work to one process per device, where several devices are asked for."""
+    """Start one process per device if several devices are requested, and exit with its code."""
     code = ranks.launch(config)
     if code is not None:
         raise typer.Exit(code)

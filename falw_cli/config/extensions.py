@@ -1,4 +1,4 @@
-"""What can be extended by one file: the modules of some packages, by name.
+"""Extension points: packages in which one module adds a method, weighting, source or format.
 
 A module is imported only when it is used, so that the command line can list and complete names
 without loading torch.
@@ -17,7 +17,7 @@ class Extensions(Mapping[str, str]):
     """{name: dotted module} of a package's modules; `boundary_shrink.py` is `boundary-shrink`."""
 
     def __init__(self, package: str, separator: str = "-") -> None:
-        """Args: package, dotted; it is not imported, its parents are. separator: of words."""
+        """Args: package, its dotted name, of which only the parents are imported; separator of words."""
         self.package, self.separator = package, separator
 
     def __getitem__(self, name: str) -> str:

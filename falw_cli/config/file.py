@@ -1,4 +1,4 @@
-"""Config files: YAML with its line numbers, the paths in it, and what is wrong in plain words."""
+"""Config files: YAML with line numbers, relative paths and readable errors."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from pydantic import BaseModel, ValidationError
 from falw_cli.errors import RequestError, nearest
 
 FILE_LIMIT = 1 << 20
-"""Bytes that a config may have: it comes from anyone."""
+"""Maximum size of a config in bytes; configs are untrusted."""
 DEEPEST = 20
-"""Levels that a config may have."""
+"""Maximum nesting depth of a config."""
 Lines = dict[tuple[str, ...], int]
-"""(key path) -> line, from 1, of the keys in the first levels of a YAML document."""
+"""(key path) -> line, from 1, of the keys in the first two levels of a YAML document."""
 
 
 def parse_yaml(file: Path) -> tuple[dict[str, Any], Lines]:
-    """A config file's content, unchecked, and the line of each key.
+    """Return a config file's unchecked content, and the line of each key.
 
     Raises:
         RequestError: it cannot be read, or is not a mapping in YAML.
@@ -35,7 +35,7 @@ def parse_yaml(file: Path) -> tuple[dict[str, Any], Lines]:
         mark = getattr(error, "problem_mark", None)
         line = f" line {mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or "not YAML"
-        raise RequestError(f"{file}{line}: {problem}", "mend the YAML there") from error
+        raise RequestError(f"{file}{line}: {problem}", "fix the YAML there") from error
     if content is None:
         return {}, {}
     if not isinstance(content, dict):
@@ -44,7 +44,7 @@ def parse_yaml(file: Path) -> tuple[dict[str, Any], Lines]:
 
 
 def _small(file: Path, what: str, hint: str) -> str:
-    """The text of a small file, whole."""
+    """Return the text of a small file."""
     try:
         if file.stat().st_size > FILE_LIMIT:
             raise RequestError(f"{file} is larger than 1 MiB", hint)
@@ -58,22 +58,22 @@ def _small(file: Path, what: str, hint: str) -> str:
 
 
 def _refuse_aliases(file: Path, text: str) -> None:
-    """An alias of aliases grows without end, and no setting needs one."""
+    """Refuse deep nesting, and aliases, which can expand without limit."""
     depth = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         depth += isinstance(event, yaml.CollectionStartEvent)
         depth -= isinstance(event, yaml.CollectionEndEvent)
         line = event.start_mark.line + 1 if event.start_mark else 1
         if isinstance(event, yaml.AliasEvent):
-            raise RequestError(f"{file} line {line}: aliases are not taken", "write it out")
+            raise RequestError(f"{file} line {line}: aliases are not allowed", "expand the alias")
         if depth > DEEPEST:
-            raise RequestError(f"{file} line {line}: nested too deeply", "mend the YAML there")
+            raise RequestError(f"{file} line {line}: nested too deeply", "fix the YAML there")
 
 
 def _key_lines(
     node: yaml.Node | None, prefix: tuple[str, ...] = ()
 ) -> Iterator[tuple[tuple[str, ...], int]]:
-    """(key path, line from 1) of every key in the first two levels of a YAML document."""
+    """Yield (key path, line from 1) of every key in the first two levels of a YAML document."""
     if not isinstance(node, yaml.MappingNode) or len(prefix) > 1:
         return
     for key, value in node.value:
@@ -88,9 +88,9 @@ def relative_to(
     """Make the paths in a file relative to its folder.
 
     Args:
-        folder: where the file lies.
-        content: its settings.
-        kinds: what a setting names: "path", "paths", "data" (KIND:LOCATION), or None.
+        folder: folder of the file.
+        content: settings in the file.
+        kinds: what each setting names: "path", "paths", "data" (KIND:LOCATION), or None.
     """
     moved = dict(content)
     if folder == Path():
@@ -116,15 +116,15 @@ def _within(folder: Path, path: str) -> str:
 
 
 def class_names(file: Path) -> list[str]:
-    """The classes that a text file names, one a line, in the order of the model's outputs.
+    """Return class names from a text file, one per line, in the order of the model's outputs.
 
     Raises:
         RequestError: it cannot be read, is empty, or names a class twice.
     """
-    lines = _small(file, "classes", "write one class name a line").splitlines()
+    lines = _small(file, "classes", "write one class name per line").splitlines()
     names = [line.strip() for line in lines if line.strip()]
     if not names:
-        raise RequestError(f"classes {file} is empty", "write one class name a line")
+        raise RequestError(f"classes {file} is empty", "write one class name per line")
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise RequestError(f"classes {file} names {twice!r} twice", "name each output once")
@@ -134,7 +134,7 @@ def class_names(file: Path) -> list[str]:
 def explain(
     error: ValidationError, file: Path | None, lines: Mapping[tuple[str, ...], int], root: Any
 ) -> RequestError:
-    """The first thing that pydantic found, with the file's line or the flag's name.
+    """Return pydantic's first error, with the line in the file or the name of the flag.
 
     Args: root, the model that was validated.
     """
@@ -151,12 +151,12 @@ def explain(
         return RequestError(f"{where}: unknown key {path[-1]!r}", hint)
     message = first["msg"][:1].lower() + first["msg"][1:]
     return RequestError(
-        f"{where}: {message} (got {str(first['input'])[:80]!r})", f"mend the value of {key}"
+        f"{where}: {message} (got {str(first['input'])[:80]!r})", f"fix the value of {key}"
     )
 
 
 def _section(root: Any, path: tuple[str, ...]) -> Any:
-    """The model that the last key of a path belongs to, as far as it lies one level down."""
+    """Return the model that the last key of a path belongs to: a section, or else the root."""
     field = root.model_fields.get(path[0]) if len(path) > 1 else None
     annotation = field.annotation if field else None
     inner = isinstance(annotation, type) and issubclass(annotation, BaseModel)

@@ -16,29 +16,29 @@ class Flag:
     """Metadata of a field: `Annotated[int, Flag("Run")]`.
 
     The command line, completion, the reference pages, the rules for files and the identity of a
-    saved state follow from it; type, default, bounds and help text are the field's own.
+    saved state depend on it; type, default, bounds and help text are those of the field.
     """
 
     panel: Panel | None = None
-    """Group of the option in `--help`; None: no option, the setting is for files alone."""
+    """Group of the option in `--help`; None: no option, the setting is for files only."""
     name: str | None = None
-    """Default: the field's name with dashes, as `--retain-budget`."""
+    """Default: the field's name with dashes, e.g. `retain-budget`."""
     argument: bool = False
-    """Whether it is given by its place, without a name."""
+    """Whether it is a positional argument."""
     environment: bool = True
     """Whether `FALW_NAME` sets it."""
     choices: Collection[str] = ()
     """Names that completion offers, listed in the help text."""
     offers: str | None = None
-    """What else completion offers; see `cli.completion.OFFERS`."""
+    """Other values that completion offers; see `cli.completion.OFFERS`."""
     as_text: bool = False
-    """Whether the option is one text, whatever the type of the setting."""
+    """Whether the option is a single string, whatever the type of the setting."""
     in_file: bool = True
-    """Whether falw.yaml may set it; such a file may come with a stranger's model."""
+    """Whether falw.yaml may set it; that file may come with an untrusted model."""
     names: Literal["path", "data", "paths"] | None = None
     """What the setting names: a path in a file is relative to that file."""
     of_run: bool = True
-    """Whether the steps of a run depend on it: a saved state is for the same settings only."""
+    """Whether the steps of a run depend on it; a saved state needs equal values."""
 
 
 def flag_of(field: FieldInfo) -> Flag:

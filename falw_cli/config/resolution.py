@@ -1,7 +1,7 @@
 """Flags, environment, falw.yaml and defaults, merged into one frozen Config.
 
 Precedence: flag, then environment (read by the command line), then falw.yaml, then the checkpoint's
-metadata, then the default. The last two are added where the checkpoint has been read.
+metadata, then the default. The last two are added once the checkpoint is read.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def resolve(
     Args:
         command: decides which section --epochs, --lr and the like belong to.
         flags: values by setting; None means not given.
-        file: the config that a person named; otherwise the implicit one is used.
+        file: a config given by the user; default: the implicit one.
         find: whether to look for an implicit config.
 
     Raises:

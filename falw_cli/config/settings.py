@@ -15,11 +15,11 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 Range = tuple[Annotated[int, Field(ge=0)], Count]
-"""From, and up to but not including."""
+"""First index, and end index (exclusive)."""
 
 
 class Section(BaseModel):
-    """A part of the config: unknown keys are errors, and nothing changes after loading."""
+    """A part of the config: unknown keys are errors, and values are frozen."""
 
     # Validators are built when they are first used: `--help` needs none.
     model_config = ConfigDict(
@@ -28,47 +28,47 @@ class Section(BaseModel):
 
 
 class Preprocessing(Section):
-    """How an image becomes the network's input; a checkpoint's metadata carries it."""
+    """Preprocessing of images; a checkpoint's metadata contains it."""
 
     image_size: Annotated[int, Field(ge=8, le=4096)] | None = None
     """Side of the square input in pixels; default: the images' own size."""
     resize: Annotated[int, Field(ge=8, le=8192)] | None = None
     """Shorter side before the centre crop to image_size; default: image_size."""
     interpolation: Literal["bilinear", "bicubic", "nearest"] = "bilinear"
-    """Of resizing."""
+    """Interpolation method for resizing."""
     squash: bool = False
     """Resize both sides to image_size, whatever the aspect ratio, instead of cropping."""
     mean: tuple[float, ...] | None = None
-    """Mean of each channel, of pixels in [0, 1]; default: measured on the training data."""
+    """Mean per channel, of pixels in [0, 1]; default: measured on the training data."""
     std: tuple[Positive, ...] | None = None
-    """Standard deviation of each channel, likewise."""
+    """Standard deviation per channel, of pixels in [0, 1]; default: measured likewise."""
 
 
 class Recipe(Section):
-    """How a network's weights are moved: what train, Retrain and unlearn share."""
+    """Settings that training and unlearning share."""
 
     optimizer: Literal["sgd", "adamw"] = "sgd"
-    """Moves the weights."""
+    """Optimizer of the weights."""
     lr: Annotated[Positive, Flag("Training")] = 0.1
     """Highest learning rate of the schedule."""
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     """Momentum of SGD."""
     weight_decay: NotNegative = 5e-4
-    """Pull of all weights towards 0."""
+    """Weight decay of all weights."""
     schedule: Literal["constant", "step", "cosine", "one-cycle"] = "one-cycle"
-    """step divides by ten at 1/2 and 3/4 of the run; the others are torch's schedulers."""
+    """Learning rate schedule; step divides by ten at 1/2 and 3/4 of the run."""
     epochs: Annotated[Count, Flag("Training")] = 20
     """Passes over the data."""
     batch_size: Annotated[Count, Flag("Training")] = 128
     """Samples per step, over all devices."""
     crop: Annotated[int, Field(ge=0)] = 0
-    """Random crop after padding each side by so many pixels (4 on CIFAR-10); 0: none."""
+    """Padding of each side in pixels before a random crop (4 on CIFAR-10); 0: no crop."""
     flip: bool = False
     """Random horizontal flip."""
 
 
 class TrainRecipe(Recipe):
-    """The recipe of training, which defines the targets too."""
+    """The recipe of training, with its label targets."""
 
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of a label that is spread over all classes."""
@@ -80,41 +80,41 @@ class UnlearnRecipe(Recipe):
     method: Annotated[str, Flag("Training", choices=METHODS)] = "match"
     """Base method (default match)."""
     weighting: Annotated[str | None, Flag("Training", choices=WEIGHTINGS)] = None
-    """Weighting of the forget samples (default: the method's; falw where it has a forget loss and
-    names none)."""
+    """Weighting of the forget samples (default: the method's; if it names none but has a forget
+    loss, falw)."""
     hyperparameters: Annotated[dict[str, float], Flag("Training", name="set")] = {}
     """Hyperparameter of the method or weighting. Repeatable."""
     tau: Annotated[NotNegative, Flag("Training")] = 0.15
     """Strength of the balance factor, FaLW equation 2; the paper uses 0.1 to 0.2 (default 0.15)."""
     target: Annotated[Literal["streaming", "exact"], Flag("Training")] = "streaming"
-    """exact: mu and sigma over all held-out samples, as in the paper; streaming: over some of each
-    class alternately, at next to no cost (default)."""
+    """exact: mu and sigma over all held-out samples, as in the paper; streaming: over a few of them
+    at a time, at almost no cost (default)."""
     target_every: Annotated[Count, Flag("Training")] = 1
-    """With --target exact: estimate the target again every N steps (default 1, the paper's)."""
+    """With --target exact: estimate the target again every N steps (default 1, as in the paper)."""
     lr: Annotated[Positive | Literal["auto"], Flag("Training")] = 0.01  # type: ignore[assignment]
-    """Highest learning rate of the schedule; auto: chosen by the tool, which counts in the run's
+    """Highest learning rate of the schedule; auto: found by a search, which is part of the run's
     time (default: the method's)."""
     schedule: Literal["constant", "step", "cosine", "one-cycle"] = "cosine"
-    """Of the learning rate."""
+    """Learning rate schedule."""
     epochs: Annotated[Count, Flag("Training")] = 1
-    """Passes over the forget set where `forget_share` is set, else over all that takes part
-    (default: the method's). With --stop auto, the most."""
+    """Passes over the forget set if `forget_share` is set, else over all samples that the method
+    uses (default: the method's). With --stop auto, the maximum."""
     forget_share: Annotated[float, Field(gt=0, lt=1)] | None = None
-    """Share of each batch that is forget samples; default: the method's, or as they come."""
+    """Share of forget samples in each batch; default: the method's, or that of a shuffled set."""
     least_steps: Count = 1
-    """Steps that a run on a short list takes at least, unless `epochs` is given: in up to twice the
-    epochs, or in 24 steps."""
+    """Minimum steps of a run on a short list, unless `epochs` is given; limited to twice the epochs
+    or 24 steps, whichever is more."""
     retain_budget: Annotated[Count | None, Flag("Training")] = None
-    """Retain samples that the run may use (default: ten for each forget sample, 10,000 at
-    least)."""
+    """Maximum number of retain samples to use (default: ten per forget sample, at least
+    10,000)."""
     stop: Annotated[Literal["auto", "epochs"], Flag("Training")] = "auto"
-    """auto: early stopping, where the estimated gap to a retrained model is smallest; epochs: at
-    the end (default auto)."""
+    """auto: early stopping at the smallest estimated gap to a retrained model; epochs: no early
+    stopping (default auto)."""
     max_utility_loss: Annotated[float, Field(ge=0, le=100), Flag("Training")] = 7.0
     """Percentage points of retain and held-out accuracy that --stop auto may give up (default
     7)."""
     trace: bool = False
-    """With references: also the Avg. Gap along the run, which no decision looks at."""
+    """With references: also measure the Avg. Gap during the run; no decision uses it."""
 
     @field_validator("method")
     @classmethod
@@ -132,38 +132,38 @@ class UnlearnRecipe(Recipe):
 
 
 class Config(Section):
-    """Everything that a command was asked for, complete and frozen."""
+    """All settings of a command, complete and frozen."""
 
     model: Annotated[str | None, Flag("Options", argument=True, names="path", of_run=False)] = None
     """Checkpoint: .safetensors, .pt, or a folder of timm or transformers."""
     forget: Annotated[str | None, Flag("Data", names="path", of_run=False)] = None
     """Forget list: sample IDs, one per line; - is stdin."""
     without: Annotated[str | None, Flag("Data", environment=False, names="path")] = None
-    """IDs to leave out of the training: makes a retrained reference model."""
+    """IDs to leave out of training, for a retrained reference model."""
     data: Annotated[str | None, Flag("Data", choices=SOURCES, names="data")] = None
     """Training data, KIND:LOCATION."""
     heldout: Annotated[str | None, Flag("Data", choices=SOURCES, names="data")] = None
-    """Data the model was not trained on; guides unlearning, and judges it where no test data is
+    """Data the model was not trained on; guides unlearning, and evaluates it if no test data is
     given."""
     test: Annotated[str | None, Flag("Data", choices=SOURCES, names="data")] = None
-    """Data for evaluation alone (default: half of --heldout)."""
+    """Data for evaluation only (default: half of --heldout)."""
     per_class: dict[Literal["data", "heldout", "test"], Range] = {}
-    """Rows of each class to use of a source, in the order of its listing: for trials."""
+    """Range of rows per class to use of a source, in the order of its listing; for trials."""
     classes: Annotated[tuple[str, ...] | None, Flag("Data", as_text=True)] = None
     """File of class names, one per line, in the order of the model's outputs (default: the
     checkpoint's metadata, then the data's). falw.yaml may list the names."""
     skip_unreadable: Annotated[bool, Flag("Data", environment=False)] = False
-    """Leave out images that cannot be read, with a warning."""
+    """Skip images that cannot be read, with a warning."""
     cache: Annotated[bool, Flag("Data", environment=False, of_run=False)] = True
     """Keep decoded images in the user's cache folder (default yes); never those of the forget
     list."""
     allow_outside: Annotated[bool, Flag("Data", environment=False, in_file=False)] = False
-    """Let a CSV name files outside its folder."""
+    """Allow a CSV or links to name files outside the folder of the data."""
     arch: Annotated[str | None, Flag("Training", offers="arch")] = None
-    """Architecture, where the checkpoint does not name it: tiny-cnn, torchvision's names,
-    NAME-cifar, timm/NAME, or your code as package.module:function."""
+    """Architecture, if the checkpoint does not name it: tiny-cnn, a torchvision name, NAME-cifar,
+    timm/NAME, or your own code as package.module:function."""
     arch_config: dict[str, Any] | None = None
-    """What timm or transformers builds the architecture by: model_args, or a config.json's keys."""
+    """Settings of a timm or transformers architecture: model_args, or keys of a config.json."""
     trust_code: Annotated[bool, Flag("Training", environment=False, in_file=False)] = False
     """Import the code that an implicit falw.yaml or a checkpoint names."""
     preprocessing: Preprocessing = Preprocessing()
@@ -185,11 +185,11 @@ class Config(Section):
     track: Annotated[
         Literal["csv", "tensorboard", "wandb", "mlflow"] | None, Flag("Run", of_run=False)
     ] = None
-    """Live curves of loss, weights, target and estimates, beside the output in NAME.track: csv,
-    tensorboard, wandb or mlflow."""
+    """Write live curves of loss, weights, target and estimates to NAME.track beside the output:
+    csv, tensorboard, wandb or mlflow."""
     save_every: Annotated[NotNegative, Flag(of_run=False)] = 60.0
-    """Seconds between two saves of a running command's state, so that a kill loses no more; fewer
-    saves where one takes over a hundredth of that."""
+    """Seconds between two saves of the run's state, which limits the loss if it is killed; longer
+    if a save takes over a hundredth of that time."""
     resume: Annotated[bool, Flag("Run", environment=False, in_file=False, of_run=False)] = False
     """Continue an interrupted run."""
     dry_run: Annotated[bool, Flag("Run", environment=False, in_file=False)] = False
@@ -204,7 +204,7 @@ class Config(Section):
     """Metrics of the Avg. Gap, NAME or NAME:WEIGHT, separated by commas (default: FA, RA, TA and
     MIA)."""
     relearn: Annotated[bool, Flag("Output", environment=False, of_run=False)] = False
-    """Test whether the forgotten returns when weights are rounded, or a few samples relearned."""
+    """Test whether rounding the weights or relearning a few samples recovers forgotten ones."""
     forgotten_gate: Annotated[
         bool, Flag("Output", name="forgotten-gate/--no-forgotten-gate", environment=False,
                    in_file=False, of_run=False)
@@ -213,9 +213,9 @@ class Config(Section):
     gate: Annotated[tuple[str, ...], Flag("Output", of_run=False)] = ()
     """Condition on a metric, e.g. 'avg_gap<=1'. Exit code 1 if it fails. Repeatable."""
     html: Annotated[bool, Flag("Output", environment=False, of_run=False)] = False
-    """Write the report's page as well."""
+    """Also write the report as an HTML page."""
     force: Annotated[bool, Flag("Output", environment=False, in_file=False, of_run=False)] = False
-    """Replace outputs that exist."""
+    """Replace existing outputs."""
 
     @field_validator("metrics", mode="before")
     @classmethod
@@ -223,12 +223,12 @@ class Config(Section):
         return value.split(",") if isinstance(value, str) else value
 
     def over(self, lower: Mapping[str, Any]) -> Config:
-        """This config with what it does not set taken from `lower` (metadata, defaults)."""
+        """Return this config, with unset values taken from `lower` (metadata, defaults)."""
         return Config.model_validate(merged_over(lower, self.model_dump(exclude_unset=True)))
 
 
 def merged_over(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested dictionaries, `upper` first."""
+    """Merge nested dictionaries; `upper` has precedence."""
     merged = dict(lower)
     for key, value in upper.items():
         old = merged.get(key)

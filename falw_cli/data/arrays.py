@@ -25,8 +25,8 @@ def cifar(spec: Spec, name: str) -> Listing:
         data = getattr(datasets, name)(root, train=spec.part == "train", download=False)
     except RuntimeError as error:
         raise RequestError(
-            f"{spec.text!r}: {root} does not hold {name} as torchvision lays it out",
-            f"unpack the official archive there; its folder is {name.lower()}'s own",
+            f"{spec.text!r}: {root} does not hold {name} in torchvision's layout",
+            "unpack the official archive there, and keep its folder name",
         ) from error
     return numbered_rows(spec, data.data, np.array(data.targets), tuple(data.classes))
 

@@ -1,4 +1,4 @@
-"""Samples -> batches on the device, a rank's share of each; augmentation a sample at a time."""
+"""Batches on the device, shared among ranks; augmentation per sample."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from falw_cli.data.device import Samples, send
 
 @dataclass(frozen=True)
 class Share:
-    """What one of several ranks takes of each batch: rank `rank` of `ranks`."""
+    """The share of rank `rank` of `ranks` in each batch."""
 
     rank: int = 0
     ranks: int = 1
 
     def of(self, count: int, forget: int) -> Tensor:
-        """Places in a batch of `count` samples, `forget` of them in front: int64.
+        """Return places in a batch of `count` samples, the first `forget` to forget: int64.
 
-        Forget samples are dealt out from the first rank on, the others from the last one on, so
-        that all ranks have as much to do.
+        Forget samples are distributed from the first rank on, the others from the last rank on, so
+        that all ranks have equal work.
         """
         place = torch.arange(count)
         mine = place[:forget][self.rank :: self.ranks]
@@ -33,11 +33,11 @@ class Share:
 
 @dataclass(frozen=True)
 class Batch:
-    """A rank's share of a batch; its first `forget` samples are of the forget set.
+    """A rank's share of a batch; its first `forget` samples are from the forget set.
 
     `sample` holds the samples' positions in the joined set, int64 [n], in which the retain samples
-    begin at `offset`; `place` their places in the whole batch of all ranks, which has `whole`
-    samples, `whole_forget` of them of the forget set.
+    begin at `offset`; `place` holds their places in the batch of all ranks, which has `whole`
+    samples, `whole_forget` of them from the forget set.
     """
 
     sample: Tensor
@@ -49,10 +49,10 @@ class Batch:
     whole: int
     whole_forget: int
     begins: bool = True
-    """Is it the first part, or all, of what a rank takes of a batch?"""
+    """Whether it is the first part, or all, of a rank's share of a batch."""
 
     def parts(self, number: int) -> Iterator[tuple[Tensor, Batch]]:
-        """Its rows in `number` parts, forget samples shared among them, and the part of each."""
+        """Yield rows and batch of each of `number` parts, which share the forget samples."""
         place = torch.arange(len(self.place))
         if number == 1:
             yield place, self
@@ -78,18 +78,18 @@ class Augmentation:
 
 
 def generator(seed: int, *stream: int) -> torch.Generator:
-    """A generator that depends on the seed and the place in the run alone.
+    """Return a generator that depends only on the seed and the place in the run.
 
-    No state is carried from step to step, so a resumed run draws what an undisturbed one draws.
+    No state is carried from step to step, so a resumed run draws the same numbers.
     """
     state = np.random.SeedSequence([seed, *stream]).generate_state(2, np.uint32)
     return torch.Generator().manual_seed(int(state[0]) << 32 | int(state[1]))
 
 
 def batches_per_epoch(count: int, batch_size: int) -> int:
-    """Batches of one epoch, as even in size as can be.
+    """Return the number of batches of one epoch, which are as even in size as possible.
 
-    A small last batch would ruin BatchNorm's statistics, and one sample alone stops it.
+    A small last batch would distort BatchNorm's statistics; for a single sample, BatchNorm fails.
     """
     whole = -(-count // batch_size)
     return whole if batch_size == 1 else max(1, min(whole, count // 2))
@@ -97,26 +97,26 @@ def batches_per_epoch(count: int, batch_size: int) -> int:
 
 @dataclass(frozen=True)
 class Mix:
-    """How forget and retain samples come together in batches.
+    """How forget and retain samples are mixed in batches.
 
     Attributes:
-        batch_size: samples a batch at the most.
-        forget_share: share of each batch that is forget samples; an epoch is then one pass over the
-            forget set, and the retain set is gone through as far as that takes. None: an epoch is
-            one pass over both, shuffled together, as the FaLW paper has it.
+        batch_size: maximum number of samples per batch.
+        forget_share: share of forget samples in each batch; an epoch is then one pass over the
+            forget set, with as many retain samples as that needs. None: an epoch is one pass over
+            both, shuffled together, as in the FaLW paper.
     """
 
     batch_size: int
     forget_share: float | None = None
 
     def batches(self, count: int, forget: int) -> int:
-        """Batches an epoch of `count` samples, of which `forget` are forget samples."""
+        """Return the batches per epoch of `count` samples, `forget` of them forget samples."""
         if self.forget_share is None or forget in (0, count):
             return batches_per_epoch(count, self.batch_size)
         return batches_per_epoch(forget, self._forget_rows)
 
     def smallest(self, count: int, forget: int) -> int:
-        """Samples of the smallest batch of an epoch."""
+        """Return the size of the smallest batch of an epoch."""
         parts = self.batches(count, forget)
         if self.forget_share is None or forget in (0, count):
             return count // parts
@@ -127,7 +127,7 @@ class Mix:
         return max(1, round(self.batch_size * (self.forget_share or 1)))
 
     def rows(self, count: int, forget: int, seed: int, number: int) -> Iterator[Tensor]:
-        """Rows of each batch of epoch `number`, forget samples first: int64 [n] below `count`."""
+        """Yield rows of each batch of epoch `number`, forget samples first: int64 [n] < `count`."""
         parts = self.batches(count, forget)
         if self.forget_share is None or forget in (0, count):
             order = torch.randperm(count, generator=generator(seed, 1, number))
@@ -144,7 +144,7 @@ class Mix:
 
 
 def _passage(count: int, begin: int, length: int, seed: int) -> Tensor:
-    """`length` rows from place `begin` on of endless passes over `count` rows, each shuffled."""
+    """Return `length` rows from `begin` on in endless shuffled passes over `count` rows."""
     rows = []
     while length:
         number, place = divmod(begin, count)
@@ -164,18 +164,18 @@ def epoch(
     skip: int = 0,
     share: Share = Share(),
 ) -> Iterator[Batch]:
-    """Shuffled batches of one epoch.
+    """Yield the shuffled batches of one epoch.
 
     Args:
         data: the joined set, forget samples first.
         forget: how many of them are forget samples.
-        mix: how they come together.
-        seed, number: of the shuffling: the run's seed and the epoch's number.
-        skip: batches to pass over, when a run is resumed.
-        share: this rank's; the batches of all ranks together do not depend on how many there are.
+        mix: how forget and retain samples are mixed.
+        seed, number: random seed of the run and number of the epoch.
+        skip: batches to skip, when a run is resumed.
+        share: this rank's share; the whole batches do not depend on the number of ranks.
     """
     wholes = islice(mix.rows(len(data), forget, seed, number), skip, None)
-    # How many are forget samples is known without asking the device.
+    # Counted on the CPU, so that nothing waits for the device.
     counted = ((rows, int((rows < forget).sum())) for rows in wholes)
     dealt, ahead = tee((rows, among, share.of(len(rows), among)) for rows, among in counted)
     read = data.read(rows[place] for rows, _, place in ahead)
@@ -192,12 +192,12 @@ def augment(
     place: Tensor | None = None,
     whole: int | None = None,
 ) -> Tensor:
-    """Crop and flip each image of a batch on its own: uint8 [n, S, S, channels] -> the same.
+    """Crop and flip each image of a batch separately: uint8 [n, S, S, channels] -> the same.
 
     Args:
-        pixels, how: the images, and what is done to them.
-        random: draws for the whole batch, so that an image is moved alike on any number of ranks.
-        place, whole: which of the `whole` images of the batch these are, int64 [n]; default: all.
+        pixels, how: the images and their augmentation.
+        random: draws for the whole batch, so that results do not depend on the number of ranks.
+        place, whole: places of these images among the `whole` in the batch, int64 [n]; or all.
     """
     if not (how.crop or how.flip):
         return pixels
@@ -221,5 +221,5 @@ def augment(
 
 
 def normalise(pixels: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-    """uint8 [n, S, S, channels] -> float [n, channels, S, S], channels-last in memory."""
+    """Normalise uint8 [n, S, S, channels] -> float [n, channels, S, S], channels-last."""
     return ((pixels.float() / 255 - mean) / std).permute(0, 3, 1, 2)

@@ -1,8 +1,8 @@
-"""Decoded images in the user's cache folder: mapped into memory, never read as a whole.
+"""The cache of decoded images in the user's cache folder, mapped into memory.
 
-An entry is keyed by paths, sizes and times of change, so that a second run neither decodes nor
-copies; decoded images go straight into its file, so that a set may be larger than memory. A row
-without a digest is not kept: images that are to be forgotten are never in the cache.
+The key of an entry covers paths, sizes and modification times, so a second run neither decodes nor
+copies. Images are decoded directly into the file, so a set may be larger than memory. A row without
+a digest is not in the cache: images to forget are never kept.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from falw_cli.runtime.progress import Progress
 
 Bytes = npt.NDArray[np.uint8]
 COPIED = 4096
-"""Rows that are copied at a time."""
+"""Number of rows to copy at a time."""
 KEPT = 30 * 86_400
-"""Seconds that an entry, or what a dead run left, is kept without being used."""
+"""Seconds that an unused entry, or the remains of a dead run, are kept."""
 
 
 def fingerprint(listing: Listing, geometry: str) -> str:
-    """Of these very files as they are now, and of what they are decoded to."""
+    """Return a hash of the current state of the files and of their geometry."""
     key = hashlib.sha256(f"{version('pillow')} {geometry} {listing.identity}".encode())
     for name, mark in zip(listing.ids, listing.files.marks(), strict=True):
         line = f"{name}\0{mark}\n"
@@ -41,7 +41,7 @@ def fingerprint(listing: Listing, geometry: str) -> str:
 
 
 def entry(key: str) -> Path:
-    """Where files of this fingerprint are kept."""
+    """Return the folder of the entry with this fingerprint."""
     return _all() / key
 
 
@@ -50,21 +50,21 @@ def _all() -> Path:
 
 
 def read(folder: Path) -> tuple[Bytes, Bytes] | None:
-    """Pixels and digests of an entry, None where there is none.
+    """Return pixels and digests of an entry, or None if there is none.
 
-    The pixels are mapped; what is written into them stays in this process's memory.
+    The pixels are mapped copy-on-write: changes stay in this process's memory.
     """
     if not folder.is_dir():
         return None
     pixels = np.load(folder / "pixels.npy", mmap_mode="c", allow_pickle=False)
     digests = np.load(folder / "digests.npy", allow_pickle=False)
-    with suppress(OSError):  # of a cache that is shared and read-only
+    with suppress(OSError):  # the cache may be shared and read-only
         os.utime(folder)
     return pixels, digests
 
 
 def expel(folder: Path, rows: npt.NDArray[np.int64], progress: Progress) -> None:
-    """Take rows out of an entry; runs that have it mapped go on with what they have."""
+    """Remove rows from an entry; runs that have it mapped keep their data."""
     found = read(folder) if len(rows) else None
     if found is None or not found[1][rows].any():
         return
@@ -81,9 +81,7 @@ def expel(folder: Path, rows: npt.NDArray[np.int64], progress: Progress) -> None
         if draft:
             draft.keep(digests, progress)
     except OSError as error:
-        progress.warn(
-            f"the cache holds images that are to be forgotten, and cannot be changed ({error})"
-        )
+        progress.warn(f"the cache holds images to forget, and cannot be changed ({error})")
     finally:
         if draft:
             draft.drop()
@@ -91,7 +89,7 @@ def expel(folder: Path, rows: npt.NDArray[np.int64], progress: Progress) -> None
 
 @dataclass(frozen=True)
 class Draft:
-    """An entry in the making, under a name of its own: two runs at once do not meet."""
+    """An unfinished entry with a unique name, so that parallel runs do not collide."""
 
     draft: Path
     folder: Path
@@ -100,9 +98,9 @@ class Draft:
 
     @classmethod
     def begin(cls, folder: Path, shape: tuple[int, ...], progress: Progress) -> Draft | None:
-        """A draft with room for uint8 pixels of a shape; None, with a warning, where none can be.
+        """Return a draft for uint8 pixels of a shape; None, with a warning, if that fails.
 
-        The room is taken at once: a disk that filled up later would end the process.
+        The disk space is allocated at once: a disk that is full later would kill the process.
         """
         draft = None
         try:
@@ -115,16 +113,16 @@ class Draft:
             with file.open("r+b") as stream:
                 os.posix_fallocate(stream.fileno(), 0, file.stat().st_size)
         except OSError as error:
-            progress.warn(f"the cache cannot be written ({error.strerror}); images are not kept")
+            progress.warn(f"the cache cannot be written ({error.strerror}); images are not cached")
             if draft:
                 shutil.rmtree(draft, ignore_errors=True)
             return None
         return cls(draft, folder, pixels)
 
     def keep(self, digests: Bytes, progress: Progress) -> tuple[Bytes, Bytes] | None:
-        """Make the draft the entry, and read it; None, with a warning, where that fails.
+        """Make the draft the entry, and return it; None, with a warning, if that fails.
 
-        Another run that was quicker with the same entry wins.
+        If another run has already made the same entry, that one is returned.
         """
         try:
             self.pixels.flush()  # type: ignore[attr-defined]
@@ -136,13 +134,13 @@ class Draft:
         return read(self.folder)
 
     def drop(self) -> None:
-        """Remove what is left of the draft."""
+        """Remove the draft."""
         shutil.rmtree(self.draft, ignore_errors=True)
 
 
 def _clean(images: Path) -> None:
-    """Remove what nobody has used for long."""
+    """Remove entries that have not been used for a long time."""
     for one in images.iterdir():
-        with suppress(FileNotFoundError):  # another run was quicker
+        with suppress(FileNotFoundError):  # another run has removed it
             if time.time() - one.stat().st_mtime > KEPT:
                 shutil.rmtree(one, ignore_errors=True)

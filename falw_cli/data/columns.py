@@ -24,7 +24,7 @@ from falw_cli.data.listing import (
 from falw_cli.errors import RequestError
 
 Rows = npt.NDArray[np.int64]
-HINT = "it needs a column image (bytes, or bytes and path) and a column label, and may have id"
+HINT = "provide columns image (bytes, or bytes and path), label and, optionally, id"
 IMAGE, LABEL = ("image", "img"), ("label", "labels", "fine_label")
 
 
@@ -52,8 +52,8 @@ class Cells(Stored):
         if not isinstance(content, bytes):
             folder = files_below(self.place, self.pattern)[0].parent
             raise RequestError(
-                f"row {int(self.rows[row])} of {folder} holds no image's bytes",
-                "save it with its images: `embed_external_files`, or bytes in the column",
+                f"row {int(self.rows[row])} of {folder} holds no image bytes",
+                "save it with image bytes in the column, e.g. by `embed_external_files`",
             )
         return content
 

@@ -1,6 +1,6 @@
-"""An image file -> its pixels; files may come from anyone.
+"""Decoding of untrusted image files.
 
-Pillow decodes: torchvision's own decoder can end the whole process on a malformed PNG.
+Pillow is used because torchvision's decoder can crash the process on a malformed PNG.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
-"""Told by their first bytes, whatever the file is called."""
+"""Formats, recognised by the first bytes and not by the file name."""
 MOST_PIXELS = 1 << 26
-"""A larger image is refused before it is decoded: it would take over 192 MiB."""
+"""Maximum number of pixels; a larger image, of over 192 MiB, is not decoded."""
 MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr"})
-"""Eight bits a channel, or fewer."""
+"""Pillow modes of at most eight bits per channel."""
 
 
 def decode(image: Encoded, name: str, channels: int) -> Tensor:
     """Decode an image, uint8 [channels, H, W].
 
     Args:
-        image: its file, its bytes, or what a library has opened.
-        name: what it is called in an error.
-        channels: 1, grey, or 3, colour; transparency is dropped.
+        image: its file, its bytes, or an image that a library has opened.
+        name: its name in an error.
+        channels: 1 (grey) or 3 (colour); transparency is dropped.
 
     Raises:
         RequestError: it cannot be decoded, is too large, or has several frames.
@@ -45,7 +45,7 @@ def decode(image: Encoded, name: str, channels: int) -> Tensor:
 
 
 def size_of(image: Encoded, name: str) -> tuple[int, int]:
-    """Height and width, by the image's header.
+    """Return height and width from the image's header.
 
     Raises:
         RequestError: as `decode`.
@@ -58,7 +58,7 @@ def _look(image: Encoded, name: str, look: Callable[[Picture], T]) -> T:
 
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what Pillow would warn of is refused here
+            warnings.simplefilter("ignore")  # `_check` refuses what Pillow warns about
             if isinstance(image, Image.Image):
                 _check(image)
                 return look(image)
@@ -69,25 +69,25 @@ def _look(image: Encoded, name: str, look: Callable[[Picture], T]) -> T:
     except _RefusedError as error:
         reason = str(error)
     except UnidentifiedImageError:
-        reason = f"it is none of {', '.join(FORMATS)}"
+        reason = f"it is not one of {', '.join(FORMATS)}"
     except Exception as error:  # a decoder may raise anything on a broken file
         reason = str(error) or type(error).__name__
     raise RequestError(
         f"image {name!r} cannot be read: {reason}",
-        "mend or remove it, or leave such images out with --skip-unreadable",
+        "fix or remove it, or skip such images with --skip-unreadable",
     )
 
 
 class _RefusedError(Exception):
-    """An image that could be decoded, and is not."""
+    """An image that can be decoded but is refused."""
 
 
 def _check(picture: Picture) -> None:
     if picture.width * picture.height > MOST_PIXELS:
         raise _RefusedError(f"{picture.width}x{picture.height} pixels are too many")
     if picture.mode not in MODES:
-        raise _RefusedError(f"pixels are {picture.mode}, not eight bits a channel")
-    # Some phones put a second picture into a JPEG, which is then called MPO: the first is meant.
+        raise _RefusedError(f"mode {picture.mode} is not eight bits per channel")
+    # Some phones store a second picture in a JPEG (MPO): the first one is used.
     if picture.format not in ("JPEG", "MPO") and getattr(picture, "is_animated", False):
         raise _RefusedError("it has several frames")
 

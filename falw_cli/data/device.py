@@ -1,4 +1,4 @@
-"""Samples as the device takes them: resident on it where they fit, else streamed to it."""
+"""Samples for the device: resident on it if they fit, else streamed to it."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from falw_cli.data.splits import Part
 from falw_cli.errors import ReaderError
 
 FITS = 0.5
-"""Share of the memory that is free now which samples may take up; activations want the rest."""
+"""Maximum share of the free memory for samples; activations need the rest."""
 WORKERS = 4
-"""Processes that read ahead, where there are as many cores."""
+"""Maximum number of processes that read ahead; at most one per core."""
 AHEAD = 4
-"""Batches that each of them reads ahead."""
+"""Batches that each worker reads ahead."""
 FEW = 4
-"""So few groups of rows are read at once: starting workers takes longer."""
+"""Maximum number of row groups that are read without workers, which start slowly."""
 
 
 class Samples(Protocol):
@@ -36,13 +36,13 @@ class Samples(Protocol):
         """Class of each sample, int64 [N], on the device."""
 
     def __len__(self) -> int:
-        """N."""
+        """Return N."""
 
     def read(self, groups: Iterable[Tensor]) -> Iterator[Tensor]:
-        """Pixels of each group of rows in turn, uint8 [n, S, S, channels] on the device."""
+        """Yield the pixels of each group of rows, uint8 [n, S, S, channels] on the device."""
 
     def of(self, rows: Tensor | slice) -> Samples:
-        """Some of the samples, as they are held now."""
+        """Return some of the samples, stored in the same way."""
 
 
 @dataclass(frozen=True)
@@ -72,9 +72,9 @@ class Streamed:
     """A part too large for the device: read batch by batch, ahead of time, by workers.
 
     Attributes:
-        pixels: of the whole source, mapped from the cache, uint8 [M, S, S, channels].
-        rows: which of them these samples are, int64 [N].
-        labels: of the samples, int64 [N], on the device.
+        pixels: pixels of the whole source, mapped from the cache, uint8 [M, S, S, channels].
+        rows: rows of these samples in `pixels`, int64 [N].
+        labels: class of each sample, int64 [N], on the device.
     """
 
     pixels: npt.NDArray[np.uint8]
@@ -99,13 +99,13 @@ class Streamed:
             num_workers=min(WORKERS, os.cpu_count() or 1),
             prefetch_factor=AHEAD,
             pin_memory=device.type == "cuda",
-            # Forked workers share the map; others would be sent a copy of it.
+            # Forked workers share the map; others would receive a copy.
             multiprocessing_context="fork" if _forks() else None,
         )
         try:
             for pixels in loader:
                 yield pixels.to(device, non_blocking=True)
-        except (OSError, EOFError) as error:  # what a killed worker had read is gone with it
+        except (OSError, EOFError) as error:  # a worker was killed
             raise ReaderError from error
 
     def of(self, rows: Tensor | slice) -> Streamed:
@@ -117,7 +117,7 @@ class Streamed:
 
 
 class _Rows(Dataset[Tensor]):
-    """The rows of an array, a batch at a time."""
+    """The rows of an array, read in batches."""
 
     def __init__(self, pixels: npt.NDArray[np.uint8]) -> None:
         self.pixels = pixels
@@ -131,21 +131,21 @@ def _forks() -> bool:
 
 
 def send(values: Tensor, device: torch.device) -> Tensor:
-    """The values on the device, without waiting for it to have done what it was given before."""
+    """Move values to the device without waiting for its pending work."""
     if device.type == "cuda" and values.device.type == "cpu":
         return values.pin_memory().to(device, non_blocking=True)
     return values.to(device)
 
 
 def free_memory(device: torch.device) -> int:
-    """Bytes of the device's memory that are free now."""
+    """Return the free memory of the device in bytes."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     return int(psutil.virtual_memory().available)
 
 
 def place(part: Part, device: torch.device) -> Samples:
-    """Move a part to the device, where it stays as uint8; streamed where it does not fit."""
+    """Move a part to the device as uint8, or stream it if it does not fit."""
     labels = torch.from_numpy(part.labels).to(device)
     if part.size > FITS * free_memory(device):
         return Streamed(part.pixels, part.rows, labels)

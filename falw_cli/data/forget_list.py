@@ -19,11 +19,11 @@ from falw_cli.errors import RequestError, nearest
 
 @dataclass(frozen=True)
 class ForgetList:
-    """IDs in the order of the list, each once; `duplicates` were there more than once."""
+    """IDs in the order of the list, each once; `duplicates` is the number of repetitions."""
 
     ids: tuple[str, ...]
     sha256: str
-    """Of the bytes as they were read: ties a report to the list."""
+    """SHA-256 of the bytes as read; identifies the list in a report."""
     duplicates: int
 
 
@@ -43,7 +43,7 @@ def read(path: str) -> ForgetList:
             f"{where} cannot be read: {error.strerror}", "check the path after --forget"
         ) from error
     if not names:
-        raise RequestError(f"{where} names no ID", "one sample ID a line; lines with # are notes")
+        raise RequestError(f"{where} has no ID", "write one sample ID per line; # starts a comment")
     ids = tuple(dict.fromkeys(names))
     return ForgetList(ids, lines.digest.hexdigest(), len(names) - len(ids))
 
@@ -57,17 +57,17 @@ def _column(lines: Iterable[str], where: str) -> list[str]:
     try:
         rows = csv.DictReader(lines, strict=True)
         if "id" not in (rows.fieldnames or []):
-            raise RequestError(f"{where} line 1: there is no column id", "name the ID column id")
+            raise RequestError(f"{where} line 1: no column id", "name the ID column id")
         return [row["id"].strip() for row in rows if row["id"] and row["id"].strip()]
     except csv.Error as error:
         raise RequestError(f"{where} is not a CSV: {error}", "save it again as CSV") from error
 
 
 def find(ids: Sequence[str], known: Sequence[str]) -> npt.NDArray[np.int64]:
-    """Rows of the training data that the IDs name, sorted: the order of a list means nothing.
+    """Return the rows of IDs in the training data, sorted: the order of a list has no meaning.
 
     Raises:
-        RequestError: IDs that the training data does not have; names five of them and the count.
+        RequestError: IDs are not in the training data; the message has their count and first five.
     """
     place = {name: row for row, name in enumerate(known)}
     unknown = [name for name in ids if name not in place]
@@ -85,17 +85,17 @@ def find(ids: Sequence[str], known: Sequence[str]) -> npt.NDArray[np.int64]:
 def tail_sizes(
     available: npt.NDArray[np.int64], total: int, gamma: float, seed: int
 ) -> npt.NDArray[np.int64]:
-    """How many samples each class gives: a power law of exponent gamma, as FALW.md lays down.
+    """Return the number of samples to draw per class, by a power law of exponent gamma (FALW.md).
 
-    Shares are proportional to rank ** -gamma over a seeded order of the classes; a class never
-    gives more than it has, the excess is shared out again in proportion, and every class gives at
-    least one where the total allows. gamma = 0 is balanced.
+    Shares are proportional to rank ** -gamma in a seeded order of the classes; gamma = 0 is
+    balanced. A class gives at most all of its samples, with the excess redistributed in proportion,
+    and at least one if the total allows.
 
     Args:
         available: samples of each class, [C].
         total: samples to draw, at most the sum of `available`.
         gamma: exponent, >= 0.
-        seed: of the class order.
+        seed: random seed of the class order.
 
     Returns:
         int64 [C] that sums to `total`.
@@ -115,7 +115,7 @@ def _waterfill(
     cap: npt.NDArray[np.int64],
     total: int,
 ) -> npt.NDArray[np.float64]:
-    """The scale s at which clip(s * share, floor, cap) sums to the total, by bisection."""
+    """Return clip(s * share, floor, cap) for the s at which it sums to the total (bisection)."""
     low, high = 0.0, (total + 1) / share[share > 0].min()
     for _ in range(200):
         middle = (low + high) / 2
@@ -134,7 +134,7 @@ def _round_to_sum(
     total: int,
     rank: npt.NDArray[np.float64],
 ) -> npt.NDArray[np.int64]:
-    """Largest remainders first, the lower rank where they tie."""
+    """Round to a given sum: largest remainders first, and the lower rank in a tie."""
     whole = np.clip(np.floor(sizes + 1e-9).astype(np.int64), floor, cap)
     by_remainder = np.lexsort((rank, whole - sizes))
     while (missing := total - int(whole.sum())) > 0:
@@ -146,7 +146,7 @@ def _round_to_sum(
 def draw(
     labels: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64], seed: int
 ) -> npt.NDArray[np.int64]:
-    """Rows of `sizes[c]` samples of each class c, drawn without replacement, sorted."""
+    """Return rows of `sizes[c]` samples of each class c, drawn without replacement, sorted."""
     rng = np.random.default_rng([seed, 1])
     rows = [
         rng.permutation(np.flatnonzero(labels == c))[:size] for c, size in enumerate(sizes.tolist())

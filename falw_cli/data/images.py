@@ -24,19 +24,19 @@ from falw_cli.runtime.progress import Progress
 
 NONE = np.empty(0, dtype=np.int64)
 CHUNK = 256
-"""Images a thread decodes between two steps of the progress bar."""
+"""Images that a thread decodes between two updates of the progress bar."""
 
 
 @dataclass(frozen=True)
 class Geometry:
-    """What every image of a run becomes: shorter side `resize`, centre crop `size`, `channels`."""
+    """Geometry of decoded images: shorter side `resize`, centre crop `size`, `channels`."""
 
     size: int
     resize: int
     channels: int
     interpolation: str = "bilinear"
     squash: bool = False
-    """Both sides become `size`, without a crop."""
+    """Resize both sides to `size`, without a crop."""
 
 
 @dataclass(frozen=True)
@@ -60,15 +60,15 @@ class Images:
 
     @classmethod
     def empty(cls, listing: Listing, pixels: npt.NDArray[np.uint8]) -> Images:
-        """Nothing decoded yet, with room for it."""
+        """Return images that are to be decoded into `pixels`."""
         return cls(listing, pixels, np.zeros((len(pixels), 32), dtype=np.uint8))
 
     def missing(self) -> npt.NDArray[np.int64]:
-        """Rows that are not decoded: no digest is all zeros."""
+        """Return the rows that are not decoded: their digest is all zeros."""
         return np.flatnonzero(~self.digests.any(axis=1))
 
     def content_digest(self) -> str:
-        """SHA-256 over IDs, classes and pixels, whatever the order of the listing."""
+        """Return the SHA-256 of IDs, classes and pixels, which is independent of their order."""
         whole = hashlib.sha256()
         rows = zip(self.listing.ids, self.listing.labels.tolist(), self.digests, strict=True)
         for name, label, digest in sorted(rows, key=lambda row: row[0]):
@@ -78,7 +78,7 @@ class Images:
 
 
 def geometry(listing: Listing, shown: Preprocessing, channels: int | None) -> Geometry:
-    """The geometry asked for, and what is not asked for from the first image of the listing."""
+    """Return the requested geometry, with missing values from the first image of the listing."""
     size, resize = shown.image_size, shown.resize
     if listing.array is not None:
         height, width, native = listing.array.shape[1:]
@@ -100,15 +100,15 @@ def load(
     strict_size: bool = False,
     secret: npt.NDArray[np.int64] = NONE,
 ) -> Images:
-    """Decode a listing's images, or find them in the cache.
+    """Decode a listing's images, or read them from the cache.
 
     Args:
         listing: the samples.
-        wanted: what every image becomes.
-        progress: where the bar goes.
+        wanted: geometry of decoded images.
+        progress: receives progress and warnings.
         cache: use the user's cache folder for sources of files.
         skip_unreadable: leave out images that cannot be read, with a warning, instead of failing.
-        strict_size: fail on an image of another size than `wanted`: nobody chose a size.
+        strict_size: fail on an image of another size than `wanted`, if no size was chosen.
         secret: rows that the cache must not hold.
 
     Raises:
@@ -126,7 +126,10 @@ def load(
         found = Images.empty(listing, _in_memory(shape, listing.spec))
     bad = _decode(found, found.missing(), how, progress)
     if cached.fingerprint(listing, str(wanted)) != key:
-        raise RunError(f"{listing.spec!r} changed while it was read", "run again when it rests")
+        raise RunError(
+            f"{listing.spec!r} changed while it was read",
+            "run again once no other process is writing to it",
+        )
     return _without(found, bad, progress) if bad else found
 
 
@@ -137,7 +140,7 @@ def _kept(
     secret: npt.NDArray[np.int64],
     progress: Progress,
 ) -> Images | None:
-    """What the cache holds, or came to hold, of a listing; None where it cannot."""
+    """Return a listing's images from the cache, after adding them; None if that fails."""
     cached.expel(folder, secret, progress)
     if found := cached.read(folder):
         return Images(listing, *found)
@@ -151,7 +154,7 @@ def _kept(
         rows = np.setdiff1d(into.missing(), secret)
         bad = _decode(into, rows, how, progress)
         kept = None if bad else draft.keep(into.digests, progress)
-        if bad:  # the draft's file goes, and what is mapped of it stays while it is used
+        if bad:  # the file is removed, but stays mapped while it is in use
             into.digests[bad] = 0
         return Images(listing, *kept) if kept else into
     finally:
@@ -159,9 +162,9 @@ def _kept(
 
 
 def _without(images: Images, bad: list[int], progress: Progress) -> Images:
-    """The images but for some rows, in memory."""
+    """Return the images without bad rows, in memory."""
     listing = images.listing
-    progress.warn(f"{len(bad)} unreadable images of {listing.spec!r} were left out")
+    progress.warn(f"{len(bad)} unreadable images of {listing.spec!r} were skipped")
     rows = np.setdiff1d(np.arange(len(listing.ids)), bad)
     if not len(rows):
         raise RequestError(f"no image of {listing.spec!r} can be read", "check the files")
@@ -176,7 +179,7 @@ def _digest(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 
 
 def _fit(image: Tensor, wanted: Geometry) -> Tensor:
-    """[channels, H, W] uint8 -> the same at [channels, size, size]."""
+    """Resize and crop: uint8 [channels, H, W] -> [channels, size, size]."""
     if image.shape[1:] != (wanted.size, wanted.size) or wanted.resize != wanted.size:
         from torchvision.transforms import InterpolationMode
         from torchvision.transforms.v2 import functional as transforms
@@ -192,7 +195,7 @@ def _fit_array(array: npt.NDArray[np.uint8], wanted: Geometry) -> npt.NDArray[np
     if array.shape[3] != wanted.channels:
         if array.shape[3] == 3:
             raise RequestError(
-                "the images have 3 channels, the model takes 1", "give the images in grey"
+                "the images have 3 channels, the model takes 1", "give greyscale images"
             )
         array = np.repeat(array, 3, axis=3)
     if array.shape[1:3] == (wanted.size, wanted.size) and wanted.resize == wanted.size:
@@ -205,7 +208,7 @@ def _fit_array(array: npt.NDArray[np.uint8], wanted: Geometry) -> npt.NDArray[np
 def _decode(
     into: Images, rows: npt.NDArray[np.int64], how: Decoding, progress: Progress
 ) -> list[int]:
-    """Fill pixels and digests of some rows; those that could not be read."""
+    """Fill pixels and digests of some rows; return the rows that cannot be read."""
     listing, wanted = into.listing, how.wanted
 
     def decode_rows(some: npt.NDArray[np.int64]) -> list[int]:
@@ -222,7 +225,7 @@ def _decode(
                 raise RequestError(
                     f"image {listing.ids[row]!r} is {image.shape[2]}x{image.shape[1]} pixels, "
                     f"the first one {wanted.size}x{wanted.size}",
-                    "say preprocessing: {image_size: N} in falw.yaml",
+                    "set preprocessing: {image_size: N} in falw.yaml",
                 )
             fitted = _fit(image, wanted).permute(1, 2, 0).contiguous().numpy()
             into.pixels[row] = fitted
@@ -246,16 +249,16 @@ def _decode(
 
 
 def _in_memory(shape: tuple[int, ...], spec: str) -> npt.NDArray[np.uint8]:
-    """Room for decoded images.
+    """Return an array for decoded images.
 
     Raises:
-        RequestError: there is not so much memory.
+        RequestError: there is not enough memory.
     """
     needed, free = int(np.prod(shape, dtype=np.int64)), psutil.virtual_memory().available
     if needed > free:
         raise RequestError(
-            f"{spec!r} takes {needed >> 20:,} MiB decoded, {free >> 20:,} MiB of memory are free",
-            "let it be kept in the cache (no --no-cache, room on its disk), choose a smaller "
-            "preprocessing.image_size, or fewer images",
+            f"{spec!r} needs {needed >> 20:,} MiB decoded, {free >> 20:,} MiB of memory are free",
+            "use the cache (without --no-cache, with free disk space), or choose a smaller "
+            "preprocessing.image_size or fewer images",
         )
     return np.empty(shape, dtype=np.uint8)

@@ -1,4 +1,4 @@
-"""What every data source is and returns, and the checks that several sources share."""
+"""The interface of data sources, and checks that several sources share."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 Encoded: TypeAlias = "Path | bytes | Image"
-"""An image as a source gives it."""
+"""An encoded image, as a source returns it."""
 
 
 class Stored(Protocol):
@@ -37,7 +37,7 @@ class Stored(Protocol):
 
 
 def mark_of(file: Path) -> str:
-    """Path, size and time of change of a file; decoding says why one is missing."""
+    """Return path, size and modification time of a file; decoding reports a missing file."""
     try:
         state = file.stat()
     except OSError:
@@ -74,25 +74,25 @@ class Listing:
 
     spec: str
     identity: str
-    """The same for two SPECs that mean the same samples."""
+    """Equal for two SPECs that name the same samples."""
     ids: tuple[str, ...]
     labels: npt.NDArray[np.int64]
     """Index into `classes`, [N]."""
     classes: tuple[str, ...]
     numbered: bool = False
-    """Labels are bare numbers, which mean the model's outputs, and not names."""
+    """Whether labels are bare numbers, which are the model's outputs, and not names."""
     files: Stored = Files(Path(), ())
     array: npt.NDArray[np.uint8] | None = None
 
     def raw(self, row: int) -> bytes:
-        """The encoded image of a row as bytes."""
+        """Return the encoded image of a row as bytes."""
         image = self.files.image(row)
         if isinstance(image, bytes):
             return image
         return image.read_bytes() if isinstance(image, Path) else image.tobytes()
 
     def keep(self, rows: npt.NDArray[np.int64]) -> Listing:
-        """The listing of some rows, in their order."""
+        """Return the listing of some rows, in their order."""
         return replace(
             self,
             ids=tuple(self.ids[i] for i in rows),
@@ -102,10 +102,10 @@ class Listing:
         )
 
     def of_each_class(self, begin: int, end: int) -> Listing:
-        """The listing of rows `begin` to `end` - 1 of each class, in the order of the listing.
+        """Return rows `begin` to `end` - 1 of each class, in the order of the listing.
 
         Raises:
-            RequestError: none is left.
+            RequestError: there are no such rows.
         """
         place = np.empty(len(self.ids), dtype=np.int64)
         for index in range(len(self.classes)):
@@ -114,14 +114,14 @@ class Listing:
         kept = np.flatnonzero((place >= begin) & (place < end))
         if not len(kept):
             raise RequestError(
-                f"{self.spec!r} has no rows {begin} to {end} of any class", "mend per_class"
+                f"{self.spec!r} has no rows {begin} to {end} of any class", "fix per_class"
             )
         return self.keep(kept)
 
 
 @dataclass(frozen=True)
 class Spec:
-    """A data SPEC taken apart: `kind:location#part`."""
+    """A parsed data SPEC: `kind:location#part`."""
 
     text: str
     kind: str
@@ -172,13 +172,13 @@ def files_below(place: Path, pattern: str) -> list[Path]:
 
 
 def inside(path: Path, root: Path) -> bool:
-    """Whether a path lies in `root`, after links are followed."""
+    """Return whether a path is in `root`, after links are followed."""
     real = os.path.realpath(path)
     return os.path.commonpath([real, os.path.realpath(root)]) == os.path.realpath(root)
 
 
 def number(names: list[str], where: str) -> tuple[npt.NDArray[np.int64], tuple[str, ...], bool]:
-    """Labels as written -> (index of each, class names, whether they are bare numbers)."""
+    """Return the index of each label, class names, and whether labels are bare numbers."""
     if all(name.isascii() and name.isdigit() for name in names):
         return bare_numbers(np.array([int(name) for name in names], dtype=np.int64), where)
     classes = tuple(sorted(set(names)))
@@ -192,12 +192,12 @@ def bare_numbers(
     """Return what `number` does for integers; they must be possible outputs of a model."""
     if len(labels) and (labels.min() < 0 or labels.max() >= 100_000):
         raise RequestError(
-            f"{where}: labels run from {labels.min()} to {labels.max()}",
+            f"{where}: labels range from {labels.min()} to {labels.max()}",
             "number the classes from 0, as the model's outputs are",
         )
     return labels, digit_names(labels), True
 
 
 def digit_names(labels: npt.NDArray[np.int64]) -> tuple[str, ...]:
-    """Class names of bare numbers, "0" to the largest."""
+    """Return class names of bare numbers, "0" to the largest."""
     return tuple(str(i) for i in range(int(labels.max(initial=-1)) + 1))

@@ -1,4 +1,4 @@
-"""Samples of a run: opened, chosen by the list, split, and checked against each other."""
+"""Samples of a run: opening, selection by the list, splits and checks."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ def load(
     strict: bool = False,
     secret: Rows = images.NONE,
 ) -> Images:
-    """Decode a listing as the config wants it.
+    """Decode a listing with the settings of the config.
 
     Args:
         listing, wanted, progress: see `images.load`.
-        config: says how.
+        config: cache, and handling of unreadable images.
         strict: refuse images of several sizes.
-        secret: rows that are to be forgotten.
+        secret: rows to forget.
     """
     return images.load(
         listing,
@@ -65,15 +65,15 @@ def load(
 
 
 def check_rows(rows: Rows, labels: Rows, classes: Sequence[str], progress: Progress) -> None:
-    """Refuse a list that leaves nothing; warn of one that takes a class as a whole.
+    """Refuse a list of all samples; warn about a list that covers a whole class.
 
     Raises:
-        RequestError: all of the training data is to be forgotten.
+        RequestError: the list covers all of the training data.
     """
     if len(rows) == len(labels):
         raise RequestError(
             f"the forget list covers all {len(labels)} training samples",
-            "nothing would be kept: a new model is what you need",
+            "leave some out, or train a new model",
         )
     left = np.bincount(np.delete(labels, rows), minlength=len(classes))
     gone = np.bincount(labels[rows], minlength=len(classes))
@@ -83,7 +83,7 @@ def check_rows(rows: Rows, labels: Rows, classes: Sequence[str], progress: Progr
 
 @dataclass(frozen=True)
 class Unseen:
-    """Sources that the model never saw; rows of `heldout` that guide and that judge."""
+    """Data the model was not trained on; rows of `heldout` that guide, of `test` that judge."""
 
     heldout: Images | None
     test: Images | None
@@ -92,7 +92,7 @@ class Unseen:
 
 
 def open_unseen(config: Config, data: Images, wanted: Geometry, progress: Progress) -> Unseen:
-    """Held-out and test data, neither of which shares a sample with another source."""
+    """Return held-out and test data; check that no two sources share a sample."""
     if config.heldout is None and config.test is None:
         open_source(config, "heldout")
     opened: dict[str, Images] = {}
@@ -123,12 +123,12 @@ def _all_judge(test: Images | None) -> tuple[Rows, Rows]:
 
 
 def only(listing: Listing, rows: Rows) -> Listing:
-    """The listing of some rows; itself where these are all of them."""
+    """Return the listing of some rows; the same object if these are all rows."""
     return listing if len(rows) == len(listing.ids) else listing.keep(rows)
 
 
 def places(whole: Listing, some: Listing) -> Callable[[Rows], Rows]:
-    """Rows of the whole listing -> rows of what was decoded of it; others are passed over."""
+    """Return a map from rows of `whole` to rows of `some`, which drops all others."""
     if len(some.ids) == len(whole.ids):
         return lambda rows: rows
     decoded = set(some.ids)
@@ -140,14 +140,14 @@ def places(whole: Listing, some: Listing) -> Callable[[Rows], Rows]:
 def split(
     data: Images, chosen: Chosen, unseen: Unseen, classes: Sequence[str], kept: Rows
 ) -> Splits:
-    """The parts of a run.
+    """Return the parts of a run.
 
     Args:
-        data: what was decoded of the training data.
+        data: decoded training data.
         chosen: rows of `data`.
         unseen: held-out and test data.
-        classes: of the model, in its order.
-        kept: all retain samples of each class, decoded or not, [C].
+        classes: class names in the order of the model's outputs.
+        kept: number of retain samples per class, decoded or not, [C].
     """
     labels = splits.align(data.listing, classes)
     guide = unseen.heldout or data
@@ -165,23 +165,23 @@ def split(
 
 
 def warn_of_samples(parts: Splits, progress: Progress) -> None:
-    """Say where only some of the retain set took part."""
+    """Warn if only some of the retain set is used."""
     whole = int(parts.kept.sum())
     if len(parts.judged) < whole:
         progress.warn(
-            f"retain metrics are of {len(parts.judged):,} of {whole:,} retain samples, drawn "
-            "whatever the seed; that the splits share no pixels was checked on what was decoded"
+            f"retain metrics use {len(parts.judged):,} of {whole:,} retain samples, the same for "
+            "every seed; only decoded images were checked for pixels that splits share"
         )
 
 
 def warn_of_unguided(parts: Splits, classes: Sequence[str], progress: Progress) -> None:
-    """Name the classes of the forget set that no held-out sample guides: their weight is 1."""
+    """Warn about classes of the forget set without held-out samples: their weight is 1."""
     if not len(parts.heldout):
         return
     missing = np.setdiff1d(parts.forget.labels, parts.heldout.labels)
     if len(missing):
         shown = ", ".join(repr(classes[index]) for index in missing[:10].tolist())
         progress.warn(
-            f"no held-out sample of class {shown}: falw weighs its forget samples 1, "
-            "match and falw-quantile borrow from all classes"
+            f"no held-out sample of class {shown}: falw gives its forget samples weight 1, "
+            "match and falw-quantile use all classes instead"
         )

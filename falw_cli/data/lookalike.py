@@ -1,4 +1,4 @@
-"""IDs that look alike and are not the same: other Unicode forms, letters of other alphabets."""
+"""IDs that look alike but differ: other Unicode forms, letters of other alphabets."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from falw_cli.errors import nearest
 
 
 def told_apart(name: str, known: Sequence[str]) -> str:
-    """In what an unknown ID differs from a known one that looks the same; empty where none does."""
+    """Return how an unknown ID differs from a known one that looks the same, or an empty string."""
     plain = _form(name)
     same = next((one for one in known if _form(one) == plain), None)
     if same is not None:
-        return f"{same!a} is there, the list has {name!a}: the same text in other characters; "
+        return f"{same!a} exists, the list has {name!a}: the same text in other characters; "
     strange = not name.isascii()
     like = [one for one in known if len(one) == len(name) and (strange or not one.isascii())]
     match = nearest(name, like[:100_000])
@@ -23,7 +23,7 @@ def told_apart(name: str, known: Sequence[str]) -> str:
     mine, other = differing[0]
     if len(differing) > 2 or (mine.isascii() and other.isascii()):
         return ""
-    return f"{match!r} is there with {_called(other)}, the list has {_called(mine)}; "
+    return f"{match!r} exists with {_called(other)}, the list has {_called(mine)}; "
 
 
 def _form(text: str) -> str:

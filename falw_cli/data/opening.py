@@ -1,4 +1,4 @@
-"""Data SPECs -> listings: stable string IDs, labels, class names, and where the images are.
+"""Listings of data SPECs: stable string IDs, labels, class names and places of images.
 
 A listing is cheap: images are read by `falw_cli.data.images` when they are needed.
 """
@@ -58,9 +58,9 @@ def open_listing(text: str, default_part: str = "train", *, allow_outside: bool 
     strange = (name for name in listing.ids if not name.isprintable())
     broken = next((name for name in strange if LINE & set(name)), None)
     if broken is not None:
-        raise RequestError(f"{text!r}: ID {broken!r} holds a line break", "rename that sample")
+        raise RequestError(f"{text!r}: ID {broken!r} contains a line break", "rename that sample")
     if len(set(listing.ids)) != len(listing.ids):
         seen: set[str] = set()
         twice = next(i for i in listing.ids if i in seen or seen.add(i))  # type: ignore[func-returns-value]
-        raise RequestError(f"{text!r}: ID {twice!r} stands there twice", "make the IDs unique")
+        raise RequestError(f"{text!r}: ID {twice!r} occurs twice", "make the IDs unique")
     return listing

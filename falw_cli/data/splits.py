@@ -1,4 +1,4 @@
-"""Who takes part in what: forget, retain, held-out (guides) and test (judges), never mixed."""
+"""The splits of a run: forget, retain, held-out (guides) and test (judges), disjoint."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Part:
     """N samples of one split.
 
     Attributes:
-        pixels: of the whole source, uint8 [M, S, S, channels], maybe mapped from a file.
-        rows: which of them these are, int64 [N].
+        pixels: pixels of the whole source, uint8 [M, S, S, channels], maybe mapped from a file.
+        rows: rows of these samples in `pixels`, int64 [N].
         labels: model class of each, int64 [N].
     """
 
@@ -39,9 +39,9 @@ class Part:
         return len(self) * int(np.prod(self.pixels.shape[1:], dtype=np.int64))
 
     def read(self, every: int = 1) -> npt.NDArray[np.uint8]:
-        """The pixels of each `every`-th sample, in memory, [N / every, S, S, channels]."""
+        """Return pixels of every `every`-th sample, in memory, [N / every, S, S, channels]."""
         whole = every == 1 and np.array_equal(self.rows, np.arange(len(self.pixels)))
-        if whole and self.pixels.flags.writeable:  # torch warns of what is mapped read-only
+        if whole and self.pixels.flags.writeable:  # torch warns about read-only maps
             return self.pixels
         taken: npt.NDArray[np.uint8] = self.pixels[self.rows[::every]]
         return taken
@@ -49,53 +49,53 @@ class Part:
 
 @dataclass(frozen=True)
 class Splits:
-    """The four disjoint parts of a run; `heldout` is empty where nothing needs guidance."""
+    """The four disjoint parts of a run; `heldout` is empty if nothing needs guidance."""
 
     forget: Part
     retain: Part
-    """Retain samples that the run may look at."""
+    """Retain samples that the run uses."""
     judged: Part
-    """Retain samples that metrics are taken on; `retain` itself where that is all of them."""
+    """Retain samples of the metrics; `retain` itself if they are the same."""
     heldout: Part
     test: Part
     kept: Rows
-    """All retain samples of each class, looked at or not, [C]."""
+    """Number of retain samples per class, used or not, [C]."""
 
 
 PER_FORGET = 10
-"""Retain samples that a run looks at, for each forget sample, unless more are asked for, …"""
+"""Retain samples that a run uses per forget sample, by default."""
 AT_LEAST = 10_000
-"""… or the list is short."""
+"""Minimum number of retain samples that a run uses, by default."""
 JUDGED = 50_000
-"""Retain samples that metrics are taken on: an accuracy then stands within a quarter of a point."""
+"""Retain samples of the metrics, for an accuracy within a quarter of a point."""
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """Rows of the training data that a run decodes: forget, looked-at and judged retain rows."""
+    """Rows of the training data that a run decodes: forget, used retain and judged retain."""
 
     forget: Rows
     retain: Rows
     judged: Rows
 
     def used(self) -> Rows:
-        """Each row once, sorted."""
+        """Return each row once, sorted."""
         return np.unique(np.concatenate([self.forget, self.retain, self.judged]))
 
     def within(self, place: Callable[[Rows], Rows]) -> Chosen:
-        """The same with rows renumbered."""
+        """Return the same choice with renumbered rows."""
         return Chosen(place(self.forget), place(self.retain), place(self.judged))
 
 
 def choose(labels: Rows, forget: Rows, budget: int | None, seed: int) -> Chosen:
-    """What of the training data a run looks at, so that its cost goes by the list.
+    """Choose the training data that a run uses, so that its cost depends on the list.
 
     Args:
         labels: class of each training sample, [N].
         forget: rows of the forget set.
-        budget: retain samples that the run may look at; default: PER_FORGET for each forget sample
-            and AT_LEAST in any case.
-        seed: of the draw. What is judged does not depend on it, so that reports compare.
+        budget: maximum number of retain samples; default: PER_FORGET per forget sample, and at
+            least AT_LEAST.
+        seed: random seed of the draw; `judged` does not depend on it, to keep reports comparable.
     """
     kept = np.setdiff1d(np.arange(len(labels)), forget)
     budget = max(PER_FORGET * len(forget), AT_LEAST) if budget is None else budget
@@ -107,21 +107,21 @@ def choose(labels: Rows, forget: Rows, budget: int | None, seed: int) -> Chosen:
 
 
 def _some(rows: Rows, labels: Rows, count: int, random: np.random.Generator) -> Rows:
-    """`count` of the rows, each class in its share, sorted; all of them where they are fewer."""
+    """Return `count` rows, each class in its share, sorted; all rows if there are fewer."""
     if len(rows) <= count:
         return rows
     return np.sort(rows[class_aware_order(labels[rows], random)[:count]])
 
 
 def class_aware_order(labels: Rows, random: np.random.Generator) -> Rows:
-    """Samples in an order in which every stretch has each class in its share, [N].
+    """Return an order of the samples in which every section has each class in its share, [N].
 
     Args:
         labels: class of each sample, [N].
-        random: which sample of a class comes first, and which class.
+        random: determines the order within classes.
     """
     shuffled = random.permutation(len(labels))
-    # Stable: the samples of a class one after the other, each class in shuffled order.
+    # Stable: groups the samples by class, and keeps the shuffled order within each.
     by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]
     count = np.bincount(labels)
     rank = np.arange(len(labels)) - np.repeat(np.cumsum(count) - count, count)
@@ -130,13 +130,13 @@ def class_aware_order(labels: Rows, random: np.random.Generator) -> Rows:
 
 
 def part(images: Images, labels: Rows, rows: Rows | None = None) -> Part:
-    """Some rows of a source (all by default), with labels in the model's class order."""
+    """Return some rows of a source (default: all), with labels in the model's class order."""
     rows = np.arange(len(labels)) if rows is None else rows
     return Part(images.pixels, rows, labels[rows])
 
 
 def join(first: Part, second: Part) -> Part:
-    """Two parts of one source as one: the first part's samples come first."""
+    """Join two parts of one source; the samples of the first part come first."""
     return Part(
         first.pixels,
         np.concatenate([first.rows, second.rows]),
@@ -145,7 +145,7 @@ def join(first: Part, second: Part) -> Part:
 
 
 def align(listing: Listing, classes: Sequence[str]) -> Rows:
-    """Labels of a listing as the model numbers its classes.
+    """Return the labels of a listing in the model's class order.
 
     Bare numbers mean the model's outputs; names are looked up in `classes`.
 
@@ -157,7 +157,7 @@ def align(listing: Listing, classes: Sequence[str]) -> Rows:
             raise RequestError(
                 f"{listing.spec!r} has a label {len(listing.classes) - 1}, "
                 f"the model has {len(classes)} classes, from 0",
-                "is it the data that this model was trained on?",
+                "give the data that this model was trained on",
             )
         return listing.labels
     place = {name: index for index, name in enumerate(classes)}
@@ -166,9 +166,9 @@ def align(listing: Listing, classes: Sequence[str]) -> Rows:
     if strange:
         raise RequestError(
             f"{listing.spec!r} has classes that the model lacks: {', '.join(strange[:5])}",
-            f"the model knows {', '.join(list(classes)[:10])}"
+            f"the model has {', '.join(list(classes)[:10])}"
             + (" …" if len(classes) > 10 else "")
-            + "; `classes:` in falw.yaml names its outputs in order",
+            + "; name its outputs in order with `classes:` in falw.yaml",
         )
     table = np.array([place.get(name, -1) for name in listing.classes], dtype=np.int64)
     aligned: Rows = table[listing.labels]
@@ -206,5 +206,5 @@ def check_disjoint(one: Images, other: Images, names: tuple[str, str]) -> None:
         first = ", ".join(repr(name) for name in sorted(shared)[:5])
         raise RequestError(
             f"{len(shared)} samples of the {names[1]} are in the {names[0]} too ({how}): {first}",
-            "the splits must share no sample: take them out of one of the two",
+            "splits must not share samples: remove them from one of the two",
         )

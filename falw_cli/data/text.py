@@ -1,4 +1,4 @@
-"""Text that may come from anyone, line by line: a line of a gigabyte is not held in memory."""
+"""Untrusted text, line by line, with a limit on the memory that a line needs."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ if TYPE_CHECKING:
     from hashlib import _Hash
 
 LONGEST = 1 << 16
-"""Bytes that a line may have: an ID is a path at the most."""
+"""Maximum size of a line in bytes; IDs are at most as long as paths."""
 BOM = b"\xef\xbb\xbf"
 
 
 @dataclass
 class Lines:
-    """The lines of a file in UTF-8, their ends as they are; `digest` is of the bytes so far.
+    """The lines of a UTF-8 file with their line ends; `digest` covers the bytes read so far.
 
     Attributes:
         stream: where the bytes come from.
-        where: what an error calls it.
-        limit: bytes that may come.
+        where: its name in an error.
+        limit: maximum number of bytes.
 
     Raises:
         RequestError: while iterating: a line is too long, not UTF-8, or holds a NUL byte.
@@ -36,7 +36,7 @@ class Lines:
     digest: _Hash = field(default_factory=hashlib.sha256)
 
     def __iter__(self) -> Iterator[str]:
-        """Line by line; a byte order mark is passed over."""
+        """Yield each line; a byte order mark is skipped."""
         number, left = 0, self.limit
         while raw := self.stream.readline(LONGEST + 1):
             number += 1
@@ -44,10 +44,10 @@ class Lines:
             left -= len(raw)
             if left < 0:
                 raise RequestError(
-                    f"{self.where} is larger than {self.limit >> 20} MiB", "is it a list of IDs?"
+                    f"{self.where} is larger than {self.limit >> 20} MiB", "check that it is a list"
                 )
             if len(raw) > LONGEST:
-                raise RequestError(f"{place} is longer than {LONGEST:,} bytes", "is it text?")
+                raise RequestError(f"{place} is longer than {LONGEST:,} bytes", "check the file")
             if b"\0" in raw:
                 raise RequestError(f"{place} holds a NUL byte", "save it as text, in UTF-8")
             self.digest.update(raw)

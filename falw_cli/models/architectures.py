@@ -1,4 +1,4 @@
-"""Architectures by name: torchvision's, stems for 32 pixels, a small net, libraries', own code."""
+"""Architectures by name: torchvision, CIFAR variants, tiny-cnn, other libraries, user code."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _convolution(inputs: int, outputs: int, stride: int = 1) -> list[nn.Module]:
 
 
 def tiny_cnn(num_classes: int, channels: int = 3) -> nn.Module:
-    """A BatchNorm net of 0.4 million parameters for two CPU cores; any size from 8 pixels up."""
+    """Return a BatchNorm CNN of 0.4 million parameters, fast on a CPU, for 8 pixels or more."""
     return nn.Sequential(
         *_convolution(channels, 32, stride=2),
         *_convolution(32, 64),
@@ -46,7 +46,7 @@ def tiny_cnn(num_classes: int, channels: int = 3) -> nn.Module:
 def _torchvision(name: str, num_classes: int) -> nn.Module:
     from torchvision.models import get_model
 
-    # GoogLeNet and Inception announce a slow default initialisation, which is what we want.
+    # GoogLeNet and Inception warn of a slow default initialisation, which is intended.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         model: nn.Module = get_model(name, weights=None, num_classes=num_classes)
@@ -79,14 +79,14 @@ OWN: dict[str, Builder] = {
 
 
 def names() -> list[str]:
-    """Every architecture known by name."""
-    from torchvision import models  # two seconds, which one's own architectures need not wait for
+    """Return all architectures known by name."""
+    from torchvision import models  # takes two seconds, which OWN does not need
 
     return [*OWN, *models.list_models(module=models)]
 
 
 def canonical(name: str) -> str:
-    """The registry's own spelling of `name`: case, `-` and `_` are not told apart ("ResNet-18")."""
+    """Return the registry's spelling of `name`; case, `-` and `_` are ignored ("ResNet-18")."""
     if is_code(name) or "/" in name or name in OWN:
         return name
     plain = {re.sub(r"[-_]", "", known).lower(): known for known in names()}
@@ -94,14 +94,14 @@ def canonical(name: str) -> str:
 
 
 def is_code(name: str) -> bool:
-    """Does the name stand for one's own code, `package.module:function`?"""
+    """Return whether the name is user code, `package.module:function`."""
     return ":" in name
 
 
 def builder(name: str, said: dict[str, Any] | None = None) -> Builder:
     """Return the builder of an architecture; `said` holds the settings of a library's architecture.
 
-    `package.module:function` imports code: the caller has made sure that a person asked for it.
+    `package.module:function` imports code: the caller must check that the user asked for it.
     The function is called with the number of classes.
 
     Raises:
@@ -139,10 +139,10 @@ def _own_code(name: str) -> Builder:
     module_name, _, function_name = name.partition(":")
     folder = str(Path.cwd())
     if folder not in sys.path:
-        sys.path.append(folder)  # last, so that nothing there can stand in for a library
+        sys.path.append(folder)  # last, so that no file there can shadow a library
     try:
         function = getattr(importlib.import_module(module_name), function_name)
-    except Exception as error:  # one's own code may raise anything
+    except Exception as error:  # user code may raise anything
         raise RequestError(
             f"architecture {name} cannot be imported: {error}",
             "give it as package.module:function, importable from here",
@@ -151,10 +151,10 @@ def _own_code(name: str) -> Builder:
     def build(num_classes: int, channels: int) -> nn.Module:
         try:
             model = function(num_classes)
-        except Exception as error:  # one's own code may raise anything
+        except Exception as error:  # user code may raise anything
             raise RequestError(
                 f"architecture {name} failed: {type(error).__name__}: {error}",
-                "it is called with the number of classes",
+                "fix the function; it is called with the number of classes",
             ) from error
         if not isinstance(model, nn.Module):
             raise RequestError(
@@ -167,12 +167,12 @@ def _own_code(name: str) -> Builder:
 
 
 def _skeleton(build: Builder, num_classes: int, channels: int) -> nn.Module:
-    """The module for its names and shapes alone, without memory where it can be had so."""
+    """Return the module for its names and shapes only, without memory if possible."""
     try:
         with torch.device("meta"):
             return build(num_classes, channels)
     except (NotImplementedError, RuntimeError, RequestError):
-        # Some work out their widths with tensors (RegNet), which needs numbers in them.
+        # Some compute their widths with tensors (RegNet), which must have values.
         return build(num_classes, channels)
 
 
@@ -181,9 +181,9 @@ def _shapes(build: Builder, num_classes: int, channels: int) -> dict[str, torch.
 
 
 def class_count(build: Builder, shapes: Mapping[str, tuple[int, ...]], channels: int) -> int | None:
-    """How many classes a checkpoint's tensors are for.
+    """Return the number of classes of a checkpoint's tensors.
 
-    The head is where two builds that differ in the class count alone differ in shape.
+    The head is the first tensor whose shape differs between builds for two and three classes.
 
     Args:
         build: the architecture.
@@ -191,7 +191,7 @@ def class_count(build: Builder, shapes: Mapping[str, tuple[int, ...]], channels:
         channels: image channels.
 
     Returns:
-        The count, or None where the checkpoint lacks the head.
+        The count, or None if the checkpoint lacks the head.
     """
     two, three = _shapes(build, 2, channels), _shapes(build, 3, channels)
     for key, shape in two.items():
@@ -202,9 +202,9 @@ def class_count(build: Builder, shapes: Mapping[str, tuple[int, ...]], channels:
 
 
 def recognise(shapes: Mapping[str, tuple[int, ...]]) -> str | None:
-    """The architecture, of those known by name, that tensors of these names and shapes are of.
+    """Return the known architecture with tensors of these names and shapes, or None.
 
-    Short names first: they are the ones that are used. RegNets last: they take seconds to build.
+    Short names come first: they are common. RegNets come last: they take seconds to build.
     """
     for name in sorted(names(), key=lambda name: ("regnet" in name, len(name))):
         try:
@@ -222,7 +222,7 @@ def recognise(shapes: Mapping[str, tuple[int, ...]]) -> str | None:
 
 
 def channel_count(build: Builder, shapes: Mapping[str, tuple[int, ...]]) -> int:
-    """Image channels of a checkpoint: what its first convolution takes, 3 where there is none."""
+    """Return the input channels of a checkpoint's first convolution, or 3 without one."""
     for name, module in _skeleton(build, 2, 3).named_modules():
         if isinstance(module, nn.Conv2d):
             shape = shapes.get(f"{name}.weight", ())
@@ -231,5 +231,5 @@ def channel_count(build: Builder, shapes: Mapping[str, tuple[int, ...]]) -> int:
 
 
 def logits(output: Tensor | tuple[Tensor, ...]) -> Tensor:
-    """The main logits [N, C]: in train mode GoogLeNet and Inception return auxiliary ones too."""
+    """Return the main logits [N, C]; GoogLeNet and Inception add auxiliary ones in train mode."""
     return output if isinstance(output, Tensor) else output[0]

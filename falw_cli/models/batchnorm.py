@@ -1,4 +1,4 @@
-"""BatchNorm over the whole batch where several ranks share it: the statistics are all ranks'."""
+"""BatchNorm with statistics over all ranks that share a batch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 
 class _Summed(torch.autograd.Function):
-    """Sum over the ranks; its gradient is the sum of theirs."""
+    """Sum over the ranks; its gradient is the sum of their gradients."""
 
     @staticmethod
     def forward(context: Any, value: Tensor) -> Tensor:
@@ -25,16 +25,16 @@ class _Summed(torch.autograd.Function):
 
 
 class SharedBatchNorm(_BatchNorm):
-    """What torch's SyncBatchNorm is on GPUs, for the CPU, where torch has none.
+    """SyncBatchNorm for the CPU, where torch has none.
 
     Ioffe and Szegedy, "Batch Normalization" (ICML 2015), algorithm 1, with sums over all ranks.
     """
 
     def _check_input_dim(self, input: Tensor) -> None:
-        """Any number of dimensions: it stands in for 1d, 2d and 3d."""
+        """Accept any number of dimensions: the layer replaces 1d, 2d and 3d."""
 
     def forward(self, input: Tensor) -> Tensor:
-        """[n, C, ...] -> the same; eval mode is torch's own."""
+        """Normalise [n, C, ...]; eval mode is that of torch."""
         if not self.training:
             return super().forward(input)
         over = [d for d in range(input.dim()) if d != 1]
@@ -68,9 +68,9 @@ class SharedBatchNorm(_BatchNorm):
 
 
 def share_batchnorm(module: nn.Module, device: torch.device) -> nn.Module:
-    """The module with every BatchNorm layer taking its statistics over all ranks.
+    """Return the module with the statistics of every BatchNorm layer taken over all ranks.
 
-    Names and values stay the same; a module that is a BatchNorm layer itself is returned anew.
+    Names and values stay the same; if the module is a BatchNorm layer, a new one is returned.
     """
     if device.type != "cpu":
         return nn.SyncBatchNorm.convert_sync_batchnorm(module)  # type: ignore[no-any-return,no-untyped-call]

@@ -1,4 +1,4 @@
-"""A checkpoint in memory: its tensors and metadata, and how a module takes the tensors."""
+"""A checkpoint in memory: its tensors and metadata, and loading them into a module."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from falw_cli.models.architectures import Builder
 from falw_cli.version import __version__
 
 PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.", "backbone.")
-"""What DataParallel, torch.compile and Lightning put before every tensor's name."""
+"""Prefixes that DataParallel, torch.compile and Lightning add to every tensor name."""
 Tensors = Mapping[str, Tensor]
 """Tensors by name."""
 
 
 class Metadata(BaseModel):
-    """A checkpoint's description of itself."""
+    """Metadata stored in a checkpoint."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -51,7 +51,7 @@ class Checkpoint:
     sha256: str
     tensors: dict[str, Tensor]
     prefix: str = ""
-    """What every tensor's name began with in the file, see `unwrap`."""
+    """Prefix of every tensor name in the file, see `unwrap`."""
     metadata: Metadata | None = None
     kind: str = "safetensors"
     """Name of the format, a key of FORMATS."""
@@ -76,7 +76,7 @@ def require_finite(file: Path, tensors: Tensors) -> None:
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not tensor.isfinite().all():
             raise RequestError(
-                f"{file}: tensor {name} holds NaN or infinite values", "the training diverged"
+                f"{file}: tensor {name} holds NaN or infinite values", "give another checkpoint"
             )
 
 
@@ -102,12 +102,12 @@ def fill(model: nn.Module, checkpoint: Checkpoint, arch: str) -> None:
         if name in found and found[name] != expected[name]
     ]
     differing += [f"{name} is missing" for name in expected if name not in found]
-    differing += [f"{name} is unknown to it" for name in found if name not in expected]
+    differing += [f"{name} is unexpected" for name in found if name not in expected]
     if differing:
         more = f" (and {len(differing) - 3} more)" if len(differing) > 3 else ""
         raise RequestError(
             f"{checkpoint.path} is not a {arch}: {'; '.join(differing[:3])}{more}",
-            "give the architecture that it was trained with: --arch NAME",
+            "give the architecture of its training: --arch NAME",
         )
     model.load_state_dict(checkpoint.tensors)
 
@@ -127,7 +127,7 @@ def check_finite(tensors: Tensors) -> None:
             raise RunError(
                 f"tensor {name} is not finite in {tensor.dtype} after the last step: the run "
                 "diverged, nothing was written",
-                "take a smaller --lr",
+                "choose a smaller --lr",
             )
 
 

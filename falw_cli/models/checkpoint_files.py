@@ -49,14 +49,14 @@ def read(path: str | Path) -> Checkpoint:
         return _read(kind, place)
     if not place.is_dir() and (found := _read(DEFAULT, place)).metadata:
         return found
-    # Bare weights may lie in a library's folder, which describes them.
+    # Bare weights may be in a library's folder, which describes them.
     folders = _formats(FolderFormat)
     for name, one in folders.items():
         if one.recognises(place):
             return _read(name, place)
     if place.is_dir():
         known = " or ".join(folders)
-        raise RequestError(f"{place} is no folder of {known}", "give the checkpoint's file")
+        raise RequestError(f"{place} is not a folder of {known}", "give a checkpoint file")
     return found
 
 
@@ -99,7 +99,7 @@ def check_output(out: Path, source: Checkpoint) -> None:
     """
     if out.suffix not in suffixes() and source.kind not in _formats(FolderFormat):
         known = ", ".join(suffixes())
-        raise RequestError(f"{out} names no format", f"let it end in one of {known}")
+        raise RequestError(f"{out} has no known suffix", f"use one of {known}")
 
 
 def default_out(model: Path, word: str) -> Path:

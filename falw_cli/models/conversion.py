@@ -1,4 +1,4 @@
-"""`falw convert`: a checkpoint in another format, with the same weights to the bit."""
+"""`falw convert`: a checkpoint in another format, with bit-identical weights."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ def convert(config: Config) -> Path:
     """Write `config.model` as `config.out`, whose suffix names the format; without one, a folder.
 
     Raises:
-        RequestError: the checkpoint cannot be read, or has no such format; nothing was written.
+        RequestError: the checkpoint cannot be read, or the format is unknown; nothing was written.
         RunError: the disk is full.
     """
     if config.model is None or config.out is None:
-        raise RequestError("--out is missing: where the checkpoint goes", "such as --out new.pt")
+        raise RequestError("--out is missing: the file to write", "for example --out new.pt")
     out, source = Path(config.out), checkpoint_files.read(config.model)
     config = with_metadata(config, source)
     made = plan(config, source) if config.arch else None
@@ -32,8 +32,8 @@ def convert(config: Config) -> Path:
     kind, suffixes = checkpoint_files.kind_of_output(out, said), checkpoint_files.suffixes()
     if kind is None:
         raise RequestError(
-            f"{out} names no format",
-            f"let it end in one of {', '.join(suffixes)}; a folder is for --arch timm/NAME",
+            f"{out} has no known suffix",
+            f"use one of {', '.join(suffixes)}; a folder is for --arch timm/NAME",
         )
     folder = out if out.suffix not in suffixes else None
     with outputs.claimed([out / CONFIG if folder else out], force=config.force, folder=folder):

@@ -17,7 +17,7 @@ LIMIT = 16 << 20
 
 
 def read_config(path: Path) -> tuple[Path, dict[str, Any]]:
-    """Return the folder that a path is or lies in, and its config.json: {} if there is none."""
+    """Return the folder of a path, and its config.json: {} if there is none."""
     folder = path if path.is_dir() else path.parent
     file = folder / CONFIG
     return folder, read_json(file) if file.is_file() else {}
@@ -39,7 +39,7 @@ def read_json(file: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise RequestError(f"{file} is not JSON: {error}", hint) from error
     if not isinstance(found, dict):
-        raise RequestError(f"{file} holds no object", hint)
+        raise RequestError(f"{file} is not a JSON object", hint)
     return found
 
 
@@ -51,12 +51,12 @@ def history(folder: Path) -> dict[str, Any]:
     try:
         found = Metadata.model_validate(read_json(file))
     except ValueError as error:
-        raise RequestError(f"{file} is not falw's", "remove it") from error
+        raise RequestError(f"{file} is not valid falw metadata", "remove the file") from error
     return {"recipe": found.recipe, "unlearned": found.unlearned}
 
 
 def class_names(given: object, count: int) -> tuple[str, ...]:
-    """Return names from a list, or an object by index; the indices if not every output has one."""
+    """Return names from a list or an object by index; the indices if any output has none."""
     if isinstance(given, Mapping):
         given = [given.get(str(index), given.get(index)) for index in range(count)]
     if isinstance(given, list) and len(given) == count and all(isinstance(n, str) for n in given):

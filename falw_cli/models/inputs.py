@@ -1,4 +1,4 @@
-"""Checkpoint, data and forget list of a run: opened, checked against each other, and described."""
+"""Checkpoint, data and forget list of a run: opening, cross-checks and description."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Complete = Callable[[Config, Checkpoint], Config]
 
 @dataclass(frozen=True)
 class Inputs:
-    """Everything that `unlearn` and `evaluate` work on."""
+    """The inputs of `unlearn` and `evaluate`."""
 
     config: Config
     source: Checkpoint
@@ -42,16 +42,16 @@ class Inputs:
 def open_inputs(
     config: Config, progress: Progress, fabric: Fabric, complete: Complete = with_metadata
 ) -> Inputs:
-    """Open and check all that `unlearn` and `evaluate` work on.
+    """Open and check the inputs of `unlearn` and `evaluate`.
 
     Args:
-        config: as it was asked for.
-        progress: where bars, notes and warnings go.
+        config: the requested settings.
+        progress: receives progress, notes and warnings.
         fabric: the engine that the networks will run on.
-        complete: makes the complete request of the config and the checkpoint.
+        complete: returns the complete request for a config and a checkpoint.
 
     Raises:
-        RequestError: anything that does not fit.
+        RequestError: an input is missing or malformed, or does not fit the others.
     """
     given = config
     if config.model is None:
@@ -97,7 +97,7 @@ def open_inputs(
 
 
 def warn_of_changes(given: Inputs, progress: Progress) -> None:
-    """Say which files are no longer what was read: the report is of what was read."""
+    """Warn about files that changed after they were read."""
     known = [given.described["model"], *given.described["references"]]
     files = {one["path"]: one["sha256"] for one in known}
     if given.config.forget not in (None, "-"):
@@ -109,12 +109,12 @@ def warn_of_changes(given: Inputs, progress: Progress) -> None:
             same = False
         if not same:
             progress.warn(
-                f"{Path(path).name} changed during the run; the report is of what was read"
+                f"{Path(path).name} changed during the run; the report describes what was read"
             )
 
 
 def _class_names(config: Config, listing: Listing, made: Plan) -> tuple[str, ...]:
-    """Names of the outputs: given, or the data's own where it has one for each."""
+    """Return the names of the outputs: those given, or else those of the data."""
     if config.classes is not None:
         return config.classes
     if listing.numbered:
@@ -123,29 +123,29 @@ def _class_names(config: Config, listing: Listing, made: Plan) -> tuple[str, ...
         raise RequestError(
             f"the model has {made.num_classes} outputs, "
             f"{listing.spec!r} has {len(listing.classes)} classes",
-            "is it the data that it was trained on? `classes:` in falw.yaml names its outputs",
+            "give the data it was trained on, or name its outputs: `classes:` in falw.yaml",
         )
     return listing.classes
 
 
 def _shown(config: Config, arch: str, progress: Progress) -> Preprocessing:
-    """Preprocessing as far as anybody said it, with a guess, and a warning, where nobody did."""
+    """Return the given preprocessing; if it is incomplete, guess the rest and warn."""
     shown = config.preprocessing
     if shown.mean is not None and shown.std is not None:
         return shown
     if arch in architectures.OWN or architectures.is_code(arch):
-        progress.warn("nobody gave preprocessing mean and std: measured on the retain set")
+        progress.warn("preprocessing mean and std are not given: measured on the retain set")
         return shown
-    progress.warn("nobody gave the preprocessing: ImageNet's was taken")
+    progress.warn("preprocessing mean and std are not given: ImageNet's preprocessing is used")
     merged = IMAGENET.model_dump() | shown.model_dump(exclude_none=True)
     return Preprocessing.model_validate(merged)
 
 
 def _reference(path: str, given: Config, network: Network) -> Network:
-    """A Retrain checkpoint, which must know the same classes and take the same images."""
+    """Return a retrained model, which must have the same classes and input size."""
     source = checkpoint_files.read(path)
-    # A reference knows best what it was trained on; what was said of the model to unlearn holds
-    # for one that says nothing of itself.
+    # A reference's own metadata has precedence; without metadata, it gets the settings of the
+    # model to unlearn.
     own = given.model_copy(update={"preprocessing": Preprocessing()})
     said = {"arch": network.arch, "preprocessing": network.preprocessing.model_dump()}
     config = with_metadata(own if source.metadata else given.over(said), source)
@@ -153,7 +153,7 @@ def _reference(path: str, given: Config, network: Network) -> Network:
     classes = config.classes or network.classes
     if classes != network.classes or made.num_classes != len(classes):
         raise RequestError(
-            f"reference {path} knows other classes than the model", "retrain it on the same data"
+            f"reference {path} has other classes than the model", "retrain it on the same data"
         )
     shown = config.preprocessing
     same = (shown.image_size, shown.resize)

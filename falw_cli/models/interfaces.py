@@ -1,4 +1,4 @@
-"""What a module of `falw_cli.models.formats` provides: `FORMAT`, of files or of folders."""
+"""The interface of a module of `falw_cli.models.formats`: `FORMAT`, of files or folders."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 INFERENCE_BATCH = 256
 HELD_LOGITS = 1 << 20
-"""Logits that are kept before they are reduced: many small steps take longer than a few."""
+"""Number of logits to collect before a reduction: many small reductions are slower."""
 IMAGENET = Preprocessing(
     image_size=224, resize=256, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)
 )
@@ -40,7 +40,7 @@ def true_class_probability(logits: Tensor, label: Tensor) -> Tensor:
 
 @contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
-    """Eval mode inside; afterwards each layer is in the mode that it was in before."""
+    """Set eval mode inside the block; restore the mode of each layer afterwards."""
     training = [one for one in module.modules() if one.training]
     module.eval()
     try:
@@ -59,7 +59,7 @@ def _reduced(
 
 @cache
 def _constant(values: tuple[float, ...], device: torch.device) -> Tensor:
-    """Kept on the device: sending it there at each step would wait for the device."""
+    """Cache a constant on the device: sending it at each step would wait for the device."""
     return torch.tensor(values, device=device)
 
 
@@ -73,12 +73,12 @@ class Network:
     preprocessing: Preprocessing
     fabric: Fabric
     plan: Plan | None = None
-    """How it was made, where it was made from a checkpoint."""
+    """Plan that it was built by, if it is from a checkpoint."""
 
     def inputs(self, pixels: Tensor) -> Tensor:
-        """uint8 [n, S, S, channels] -> what the module takes, float [n, channels, S, S]."""
+        """Normalise pixels: uint8 [n, S, S, channels] -> float [n, channels, S, S]."""
         mean, std = self.preprocessing.mean, self.preprocessing.std
-        # Settled when the network was made.
+        # `measured` has set both.
         assert mean is not None
         assert std is not None
         return normalise(pixels, _constant(mean, pixels.device), _constant(std, pixels.device))
@@ -87,33 +87,33 @@ class Network:
     def logits(
         self, pixels: Tensor, moved: Callable[[Tensor], Tensor] = lambda inputs: inputs
     ) -> Tensor:
-        """Logits [N, C] in eval mode; `moved` changes the inputs, [n, channels, S, S] each."""
+        """Return logits [N, C] in eval mode; `moved` changes inputs [n, channels, S, S]."""
         with evaluating(self.module), self.fabric.autocast():
             parts = [
                 architectures.logits(self.module(moved(self.inputs(chunk))))
                 for chunk in torch.split(pixels, INFERENCE_BATCH)
-                if len(chunk)  # transformers takes no empty batch
+                if len(chunk)  # transformers rejects an empty batch
             ]
         if not parts:
             return torch.empty(0, len(self.classes), device=pixels.device)
         return torch.cat(parts).float()
 
     def predict(self, samples: Samples) -> Tensor:
-        """Logits [N, C] of samples, in eval mode; the ranks share the work, each gets them all."""
+        """Return logits [N, C] in eval mode; ranks share the work, and each gets all logits."""
         parts = [logits for logits, _ in self._pass(samples)]
         return collectives.gather(torch.cat(parts), len(samples), self.fabric)
 
     def each(self, samples: Samples, of: Callable[[Tensor], Tensor]) -> Tensor:
-        """What `of` makes of pixels uint8 [n, S, S, channels], [n, K] each, of all samples. [N, K]
+        """Apply `of` to all pixels in batches: uint8 [n, S, S, channels] -> [n, K]. Return [N, K].
 
-        The ranks share the work, each gets all of it.
+        The ranks share the work, and each gets all results.
         """
         groups = torch.split(collectives.mine(len(samples), self.fabric), INFERENCE_BATCH)
         parts = [of(pixels) for pixels in samples.read(groups)]
         return collectives.gather(torch.cat(parts), len(samples), self.fabric)
 
     def confidence(self, samples: Samples) -> tuple[Tensor, Tensor]:
-        """True-class probability of samples, [N], and is the true class the likeliest, bool [N]."""
+        """Return true-class probabilities [N], and whether predictions are correct, bool [N]."""
         found = self.of_each(
             samples,
             lambda logits, label: torch.stack(
@@ -123,9 +123,9 @@ class Network:
         return found[:, 0], found[:, 1] > 0
 
     def of_each(self, samples: Samples, reduce: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-        """What `reduce` makes of logits [n, C] and labels [n], [n, K] each, of all samples. [N, K]
+        """Apply `reduce` to logits [n, C] and labels [n] in batches -> [n, K]. Return [N, K].
 
-        As `predict`, but without keeping all logits: of thousands of classes they are many.
+        Unlike `predict`, it does not keep all logits, which are many with thousands of classes.
         """
         parts: list[Tensor] = []
         waiting: list[tuple[Tensor, Tensor]] = []
@@ -138,17 +138,17 @@ class Network:
         return collectives.gather(torch.cat(parts), len(samples), self.fabric)
 
     def _pass(self, samples: Samples) -> Iterator[tuple[Tensor, Tensor]]:
-        """Logits and labels of this rank's share of the samples, a batch at a time."""
+        """Yield logits and labels of this rank's share of the samples, per batch."""
         groups = torch.split(collectives.mine(len(samples), self.fabric), INFERENCE_BATCH)
         for rows, pixels in zip(groups, samples.read(groups), strict=True):
             yield self.logits(pixels), samples.labels[send(rows, samples.labels.device)]
 
 
 def with_metadata(config: Config, source: Checkpoint) -> Config:
-    """The config with what the checkpoint says of itself below it.
+    """Return the config, with unset values taken from the checkpoint's metadata.
 
     Raises:
-        RequestError: nothing names the architecture, or a stranger's metadata names code.
+        RequestError: the metadata names code, which the user has not allowed.
     """
     said = source.metadata
     if said is None:
@@ -170,18 +170,18 @@ def with_metadata(config: Config, source: Checkpoint) -> Config:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a checkpoint is before its data is read: enough to read the data for it."""
+    """Properties of a checkpoint that are needed to read its data."""
 
     build: Callable[[], nn.Module]
     arch: str
     channels: int
     num_classes: int
     arch_config: dict[str, Any] | None = None
-    """What a library builds it by."""
+    """Settings that a library builds it with."""
 
 
 def plan(config: Config, source: Checkpoint) -> Plan:
-    """Architecture, channels and class count of a checkpoint whose config is settled.
+    """Return architecture, channels and class count of a checkpoint with a complete config.
 
     Raises:
         RequestError: no architecture is known, or the checkpoint has no head that fits it.
@@ -191,7 +191,7 @@ def plan(config: Config, source: Checkpoint) -> Plan:
         build, arch = source.build, said.arch
     elif config.arch is None:
         raise RequestError(
-            f"{source.path} does not say its architecture", "give it: --arch NAME (or in falw.yaml)"
+            f"{source.path} does not name its architecture", "give --arch NAME (or in falw.yaml)"
         )
     else:
         arch = architectures.canonical(config.arch)
@@ -199,13 +199,13 @@ def plan(config: Config, source: Checkpoint) -> Plan:
     channels = architectures.channel_count(build, source.shapes)
     count = architectures.class_count(build, source.shapes, channels)
     if count is None or count < 2:
-        # A wrong architecture: loading says best which tensors differ.
+        # A wrong architecture: loading reports which tensors differ.
         checkpoint.fill(build(len(config.classes or "12"), channels), source, arch)
         raise RequestError(f"{source.path} has no classifier head of {arch}", "check --arch")
     if config.classes is not None and len(config.classes) != count:
         raise RequestError(
             f"{source.path} has {count} outputs, {len(config.classes)} class names are given",
-            "`classes:` names each output once, in order",
+            "name each output once, in order: `classes:`",
         )
     return Plan(lambda: build(count, channels), arch, channels, count, config.arch_config)
 
@@ -213,16 +213,16 @@ def plan(config: Config, source: Checkpoint) -> Plan:
 def assemble(
     made: Plan, source: Checkpoint, classes: tuple[str, ...], shown: Preprocessing, fabric: Fabric
 ) -> Network:
-    """The checkpoint's network on the device, in float32 and channels-last."""
+    """Return the checkpoint's network on the device, in float32 and channels-last."""
     module = made.build()
     checkpoint.fill(module, source, made.arch)
     return Network(to_device(module, fabric), made.arch, classes, shown, fabric, made)
 
 
 def to_device(module: nn.Module, fabric: Fabric) -> nn.Module:
-    """Move a module to Fabric's device, channels-last, which convolutions run fastest on.
+    """Move a module to Fabric's device, channels-last, which is fastest for convolutions.
 
-    Where ranks share a batch, BatchNorm takes in all of it.
+    If ranks share a batch, BatchNorm uses all of it.
     """
     if fabric.world_size > 1:
         module = share_batchnorm(module, fabric.device)
@@ -230,12 +230,12 @@ def to_device(module: nn.Module, fabric: Fabric) -> nn.Module:
 
 
 def measured(shown: Preprocessing, wanted: Geometry, data: Part) -> Preprocessing:
-    """Return the preprocessing, with mean and std measured on the data where they are not given.
+    """Return the preprocessing, with mean and std measured on the data if they are not given.
 
     Args:
-        shown: what config and metadata say.
+        shown: preprocessing from config and metadata.
         wanted: geometry of the images.
-        data: training samples that the network may see.
+        data: training samples that may be used.
     """
     mean, std = shown.mean, shown.std
     if mean is None or std is None:
@@ -247,7 +247,7 @@ def measured(shown: Preprocessing, wanted: Geometry, data: Part) -> Preprocessin
         raise RequestError(
             f"preprocessing has {len(mean)} means and {len(std)} deviations, "
             f"the images {wanted.channels} channels",
-            "give one number a channel",
+            "give one number per channel",
         )
     settled = {"image_size": wanted.size, "resize": wanted.resize, "mean": mean, "std": std}
     return shown.model_copy(update=settled)

@@ -1,7 +1,6 @@
-"""Work that the ranks of a run share: who takes which samples, and how results come together.
+"""Collective operations: how ranks share samples and combine results.
 
-A run on one device has one rank, and all of this does nothing. Every rank calls these functions in
-the same order.
+With one rank, these functions do nothing. All ranks must call them in the same order.
 """
 
 from __future__ import annotations
@@ -22,12 +21,12 @@ if TYPE_CHECKING:
 
 
 def mine(count: int, fabric: Fabric) -> Tensor:
-    """This rank's part of `count` rows, int64: each rank takes every `world_size`-th."""
+    """Return this rank's share of `count` rows, int64: every `world_size`-th row."""
     return torch.arange(count)[fabric.global_rank :: fabric.world_size]
 
 
 def gather(values: Tensor, count: int, fabric: Fabric) -> Tensor:
-    """What each rank found for `mine` rows, in the order of the rows: [n, ...] -> [count, ...]."""
+    """Gather each rank's results for its `mine` rows, in row order: [n, ...] -> [count, ...]."""
     if fabric.world_size == 1:
         return values
     most = -(-count // fabric.world_size)
@@ -37,7 +36,7 @@ def gather(values: Tensor, count: int, fabric: Fabric) -> Tensor:
 
 
 def gather_uneven(values: Tensor, fabric: Fabric) -> Tensor:
-    """The values of all ranks, one rank after the other: [n] of any n -> [sum of n]."""
+    """Concatenate the values of all ranks in rank order: [n] of any n -> [sum of n]."""
     if fabric.world_size == 1:
         return values
     sizes = numbers(len(values), fabric)
@@ -48,21 +47,21 @@ def gather_uneven(values: Tensor, fabric: Fabric) -> Tensor:
 
 
 def numbers(value: int, fabric: Fabric) -> list[int]:
-    """A number of each rank's, by rank."""
+    """Gather one number from each rank, in rank order."""
     if fabric.world_size == 1:
         return [value]
     return [int(one) for one in _of_all(torch.tensor(value, device=fabric.device), fabric)]
 
 
 def _of_all(value: Tensor, fabric: Fabric) -> list[Tensor]:
-    # Fabric's own all_gather goes by a function that torch has deprecated.
+    # Fabric's all_gather calls a function that torch has deprecated.
     found = [torch.empty_like(value) for _ in range(fabric.world_size)]
     torch.distributed.all_gather(found, value)
     return found
 
 
 def total(value: Tensor, fabric: Fabric) -> Tensor:
-    """Sum over the ranks, the same to the bit on each."""
+    """Return the sum over the ranks, bit-identical on each."""
     if fabric.world_size == 1:
         return value
     found: Tensor = fabric.all_reduce(value, reduce_op="sum")  # type: ignore[assignment]
@@ -70,7 +69,7 @@ def total(value: Tensor, fabric: Fabric) -> Tensor:
 
 
 def mean(values: Tensor, fabric: Fabric) -> Tensor:
-    """Mean of the values of all ranks: [n] of any n -> a scalar."""
+    """Return the mean of the values of all ranks: [n] of any n -> a scalar."""
     if fabric.world_size == 1:
         return values.mean()
     both = total(torch.stack([values.sum(), values.new_tensor(float(len(values)))]), fabric)
@@ -79,10 +78,10 @@ def mean(values: Tensor, fabric: Fabric) -> Tensor:
 
 @contextmanager
 def agreed(fabric: Fabric) -> Iterator[None]:
-    """Inside, a rank may fail alone: at the end all ranks do, with its exit code.
+    """Let all ranks fail with the same exit code if one rank fails inside the block.
 
     Raises:
-        FalwError: the first failing rank's own, or, on the others, that it cannot go on.
+        FalwError: on the first failing rank, its error; on the others, that this rank failed.
     """
     if fabric.world_size == 1:
         yield
@@ -99,14 +98,14 @@ def agreed(fabric: Fabric) -> Iterator[None]:
     if failure is not None and first == fabric.global_rank:
         failure.own = True
         raise failure
-    other = FalwError(f"rank {first} cannot go on", "its own message says why")
+    other = FalwError(f"rank {first} failed", "see its message above")
     other.exit_code = codes[first]
     raise other
 
 
 @contextmanager
 def in_turn(fabric: Fabric) -> Iterator[None]:
-    """One rank of each machine goes first: what it decodes, the others find in the cache."""
+    """Let one rank per machine go first; the others find its decoded images in the cache."""
     if fabric.world_size > 1 and fabric.local_rank:
         fabric.barrier()
     try:

@@ -1,4 +1,4 @@
-"""The engine of a run: device, precision and ranks, which lightning-fabric carries."""
+"""The engine of a run: device, precision and ranks, through lightning-fabric."""
 
 from __future__ import annotations
 
@@ -25,26 +25,26 @@ if TYPE_CHECKING:
     from lightning_fabric.strategies.ddp import DDPStrategy
 
 PATIENCE = timedelta(hours=3)
-"""How long ranks wait for one that decodes images; a rank that died is known of at once."""
+"""Time that ranks wait for one that decodes images; a dead rank is noticed at once."""
 AUXILIARY = ("googlenet", "inception_v3")
 """Architectures with outputs that only their own training recipe uses."""
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
-"""glibc's names of what `mallopt` sets."""
+"""Parameters of glibc's `mallopt`."""
 
 
 def make_fabric(config: Config, loggers: Sequence[Logger] = ()) -> Fabric:
-    """The engine of devices, precision and ranks.
+    """Return the engine for the device, precision and ranks of a run.
 
     Args:
         config: `device` auto, cpu, cuda or cuda:N; `precision` auto (bf16 where the GPU has it,
             else fp32), fp32 or bf16. Ranks are those that torchrun, SLURM or
             `falw_cli.runtime.ranks` started.
-        loggers: where the curves of the run go.
+        loggers: receive the curves of the run.
 
     Raises:
-        RequestError: there is no such device here, or several are wanted of a single process.
+        RequestError: the device does not exist, or a single process asks for several.
     """
-    from lightning_fabric import Fabric  # a second, which lists and `inspect` need not wait for
+    from lightning_fabric import Fabric  # takes a second, which `inspect` does not need
 
     place = ranks.found()
     if place:
@@ -52,8 +52,8 @@ def make_fabric(config: Config, loggers: Sequence[Logger] = ()) -> Fabric:
         ranks.follow_launcher()
     elif (config.devices or 1) * config.nodes > 1:
         raise RequestError(
-            "several devices want a process each, and this is one",
-            "run your script under torchrun, or take the command `falw`",
+            "several devices need one process each, and this is a single process",
+            "run your script under torchrun, or use the command `falw`",
         )
     kind, _, number = config.device.partition(":")
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
@@ -62,15 +62,15 @@ def make_fabric(config: Config, loggers: Sequence[Logger] = ()) -> Fabric:
     wanted = place.devices if place else int(number or 0) + 1
     if kind == "cuda" and wanted > count:
         raise RequestError(
-            f"device {config.device} is not here: torch sees {count} CUDA devices, {wanted} wanted",
-            "take --device cpu",
+            f"device {config.device} is missing: torch finds {count} CUDA devices, {wanted} needed",
+            "use --device cpu",
         )
     precision = config.precision
     if precision == "auto":
         good = kind == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
         precision = "bf16" if good else "fp32"
     with warnings.catch_warnings():
-        # Fabric's advice to use a GPU that it found, and what precision it was given.
+        # Hides Fabric's advice to use a GPU and its message on the precision.
         warnings.simplefilter("ignore")
         logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
         fabric = Fabric(
@@ -91,26 +91,26 @@ def make_fabric(config: Config, loggers: Sequence[Logger] = ()) -> Fabric:
 
 
 def _strategy(config: Config) -> DDPStrategy:
-    """Data parallel: every rank holds the network, gradients are averaged over the ranks."""
+    """Return data parallelism: each rank holds the network, gradients are averaged."""
     from lightning_fabric.strategies.ddp import DDPStrategy
 
-    # BatchNorm's running statistics are the same on all ranks. The second name is torch 2.8's.
+    # BatchNorm's running statistics are the same on all ranks. torch 2.8 has the second name.
     known = inspect.signature(DistributedDataParallel).parameters
     sync = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
     settings: dict[str, Any] = {sync: False}
     return DDPStrategy(
         **settings,
-        # In the others every weight takes part in every step.
+        # In all other architectures, every step uses every weight.
         find_unused_parameters=config.arch in AUXILIARY,
         timeout=PATIENCE,
     )
 
 
 def _keep_freed_memory() -> None:
-    """Let the process keep the memory that activations were in for those of the next step.
+    """Keep the memory of freed activations in the process, for those of the next step.
 
-    glibc gives large blocks back at once, and every page of them is then cleared anew by the
-    kernel: up to a sixth of a step's time, and half of a large forward pass's (docs/cpu.md).
+    glibc returns large blocks at once, and the kernel then clears each of their pages again: up
+    to a sixth of the time of a step, and half of that of a large forward pass (docs/cpu.md).
     """
     if platform.libc_ver()[0] == "glibc":
         for parameter in (M_TRIM_THRESHOLD, M_MMAP_THRESHOLD):
@@ -118,9 +118,9 @@ def _keep_freed_memory() -> None:
 
 
 def return_freed_memory() -> None:
-    """Give back what lies free between blocks that are in use.
+    """Return free memory between used blocks to the system.
 
-    Large blocks that come seldom, such as a saved state, would split what is kept ever further.
+    Otherwise rare large blocks, such as a saved state, would fragment the memory more and more.
     """
     if platform.libc_ver()[0] == "glibc":
         ctypes.CDLL(None).malloc_trim(0)

@@ -1,4 +1,4 @@
-"""Libraries that only some need: `pip install 'falw[NAME]'`."""
+"""Optional libraries, installed with `pip install 'falw[NAME]'`."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from falw_cli.errors import RequestError
 
 
 def need(library: str, extra: str, what: str) -> ModuleType:
-    """The library, imported; no hub is asked for anything.
+    """Import an optional library, with downloads from hubs disabled.
 
     Raises:
-        RequestError: it is not installed; names the command that installs it.
+        RequestError: it is not installed; the hint is the command that installs it.
     """
     for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE"):
         os.environ[name] = "1"

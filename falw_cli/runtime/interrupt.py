@@ -1,4 +1,4 @@
-"""Signals that ask a run to end: inside the step loop softly, elsewhere at once."""
+"""Signals that end a run: in the step loop after the current step, elsewhere at once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from falw_cli.errors import Interrupted
 
 
 class Interrupt:
-    """Remembers SIGINT or SIGTERM while the loop finishes its step.
+    """Records SIGINT or SIGTERM while the loop finishes its step.
 
     A second signal, or one outside the loop, ends the command at once.
     """
@@ -27,7 +27,7 @@ class Interrupt:
 
     @contextlib.contextmanager
     def soft(self) -> Iterator[None]:
-        """Inside, the first signal is left to the loop to act on."""
+        """Inside the block, only record the first signal; the loop handles it."""
         self._soft = True
         try:
             yield
@@ -39,11 +39,11 @@ class Interrupt:
             self.signal_number = number
             return
         name = signal.Signals(number).name
-        raise Interrupted(f"ended by {name}", "no output was written", number)
+        raise Interrupted(f"ended by {name}", "no output was written; run again", number)
 
 
 def listening() -> Interrupt:
-    """An interrupt that this process's signals reach."""
+    """Return an interrupt that handles this process's signals."""
     interrupt = Interrupt()
     interrupt.install()
     return interrupt

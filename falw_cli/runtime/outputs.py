@@ -1,9 +1,9 @@
-"""Outputs: written whole or not at all, by one run at a time, whatever happens meanwhile.
+"""Outputs: written completely or not at all, by one run at a time, even if a run is killed.
 
-Files are written to drafts beside their places and flushed to disk; a journal then says where each
-belongs, and only after that are they renamed. A run that dies before the journal leaves drafts,
-which the next run at the same output removes; one that dies after it leaves the journal, by which
-the next run puts the rest in place.
+Files are written to drafts beside their targets and flushed to disk. A journal then lists the
+target of each draft, and only then are the drafts renamed. If a run dies before the journal is
+written, the next run with the same output removes its drafts; if it dies later, the next run
+completes the renames in the journal.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from falw_cli.errors import RequestError, RunError
 
 DRAFT, OLD, JOURNAL, LOCK = "draft", "old", "commit", "lock"
 NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
-"""What file systems without hard links say."""
+"""Errors of file systems without hard links."""
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EIO}
-"""What a disk says that has no room, or is broken: no fault of the request."""
+"""Errors of a full or broken disk, which the request did not cause."""
 BUSY = {errno.EWOULDBLOCK, errno.EACCES, errno.EAGAIN}
 
 
 def check_writable(path: Path, *, force: bool) -> None:
-    """Refuse an output before the work begins, rather than after it.
+    """Check an output before the work begins.
 
     Raises:
         RequestError: the folder is missing or read-only, or the file exists without `force`.
@@ -40,9 +40,9 @@ def check_writable(path: Path, *, force: bool) -> None:
 def _check_folder(path: Path) -> None:
     folder = path.parent
     if not folder.is_dir():
-        raise RequestError(f"there is no folder {folder} for {path.name}", "make it first")
+        raise RequestError(f"there is no folder {folder} for {path.name}", "create it first")
     if path.is_dir():
-        raise RequestError(f"{path} is a folder", "name a file")
+        raise RequestError(f"{path} is a folder", "give a file name")
     if not os.access(folder, os.W_OK):
         raise RequestError(f"{folder} cannot be written", "choose another folder")
 
@@ -54,14 +54,14 @@ def _check_free(path: Path, *, force: bool) -> None:
 
 @contextmanager
 def claimed(files: Sequence[Path], *, force: bool, folder: Path | None = None) -> Iterator[None]:
-    """Hold outputs for one run: others are refused at once, until it ends or dies.
+    """Lock outputs for one run; other runs are refused until it ends or dies.
 
     Args:
         files: the outputs.
-        force: may they be there already?
-        folder: one that they lie in, made where it is missing and removed where it stays empty.
+        force: whether they may already exist.
+        folder: their folder; created if it is missing, and removed if it stays empty.
 
-    What a dead run left at the files is put in order before.
+    Before that, the remains of dead runs at these outputs are cleaned up.
 
     Raises:
         RequestError: as `check_writable`, or another run holds the outputs.
@@ -78,7 +78,7 @@ def claimed(files: Sequence[Path], *, force: bool, folder: Path | None = None) -
 
 @contextmanager
 def _made(folder: Path | None) -> Iterator[None]:
-    """A folder that is there for the time, and afterwards if anything was written into it."""
+    """Create a folder, and remove it afterwards if it is empty."""
     if folder is None:
         yield
         return
@@ -86,7 +86,7 @@ def _made(folder: Path | None) -> Iterator[None]:
         folder.mkdir(exist_ok=True)
     except OSError as error:
         raise RequestError(
-            f"{folder} cannot be made: {error.strerror}", "choose another --out"
+            f"{folder} cannot be created: {error.strerror}", "choose another --out"
         ) from error
     try:
         yield
@@ -97,7 +97,7 @@ def _made(folder: Path | None) -> Iterator[None]:
 
 @contextmanager
 def _alone(file: Path) -> Iterator[None]:
-    """A lock beside the file, which ends with its process."""
+    """Hold a lock beside the file, which ends with its process."""
     path = _hidden(file, LOCK)
     while True:
         try:
@@ -120,11 +120,11 @@ def _alone(file: Path) -> Iterator[None]:
             ) from error
         if _is_at(descriptor, path):
             break
-        os.close(descriptor)  # the run before took its lock away just now: take a new one
+        os.close(descriptor)  # the previous run has just removed its lock: try again
     try:
         yield
     finally:
-        with suppress(OSError):  # the next run takes it away
+        with suppress(OSError):  # the next run removes it
             path.unlink(missing_ok=True)
         os.close(descriptor)
 
@@ -137,16 +137,16 @@ def _is_at(descriptor: int, path: Path) -> bool:
 
 
 def mend(files: Sequence[Path]) -> None:
-    """Put in order what dead runs left at outputs; the lock of the first is held.
+    """Clean up the remains of dead runs at outputs; the caller holds the lock of the first.
 
     Raises:
-        RunError: it cannot be put in order.
+        RunError: the files cannot be cleaned up.
     """
     journal = _hidden(files[0], JOURNAL)
     try:
         if journal.exists():
             drafts = _listed(journal)
-            for file in files:  # these alone: a journal that was planted leads nowhere else
+            for file in files:  # a forged journal must not reach other files
                 if isinstance(name := drafts.get(str(file.resolve())), str):
                     draft = file.parent / Path(name).name
                     if draft.exists() and _left(file, draft.name):
@@ -158,13 +158,13 @@ def mend(files: Sequence[Path]) -> None:
                     (file.parent / name).unlink(missing_ok=True)
     except OSError as error:
         raise RunError(
-            f"what an earlier run left beside {files[0]} cannot be put in order: {error}",
-            f"look at the hidden files .{files[0].name}.* there",
+            f"files that an earlier run left beside {files[0]} cannot be cleaned up: {error}",
+            f"check the hidden files .{files[0].name}.* there",
         ) from error
 
 
 def _listed(journal: Path) -> dict[str, object]:
-    """Where drafts belong. A journal that is not whole was being written: nothing was renamed."""
+    """Return target -> draft; {} if the journal is incomplete: then nothing was renamed."""
     try:
         found = json.loads(journal.read_text())
     except ValueError:
@@ -173,7 +173,7 @@ def _listed(journal: Path) -> dict[str, object]:
 
 
 def _left(file: Path, name: str) -> bool:
-    """Is this what a run leaves of a file, or of its saved state, when it dies?"""
+    """Return whether a dead run left this draft of a file or of its saved state."""
     own = re.escape(file.name)
     return re.fullmatch(rf"\.{own}(\.state)?\.\d+\.({DRAFT}|{OLD})", name) is not None
 
@@ -187,11 +187,11 @@ def _own(file: Path, kind: str) -> Path:
 
 
 def write_all(files: Mapping[Path, bytes], *, private: bool = False) -> None:
-    """Write files whole or not at all, in their order: the last one stands for success.
+    """Write all files or none, in their order: the last one indicates success.
 
     Args:
-        files: what goes where.
-        private: may only the user read them?
+        files: content of each file.
+        private: whether only the user may read them.
 
     Raises:
         RunError: the disk is full or the folder is gone; nothing was replaced.
@@ -222,17 +222,17 @@ def write_all(files: Mapping[Path, bytes], *, private: bool = False) -> None:
             raise
         raise RunError(
             f"{path} cannot be written: {error.strerror or error}; nothing was replaced",
-            "make room there and run again",
+            "free disk space there and run again",
         ) from error
     finally:
         for left in (journal, *drafts.values(), *kept.values()):
-            # What cannot be removed now, the next run at this output removes.
+            # The next run with this output removes what cannot be removed now.
             with suppress(OSError):
                 left.unlink(missing_ok=True)
 
 
 def _keep(path: Path, old: Path) -> None:
-    """What was there before, under another name as well."""
+    """Keep an existing file under a second name."""
     old.unlink(missing_ok=True)
     try:
         os.link(path, old)
@@ -252,7 +252,7 @@ def _put_back(placed: list[Path], kept: dict[Path, Path]) -> None:
 
 
 def _write(path: Path, content: bytes, mode: int = 0o600) -> None:
-    # Created anew: what lies there under this process's number is nobody's, or a trap.
+    # An existing file of this name is stale or planted: never write into it.
     path.unlink(missing_ok=True)
     descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode)
     try:

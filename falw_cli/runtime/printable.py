@@ -1,8 +1,8 @@
-"""Text from anyone, made fit to be shown."""
+"""Untrusted text, made safe to print."""
 
 from __future__ import annotations
 
 
 def printable(text: str) -> str:
-    """One line without control characters, nor such as turn the direction of writing."""
+    """Return one line without control characters or bidirectional overrides."""
     return "".join(c if c.isprintable() else " " for c in text)

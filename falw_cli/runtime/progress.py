@@ -1,4 +1,4 @@
-"""How the rooms below `main` speak to a person: through this small protocol, never by printing."""
+"""The protocol through which all code below the command line reports to the user."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ class Progress(Protocol):
     warnings: list[str]
 
     def start(self, label: str, total: int) -> None:
-        """A stage of `total` steps begins; it ends with the last step or the next `start`."""
+        """Begin a stage of `total` steps; it ends with the last step or the next `start`."""
 
     def advance(self, steps: int = 1, detail: str = "") -> None:
-        """`steps` more of the stage are done; `detail` is shown beside the bar."""
+        """Report that `steps` more are done; `detail` is shown beside the bar."""
 
     def note(self, text: str) -> None:
-        """Something worth a line now."""
+        """Show a note."""
 
     def warn(self, text: str) -> None:
-        """Something that a reader of the report must know: a fallback, a doubt."""
+        """Show a warning, such as a fallback, that also belongs in the report."""
 
 
 class Silent:
-    """Says nothing and remembers the warnings: for use from Python and in tests."""
+    """Shows nothing and records the warnings; for use from Python and in tests."""
 
     def __init__(self) -> None:
         self.warnings: list[str] = []

@@ -1,7 +1,7 @@
-"""The processes of a run on several devices or machines: found, started, and heard out.
+"""The processes of a run on several devices or machines: detection, start and exit.
 
-`falw … --devices N` starts N ranks on this machine, as `torchrun` does and by the same agent; under
-`torchrun` or SLURM the ranks are there already. torch is imported only where there are several.
+`falw … --devices N` starts N ranks on this machine with the agent of `torchrun`; under `torchrun`
+or SLURM, the ranks are already running. torch is imported only if there are several.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from falw_cli.config.settings import Config
 
 RUN = "falw"
-"""What the agent calls a run that `launch` started."""
+"""Run ID that `launch` gives to the agent."""
 SHELLS = ("bash", "interactive")
-"""SLURM's names of jobs that are a person's shell: what is run there is not started by srun."""
+"""SLURM's names of interactive jobs, whose commands are not started by srun."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where this process stands among the ranks."""
+    """The position of this process among the ranks."""
 
     rank: int
     ranks: int
@@ -40,7 +40,7 @@ class Place:
 
 
 def found() -> Place | None:
-    """The place that torchrun or SLURM gave this process; None where it works alone."""
+    """Return the place that torchrun or SLURM gave this process; None for a single process."""
     env = os.environ
     place = None
     if "TORCHELASTIC_RUN_ID" in env:
@@ -52,18 +52,18 @@ def found() -> Place | None:
 
 
 def forget() -> None:
-    """Work alone from here on, whatever started this process."""
+    """Work as a single process from here on, whatever started it."""
     for name in ("TORCHELASTIC_RUN_ID", "SLURM_PROCID", "SLURM_NTASKS"):
         os.environ.pop(name, None)
 
 
 def launched() -> bool:
-    """Did `launch` start this process? Then it is the launcher that tells of ranks that died."""
+    """Return whether `launch` started this process; then the launcher reports dead ranks."""
     return os.environ.get("TORCHELASTIC_RUN_ID") == RUN
 
 
 def follow_launcher() -> None:
-    """End this rank when the command that started it is gone, killed without a word."""
+    """End this rank when the command that started it has been killed."""
     if not launched():
         return
     launcher = os.getppid()
@@ -77,54 +77,54 @@ def follow_launcher() -> None:
 
 
 def joined() -> bool:
-    """Do the ranks know of each other yet? Until then each speaks for itself."""
+    """Return whether the ranks are connected; until then, each reports its own errors."""
     torch = sys.modules.get("torch")
     return torch is not None and torch.distributed.is_initialized()
 
 
 def leave() -> None:
-    """Take leave of the other ranks: a process that just ends may be taken for one that crashed."""
+    """Disconnect from the other ranks, which may take a sudden exit for a crash."""
     if joined():
         sys.modules["torch"].distributed.destroy_process_group()
 
 
 def follows() -> bool:
-    """Does the first rank speak for this one too?"""
+    """Return whether the first rank reports for this one too."""
     place = found()
     return place is not None and place.rank > 0 and (joined() or launched())
 
 
 def check(config: Config, place: Place) -> None:
-    """Refuse what ranks cannot do.
+    """Refuse settings that do not fit the ranks.
 
     Raises:
-        RequestError: another number of devices than was started, one device, or a list on stdin.
+        RequestError: `devices` differs from the ranks, one device is named, or a list is on stdin.
     """
     if config.devices not in (None, place.devices):
         raise RequestError(
             f"--devices {config.devices}, but {place.devices} ranks were started on each machine",
-            "leave out --devices where torchrun or SLURM starts the ranks",
+            "leave out --devices if torchrun or SLURM starts the ranks",
         )
     if ":" in config.device:
         raise RequestError(
-            f"--device {config.device} names one device, {place.ranks} ranks want one each",
-            "take --device cuda; CUDA_VISIBLE_DEVICES says which",
+            f"--device {config.device} names one device, {place.ranks} ranks need one each",
+            "use --device cuda, and choose devices with CUDA_VISIBLE_DEVICES",
         )
     if "-" in (config.forget, config.without):
         raise RequestError(
-            "a list on stdin can be read by one process alone", "put it into a file for several"
+            "several processes cannot read a list from stdin", "write the list to a file"
         )
 
 
 def launch(config: Config) -> int | None:
-    """Run this very command once for each device, and return its exit code.
+    """Run this command once per device, and return its exit code.
 
     Returns:
-        The first failing rank's exit code, 0 if none failed, or None where there is nothing to
+        The first failing rank's exit code, 0 if none failed, or None if there is nothing to
         start: one device is wanted, or this process is a rank already.
 
     Raises:
-        RequestError: several machines, and nothing says where they meet.
+        RequestError: several machines without MASTER_ADDR or MASTER_PORT.
         RunError: a rank was killed.
     """
     devices = config.devices or 1
@@ -136,7 +136,7 @@ def launch(config: Config) -> int | None:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    logging.disable(logging.CRITICAL)  # the agent's own account of what is told below
+    logging.disable(logging.CRITICAL)  # the agent would report the same errors
     how = LaunchConfig(
         min_nodes=config.nodes, max_nodes=config.nodes, nproc_per_node=devices, run_id=RUN,
         rdzv_backend="c10d", rdzv_endpoint=meeting, max_restarts=0,
@@ -150,7 +150,7 @@ def launch(config: Config) -> int | None:
         raise RunError(
             f"rank {rank} was ended by {failure.signal_name()}, the others with it; "
             "nothing was written",
-            "did the machine run out of memory? run again",
+            "check the memory of the machine and run again",
         ) from error
     except SignalException as error:
         return 128 + int(error.sigval)
@@ -163,13 +163,13 @@ def _meeting_point(nodes: int) -> str:
     name, port = (os.environ.get(key) for key in ("MASTER_ADDR", "MASTER_PORT"))
     if not name or not port:
         raise RequestError(
-            f"{nodes} machines need a place to meet",
-            "set MASTER_ADDR and MASTER_PORT to the first machine's name and a free port on each "
-            "of them, or start the command under torchrun or SLURM",
+            f"--nodes {nodes}: MASTER_ADDR or MASTER_PORT is not set",
+            "on each machine, set MASTER_ADDR to the first machine's name and MASTER_PORT to a "
+            "free port, or start the command under torchrun or SLURM",
         )
     return f"{name}:{port}"
 
 
 def lost(error: Exception) -> bool:
-    """Does an error of torch's say that another rank has gone?"""
+    """Return whether an error of torch means that another rank has ended."""
     return joined() and any(backend in str(error) for backend in ("gloo", "NCCL"))

@@ -1,7 +1,7 @@
-"""Live curves of a run: Lightning Fabric's loggers, and children of theirs for wandb and mlflow.
+"""Live curves of a run: Lightning Fabric's loggers, and subclasses for wandb and mlflow.
 
-What is written is figures of the whole run, and settings: no sample ID, no image. Nothing goes over
-the network unless the environment says so (WANDB_MODE, MLFLOW_TRACKING_URI).
+Only values of the whole run and settings are written, no sample IDs or images. Nothing is sent over
+the network unless the environment enables it (WANDB_MODE, MLFLOW_TRACKING_URI).
 """
 
 from __future__ import annotations
@@ -27,26 +27,26 @@ if TYPE_CHECKING:
 
 
 class Remote(Logger):
-    """A logger of a service: its run is opened when there is something to write."""
+    """A logger of a service; its run is created at the first write."""
 
     def __init__(self, folder: Path) -> None:
-        """Args: folder, where the run lies; its name is the run's."""
+        """Args: folder, the folder of the run, which is named after it."""
         self.folder = folder
         self.begun = False
 
     @property
     def name(self) -> str:
-        """Of the run."""
+        """Name of the run."""
         return self.folder.stem
 
     @property
     def version(self) -> str:
-        """Services number their runs themselves."""
+        """Empty: services number their runs themselves."""
         return ""
 
 
 class Wandb(Remote):
-    """Weights & Biases, offline unless WANDB_MODE says otherwise: `wandb sync` sends it later."""
+    """Weights & Biases, offline unless WANDB_MODE is set; `wandb sync` uploads the run."""
 
     @cached_property
     def _run(self) -> Any:
@@ -54,7 +54,7 @@ class Wandb(Remote):
         os.environ.setdefault("WANDB_MODE", "offline")
         self.folder.mkdir(parents=True, exist_ok=True)
         self.begun = True
-        # Neither the terminal's text, nor code, nor what the machine is.
+        # Record no terminal output, no code and no machine details.
         quiet = {"silent": True, "console": "off", "disable_git": True, "save_code": False,
                  "x_disable_meta": True, "x_disable_stats": True}  # fmt: skip
         return wandb.init(
@@ -79,7 +79,7 @@ class Wandb(Remote):
 
 
 class Mlflow(Remote):
-    """MLflow: a database in the folder, unless MLFLOW_TRACKING_URI names a place."""
+    """MLflow, with a database in the folder unless MLFLOW_TRACKING_URI is set."""
 
     @cached_property
     def _run(self) -> tuple[Any, str]:
@@ -119,10 +119,10 @@ class Mlflow(Remote):
 
 
 class Table(CSVLogger):
-    """A CSV of the curves; the settings stand in the report and the checkpoint."""
+    """A CSV of the curves; the settings are in the report and the checkpoint."""
 
     def log_hyperparams(self, params: Any = None) -> None:
-        """Fabric's has no place for them."""
+        """Do nothing: Fabric's CSV has no columns for settings."""
 
 
 def _csv(folder: Path) -> Logger:
@@ -150,11 +150,11 @@ TRACKERS: dict[str, Callable[[Path], Logger]] = {
 
 
 def loggers(config: Config, out: Path) -> list[Logger]:
-    """The logger that `track` asks for, which writes nothing yet.
+    """Return the logger that `track` names; it writes nothing yet.
 
     Args:
         config: `track` names it.
-        out: the checkpoint that the run writes; the curves lie beside it, in `NAME.track`.
+        out: checkpoint that the run writes; the curves go to `NAME.track` beside it.
 
     Raises:
         RequestError: its library is not installed.
@@ -164,7 +164,7 @@ def loggers(config: Config, out: Path) -> list[Logger]:
 
 @contextmanager
 def tracked(fabric: Fabric, settings: dict[str, Any]) -> Iterator[None]:
-    """Write the settings, and close the loggers in the end, whatever came of the run."""
+    """Write the settings, and close the loggers at the end, even if the run fails."""
     status = "failed"
     try:
         for logger in fabric.loggers:

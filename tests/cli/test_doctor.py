@@ -54,7 +54,7 @@ def test_a_machine_with_problems(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     for name in ("memory", "GPU", "cache", "this folder"):
         assert found[name].state == "problem", name
         assert found[name].hint
-    assert "built for CPUs alone" in found["GPU"].hint
+    assert "built for CPUs only" in found["GPU"].hint
 
 
 def test_a_library_that_does_not_load(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,7 +42,7 @@ def test_a_full_disk_is_detected_before_decoding(
     progress = Silent()
     assert Draft.begin(tmp_path / "images" / "entry", (3, 2, 2, 1), progress) is None
     assert progress.warnings == [
-        "the cache cannot be written (No space left on device); images are not kept"
+        "the cache cannot be written (No space left on device); images are not cached"
     ]
     assert not list((tmp_path / "images").iterdir())
 

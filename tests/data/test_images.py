@@ -126,7 +126,7 @@ def test_an_unreadable_image_is_named_or_left_out(listing: Listing, content: byt
     progress = Silent()
     kept = load(listing, WANTED, progress, skip_unreadable=True)
     assert kept.listing.ids == ("a/0.png", "a/2.png", "b/0.png", "b/1.png")
-    assert progress.warnings == [f"1 unreadable images of {listing.spec!r} were left out"]
+    assert progress.warnings == [f"1 unreadable images of {listing.spec!r} were skipped"]
 
 
 def test_images_are_resized_or_refused(listing: Listing) -> None:

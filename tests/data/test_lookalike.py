@@ -15,13 +15,13 @@ from falw_cli.errors import RequestError
         (
             "cafe\u0301.jpg",
             "caf\u00e9.jpg",
-            "'caf\\xe9.jpg' is there, the list has 'cafe\\u0301.jpg'",
+            "'caf\\xe9.jpg' exists, the list has 'cafe\\u0301.jpg'",
         ),
         ("\uff41/1.jpg", "a/1.jpg", "the same text in other characters"),
         (
             "c\u0430t/1.jpg",
             "cat/1.jpg",
-            "'cat/1.jpg' is there with U+0061 LATIN SMALL LETTER A, the list has U+0430 "
+            "'cat/1.jpg' exists with U+0061 LATIN SMALL LETTER A, the list has U+0430 "
             "CYRILLIC SMALL LETTER A",
         ),
         ("dog/1.jpg", "cat/1.jpg", ""),

@@ -36,14 +36,14 @@ def test_parts() -> None:
 def test_a_duplicate_id_is_refused(tmp_path: Path) -> None:
     csv = tmp_path / "data.csv"
     csv.write_text("id,path,label\na,1.png,x\na,2.png,x\n")
-    with pytest.raises(RequestError, match="'a' stands there twice"):
+    with pytest.raises(RequestError, match="'a' occurs twice"):
         open_listing(f"csv:{csv}")
 
 
 @pytest.mark.parametrize(
     ("spec", "said"),
     [
-        ("torchvision:Nothing:.", "unknown set of torchvision 'Nothing'"),
+        ("torchvision:Nothing:.", "unknown torchvision dataset 'Nothing'"),
         ("torchvision:MNIST", "no folder ''"),
         ("torchvision:MNIST:.", "torchvision does not find MNIST"),
         ("hf:nowhere", "no folder"),

@@ -123,7 +123,7 @@ CASES: dict[str, tuple[Callable[[Path], None], tuple[str, ...], tuple[str, ...]]
     ),
     "missing checkpoint": (nothing, ("unlearn", "no.safetensors", "--forget", "ids.txt"), ("no",)),
     "truncated checkpoint": (
-        edit("model.safetensors", lambda b: b[:-100]), UNLEARN, ("model.safetensors", "whole"),
+        edit("model.safetensors", lambda b: b[:-100]), UNLEARN, ("model.safetensors", "complete"),
     ),
     "pickle checkpoint": (
         edit("model.safetensors", lambda _: b"\x80\x04}q\x00."), UNLEARN, ("safetensors",),

@@ -96,7 +96,7 @@ def judge(folder: Path, before: tuple[str, ...], call: str, what: str, reference
             wrong.append("done, and something else is there")
     elif done.returncode != 3 or after != before:
         wrong.append(f"exit code {done.returncode}, outputs {'as before' * (after == before)}")
-    elif len(told) != 2 or not told[0].startswith("error:") or "fault of falw" in told[1]:
+    elif len(told) != 2 or not told[0].startswith("error:") or "bug in falw" in told[1]:
         wrong.append(f"it says {told}")
     return [f"{what} at {call}: {text}" for text in wrong]
 

@@ -71,7 +71,7 @@ def test_outputs_are_beside_the_model_and_in_a_known_format(tmp_path: Path) -> N
         tmp_path.name + ".new"
     )
     checkpoint_files.check_output(tmp_path / "b.pt", found)
-    with pytest.raises(RequestError, match="b names no format"):
+    with pytest.raises(RequestError, match="b has no known suffix"):
         checkpoint_files.check_output(tmp_path / "b", found)
 
 

@@ -61,7 +61,7 @@ def test_plain_weights_become_a_folder_of_timm(tmp_path: Path) -> None:
     ("asked", "said"),
     [
         ((), "--out is missing"),
-        (("--out", "folder"), "folder names no format"),
+        (("--out", "folder"), "folder has no known suffix"),
         (("--out", "new.safetensors", "--arch", "resnet18"), "is not a resnet18"),
     ],
 )

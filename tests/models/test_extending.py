@@ -179,7 +179,7 @@ def test_a_format_of_folders_is_converted(
         found = checkpoint_files.read(name)
         assert found.build is not None
         torch.testing.assert_close(found.tensors, dict(model.state_dict()), rtol=0, atol=0)
-    with pytest.raises(RequestError, match="no folder of timm or transformers or zoo"):
+    with pytest.raises(RequestError, match="not a folder of timm or transformers or zoo"):
         checkpoint_files.read("formats")
 
 

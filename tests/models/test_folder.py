@@ -27,7 +27,7 @@ def test_the_config_of_a_folder_or_of_a_file_in_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"), [("{", "is not JSON"), ("[]", "holds no object"), ("[" * 10**5, "JSON")]
+    ("content", "said"), [("{", "is not JSON"), ("[]", "JSON object"), ("[" * 10**5, "JSON")]
 )
 def test_broken_files_are_refused(tmp_path: Path, content: str, said: str) -> None:
     (tmp_path / "config.json").write_text(content)
@@ -51,5 +51,5 @@ def test_history_is_that_of_falw(tmp_path: Path) -> None:
     )
     assert folder.history(tmp_path) == {"recipe": None, "unlearned": {"method": "match"}}
     (tmp_path / "falw.json").write_text("{}")
-    with pytest.raises(RequestError, match="is not falw's"):
+    with pytest.raises(RequestError, match="not valid falw metadata"):
         folder.history(tmp_path)

@@ -28,6 +28,6 @@ def test_changed_files_are_reported(tmp_path: Path) -> None:
     files["retrain"].unlink()
     warn_of_changes(given, progress)
     assert progress.warnings == [
-        f"{name} changed during the run; the report is of what was read"
+        f"{name} changed during the run; the report describes what was read"
         for name in ("model", "retrain")
     ]

@@ -134,7 +134,7 @@ def collect(fabric: Fabric, folder: Path) -> None:
         fail_but_on_the_first(rank)
     assert caught.value.exit_code == 2
     assert caught.value.own == (rank == 1)
-    assert str(caught.value) == ("rank 1 cannot read it" if rank == 1 else "rank 1 cannot go on")
+    assert str(caught.value) == ("rank 1 cannot read it" if rank == 1 else "rank 1 failed")
 
 
 @pytest.mark.slow

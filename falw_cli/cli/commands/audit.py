@@ -14,13 +14,13 @@ class Attack(Section):
     """Settings of the attack."""
 
     shadow: Annotated[int, Flag("Run", environment=False)] = 16
-    """Shadow models to train, an even number (default 16)."""
+    """Number of shadow models to train, even (default 16)."""
     folder: Annotated[Path, Flag("Run", environment=False)] = Path("falw-shadows")
-    """Folder of the shadow models; a second run takes them from there (default falw-shadows)."""
+    """Folder of the shadow models; a second run reuses them (default falw-shadows)."""
     jobs: Annotated[Count | None, Flag("Run", environment=False)] = None
-    """Runs side by side (default: GPUs or cores)."""
+    """Number of parallel runs (default: number of GPUs or cores)."""
     dry_run: Annotated[bool, Flag("Run", environment=False)] = False
-    """Show what it would cost."""
+    """Show the estimated cost; train nothing."""
 
 
 @command(

@@ -13,16 +13,16 @@ from falw_cli.errors import RequestError, RunError
 
 
 class Grid(Section):
-    """How the bench is run."""
+    """Settings of the bench."""
 
     config: Annotated[Path | None, Flag("Options", argument=True)] = None
-    """The bench's YAML; sample_configs/ holds some."""
+    """YAML file of the bench; see sample_configs/ for examples."""
     out: Annotated[Path | None, Flag("Options", environment=False)] = None
-    """Work folder (default: NAME.bench here). A second run continues there."""
+    """Work folder (default: NAME.bench here). A second run continues in it."""
     jobs: Annotated[Count | None, Flag("Options", environment=False)] = None
-    """Runs side by side (default: GPUs or cores)."""
+    """Number of parallel runs (default: number of GPUs or cores)."""
     dry_run: Annotated[bool, Flag("Options", environment=False)] = False
-    """Check, and count what is missing."""
+    """Check the config and count the missing runs."""
 
 
 @command(
@@ -33,7 +33,7 @@ def bench(call: Call) -> None:
     own, console = call.own, call.console
     file = own.config or call.file
     if file is None:
-        raise RequestError("no bench config is given", "name it: falw bench bench.yaml")
+        raise RequestError("no bench config is given", "give its file: falw bench bench.yaml")
     from falw_cli.bench.run import Asked
     from falw_cli.bench.run import bench as run
     from falw_cli.cli import tables
@@ -53,6 +53,6 @@ def bench(call: Call) -> None:
     if done.failed:
         first = done.failed[0]
         raise RunError(
-            f"{len(done.failed)} cells failed, the others are in {done.folder}: {first}",
-            "each has its NAME.error.json in cells/; remove it to try again",
+            f"{len(done.failed)} cells failed, the others are in {done.folder}; first: {first}",
+            "see NAME.error.json in cells/ for each; remove that file to run the cell again",
         )

@@ -11,10 +11,10 @@ from falw_cli.config.settings import Section
 
 
 class Story(Section):
-    """How the demo is run."""
+    """Settings of the demo."""
 
     force: Annotated[bool, Flag("Options", environment=False)] = False
-    """Replace outputs that exist."""
+    """Replace existing outputs."""
 
 
 @command("demo", own=Story, example="falw demo")

@@ -16,17 +16,17 @@ class Draw(Section):
     """Settings of the draw."""
 
     ratio: Annotated[float | None, Flag("Options", environment=False)] = None
-    """Share of the data, such as 0.1."""
+    """Share of the data to draw, e.g. 0.1."""
     count: Annotated[int | None, Flag("Options", environment=False)] = None
-    """Samples to draw."""
+    """Number of samples to draw."""
     id: Annotated[tuple[str, ...], Flag("Options", environment=False, offers="ids")] = ()
-    """ID of a sample, which is checked against the data. Repeatable."""
+    """Sample ID to check against the data. Repeatable."""
     gamma: Annotated[float, Field(ge=0, le=100), Flag("Options", environment=False)] = 1.0
-    """Exponent of the long tail, 0 is balanced (default 1)."""
+    """Exponent of the long tail; 0 is balanced (default 1)."""
     class_name: Annotated[
         str | None, Flag("Options", name="class", environment=False, offers="classes")
     ] = None
-    """Draw from this class alone."""
+    """Draw from this class only."""
 
 
 @command(
@@ -44,7 +44,7 @@ def forget_list(call: Call) -> None:
     listing = loading.open_source(config, "data")
     if own.id:
         if own.ratio is not None or own.count is not None:
-            raise RequestError("--id names samples, --ratio and --count draw some", "give one")
+            raise RequestError("--id conflicts with --ratio and --count", "give one of them")
         ids = [listing.ids[row] for row in lists.find(own.id, listing.ids)]
         call.console.document({"ids": ids}) if call.as_json else call.console.result("\n".join(ids))
         return
@@ -66,16 +66,16 @@ def forget_list(call: Call) -> None:
 def _total(own: Draw, available: int) -> int:
     """Return the number of samples to draw."""
     if (own.ratio is None) == (own.count is None):
-        raise RequestError("give either --ratio or --count", "such as --ratio 0.1")
+        raise RequestError("either --ratio or --count is required", "give e.g. --ratio 0.1")
     total = own.count or 0
     if own.ratio is not None:
         if not 0 < own.ratio < 1:
             raise RequestError(
-                f"--ratio is {own.ratio}", "take a share between 0 and 1, such as 0.1"
+                f"--ratio {own.ratio} is out of range", "give a share between 0 and 1, e.g. 0.1"
             )
         total = max(1, round(own.ratio * available))
     if not 1 <= total <= available:
         raise RequestError(
-            f"{total} samples are asked for, there are {available}", "ask for fewer, at least one"
+            f"cannot draw {total} of {available} samples", "draw at least one, and no more than all"
         )
     return total

@@ -16,5 +16,5 @@ def init(call: Call) -> None:
     from falw_cli.cli.init_config import init as run
 
     path = str(run(config))
-    call.console.note("look at what it says, then: falw unlearn MODEL --forget ids.txt --dry-run")
+    call.console.note("check the file, then run: falw unlearn MODEL --forget ids.txt --dry-run")
     call.console.document({"path": path}) if call.as_json else call.console.result(path)

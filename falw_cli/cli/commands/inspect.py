@@ -13,7 +13,7 @@ class What(Section):
     """What to show."""
 
     path: Annotated[str, Flag("Options", argument=True)]
-    """A checkpoint, a data SPEC, a forget list or a report."""
+    """Checkpoint, data SPEC, forget list or report."""
 
 
 @command(

@@ -20,13 +20,13 @@ class Page(Section):
     format: Annotated[str, Flag("Options", environment=False, choices=("html", "md", "junit"))] = (
         "html"
     )
-    """html, md (a pull request's comment) or junit (gates for a CI) (default html)."""
+    """html, md (for a pull request comment) or junit (gates for CI) (default html)."""
     out: Annotated[str | None, Flag("Options", environment=False)] = None
-    """File to write, - for stdout (default: beside the report)."""
+    """Output file; - is stdout (default: beside the report)."""
     open: Annotated[bool, Flag("Options", environment=False)] = False
-    """Show the page when it is written."""
+    """Open the page after writing it."""
     force: Annotated[bool, Flag("Options", environment=False)] = False
-    """Replace a file that exists."""
+    """Replace an existing file."""
 
 
 @command("report", own=Page, example="falw report model.unlearned.audit.json --open")

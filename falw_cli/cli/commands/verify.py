@@ -14,14 +14,14 @@ from falw_cli.config.settings import Section
 
 
 class Claim(Section):
-    """What to verify, and with what."""
+    """What to verify, and how."""
 
     report: Annotated[Path, Flag("Options", argument=True)]
     """The audit report."""
     forget: Annotated[str | None, Flag("Options", environment=False)] = None
-    """The forget list: proves which one it was."""
+    """Forget list to compare with the digest in the report."""
     rerun: Annotated[bool, Flag("Options", environment=False)] = False
-    """Measure again, and compare."""
+    """Measure again, and compare the metrics."""
     trust_code: Annotated[bool, Flag("Options", environment=False)] = False
     """Import the code that the report names."""
 

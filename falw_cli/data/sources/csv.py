@@ -21,7 +21,7 @@ def listing(spec: Spec, allow_outside: bool) -> Listing:
             if not {"path", "label"} <= set(columns):
                 raise RequestError(
                     f"{file} line 1: columns are {', '.join(columns) or 'missing'}",
-                    "a CSV source needs the columns path,label and may have id",
+                    "provide the columns path,label and, optionally, id",
                 )
             if spec.part and "split" not in columns:
                 raise RequestError(f"{file} has no column split", f"leave out #{spec.part}")
@@ -42,10 +42,10 @@ def listing(spec: Spec, allow_outside: bool) -> Listing:
 def _row(file: Path, line: int, row: dict[str, Any], allow_outside: bool) -> tuple[str, str, str]:
     path, label = row.get("path"), row.get("label")
     if not path or not label or "\0" in path:
-        raise RequestError(f"{file} line {line}: path or label is missing", "mend that line")
+        raise RequestError(f"{file} line {line}: path or label is missing", "fix that line")
     if not allow_outside and not inside(file.parent / path, file.parent):
         raise RequestError(
-            f"{file} line {line}: {path!r} lies outside the CSV's folder",
+            f"{file} line {line}: {path!r} is outside the CSV's folder",
             "keep the images below the CSV, or give --allow-outside if you trust it",
         )
     return str(row.get("id") or path), str(path), str(label).strip()

@@ -29,7 +29,7 @@ def listing(spec: Spec, allow_outside: bool) -> Listing:
     if isinstance(found, library.DatasetDict):
         if spec.part not in found:
             raise RequestError(
-                f"{spec.text!r} has no part {spec.part!r}", f"it has {', '.join(found)}"
+                f"{spec.text!r} has no part {spec.part!r}", f"choose from: {', '.join(found)}"
             )
         found = found[spec.part]
     image, label = image_and_label(found.column_names, spec)

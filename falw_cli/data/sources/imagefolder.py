@@ -28,10 +28,10 @@ def _walk(folder: str, prefix: str, root: str | None) -> Iterator[str]:
 
 
 def _check_link(path: str, name: str, root: str | None) -> None:
-    """Refuse a link that leads out of the root, or to a folder around it."""
+    """Refuse a link out of the root, or to a folder that contains the link."""
     real = os.path.realpath(path)
     if os.path.realpath(os.path.dirname(path)).startswith(real):  # noqa: PTH120 (speed)
-        raise RequestError(f"{name!r} is a link to a folder around it", "remove the link")
+        raise RequestError(f"{name!r} links to a folder that contains it", "remove the link")
     if root is not None and not inside(Path(path), Path(root)):
         raise RequestError(
             f"{name!r} is a link that leads out of {root}",

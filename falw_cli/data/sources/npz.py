@@ -21,7 +21,7 @@ HARMLESS, MOST_PACKED = 64 << 20, 100
 def listing(spec: Spec, allow_outside: bool) -> Listing:
     """Return the samples of a file; nothing is unpickled, and sizes are checked first."""
     file = file_of(spec)
-    hint = "it needs images (uint8, N x H x W x channels), labels (N) and may have ids (N)"
+    hint = "provide images (uint8, N x H x W x channels), labels (N) and, optionally, ids (N)"
     images, labels, ids = _unpack(file, hint)
     if images.ndim == 3:
         images = images[..., None]
@@ -61,7 +61,7 @@ def _unpack(file: Path, hint: str) -> tuple[Array, Array, Array]:
         raise RequestError(f"{file} cannot be read as npz: {told}", hint) from error
     for name, array in (("images", images), ("labels", labels), ("ids", ids)):
         if not isinstance(array, np.ndarray) or array.dtype.kind not in "iuUS":
-            raise RequestError(f"{file}: {name} is no array of numbers or names", hint)
+            raise RequestError(f"{file}: {name} is not an array of numbers or names", hint)
     return images, labels, ids
 
 
@@ -71,7 +71,7 @@ def _check_size(file: Path) -> None:
         unpacked = sum(member.file_size for member in archive.infolist())
     if unpacked > max(HARMLESS, MOST_PACKED * file.stat().st_size):
         raise RequestError(
-            f"{file} unpacks to {unpacked >> 20} MiB, which is suspiciously much for its size",
+            f"{file} unpacks to {unpacked >> 20} MiB, which is too much for its size",
             "save it with numpy.savez",
         )
     free = psutil.virtual_memory().available

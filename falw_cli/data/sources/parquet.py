@@ -17,7 +17,7 @@ from falw_cli.runtime.extras import need
 
 
 class ParquetColumn:
-    """A column of Parquet files; at most four groups of rows are in memory."""
+    """A column of Parquet files; at most four row groups are in memory."""
 
     def __init__(self, files: list[Path], column: str) -> None:
         parquet = need("pyarrow.parquet", "data", str(files[0]))
@@ -66,7 +66,7 @@ def listing(spec: Spec, allow_outside: bool) -> Listing:
 
 
 def _features(metadata: dict[bytes, bytes]) -> dict[str, Any]:
-    """Return the description of each column that Hugging Face's datasets wrote, if they did."""
+    """Return Hugging Face's description of each column, or {} without one."""
     try:
         said = json.loads(metadata.get(b"huggingface", b"{}"))
         found = said.get("info", {}).get("features", {})

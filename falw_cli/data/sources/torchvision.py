@@ -1,4 +1,4 @@
-"""`torchvision:NAME:DIR`: a dataset of torchvision, stored as it stores it; the ID is the row."""
+"""`torchvision:NAME:DIR`: a torchvision dataset in its layout; the ID is the row number."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ NAMES = (
     "GTSRB", "DTD", "FGVCAircraft", "Country211", "RenderedSST2", "Imagenette", "CIFAR10",
     "CIFAR100",
 )  # fmt: skip
-"""Datasets of which torchvision unpickles nothing without checking its digest first."""
+"""Datasets for which torchvision unpickles nothing before checking its digest."""
 
 
 class Items(Cells):
-    """Images of a torchvision dataset, which opens them; any file in its folder may be of it."""
+    """Images that a torchvision dataset opens; it may use any file in its folder."""
 
     def image(self, row: int) -> Image:
         picture: Image = self.table[int(self.rows[row])][0]
@@ -38,7 +38,7 @@ def listing(spec: Spec, allow_outside: bool) -> Listing:
     name, mark, folder = str(spec.location).partition(":")
     known = next((one for one in NAMES if one.lower() == name.lower()), None)
     if known is None:
-        raise unknown_name("set of torchvision", name, NAMES)
+        raise unknown_name("torchvision dataset", name, NAMES)
     if not mark or not Path(folder).is_dir():
         raise RequestError(f"{spec.text!r}: no folder {folder!r}", f"write torchvision:{known}:DIR")
     kind = getattr(datasets, known)
@@ -50,7 +50,7 @@ def listing(spec: Spec, allow_outside: bool) -> Listing:
         told = str(error).partition("\n")[0]
         raise RequestError(
             f"{spec.text!r}: torchvision does not find {known} there: {told}",
-            "lay it out as torchvision's download does",
+            "use the layout of torchvision's download",
         ) from error
     given = _labels(found)
     labels = np.array(given.tolist() if hasattr(given, "tolist") else given, dtype=np.int64)

@@ -16,7 +16,7 @@ from falw_cli.errors import RequestError
 IMAGES = frozenset({"jpg", "jpeg", "png", "webp", "gif"})
 LABELS = ("cls", "class", "label", "txt")
 SMALL = 4096
-"""Most bytes of a label."""
+"""Maximum size of a label in bytes."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def _scan(shard: Path, images: dict[str, Member], labels: dict[str, str]) -> Non
                     continue
                 if kind.lower() in IMAGES:
                     if key in images:
-                        raise RequestError(f"{shard}: {key!r} stands there twice", "rename one")
+                        raise RequestError(f"{shard}: {key!r} occurs twice", "rename one")
                     images[key] = Member(shard, member.offset_data, member.size)
                 elif kind.lower() in LABELS and member.size <= SMALL:
                     content = archive.extractfile(member)
@@ -92,7 +92,7 @@ def _scan(shard: Path, images: dict[str, Member], labels: dict[str, str]) -> Non
                     labels[key] = content.read(SMALL).decode().strip()
     except (tarfile.TarError, OSError, UnicodeDecodeError, ValueError) as error:
         raise RequestError(
-            f"{shard} cannot be read as a tar file: {error}", "shards are plain, not compressed"
+            f"{shard} cannot be read as a tar file: {error}", "give uncompressed tar files"
         ) from error
 
 

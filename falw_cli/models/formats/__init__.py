@@ -1,1 +1,1 @@
-"""Checkpoint formats, one module each; `falw_cli.models.interfaces` says what a module provides."""
+"""Checkpoint formats, one module each; see `falw_cli.models.interfaces`."""

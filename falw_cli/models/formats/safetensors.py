@@ -46,9 +46,12 @@ def read_tensors(file: Path) -> tuple[dict[str, Tensor], str, dict[str, str]]:
             tensors = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
             notes = archive.metadata() or {}
         if _signature(file) != before:
-            raise RunError(f"{file} changed while it was read", "run again when it rests")
+            raise RunError(
+                f"{file} changed while it was read",
+                "run again once no other process is writing to it",
+            )
     except SafetensorError as error:
-        raise RequestError(f"{file} is not a whole safetensors file: {error}", hint) from error
+        raise RequestError(f"{file} is not a complete safetensors file: {error}", hint) from error
     except OSError as error:
         raise RequestError(f"{file} cannot be read: {error.strerror or error}", hint) from error
     if not tensors:

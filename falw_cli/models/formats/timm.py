@@ -40,7 +40,7 @@ def read(path: Path) -> Checkpoint:
     weights = place / WEIGHTS
     if not weights.is_file():
         raise RequestError(
-            f"{place} has no {WEIGHTS}", "save it so: save_for_hf(…, safe_serialization=True)"
+            f"{place} has no {WEIGHTS}", "use save_for_hf(…, safe_serialization=True)"
         )
     tensors, sha256, _ = read_tensors(weights)
     asked = said.get("model_args")
@@ -100,7 +100,7 @@ def preprocessing(said: dict[str, Any], place: Path) -> Preprocessing:
         )  # fmt: skip
     except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
         raise RequestError(
-            f"{place / folder.CONFIG} does not say how images are prepared: {error}",
+            f"{place / folder.CONFIG} does not define the preprocessing: {error}",
             "save it again with timm, or give preprocessing in falw.yaml",
         ) from error
 
@@ -116,7 +116,7 @@ def write(tensors: Tensors, metadata: Metadata, source: Checkpoint) -> dict[str,
 
 
 def _config(metadata: Metadata) -> bytes:
-    """Return a config.json that timm itself makes, for weights without one."""
+    """Return a config.json written by timm, for weights without one."""
     timm = need("timm", "timm", f"architecture {metadata.arch}")
     shown, count = metadata.preprocessing, len(metadata.classes)
     channels = len(shown.mean or (0, 0, 0))

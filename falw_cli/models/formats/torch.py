@@ -1,4 +1,4 @@
-"""torch's own files, read by its weights-only loader, which runs no code."""
+"""torch files, read by torch's weights-only loader, which runs no code."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def read(path: Path) -> Checkpoint:
         whole = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # the loader raises many kinds of errors
         raise RequestError(
-            f"{path} is not loaded: {_reason(error)}",
-            "save the weights alone: torch.save(model.state_dict(), FILE)",
+            f"{path} cannot be loaded: {_reason(error)}",
+            "save only the weights: torch.save(model.state_dict(), FILE)",
         ) from error
     key, tensors = _weights(whole)
     if not tensors:
         raise RequestError(
-            f"{path} holds no state dict", f"looked for one by itself, and at {', '.join(WEIGHTS)}"
+            f"{path} holds no state dict", f"save one, alone or at {', '.join(WEIGHTS)}"
         )
     require_finite(path, tensors)
     prefix, bare = unwrap(tensors)

@@ -53,7 +53,7 @@ def read(path: Path) -> Checkpoint:
     if missing := sorted(report["missing_keys"]):
         raise RequestError(
             f"{place} lacks {missing[0]} (and {len(missing) - 1} more)",
-            "is it a classifier that was fine-tuned? save it with save_pretrained",
+            "save a fine-tuned classifier with save_pretrained",
         )
     tensors = {name: tensor.detach() for name, tensor in model.state_dict().items()}
     metadata = Metadata(
@@ -78,7 +78,7 @@ def _weights(place: Path) -> tuple[dict[str, str], int]:
     files = set(shards.values()) if isinstance(shards, dict) else set()
     for name in files:
         if not isinstance(name, str) or not re.fullmatch(r"[\w.-]+\.safetensors", name):
-            raise RequestError(f"{index} names {name!r}", "shards lie beside their index")
+            raise RequestError(f"{index}: bad shard name {name!r}", "put the shards beside it")
     if not files:
         raise RequestError(f"{index} names no shards", "save it with save_pretrained")
     digests = {name: read_tensors(place / name)[1] for name in sorted(files)}
@@ -96,8 +96,8 @@ def _library(what: str) -> Any:
 def _config(library: Any, said: dict[str, Any]) -> Any:
     if "auto_map" in said:
         raise RequestError(
-            "its config.json asks for code of its own (auto_map)",
-            "falw runs none from a checkpoint",
+            "config.json asks to run code from the checkpoint (auto_map)",
+            "save the model without custom code, which falw does not run",
         )
     kind = said["model_type"]
     known = library.CONFIG_MAPPING
@@ -151,7 +151,7 @@ def preprocessing(place: Path, said: dict[str, Any]) -> Preprocessing:
         )  # fmt: skip
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise RequestError(
-            f"{place / SHOWN} does not say how images are prepared: {error}",
+            f"{place / SHOWN} does not define the preprocessing: {error}",
             "save it again with transformers, or give preprocessing in falw.yaml",
         ) from error
 
@@ -168,7 +168,7 @@ def _sizes(shown: dict[str, Any], said: dict[str, Any]) -> tuple[int, int, bool]
             raise ValueError("size is not square")
         return int(size["height"]), int(size["height"]), True
     edge = int(size["shortest_edge"])
-    if (crop := shown.get("crop_pct")) is not None:  # ConvNeXt's way
+    if (crop := shown.get("crop_pct")) is not None:  # ConvNeXt
         return edge, edge if edge >= 384 else int(edge / crop), edge >= 384
     if shown.get("do_center_crop"):
         cut = shown["crop_size"]

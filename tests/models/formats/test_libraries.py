@@ -313,7 +313,7 @@ def test_shards_must_be_beside_their_index(data: Path, name: str) -> None:
     index.write_text(json.dumps(said))
     refused = falw("inspect", "model", cwd=data)
     assert refused.returncode == 2
-    assert "shards lie beside their index" in refused.stderr
+    assert "put the shards beside it" in refused.stderr
 
 
 def test_a_missing_library_is_named_with_its_command(

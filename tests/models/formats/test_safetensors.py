@@ -38,7 +38,7 @@ def test_broken_files_are_refused(tmp_path: Path, keep: int) -> None:
     file = tmp_path / "a.safetensors"
     write(file)
     file.write_bytes(file.read_bytes()[:keep])
-    with pytest.raises(RequestError, match="not a whole safetensors"):
+    with pytest.raises(RequestError, match="not a complete safetensors"):
         safetensors.read(file)
 
 
