@@ -1,4 +1,4 @@
-"""What came of a run -> the audit report."""
+"""Build the audit report from the results of a run."""
 
 from __future__ import annotations
 
@@ -39,23 +39,23 @@ from falw_cli.unlearning.target import Standing, Target
 
 @dataclass(frozen=True)
 class Occasion:
-    """What only the outermost layer knows: the command as given, and the time, in UTC."""
+    """The command line and the time in UTC, which only the outermost layer knows."""
 
     command: tuple[str, ...]
     created: datetime
 
     @classmethod
     def now(cls) -> Occasion:
-        """Now, and this process's command line."""
+        """Return the current time and this process's command line."""
         return cls(tuple(sys.argv), datetime.now(timezone.utc))
 
 
 def all_metrics(
     before: Metrics | None, after: Metrics, references: Sequence[Metrics]
 ) -> AllMetrics:
-    """Metrics before and after against the mean of the references, with their noise floor.
+    """Compare the metrics before and after with the mean of the references; add the noise floor.
 
-    What a bench compares: without the intervals that must be drawn.
+    `falw bench` uses this: it leaves out the intervals that need resampling.
     """
     reference = mean_metrics(references)
     return AllMetrics(
@@ -67,7 +67,7 @@ def all_metrics(
 
 
 def all_figures(found: Audit) -> AllMetrics:
-    """Return every figure of an audit."""
+    """Return all metrics of an audit."""
     names = AllMetrics.model_fields
     return AllMetrics(**{name: getattr(found, name) for name in names})
 
@@ -75,11 +75,11 @@ def all_figures(found: Audit) -> AllMetrics:
 def class_targets(
     network: Network, guide: Samples, standing: Standing | None = None
 ) -> dict[str, ClassTarget]:
-    """mu and sigma of each class over the held-out samples that guide, FaLW equation 1.
+    """Return mu and sigma of each class over the guiding held-out samples, FaLW equation 1.
 
     Args:
-        network, guide: the model at the end, and the samples.
-        standing: how well the run knew its target, if it needed one.
+        network, guide: the model after unlearning, and the held-out samples.
+        standing: accuracy of the run's target estimate, if the run needed a target.
     """
     if not len(guide):
         return {}
@@ -115,7 +115,7 @@ def build_report(
     asked: Sequence[Gate] = (),
     remarks: Sequence[str] = (),
 ) -> Report:
-    """Put the report together and judge its gates; `remarks` are warnings that were not shown."""
+    """Build the report and evaluate its gates; `remarks` are warnings that were not shown."""
     network, forget = given.network, given.splits.forget
     counts = np.bincount(forget.labels, minlength=len(network.classes)).tolist()
     made = Report(
@@ -142,7 +142,7 @@ def build_report(
 
 
 def _settled(config: Config, network: Network) -> dict[str, Any]:
-    """The config as it was in the end, with the network's own preprocessing."""
+    """Return the final config, with the network's architecture, classes and preprocessing."""
     known = {
         "arch": network.arch,
         "classes": network.classes,

@@ -1,4 +1,4 @@
-"""Does the forgotten come back: when weights are rounded, or a few of the samples learned again?"""
+"""Recovery of forgotten samples after rounding the weights and after relearning a few of them."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from falw_cli.training.loop import Work, fit
 from falw_cli.training.run import CrossEntropy
 
 FEW = 0.1
-"""Share of the forget samples that is learned again."""
+"""Fraction of the forget samples that is relearned."""
 LOOKS = (0, 1, 2, 3, 5, 8, 12, 20, 30, 50)
-"""Steps after which the other forget samples are looked at."""
+"""Steps after which the accuracy on the other forget samples is measured."""
 LR = 0.005
 SLACK = 1.0
-"""Percentage points below the original's accuracy that count as returned."""
+"""Percentage points below the original's accuracy that still count as recovered."""
 ROUNDED = ("fp16", "int8")
 
 
@@ -45,14 +45,14 @@ def comeback(
     references: Sequence[Network],
     original: Network | None,
 ) -> Comeback | None:
-    """Round the weights, and relearn a few samples; the network itself is left as it is.
+    """Measure recovery by rounding the weights and by relearning; the network is not changed.
 
     Args:
-        network: that has forgotten.
+        network: the model after unlearning.
         parts: forget, retain and test samples.
-        seen: what the network makes of them; its seed draws the few samples.
-        references: Retrain models, which relearn from nothing.
-        original: that had not forgotten; None where it is not at hand.
+        seen: the network's predictions for these; their seed draws the samples to relearn.
+        references: Retrain models, which learn the samples for the first time.
+        original: the model before unlearning; None if it is not available.
 
     Returns:
         None without forget samples.
@@ -65,7 +65,7 @@ def comeback(
 
 
 def round_weights(module: nn.Module, kind: str) -> None:
-    """Round a module's weights in place: to float16, or to int8 with a scale an output channel."""
+    """Round a module's weights in place: to float16, or to int8 with a scale per output channel."""
     with torch.no_grad():
         for weights in module.parameters():
             if kind == "fp16":
@@ -97,10 +97,10 @@ def _change(before: Seen, network: Network, samples: Samples) -> Figure | None:
 
 
 class _Again(CrossEntropy):
-    """Cross-entropy on a few samples, with a look at others now and then."""
+    """Cross-entropy on a few samples, which records the accuracy on other samples."""
 
     def __init__(self, others: Samples, unseen: Samples, mix: Tensor) -> None:
-        """Args: mix, weights of the unseen samples [N], which sum to 1."""
+        """Args: mix: weights of the unseen samples, [N], which sum to 1."""
         super().__init__(0.0)
         self.others, self.unseen, self.mix = others, unseen, mix
         self.curve: list[tuple[int, float, float]] = []
@@ -108,7 +108,7 @@ class _Again(CrossEntropy):
     def backward(
         self, network: Network, batch: Batch, images: Tensor, step: int, progress: float
     ) -> Tensor:
-        """See `Objective`; BatchNorm keeps its statistics, which a few samples would spoil."""
+        """See `Objective`; eval mode, as a few samples would distort BatchNorm's statistics."""
         network.module.eval()
         loss = F.cross_entropy(architectures.logits(network.module(images)), batch.labels)
         network.fabric.backward(loss)
@@ -121,7 +121,7 @@ class _Again(CrossEntropy):
         return None
 
     def look(self, network: Network, done: int) -> None:
-        """Accuracy of the other forget samples, and of unseen ones of their classes, percent."""
+        """Record the accuracy on other forget samples and on class-matched unseen ones, percent."""
         own = 100 * float(network.confidence(self.others)[1].double().mean())
         right = network.confidence(self.unseen)[1].double()
         self.curve.append((done, own, 100 * float((right * self.mix).sum())))
@@ -171,7 +171,7 @@ def _relearned(
 
 
 def _unseen(test: Samples, labels: npt.NDArray[np.int64], seed: int) -> tuple[Samples, Tensor]:
-    """Test samples, no more than those of `labels`, and weights [N] that give them their mix."""
+    """Return at most `len(labels)` test samples, and weights [N] that match `labels`' class mix."""
     there = test.labels.cpu().numpy()
     order = class_aware_order(there, np.random.default_rng([seed, 15]))
     rows = np.sort(order[: len(labels)])
@@ -180,7 +180,7 @@ def _unseen(test: Samples, labels: npt.NDArray[np.int64], seed: int) -> tuple[Sa
 
 
 def _excess(curve: list[tuple[int, float, float]]) -> float:
-    """Most that the other forget samples gain more than unseen ones, percentage points."""
+    """Return the largest gain of other forget samples minus that of unseen ones, in points."""
     _, own, unseen = curve[0]
     return max((others - own) - (strangers - unseen) for _, others, strangers in curve)
 

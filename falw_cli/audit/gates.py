@@ -1,4 +1,4 @@
-"""Gates: "avg_gap<=1.0" -> a verdict that a CI job can act on."""
+"""Gates: conditions on the report, e.g. "avg_gap<=1.0", that pass or fail in a CI job."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PATTERN = re.compile(r"^\s*(?P<name>.+?)\s*(?P<op><=|>=|==|<|>)\s*(?P<number>[^<
 
 @dataclass(frozen=True)
 class Gate:
-    """A gate taken apart: NAME OP NUMBER, NAME as a path from the report's root."""
+    """A parsed gate, NAME OP NUMBER; `path` is NAME's path from the report's root."""
 
     expression: str
     path: tuple[str, ...]
@@ -40,18 +40,18 @@ class Gate:
 FORGOTTEN = Gate(
     "forgotten_share.upper>=50", ("metrics", "after", "forgotten_share", "upper"), ">=", 50.0
 )
-"""The built-in gate: the list is not forgotten where more than half surely remains."""
+"""The built-in gate: it fails if the 95 % interval of the forgotten share is below 50 %."""
 
 
 def parse(expression: str, classes: Sequence[str]) -> Gate:
-    """Take a gate apart, and make sure that its name can have a value.
+    """Parse a gate, and check that its name can have a value.
 
     Args:
         expression: `NAME OP NUMBER`; NAME is a key of `metrics.after`, a metric or a dotted path.
         classes: class names, which are keys in the report.
 
     Raises:
-        RequestError: not a gate, or a name that no report has.
+        RequestError: the expression is no gate, or no report has the name.
     """
     found = PATTERN.match(expression)
     try:
@@ -60,7 +60,7 @@ def parse(expression: str, classes: Sequence[str]) -> Gate:
         number = None
     if found is None or number is None or math.isnan(number):
         raise RequestError(
-            f"{expression!r} is not a gate", "write NAME OP NUMBER, such as 'avg_gap<=1.0'"
+            f"invalid gate {expression!r}", "write NAME OP NUMBER, e.g. 'avg_gap<=1.0'"
         )
     name = found["name"]
     path = _find(Report, name, classes)
@@ -76,13 +76,13 @@ def parse(expression: str, classes: Sequence[str]) -> Gate:
         match = nearest(name, known)
         raise RequestError(
             f"gate {expression!r}: the report has no number {name!r}",
-            f"did you mean {match!r}?" if match else f"such as {', '.join(known[:5])}",
+            f"did you mean {match!r}?" if match else f"use e.g. {', '.join(known[:5])}",
         )
     return Gate(expression, path, found["op"], number)
 
 
 def judge(gate: Gate, report: Report) -> GateResult:
-    """The verdict; a figure without a value fails."""
+    """Return the gate's result; a gate on a missing value fails."""
     value: Any = report
     for part in gate.path:
         if value is None:
@@ -95,16 +95,16 @@ def judge(gate: Gate, report: Report) -> GateResult:
 
 
 def _plain(annotation: Any) -> Any:
-    """A type without its `| None`."""
+    """Return a type without its `| None`."""
     if get_origin(annotation) in (Union, UnionType):
         return next(a for a in get_args(annotation) if a is not type(None))
     return annotation
 
 
 def _find(annotation: Any, name: str, classes: Sequence[str]) -> tuple[str, ...] | None:
-    """The path to a number that a dotted name stands for in a type, or None.
+    """Return the path to the number with a dotted name in a type, or None.
 
-    Class names may hold dots themselves, so keys are matched from the left, whole.
+    Class names may contain dots, so whole keys are matched from the left.
     """
     annotation = _plain(annotation)
     if annotation in (float, int):
@@ -129,7 +129,7 @@ def _find(annotation: Any, name: str, classes: Sequence[str]) -> tuple[str, ...]
 
 
 def _end_of_interval(keys: Mapping[str, Any], name: str) -> tuple[str, ...] | None:
-    """`avg_gap.upper` is kept as `intervals.avg_gap.upper`, beside the figure itself."""
+    """Return the path of an interval's end: `avg_gap.upper` is `intervals.avg_gap.upper`."""
     figure, _, end = name.rpartition(".")
     plain = _plain(keys.get(figure)) in (float, int)
     known = plain and "intervals" in keys and end in Interval.model_fields
@@ -137,7 +137,7 @@ def _end_of_interval(keys: Mapping[str, Any], name: str) -> tuple[str, ...] | No
 
 
 def _numbers(annotation: Any, prefix: str) -> list[str]:
-    """Dotted names of the numbers in a model, but those below class names."""
+    """Return dotted names of the numbers in a model, except those below class names."""
     annotation = _plain(annotation)
     if annotation in (float, int):
         return [prefix]

@@ -1,4 +1,4 @@
-"""Reports as pages: one HTML file that needs nothing from anywhere, Markdown, JUnit's XML."""
+"""Reports as a self-contained HTML page, as Markdown, and as JUnit XML."""
 
 from __future__ import annotations
 
@@ -23,31 +23,31 @@ if TYPE_CHECKING:
 
 PALETTE = ("#2b7cd3", "#c9620a", "#3f8f4f", "#a457b8", "#8a8f98", "#b5484f")
 LIMITS = (
-    "Unlearning of this kind is approximate: it moves a model towards what retraining would have "
-    "made of it, and gives no bound on what is left.",
-    "Tests that find nothing prove no absence. Attacks made for each sample, with models trained "
-    "with and without it, find more than these; `falw audit --shadow` runs some of them.",
-    "Figures rest on the samples and the Retrain models that were at hand; intervals say how far "
-    "other samples would have moved them, not other forget lists, data or attacks.",
+    "Unlearning of this kind is approximate: it moves a model towards a retrained one, and gives "
+    "no bound on the remaining influence of the forget samples.",
+    "Tests that find nothing do not prove that nothing remains. Per-sample attacks, with models "
+    "trained with and without a sample, find more; `falw audit --shadow` runs some of them.",
+    "All figures are based on the available samples and Retrain models. Intervals show how much "
+    "other samples would change a figure. They do not cover other forget lists, data or attacks.",
     "One retrained model says nothing about seed-to-seed variation. Train a second one with "
     "another seed.",
-    "Copies of the model that were given away, its logs and its training data are not looked at.",
+    "Distributed copies of the model, its logs and its training data are not checked.",
 )
 
 
 @dataclass(frozen=True)
 class Named:
-    """A report, and what it is called beside others."""
+    """A report and its display name."""
 
     name: str
     report: Report
 
 
 def html(named: Sequence[Named]) -> str:
-    """One page: of one report all that it says, of several the figures side by side.
+    """Return an HTML page: one report in full, or the figures of several side by side.
 
     Raises:
-        RequestError: matplotlib is missing, which draws its pictures.
+        RequestError: matplotlib, which draws the pictures, is missing.
     """
     need("matplotlib", "report", "a page's pictures")
     if len(named) == 1:
@@ -82,7 +82,7 @@ def _whole(named: Named) -> str:
 
 
 def _settings(report: Report) -> dict[str, Any]:
-    """What was done, in a few facts."""
+    """Return the main settings and results of the run, by label."""
     asked, run = report.config.get("unlearn", {}), report.run
     facts: dict[str, Any] = {"forgotten": f"{report.forget.count:,} samples"}
     if run:
@@ -95,7 +95,7 @@ def _settings(report: Report) -> dict[str, Any]:
 
 
 def _beside(named: Sequence[Named]) -> str:
-    """Several reports: the model that each one is about, a column each."""
+    """Return the page of several reports, one column per audited model."""
     shown = {one.name: m for one in named if (m := one.report.metrics.after) is not None}
     verdicts: dict[str, Verdict] = {one.name: verdict(one.report) for one in named}
     picture: Picture | None = roc(shown, PALETTE) if any(m.mia for m in shown.values()) else None
@@ -132,12 +132,12 @@ def _render(template: str, **content: Any) -> str:
 
 
 def _plain(text: object) -> str:
-    """Text from files, without what a page or a terminal would act on."""
+    """Return text from files without control characters and bidirectional overrides."""
     return printable(str(text))
 
 
 def markdown(named: Sequence[Named]) -> str:
-    """What a pull request's comment shows: verdict, figures, gates, warnings."""
+    """Return Markdown for a pull request comment: verdict, figures, gates, warnings."""
     parts = []
     for one in named:
         report, said = one.report, verdict(one.report)
@@ -167,7 +167,7 @@ def _table(head: list[str], figures: Sequence[Row]) -> list[str]:
 
 
 def _cell_text(text: object) -> str:
-    """Text from files that Markdown would act on, made harmless."""
+    """Return text from files with Markdown's special characters escaped."""
     plain = _plain(text)
     for sign in "\\`*_[]<>|#":
         plain = plain.replace(sign, f"\\{sign}")
@@ -175,7 +175,7 @@ def _cell_text(text: object) -> str:
 
 
 def junit(named: Sequence[Named]) -> str:
-    """JUnit's XML: a case a gate; a report without gates has one case, that it was written."""
+    """Return JUnit XML: one case per gate; a report without gates has the case "report written"."""
     suites = ET.Element("testsuites", name="falw")
     for one in named:
         gates = one.report.gates

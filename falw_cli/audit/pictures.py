@@ -1,4 +1,4 @@
-"""A report's pictures, as SVG that lies within a page: text and axes take the page's own colour."""
+"""A report's pictures as inline SVG: text and axes take the page's text colour."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from falw_cli.evaluation.metrics import GroupApart, Metrics, Relearned
 from falw_cli.runtime.printable import printable
 
 INK = "#010203"
-"""Stands for the page's text colour, which is put in its place."""
+"""Placeholder that is replaced by the page's text colour."""
 COLOURS = {"before": "#8a8f98", "after": "#2b7cd3", "model": "#2b7cd3", "Retrain": "#c9620a"}
 FORGET, UNSEEN = "#2b7cd3", "#c9620a"
 SIZE = (4.0, 2.7)
-"""Inches: a picture is as wide as a phone, and a page puts as many side by side as it has room."""
+"""Inches: as wide as a phone's screen; a wider page has several pictures side by side."""
 MOST_CLASSES = 24
-"""Classes that a picture shows; of more, those of the two ends."""
+"""Maximum number of classes in a picture; of more, only the first and last ones are shown."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """An SVG, what it is about, and what it shows in words, for those who do not see it."""
+    """An SVG, its title, and a text description for readers who cannot see it."""
 
     title: str
     svg: str
@@ -35,7 +35,7 @@ class Picture:
 
 
 def pictures(report: Report, shown: dict[str, Metrics]) -> dict[str, list[Picture]]:
-    """All that a report has something to show of, by section of the page."""
+    """Return all pictures of a report, by section of the page."""
     run = report.run
     found: dict[str, list[Picture]] = {
         "spread": [
@@ -56,7 +56,7 @@ def pictures(report: Report, shown: dict[str, Metrics]) -> dict[str, list[Pictur
 
 
 def _spreads(shown: dict[str, Metrics], model: str) -> Iterator[Picture]:
-    """Confidence in forget and unseen samples, a picture a group."""
+    """Yield histograms of the confidence in forget and unseen samples, one picture per group."""
     distance = shown[model].distance
     if distance is None:
         return
@@ -71,7 +71,7 @@ def _spreads(shown: dict[str, Metrics], model: str) -> Iterator[Picture]:
                 (group.forget_histogram, FORGET, "forget"),
                 (group.unseen_histogram, UNSEEN, "unseen"),
             ):
-                percent = [max(100 * value, 0.01) for value in values]  # the axis is a log one
+                percent = [max(100 * value, 0.01) for value in values]  # log axis
                 axes.stairs(percent, edges, fill=True, color=colour, alpha=0.18)
                 axes.stairs(percent, edges, color=colour, linewidth=1.6, label=label)
             axes.set(
@@ -83,12 +83,12 @@ def _spreads(shown: dict[str, Metrics], model: str) -> Iterator[Picture]:
             f"{name}, {model}",
             _svg(out, f"spread-{model}-{name}"),
             f"True-class probability of forget and unseen samples of the {name} classes, {model}: "
-            f"distance {group.value:.3f}, chance {group.chance:.3f}, p = {group.p_value:.3f}.",
+            f"distance {group.value:.3f}, by chance {group.chance:.3f}, p = {group.p_value:.3f}.",
         )
 
 
 def _classes(shown: dict[str, Metrics]) -> Picture:
-    """Forget accuracy less Retrain's, or unseen data's, a class, from head to tail."""
+    """Draw forget accuracy minus Retrain's, or minus unseen data's, per class, head to tail."""
     last = shown.get("after") or shown["model"]
     order = sorted(
         (name for name, one in last.per_class.items() if one.forget_count),
@@ -126,24 +126,24 @@ def _classes(shown: dict[str, Metrics]) -> Picture:
             )  # fmt: skip
         labels = [f"{_short(name)}\n{last.per_class[name].forget_count}" for name in order]
         axes.set_xticks(range(len(order)), labels, rotation=0 if len(order) <= 10 else 60)
-        axes.set(ylabel=f"{label} less\n{what}, points")
+        axes.set(ylabel=f"{label} minus\n{what}, points")
         axes.legend(loc="best")
     tail = last.groups.tail if last.groups else None
     deviation = (tail.deviation if truth else tail.unseen_deviation) if tail else None
-    words = f"{label.capitalize()} less {what}, for each class from head to tail."
+    words = f"{label.capitalize()} minus {what}, for each class from head to tail."
     if deviation is not None:
         words += f" Tail classes together: {deviation:+.2f} points."
     return Picture("Deviation of each class, from head to tail", _svg(out, "classes"), words)
 
 
 def _short(name: str) -> str:
-    """A class name that fits below an axis; `$` would begin a formula."""
+    """Shorten a class name to fit below an axis, and escape `$`, which would begin a formula."""
     plain = printable(name).replace("$", r"\$")
     return plain if len(plain) <= 12 else f"{plain[:11]}…"
 
 
 def roc(shown: dict[str, Metrics], colours: Sequence[str] = ()) -> Picture:
-    """ROC of the class-matched attack on log axes, a line a model."""
+    """Draw the ROC curve of the class-matched attack on log axes, one line per model."""
     with _canvas((4.6, 3.6)) as (axes, out):
         for number, (name, metrics) in enumerate(shown.items()):
             if metrics.mia is None:
@@ -163,7 +163,7 @@ def roc(shown: dict[str, Metrics], colours: Sequence[str] = ()) -> Picture:
     aucs = ", ".join(f"{n} AUC {m.mia.auc.value:.3f}" for n, m in shown.items() if m.mia)
     return Picture(
         "Can forget samples be distinguished from unseen samples?", _svg(out, "roc"),
-        f"ROC of the class-matched membership attack by loss, log axes: {aucs}.",
+        f"ROC curve of the class-matched membership attack by loss, log axes: {aucs}.",
     )  # fmt: skip
 
 
@@ -178,7 +178,7 @@ def _loss(report: Report) -> Picture:
 
 
 def _weights(report: Report) -> Picture:
-    """Weights, and the target that they follow, where there is one."""
+    """Draw the weights, and the target that determines them, if there is one."""
     assert report.run is not None
     course, weights = report.run.course, report.weights
     epochs = range(1, len(weights) + 1)
@@ -213,11 +213,11 @@ def _stopping(report: Report) -> Picture:
         f"Estimated gap over {curve[-1].step} steps: smallest, {least.estimated_gap:.2f}, at step "
         f"{least.step}."
     )
-    return Picture("When to stop", _svg(out, "stopping"), words)
+    return Picture("Early stopping", _svg(out, "stopping"), words)
 
 
 def _relearning(found: Relearned) -> Picture:
-    """What learning a few forget samples again does for the others."""
+    """Draw the effect of relearning a few forget samples on the other forget samples."""
     lines = [
         ("other forget", FORGET, [(step, own) for step, own, _ in found.curve]),
         ("unseen", UNSEEN, [(step, unseen) for step, _, unseen in found.curve]),
@@ -236,17 +236,17 @@ def _relearning(found: Relearned) -> Picture:
         axes.legend(loc="best")
     others = [_steps(number) for number in found.reference_returned_after]
     words = (
-        f"{found.samples} forget samples are learned again; accuracy on the others reaches "
+        f"{found.samples} forget samples are relearned; accuracy on the others reaches "
         f"{found.goal:.1f} % {_steps(found.returned_after)}"
         + (f"; in Retrain models {', '.join(others)}." if others else ".")
-        + f" They gain {found.excess:.1f} points more than unseen ones at the most"
+        + f" Their largest gain over that of unseen samples is {found.excess:.1f} points"
         + (
             f"; in Retrain models {', '.join(f'{n:.1f}' for n in found.reference_excess)}."
             if others
             else "."
         )
     )
-    return Picture("Learned again", _svg(out, "relearned"), words)
+    return Picture("Relearning", _svg(out, "relearned"), words)
 
 
 def _steps(number: int | None) -> str:
@@ -255,7 +255,7 @@ def _steps(number: int | None) -> str:
 
 @contextmanager
 def _canvas(size: tuple[float, float] = SIZE) -> Iterator[tuple[Any, io.StringIO]]:
-    """Axes, and where their figure is written to; matplotlib's own state is left alone."""
+    """Yield axes and the buffer their SVG is written to; matplotlib's global state is unchanged."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
@@ -272,7 +272,7 @@ def _canvas(size: tuple[float, float] = SIZE) -> Iterator[tuple[Any, io.StringIO
 
 
 def _svg(out: io.StringIO, name: str) -> str:
-    """The SVG element alone, its ids distinct from other pictures', its ink the page's."""
+    """Return the SVG element with unique IDs and with the page's text colour for INK."""
     text = out.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
@@ -282,6 +282,6 @@ def _svg(out: io.StringIO, name: str) -> str:
     text = re.sub(r"<!--.*?-->\n?", "", text, flags=re.DOTALL)
     opening = text[: text.index(">") + 1]
     sized = re.sub(r'(width|height)="[\d.]+pt"', "", opening, count=2)
-    # A class name stays text: matplotlib escapes it in comments, which are gone.
+    # Class names cannot inject markup: matplotlib writes them only in comments, removed above.
     sized = sized.replace("<svg", '<svg aria-hidden="true" focusable="false"', 1)
     return (sized + text[len(opening) :]).replace(INK, "currentColor")

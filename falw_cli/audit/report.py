@@ -1,4 +1,4 @@
-"""The audit report: what was asked, what was done, what came out. It names no forgotten sample."""
+"""The audit report: request, run and results. It does not name any forgotten sample."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from falw_cli.version import __version__
 
 
 class Tool(Figures):
-    """What wrote the report."""
+    """The program that wrote the report."""
 
     name: str = "falw"
     version: str = __version__
 
 
 class Environment(Figures):
-    """Where it ran."""
+    """The environment of the run."""
 
     python: str
     torch: str
@@ -38,20 +38,20 @@ class FileInput(Figures):
 
 
 class ListInput(Figures):
-    """The forget list: its digest ties this report to it, and says nothing of its content."""
+    """The forget list: the digest identifies it without revealing its content."""
 
     sha256: str
     count: int
 
 
 class DataInput(Figures):
-    """A data source: digest over IDs, classes and decoded pixels."""
+    """A data source, with a digest of IDs, classes and decoded pixels."""
 
     spec: str
     sha256: str
     count: int
     used: int
-    """Samples of it that took this part in the run."""
+    """Number of its samples that were used for this purpose in the run."""
 
 
 class Inputs(Figures):
@@ -73,32 +73,32 @@ class Output(Figures):
 
 
 class Forget(Figures):
-    """The forget set, in numbers."""
+    """Sizes of the forget set."""
 
     count: int
     per_class: dict[str, int]
     unknown: int
-    """IDs that the training data does not have; always 0, since such a list is refused."""
+    """Number of IDs missing from the training data; always 0, since such a list is refused."""
 
 
 class Moment(Figures):
-    """A look at the model along the run, on forget samples and on what guides."""
+    """A check of the model during the run, on forget samples and the guiding held-out samples."""
 
     step: int
     distance: float
     """Mean 1-Wasserstein distance of true-class probability to unseen data of the class, [0, 1]."""
     estimated_gap: float
-    """Avg. Gap with unseen data and the original in Retrain's place, percent: what is minimised."""
+    """Avg. Gap with unseen data and the original in place of Retrain, percent; minimised."""
     retain_accuracy: float
-    """Percent, on a sample of the retain set."""
+    """Percent, on a subset of the retain set."""
     heldout_accuracy: float
-    """Percent, each held-out sample counted by the share of its class that is retained."""
+    """Percent, each held-out sample weighted by the share of its class that is retained."""
     gap: float | None
-    """Avg. Gap to the references, with `trace` alone; nothing in the run looks at it."""
+    """Avg. Gap to the references, only with `trace`; the run does not use it."""
 
 
 class Probed(Figures):
-    """A short run that looked for a learning rate; without figures where it diverged."""
+    """A short run of the learning rate search; the other fields are None if it diverged."""
 
     lr: float
     distance: float | None
@@ -111,29 +111,29 @@ class Course(Figures):
     """An epoch of the run."""
 
     loss: float
-    """Mean over its steps."""
+    """Mean over the steps of the epoch."""
     mu: float | None
-    """Of the target at its end, in the mean over classes; None where nothing needed one."""
+    """Mean over classes of the target's mu after the epoch; None if no target was needed."""
     sigma: float | None
 
 
 class Run(Figures):
-    """How the unlearning went."""
+    """The unlearning run."""
 
     steps: int
     epochs: int
     seconds: float
     peak_memory_bytes: int
-    """Largest resident memory of the process; on a GPU, largest memory that torch held there."""
+    """Peak resident memory of the process; on a GPU, peak memory that torch allocated."""
     stopped_because: str
     lr: float | None = None
-    """The learning rate, as asked for or as found."""
+    """The learning rate, as requested or as found by the search."""
     probes: list[Probed] = []
-    """What --lr auto tried."""
+    """Learning rates that --lr auto tried."""
     curve: list[Moment] = []
-    """What --stop auto saw."""
+    """Checks of --stop auto."""
     course: list[Course] = []
-    """Each epoch."""
+    """The epochs of the run."""
 
 
 class AllMetrics(Figures):
@@ -145,23 +145,23 @@ class AllMetrics(Figures):
     noise_floor: float | None
     """Mean Avg. Gap between two references, percentage points; None with fewer than two."""
     changes: Changes | None = None
-    """None where there is no model before."""
+    """None without a model before unlearning."""
     seeds: Seeds | None = None
     """None with fewer than two references."""
 
 
 class ClassTarget(Figures):
-    """The target distribution of a class at the end: true-class probability of held-out samples."""
+    """The final target distribution of a class: true-class probability of held-out samples."""
 
     heldout_count: int
     mu: float | None
     sigma: float | None
     fallback: str | None
-    """Why the class's forget samples weigh 1, where they do."""
+    """Reason why the weight of the class's forget samples is 1; None if it is not."""
     rests_on: float | None = None
-    """Held-out samples that the run's estimate rested on at its last step, by effective number."""
+    """Effective number of held-out samples behind the run's estimate at its last step."""
     mu_error: float | None = None
-    """How far the run's mu was from that over all held-out samples then."""
+    """Distance of the run's mu at its last step from mu over all held-out samples."""
 
 
 class EpochWeights(Figures):
@@ -173,7 +173,7 @@ class EpochWeights(Figures):
 
 
 class GateResult(Figures):
-    """A gate and what came of it."""
+    """A gate and its result."""
 
     expression: str
     value: float | None
@@ -186,7 +186,7 @@ class GateResult(Figures):
 
 
 class Report(BaseModel):
-    """The audit report, `schema_version` 1. Percent, seconds and bytes, as the fields say."""
+    """The audit report, `schema_version` 1. Units are percent, seconds or bytes; see each field."""
 
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
@@ -202,16 +202,16 @@ class Report(BaseModel):
     run: Run | None
     metrics: AllMetrics
     per_sample: PerSample | None = None
-    """What `falw audit` adds."""
+    """Per-sample attacks, only from `falw audit`."""
     comeback: Comeback | None = None
     target: dict[str, ClassTarget]
     weights: list[EpochWeights]
     gates: list[GateResult]
     warnings: list[str]
     digest: str | None = None
-    """SHA-256 of all else in the report; `falw verify` holds it against what stands there."""
+    """SHA-256 of the rest of the report; `falw verify` checks it."""
 
     @property
     def passed(self) -> bool:
-        """Did every gate pass?"""
+        """Whether every gate passed."""
         return all(gate.passed for gate in self.gates)

@@ -22,7 +22,7 @@ ATTACK = {
 
 @dataclass(frozen=True)
 class Cell:
-    """A figure of one model, with its 95 % interval where it has one."""
+    """A figure of one model, with its 95 % interval if it has one."""
 
     value: float
     ends: Interval | None = None
@@ -30,12 +30,12 @@ class Cell:
 
     @property
     def number(self) -> str:
-        """The figure."""
+        """The value as text."""
         return f"{self.value:.{self.digits}f}"
 
     @property
     def interval(self) -> str:
-        """Its interval, or nothing."""
+        """The interval as text, or an empty string."""
         if self.ends is None:
             return ""
         return f"{self.ends.lower:.{self.digits}f} to {self.ends.upper:.{self.digits}f}"
@@ -46,7 +46,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """One figure of several models; a cell is None where a model lacks it."""
+    """One figure of several models; a cell is None if a model lacks the figure."""
 
     label: str
     unit: str
@@ -64,7 +64,7 @@ class Row:
 
 
 def models(found: AllMetrics) -> dict[str, Metrics]:
-    """The models of a report by what they are called there."""
+    """Return the metrics of a report's models by display name."""
     named = {
         "before": found.before,
         "after" if found.before else "model": found.after,
@@ -74,7 +74,7 @@ def models(found: AllMetrics) -> dict[str, Metrics]:
 
 
 def main_rows(shown: Mapping[str, Metrics]) -> list[Row]:
-    """The figures that come first."""
+    """Return the rows of the main table."""
     rows = [
         *metric_rows(shown),
         gap_row(shown),
@@ -85,7 +85,7 @@ def main_rows(shown: Mapping[str, Metrics]) -> list[Row]:
 
 
 def metric_rows(shown: Mapping[str, Metrics]) -> list[Row]:
-    """The metrics of the default gap, and those that `--metrics` added to the report."""
+    """Return the metrics of the default gap, and those that `--metrics` added to the report."""
     extra = dict.fromkeys(name for metrics in shown.values() for name in metrics.extra_metrics)
     return [metric_row(name, shown) for name in FIELD] + [
         Row(*described(name), {n: figure(m.extra_metrics.get(name)) for n, m in shown.items()})
@@ -94,20 +94,20 @@ def metric_rows(shown: Mapping[str, Metrics]) -> list[Row]:
 
 
 def metric_row(name: str, shown: Mapping[str, Metrics]) -> Row:
-    """A metric of METRICS."""
+    """Return the row of a metric of METRICS."""
     metric = load_metric(name)
     cells = {model: _cell(*metric.find(metrics)) for model, metrics in shown.items()}
     return Row(metric.label, metric.unit, cells)
 
 
 def gap_row(shown: Mapping[str, Metrics]) -> Row:
-    """Avg. Gap to the mean of the Retrain models."""
+    """Return the Avg. Gap to the mean of the Retrain models."""
     cells = {name: _own(metrics, "avg_gap") for name, metrics in shown.items()}
     return Row("Avg. Gap to Retrain", "points", cells)
 
 
 def unseen_rows(shown: Mapping[str, Metrics]) -> list[Row]:
-    """Forget samples against unseen samples of their classes."""
+    """Return the comparisons of forget samples with unseen samples of their classes."""
     aucs = {name: figure(m.mia.auc if m.mia else None, 3) for name, m in shown.items()}
     distances = {name: figure(m.distance, 3) for name, m in shown.items()}
     return [
@@ -117,7 +117,7 @@ def unseen_rows(shown: Mapping[str, Metrics]) -> list[Row]:
 
 
 def group_rows(shown: Mapping[str, Metrics]) -> list[Row]:
-    """Head, mid and tail: forget accuracy, and its distance to Retrain's and to unseen data's."""
+    """Return forget accuracy of head, mid and tail, and its deviation from Retrain and unseen."""
     rows = []
     for name in GROUPS:
         groups = {n: getattr(m.groups, name) for n, m in shown.items() if m.groups}
@@ -129,7 +129,7 @@ def group_rows(shown: Mapping[str, Metrics]) -> list[Row]:
 
 
 def attack_rows(shown: Mapping[str, Metrics]) -> list[Row]:
-    """The membership attack by each score, and on retain samples."""
+    """Return the membership attack by each score, and on retain samples."""
     attacks = {name: metrics.mia for name, metrics in shown.items() if metrics.mia}
     rows = []
     for score in Scores.model_fields:
@@ -140,7 +140,7 @@ def attack_rows(shown: Mapping[str, Metrics]) -> list[Row]:
 
 
 def _attack(label: str, attacks: Mapping[str, Any]) -> list[Row]:
-    """The figures of an attack on each model."""
+    """Return the figures of an attack on each model."""
     return [
         Row(
             f"{label}: {what}", unit,
@@ -159,12 +159,12 @@ def _cell(value: float | None, ends: Interval | None, digits: int = 2) -> Cell |
 
 
 def figure(found: Figure | None, digits: int = 2) -> Cell | None:
-    """A figure as a cell."""
+    """Return a figure as a cell."""
     return Cell(found.value, found, digits) if found else None
 
 
 def class_rows(shown: Mapping[str, Metrics], name: str) -> list[Row]:
-    """An accuracy of each class that has forget samples, head first."""
+    """Return an accuracy of each class that has forget samples, head first."""
     last = list(shown.values())[-1].per_class
     order = sorted(last, key=lambda one: -last[one].forget_count)
     return [
@@ -177,7 +177,7 @@ def class_rows(shown: Mapping[str, Metrics], name: str) -> list[Row]:
 
 
 def comeback_rows(found: Comeback) -> list[Row]:
-    """What rounding the weights changes."""
+    """Return the accuracy changes by rounding the weights."""
     return [
         Row(f"{kind}: {load_metric(name).label}", "points", {"change": figure(change)})
         for kind, one in (("float16", found.fp16), ("int8", found.int8))
@@ -188,11 +188,11 @@ def comeback_rows(found: Comeback) -> list[Row]:
 
 
 def per_sample_rows(found: PerSample) -> list[Row]:
-    """Attacks made for each sample, and how far the ensembles' margins lie apart."""
+    """Return the per-sample attacks, and the distance between the ensembles' margins."""
     rows = []
     for label, one in (("U-LiRA", found.ulira), ("RMIA", found.rmia)):
         rows += _attack(f"{label} on shadow models", {"value": one})
         told = f"{label}: distinguished in this model at 1 % FPR"
         rows.append(Row(told, "%", {"value": figure(one.told)}))
-    klom = f"KLoM, where chance makes {found.klom_chance:.2f}"
+    klom = f"KLoM, {found.klom_chance:.2f} by chance"
     return [*rows, Row(klom, "nats", {"value": figure(found.klom)})]

@@ -1,4 +1,4 @@
-"""What a report comes to, in words: the first thing that a person reads."""
+"""The verdict: a report's conclusion in words, shown first."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from falw_cli.evaluation.metrics import Figure, Metrics
 
 Level = Literal["good", "mixed", "bad", "unknown"]
 OVER = 120
-"""A share that surely lies above it is over-forgetting, percent."""
+"""Percent: a forgotten share whose interval is above this is over-forgetting."""
 CHANCE = 0.05
-"""p-values above it are what chance alone makes."""
+"""Significance level: larger p-values are consistent with chance."""
 SEEDS = {
     "closer": "closer to the Retrain models than they are to one another",
-    "within": "as close to the Retrain models as they are to one another: within what seeds alone "
-    "explain",
-    "outside": "further from the Retrain models than seeds alone explain",
+    "within": "as close to the Retrain models as they are to one another: within seed-to-seed "
+    "variation",
+    "outside": "further from the Retrain models than seed-to-seed variation explains",
 }
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """A line that stands first, how good the news is, and what it rests on."""
+    """A level, a headline, and the findings behind them."""
 
     level: Level
     headline: str
@@ -33,15 +33,15 @@ class Verdict:
 
 
 def verdict(report: Report) -> Verdict:
-    """The report in words; nothing here is measured anew."""
+    """Return the verdict of a report, from its figures alone."""
     after = report.metrics.after
     if after is None:
         return Verdict("unknown", "Nothing was measured: a dry run", ())
     seeds, unseen = _against_retrain(report), _against_unseen(after)
     before = report.metrics.before
     if before is not None and unseen[0] == "good" and _against_unseen(before)[0] == "good":
-        # A test that finds nothing in the original cannot praise what was made of it.
-        unseen = "unknown", f"{unseen[1]}; nor can the original's: here this test has no power"
+        # A test that finds nothing in the original is no evidence of forgetting.
+        unseen = "unknown", f"{unseen[1]}; same for the original, so here this test has no power"
     share = _share(after)
     points = [text for _, text in (share, seeds, unseen) if text]
     failed = [gate.expression for gate in report.gates if not gate.passed]
@@ -51,8 +51,8 @@ def verdict(report: Report) -> Verdict:
     levels = {level for level, _ in (seeds, unseen)} - {"unknown"}
     level, headline = _headline(levels, gated=bool(failed), listed=bool(report.forget.count))
     if after.forgotten_share is not None and failed in ([], [FORGOTTEN.expression]):
-        # Each sample against its own expectation: unseen samples of the class are no match for a
-        # list of hard or mislabelled ones.
+        # The share compares each sample with its own expectation. The other tests compare it with
+        # unseen samples of its class, which are too easy if the list is hard or mislabelled.
         level, headline = _by_share(after.forgotten_share, outside=seeds[0] == "bad")
     return Verdict(level, headline, tuple(points))
 
@@ -61,18 +61,18 @@ def _headline(levels: set[Level], *, gated: bool, listed: bool) -> tuple[Level, 
     if gated:
         return "bad", "A gate failed"
     if not listed:
-        return "unknown", "No forget list: accuracy alone was measured"
+        return "unknown", "No forget list: only accuracy was measured"
     if not levels:
-        return "unknown", "These tests cannot tell"
+        return "unknown", "Inconclusive: these tests do not show whether the list is forgotten"
     if levels == {"good"}:
-        return "good", "Forgotten, as far as these tests can tell"
+        return "good", "Forgotten, as far as these tests show"
     if levels == {"bad"}:
-        return "bad", "Not forgotten: the list still shows"
-    return "mixed", "Forgotten in part: the tests do not agree"
+        return "bad", "Not forgotten: the list can still be detected"
+    return "mixed", "Forgotten in part: the tests disagree"
 
 
 def _by_share(share: Figure, *, outside: bool) -> tuple[Level, str]:
-    """The headline where the forgotten share is known."""
+    """Return level and headline from the forgotten share."""
     figures = f"{share.value:.0f} % ({share.lower:.0f} to {share.upper:.0f} %)"
     if share.upper < 50:
         return "bad", f"Not forgotten: {figures}"
@@ -84,17 +84,17 @@ def _by_share(share: Figure, *, outside: bool) -> tuple[Level, str]:
 
 
 def _share(after: Metrics) -> tuple[Level, str]:
-    """What the forgotten share says."""
+    """Return the explanation of the forgotten share, if there is one."""
     if after.forgotten_share is None:
         return "unknown", ""
     return (
         "unknown",
-        "0 % is untouched, 100 % as expected of a model that never saw the list",
+        "0 % is unchanged, 100 % as expected of a model that never saw the list",
     )
 
 
 def _against_retrain(report: Report) -> tuple[Level, str]:
-    """The gap to Retrain, where there is one."""
+    """Return level and text for the gap to Retrain, if there is one."""
     found, after = report.metrics, report.metrics.after
     if after is None or after.avg_gap is None:
         return "unknown", ""
@@ -115,21 +115,21 @@ def _against_retrain(report: Report) -> tuple[Level, str]:
 
 
 def _against_unseen(after: Metrics) -> tuple[Level, str]:
-    """Forget samples against unseen ones of their classes; needs no Retrain model."""
+    """Compare forget samples with unseen ones of their classes; needs no Retrain model."""
     if after.mia is None or after.distance is None:
         return "unknown", ""
     auc, distance = after.mia.auc, after.distance
     figures = (
-        f"AUC {figure(auc, 3)}; distance {distance.value:.3f} where chance makes "
+        f"AUC {figure(auc, 3)}; distance {distance.value:.3f}, by chance "
         f"{distance.chance:.3f} (p = {distance.p_value:.3f})"
     )
     found, apart = not auc.lower <= 0.5 <= auc.upper, distance.p_value <= CHANCE
     if not found and not apart:
         return "good", f"forget samples cannot be distinguished from unseen samples: {figures}"
-    # Either test alone raises a false alarm in one case of twenty: only both are taken for proof.
+    # Each test alone has a false-positive rate of 5 %, so only both together count as proof.
     level: Level = "bad" if found and apart else "mixed"
     if auc.value < 0.5:
         look = "look" if level == "bad" else "may look"
-        return level, f"forget samples {look} less known than unseen ones: {figures}"
+        return level, f"forget samples {look} less familiar than unseen samples: {figures}"
     look = "still look" if level == "bad" else "may still look"
     return level, f"forget samples {look} like training samples: {figures}"

@@ -17,7 +17,7 @@ class Extensions(Mapping[str, str]):
     """{name: dotted module} of a package's modules; `boundary_shrink.py` is `boundary-shrink`."""
 
     def __init__(self, package: str, separator: str = "-") -> None:
-        """Args: package, its dotted name, of which only the parents are imported; separator of words."""
+        """Args: package, its dotted name (only its parents are imported); separator of words."""
         self.package, self.separator = package, separator
 
     def __getitem__(self, name: str) -> str:

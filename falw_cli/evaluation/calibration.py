@@ -1,4 +1,4 @@
-"""Calibration: does a network's confidence tell how often it is right?"""
+"""Calibration: how well a network's confidence matches its accuracy."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ BINS = 15
 def calibration_error(
     top: Vector, correct: Vector, counts: npt.NDArray[np.uint8] | None = None
 ) -> Vector:
-    """Expected calibration error in 15 equal bins (Guo et al., ICML 2017), in [0, 1].
+    """Return the expected calibration error in 15 equal bins (Guo et al., ICML 2017), in [0, 1].
 
     Args:
-        top: probability of the likeliest class, [N].
-        correct: 1 where it is the true one, else 0; [N].
+        top: probability of the most likely class, [N].
+        correct: 1 where the most likely class is the true one, else 0; [N].
         counts: how often each sample is drawn in each resample, [B, N]; None: each once.
 
     Returns:
-        Of each resample, [B], or [1]; NaN without samples.
+        The error of each resample, [B], or [1] without `counts`; NaN without samples.
     """
     if not len(top):
         return np.full(1, np.nan)

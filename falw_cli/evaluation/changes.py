@@ -1,4 +1,4 @@
-"""What unlearning did to what should have stayed."""
+"""Changes that unlearning caused on retain and test samples."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from falw_cli.evaluation.scores import Seen, Vector
 
 
 def changes_between(before: Predictions, after: Predictions) -> Changes:
-    """How often both models answer alike, and what became of each class."""
+    """Return how often both models predict the same class, and each class's accuracy change."""
     pairs = {"retain": (before.retain, after.retain), "test": (before.test, after.test)}
 
     def agreement(one: Seen, other: Seen) -> Figure | None:

@@ -1,4 +1,4 @@
-"""Head, mid and tail of the forget set, and how far each is from Retrain and from unseen data."""
+"""Head, mid and tail classes of the forget set, and class-weighted means over them."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from falw_cli.evaluation.intervals import Vector
 
 
 def thirds(forget_count: npt.NDArray[np.int64]) -> tuple[list[int], list[int], list[int]]:
-    """Head, mid and tail: the classes with forget samples, by count, in three parts.
+    """Split the classes that have forget samples by count into head, mid and tail.
 
     Args:
-        forget_count: forget samples of each class, [C].
+        forget_count: number of forget samples per class, [C].
 
     Returns:
-        Class indices, most forgotten first, ties by index; where the number is no multiple of
-        three, the earlier parts are larger.
+        Class indices by descending count, ties by index. If the number of classes is not a
+        multiple of three, the earlier parts are larger.
     """
     order = np.argsort(-forget_count, kind="stable")
     present = order[forget_count[order] > 0]
@@ -27,7 +27,7 @@ def thirds(forget_count: npt.NDArray[np.int64]) -> tuple[list[int], list[int], l
 
 
 def class_means(values: Vector, labels: npt.NDArray[np.int64], num_classes: int) -> Vector:
-    """Mean of `values` [N] in each class; NaN where a class has none. -> [C]"""
+    """Return the mean of `values` [N] per class; NaN for a class without samples. -> [C]"""
     count = np.bincount(labels, minlength=num_classes)
     total = np.bincount(labels, weights=values, minlength=num_classes)
     means: Vector = np.full(num_classes, np.nan)
@@ -38,9 +38,9 @@ def class_means(values: Vector, labels: npt.NDArray[np.int64], num_classes: int)
 def mixed_mean(
     means: Vector, weight: npt.NDArray[np.int64], classes: Sequence[int]
 ) -> float | None:
-    """Mean over `classes` of class means [C], weighted by sample counts [C].
+    """Return the mean over `classes` of class means [C], weighted by sample counts [C].
 
-    Classes without a mean are left out; None where none is left.
+    Classes without samples or without a mean are skipped; None if all are.
     """
     chosen = [c for c in classes if weight[c] > 0 and not np.isnan(means[c])]
     if not chosen:

@@ -1,4 +1,4 @@
-"""How differently forget and unseen samples of a class are spread over true-class probability."""
+"""Distance between the true-class probabilities of forget and unseen samples of a class."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from falw_cli.evaluation.predictions import Predictions, Resamples
 
 BINS = 20
 FEW_FORGET, FEW_UNSEEN = 5, 5
-"""A class with fewer has no distance and no AUC of its own."""
+"""Minimum samples of a class for a per-class distance and AUC."""
 
 
 def distance_of(evidence: Predictions, again: Resamples) -> Distance | None:
-    """Distance of true-class probability, forget to unseen, of each class, third, and as a whole.
+    """Return the distance of true-class probability from unseen data per class, third, and overall.
 
     Returns:
-        None where no class has enough samples.
+        None if no class has enough samples.
     """
     parts: dict[int, wasserstein.ClassDistance] = {}
     rng = np.random.default_rng([evidence.seed, 11])
@@ -58,7 +58,7 @@ def distance_of(evidence: Predictions, again: Resamples) -> Distance | None:
 
 
 def _histograms(evidence: Predictions, classes: list[int]) -> dict[str, list[float]]:
-    """Distributions of true-class probability, unseen samples mixed as the forget samples are."""
+    """Return histograms of true-class probability; unseen samples are class-matched."""
     forget, test = (
         seen.of_rows(np.flatnonzero(np.isin(seen.labels, classes)))
         for seen in (evidence.forget, evidence.test)

@@ -1,4 +1,4 @@
-"""The whole audit of a model: every figure with its interval, against unseen data and Retrain."""
+"""The full audit of a model: all metrics, with intervals and the comparison with Retrain."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from falw_cli.evaluation.predictions import Predictions, Resamples
 from falw_cli.evaluation.scores import Vector
 
 SHORTEST = {0.01: 100, 0.001: 1000}
-"""Unseen samples below which a true-positive rate at so small a false-positive rate says little."""
+"""Minimum number of unseen samples, by false-positive rate, for a reliable true-positive rate."""
 
 
 @dataclass(frozen=True)
 class Audit:
-    """Metrics of all models of a run, and what lies between them."""
+    """Metrics of all models of a run, and the comparisons between them."""
 
     before: Metrics | None
     after: Metrics
@@ -43,18 +43,18 @@ def full_audit(
     references: Sequence[Predictions],
     weights: gap.Weights,
 ) -> Audit:
-    """Measure, with intervals.
+    """Measure all metrics with their intervals.
 
     Args:
-        before: of the original, where there is one.
-        after: of the model that is audited.
-        references: of Retrain models.
-        weights: of the figures that the Avg. Gap is made of.
+        before: predictions of the original, if there is one.
+        after: predictions of the audited model.
+        references: predictions of the Retrain models.
+        weights: weights of the metrics in the Avg. Gap.
     """
     again = Resamples.of(after)
     original = [before] if before is not None else []
     models = [*original, after, *references]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # numpy and the SVC let others run meanwhile
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # numpy and the SVC release the GIL
         examined = pool.map(lambda one: _examined(one, again, weights), models)
         whole = dict(zip(map(id, models), examined, strict=True))
     retrains = [whole[id(one)] for one in references]
@@ -92,7 +92,7 @@ def full_audit(
 
 
 def _examined(evidence: Predictions, again: Resamples, weights: gap.Weights) -> Metrics:
-    """All of a model's metrics that need no other model."""
+    """Return all metrics of a model that need no other model."""
     found = metrics_of(evidence)
     ends, extra = dict(found.intervals), {}
     for metric in map(load_metric, ("calibration_error", "mia_efficacy", *weights)):
@@ -117,7 +117,7 @@ def _examined(evidence: Predictions, again: Resamples, weights: gap.Weights) -> 
 def _with_deviations(
     found: Metrics, own: Predictions, references: Sequence[Predictions]
 ) -> Metrics:
-    """The groups with intervals of their deviations, from Retrain and from unseen data."""
+    """Add intervals to the groups' deviations from Retrain."""
     if found.groups is None:
         return found
     differences = {
@@ -143,7 +143,7 @@ def _scaled(ends: intervals.Interval, unit: float) -> Interval:
 
 
 def _warnings(evidence: Predictions) -> list[str]:
-    """Which figures rest on too few samples."""
+    """Return warnings about figures that are based on too few samples."""
     found = []
     count = evidence.forget_count
     unseen = np.bincount(evidence.test.labels, minlength=len(count))
@@ -154,7 +154,7 @@ def _warnings(evidence: Predictions) -> list[str]:
         )
         found.append(
             f"fewer than {FEW_FORGET} forget or {FEW_UNSEEN} test samples: class {shown}; "
-            "no distance and no AUC of its own"
+            "no per-class distance and AUC"
         )
     for rate, least in SHORTEST.items():
         if len(count) and len(evidence.forget) and 0 < len(evidence.test) < least:

@@ -1,4 +1,4 @@
-"""Avg. Gap: how far a model's figures are from Retrain's, and what seeds alone would make it."""
+"""Avg. Gap: the distance of a model's metrics from Retrain's, compared with seed variation."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
     from falw_cli.evaluation.predictions import Predictions, Resamples
 
 Weights = Mapping[str, float]
-"""Of the metrics that the gap is made of."""
+"""{name: weight} of the metrics in the gap."""
 FIELD: Weights = dict.fromkeys(
     ("forget_accuracy", "retain_accuracy", "test_accuracy", "mia_efficacy"), 1.0
 )
-"""What the field means by Avg. Gap."""
+"""The usual metrics of the Avg. Gap in the literature."""
 
 
 def parse_weights(asked: Sequence[str]) -> Weights:
-    """`--metrics` taken apart: NAME or NAME:WEIGHT each; the field's four where none is asked for.
+    """Parse `--metrics`: NAME or NAME:WEIGHT each; the four metrics of FIELD by default.
 
     Raises:
-        RequestError: an unknown name, one given twice, or a weight that is not above 0.
+        RequestError: a name is unknown or given twice, or a weight is not above 0.
     """
     found: dict[str, float] = {}
     for text in asked:
@@ -51,14 +51,14 @@ def parse_weights(asked: Sequence[str]) -> Weights:
 
 
 def avg_gap(one: Metrics, other: Metrics, weights: Weights = FIELD) -> float | None:
-    """Mean of |difference| over FA, RA, TA and MIA efficacy, in percentage points.
+    """Return the mean of |difference| over FA, RA, TA and MIA efficacy, in percentage points.
 
     Args:
-        one, other: of two models.
-        weights: other figures than these four, or other weights.
+        one, other: metrics of two models.
+        weights: metrics and weights to use instead of these four.
 
     Returns:
-        None where one of the figures is missing.
+        None if one of the metrics is missing.
     """
     differences = _differences(one, other, weights)
     if differences is None:
@@ -74,18 +74,18 @@ def _differences(one: Metrics, other: Metrics, weights: Weights) -> Vector | Non
 
 
 def noise(names: Iterable[str], evidence: Predictions, again: Resamples) -> Vector:
-    """Return how metrics scatter when the samples are drawn again, around their mean, [B, K]."""
+    """Return the deviations of K metrics from their mean over resamples, [B, K]."""
     drawn = np.stack([load_metric(name).draw(evidence, again) for name in names], axis=1)
     deviations: Vector = drawn - drawn.mean(axis=0)
     return deviations
 
 
 def gap_interval(one: Metrics, other: Metrics, noise: Vector, weights: Weights = FIELD) -> Interval:
-    """95 % interval of `avg_gap`, where that has a value.
+    """Return the 95 % interval of `avg_gap`, which must have a value.
 
     Args:
         one, other, weights: see `avg_gap`.
-        noise: how the differences scatter when samples are drawn again, [B, K], mean 0.
+        noise: deviations of the differences over resamples, [B, K], mean 0.
     """
     differences = _differences(one, other, weights)
     assert differences is not None
@@ -93,7 +93,7 @@ def gap_interval(one: Metrics, other: Metrics, noise: Vector, weights: Weights =
 
 
 def noise_floor(references: Sequence[Metrics], weights: Weights = FIELD) -> float | None:
-    """Mean Avg. Gap between two Retrain models: a smaller gap than this says nothing.
+    """Return the mean Avg. Gap between two Retrain models; smaller gaps are not meaningful.
 
     Returns:
         Percentage points, or None with fewer than two references.
@@ -107,18 +107,17 @@ def against_seeds(
     references: Sequence[tuple[Metrics, Vector]],
     weights: Weights = FIELD,
 ) -> Seeds | None:
-    """Is a model as close to the Retrain models as they are to one another?
+    """Compare the model's distance to the Retrain models with the distances between them.
 
-    Compared are gaps of the same kind, between two single models: those of the model to each
-    reference, in the mean, and those of the pairs of references. What the samples alone could make
-    of the difference is drawn again.
+    Every gap is between two single models: the mean gap of the model to each reference is compared
+    with the gaps of the reference pairs. Resampling gives the interval of the difference.
 
     Args:
-        model, references: metrics, and how they scatter, see `noise`.
+        model, references: metrics and their deviations over resamples, see `noise`.
         weights: see `avg_gap`.
 
     Returns:
-        None with fewer than two references, or where a figure is missing.
+        None with fewer than two references, or if a metric is missing.
     """
     pairs = list(combinations(references, 2))
     between = _known(avg_gap(a[0], b[0], weights) for a, b in pairs)
@@ -128,7 +127,7 @@ def against_seeds(
     own = _mean_draws([(model, other) for other in references], weights)
     excess = own - _mean_draws(pairs, weights)
     value, floor = float(np.mean(to_model)), float(np.mean(between))
-    # Drawn gaps are larger than the ones found, since noise adds to both: centre them again.
+    # Resampled gaps are biased upwards, since noise adds to |difference|: centre them.
     low, high = value - floor + np.percentile(excess - excess.mean(), LEVEL)
     if low > max(between) - floor:
         verdict = "outside"
@@ -154,7 +153,7 @@ def _known(values: object) -> list[float]:
 def _mean_draws(
     pairs: Sequence[tuple[tuple[Metrics, Vector], tuple[Metrics, Vector]]], weights: Weights
 ) -> Vector:
-    """Avg. Gap in each resample, the mean over pairs of models. -> [B]"""
+    """Return the Avg. Gap in each resample, averaged over pairs of models. -> [B]"""
     share = np.array(list(weights.values())) / sum(weights.values())
     total = []
     for (one, of_one), (other, of_other) in pairs:

@@ -1,4 +1,4 @@
-"""A metric that the Avg. Gap can be made of; each is a module of `gap_metrics`."""
+"""The interface of an Avg. Gap metric; each metric is a module of `gap_metrics`."""
 
 from __future__ import annotations
 
@@ -14,46 +14,46 @@ from falw_cli.evaluation import intervals
 from falw_cli.evaluation.intervals import Vector
 from falw_cli.evaluation.metrics import Interval, Metrics
 
-if TYPE_CHECKING:  # labels are read without torch
+if TYPE_CHECKING:  # reading labels must not import torch
     from falw_cli.evaluation.predictions import Predictions, Resamples
 
 Reading = tuple[float | None, Interval | None]
-"""Value and interval; None where there is none."""
+"""Value and interval; None if missing."""
 NOTHING: Reading = (None, None)
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A figure from 0 to 100 %."""
+    """A metric from 0 to 100 %."""
 
     module: str
-    """`__name__` of the module that defines it: the file name is the metric's name."""
+    """`__name__` of the module that defines the metric: the file name is the metric's name."""
     short: str
     """Column header, e.g. "FA"."""
     label: str
     """Row label, e.g. "forget accuracy"."""
     draw: Callable[[Predictions, Resamples], Vector]
-    """Return the figure in each resample, [B]; NaN where there are no samples."""
+    """Return the value in each resample, [B]; NaN if there are no samples."""
     value: Callable[[Predictions], float | None] | None = None
-    """Return the figure itself; default: `draw` with each sample once."""
+    """Return the value; default: `draw` with each sample once."""
     ends: Callable[[Predictions], intervals.Interval] | None = None
-    """Return its 95 % interval; default: by `draw`."""
+    """Return the 95 % interval; default: computed from `draw`."""
     read: Callable[[Metrics], Reading] | None = None
-    """Return the figure from another place in the report than a field of the metric's name."""
+    """Return value and interval from the report; default: from the field of the metric's name."""
     unit: str = "%"
 
     @property
     def name(self) -> str:
-        """What `--metrics` and `--gate` call it."""
+        """The name in `--metrics` and `--gate`."""
         return self.module.rpartition(".")[2]
 
     @property
     def extra(self) -> bool:
-        """Whether the report has it only under `extra_metrics`."""
+        """Whether the report has the metric only under `extra_metrics`."""
         return self.read is None and self.name not in Metrics.model_fields
 
     def measure(self, evidence: Predictions) -> float | None:
-        """Return the figure of a model; None where there are no samples."""
+        """Return the value for a model; None if there are no samples."""
         if self.value:
             return self.value(evidence)
         with np.errstate(invalid="ignore"):
@@ -63,7 +63,7 @@ class Metric:
     def interval(
         self, evidence: Predictions, value: float, again: Resamples | None = None
     ) -> Interval:
-        """Return the 95 % interval of the value; `again` is not needed where there are `ends`."""
+        """Return the 95 % interval of the value; `again` is not needed if `ends` is set."""
         if self.ends:
             lower, upper = self.ends(evidence)
         else:
@@ -72,7 +72,7 @@ class Metric:
         return Interval(lower=max(0.0, lower), upper=min(100.0, upper))
 
     def find(self, metrics: Metrics) -> Reading:
-        """Return the figure from a model's metrics."""
+        """Return value and interval from a model's metrics."""
         if self.read:
             return self.read(metrics)
         if self.extra:
@@ -94,14 +94,14 @@ def extra_metrics() -> list[str]:
 
 
 def described(name: str) -> tuple[str, str]:
-    """Return label and unit; for a name that is not in METRICS, the name in words and no unit."""
+    """Return label and unit; for a name not in METRICS, the name with spaces and no unit."""
     if name not in METRICS:
         return name.replace("_", " "), ""
     return load_metric(name).label, load_metric(name).unit
 
 
 def accuracy(module: str, short: str, label: str, part: str) -> Metric:
-    """Return the metric of correct samples in a part: forget, retain or test."""
+    """Return the accuracy metric of a part: forget, retain or test."""
 
     def draw(evidence: Predictions, again: Resamples) -> Vector:
         return 100 * intervals.means(getattr(again, part), getattr(evidence, part).correct)
@@ -115,7 +115,7 @@ def accuracy(module: str, short: str, label: str, part: str) -> Metric:
 
 
 def group_accuracy(module: str, short: str, label: str, group: str) -> Metric:
-    """Return the metric of correct forget samples in a group: head, mid or tail."""
+    """Return the forget accuracy metric of a group: head, mid or tail."""
 
     def read(metrics: Metrics) -> Reading:
         found = getattr(metrics.groups, group) if metrics.groups else None

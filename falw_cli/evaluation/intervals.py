@@ -1,4 +1,4 @@
-"""How sure a figure is: 95 % intervals of shares, differences and whatever is drawn again."""
+"""95 % intervals of shares, of differences, and of bootstrap estimates."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ Z = 1.959963984540054
 LEVEL = (2.5, 97.5)
 """Percentiles between which 95 % of the draws lie."""
 DRAWS = 400
-"""Bootstrap resamples: an end of an interval then varies by about a tenth of its width."""
+"""Bootstrap resamples; an interval's end then varies by about a tenth of the interval's width."""
 CHUNK = 40
-"""Resamples that are worked on at a time, so that memory stays bounded."""
+"""Resamples processed at a time, which bounds memory."""
 
 
 def wilson(share: float, count: float) -> Interval:
-    """Wilson's interval of a share in [0, 1] of `count` samples, which may be an effective number.
+    """Return the Wilson interval of a share in [0, 1] of `count` (effective) samples.
 
-    For means of values in [0, 1] that are not all 0 or 1 it is wider than it need be.
+    It is conservative for means of values in [0, 1] that are not all 0 or 1.
 
     Raises:
-        ValueError: no samples.
+        ValueError: `count` is not above 0.
     """
     if count <= 0:
-        raise ValueError("no samples, no interval")
+        raise ValueError(f"count is {count}: an interval needs at least one sample")
     spread = Z * math.sqrt(share * (1 - share) / count + Z**2 / (4 * count**2))
     middle, scale = share + Z**2 / (2 * count), 1 + Z**2 / count
     return max(0.0, (middle - spread) / scale), min(1.0, (middle + spread) / scale)
 
 
 def paired(differences: Vector) -> Interval:
-    """Interval of the mean of paired differences in [-1, 1], [N].
+    """Return the interval of the mean of paired differences in [-1, 1], [N].
 
-    Bonett and Price (2012): two samples more, one of either sign, then the normal interval; so that
-    a few samples that all agree do not pass for certainty.
+    Bonett and Price (2012): add one sample of each sign, then take the normal interval. Without
+    them, a few samples that all agree would have an interval of width 0.
     """
     count = len(differences) + 2
     mean = float(differences.sum()) / count
@@ -52,7 +52,7 @@ def paired(differences: Vector) -> Interval:
 
 
 def apart(one: float, of_one: Interval, other: float, of_other: Interval) -> Interval:
-    """Interval of the difference of two independent shares: Newcombe (1998), method 10."""
+    """Return the interval of a difference of independent shares: Newcombe (1998), method 10."""
     difference = one - other
     lower = math.hypot(one - of_one[0], of_other[1] - other)
     upper = math.hypot(of_one[1] - one, other - of_other[0])
@@ -60,12 +60,12 @@ def apart(one: float, of_one: Interval, other: float, of_other: Interval) -> Int
 
 
 def resample(labels: Counts, rng: np.random.Generator, draws: int = DRAWS) -> npt.NDArray[np.uint8]:
-    """How often each sample is drawn in each resample, [draws, N]; each class keeps its number.
+    """Return how often each sample is drawn in each resample, [draws, N], stratified by class.
 
     Args:
         labels: class of each sample, [N].
-        rng: of the draws.
-        draws: resamples.
+        rng: random generator for the draws.
+        draws: number of resamples.
     """
     counts = np.empty((draws, len(labels)), dtype=np.uint8)
     for label in np.unique(labels):
@@ -78,35 +78,34 @@ def resample(labels: Counts, rng: np.random.Generator, draws: int = DRAWS) -> np
 
 
 def means(counts: npt.NDArray[np.uint8], values: Vector) -> Vector:
-    """Mean of `values` [N] in each resample of counts [draws, N]. -> [draws]"""
+    """Return the mean of `values` [N] in each resample of counts [draws, N]. -> [draws]"""
     chunks = range(0, len(counts), CHUNK)
     total = [counts[i : i + CHUNK].astype(np.float32) @ values.astype(np.float32) for i in chunks]
     return np.concatenate(total).astype(np.float64) / len(values)
 
 
 def around(value: float, draws: Vector) -> Interval:
-    """Interval of a figure from its bootstrap draws [draws], centred on the figure itself.
+    """Return the interval of a figure from its bootstrap draws [draws], centred on the figure.
 
-    The draws of distances and calibration errors lie higher than the figure does; what counts is
-    how widely they lie.
+    The draws of distances and calibration errors are biased upwards, so only their spread around
+    their own mean is used.
     """
     low, high = np.percentile(draws - draws.mean(), LEVEL)
     return value + float(low), value + float(high)
 
 
 def of_mean_distance(differences: Vector, noise: Vector, weights: Sequence[float]) -> Interval:
-    """Interval of f(d), the weighted mean of |d_k| over K figures, by inverting a test.
+    """Return the interval of f(d), the weighted mean of |d_k| over K figures, by inverting a test.
 
-    |d| is never below 0, so noise alone makes it large, and the usual intervals miss a small truth.
-    Here truths of every size are held against what was found: the interval has each of them under
-    which f of the noisy differences is as small, or as large, as the one found in 2.5 % of the
-    draws or more. How a truth is spread over the figures is not known; three ways are tried, and
-    the interval has what any of them allows: as found, all in the largest, as the noise is spread.
+    |d| is never below 0, so noise alone makes it large, and the usual intervals miss a small true
+    value. This interval has each true f(d) for which the measured one lies in the central 95 % of
+    the noisy draws. The shape of d is unknown. Three shapes are tried, and the interval has what
+    any of them allows: as measured, all in the largest difference, and in proportion to the noise.
 
     Args:
-        differences: of two models' figures as measured, [K].
-        noise: of these differences by resampling the samples, [draws, K], mean 0.
-        weights: of the figures, [K].
+        differences: measured differences between two models' figures, [K].
+        noise: deviations of these differences over resamples, [draws, K], mean 0.
+        weights: weights of the figures, [K].
     """
     share = np.asarray(weights, dtype=np.float64) / np.sum(weights)
     found = float(np.abs(differences) @ share)
@@ -119,5 +118,5 @@ def of_mean_distance(differences: Vector, noise: Vector, weights: Sequence[float
         drawn = np.abs(sizes[:, None, None] * shape / size + noise) @ share
         low, high = np.percentile(drawn, LEVEL, axis=1)
         ends += sizes[(low <= found) & (found <= high)].tolist()
-    # Where noise alone explains more than was found, no truth is likely: the smallest ones are.
+    # If noise alone gives more than was measured, no true value fits: fall back to 0 and `found`.
     return min(ends, default=0.0), max(ends, default=found)

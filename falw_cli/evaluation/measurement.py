@@ -1,4 +1,4 @@
-"""A network and the splits -> its metrics."""
+"""Metrics of a network on the forget, retain and test samples."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from falw_cli.models.network import Network
 
 
 def measure(network: Network, parts: Judged, seed: int) -> Metrics:
-    """The metrics of a network that need neither a reference nor long draws.
+    """Return the metrics of a network that need neither a reference nor resampling.
 
     Args:
-        network: the model; taken in eval mode, without augmentation.
+        network: the model; evaluated in eval mode, without augmentation.
         parts: forget, retain and test samples.
-        seed: of the attack's subsample.
+        seed: random seed of the attack's subsample.
     """
     return metrics_of(Predictions.of(network, parts, seed))
 
 
 def metrics_of(evidence: Predictions) -> Metrics:
-    """See `measure`."""
+    """Return the metrics of `measure` from a network's predictions."""
     forget, retain, test = evidence.forget, evidence.retain, evidence.test
     kept = test.correct[np.isin(test.labels, retain.labels)]
     metrics = {name: load_metric(name) for name in (*FIELD, "calibration_error")}
@@ -51,7 +51,7 @@ def metrics_of(evidence: Predictions) -> Metrics:
 
 
 def compare(metrics: Metrics, reference: Metrics | None, weights: Weights = FIELD) -> Metrics:
-    """The metrics with what a reference adds: Avg. Gap and the groups' deviations."""
+    """Add Avg. Gap and the groups' deviations from a reference to the metrics."""
     if reference is None:
         return metrics
     groups = metrics.groups
@@ -67,9 +67,9 @@ def compare(metrics: Metrics, reference: Metrics | None, weights: Weights = FIEL
 
 
 def mean_metrics(several: Sequence[Metrics]) -> Metrics | None:
-    """Field by field, the mean over several models; None of none.
+    """Return the mean of each field over several models; None without models.
 
-    Its intervals are those of the mean only as far as the samples go: see `Seeds` for the models.
+    The intervals cover the variation of the samples, not of the models; see `Seeds` for the latter.
     """
     if not several:
         return None
@@ -136,7 +136,7 @@ def _groups(evidence: Predictions) -> Groups:
 
 def _group(evidence: Predictions, members: list[int]) -> GroupMetrics:
     forget, test, count = evidence.forget, evidence.test, evidence.forget_count
-    # Unseen data is mixed as the forget samples are, so that the classes alone shift nothing.
+    # Weight unseen data to the forget samples' class mix, so that class sizes shift nothing.
     own, other = (_mixed(seen, count, members) for seen in (forget, test))
     size = int(count[members].sum())
     accuracy, probability = own["correct"], own["prob"]
@@ -163,7 +163,7 @@ def _group(evidence: Predictions, members: list[int]) -> GroupMetrics:
 
 
 def _mixed(seen: Seen, count: Counts, members: list[int]) -> dict[str, float | None]:
-    """Means over classes in the forget set's mix."""
+    """Return the means over classes, weighted to the forget set's class mix."""
     number = len(count)
     return {
         key: mixed_mean(class_means(getattr(seen, key), seen.labels, number), count, members)
@@ -172,7 +172,7 @@ def _mixed(seen: Seen, count: Counts, members: list[int]) -> dict[str, float | N
 
 
 def _effective(seen: Seen, count: Counts, members: list[int]) -> float:
-    """So many samples of one class would fix a mean as well as these do in the forget set's mix."""
+    """Return the effective number of samples of a mean weighted to the forget set's class mix."""
     there = np.bincount(seen.labels, minlength=len(count))
     both = [c for c in members if count[c] and there[c]]
     share = count[both] / count[both].sum()

@@ -1,4 +1,4 @@
-"""Can forget samples be told from unseen ones of their classes? The class-matched attack."""
+"""The class-matched attack: distinguishing forget samples from unseen ones of their classes."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from falw_cli.evaluation.predictions import Draws, Predictions, Resamples
 from falw_cli.evaluation.scores import ATTACK_SCORES, HEADLINE, Seen
 
 RETAINED = 5000
-"""Retain samples whose exposure is measured."""
+"""Maximum number of retain samples that are attacked."""
 
 
 def matched_attack(
     sides: tuple[Seen, Seen], draws: tuple[Draws, Draws], score: str = HEADLINE
 ) -> roc.Attack | None:
-    """Attack members and non-members by a score; None where no class is on both sides."""
+    """Attack members and non-members by a score; None if no class is on both sides."""
     weights = roc.matching(sides[0].labels, sides[1].labels)
     if not weights[1].any():
         return None
@@ -35,10 +35,10 @@ def _attack(found: roc.Attack) -> Attack:
 
 
 def membership_of(evidence: Predictions, again: Resamples) -> Membership | None:
-    """The class-matched attack, by every score, on all, on each class and third, and on retain.
+    """Run the class-matched attack by every score, overall, per class and third, and on retain.
 
     Returns:
-        None where no class has both forget and test samples.
+        None if no class has both forget and test samples.
     """
     sides, draws = (evidence.forget, evidence.test), (again.forget, again.test)
     measured = {name: matched_attack(sides, draws, name) for name in ATTACK_SCORES}
@@ -63,7 +63,7 @@ def membership_of(evidence: Predictions, again: Resamples) -> Membership | None:
 
 
 def _within(evidence: Predictions, again: Resamples, classes: list[int]) -> Figure | None:
-    """AUC among the samples of some classes."""
+    """Return the AUC among the samples of some classes; None with too few samples."""
     mine = [np.flatnonzero(np.isin(s.labels, classes)) for s in (evidence.forget, evidence.test)]
     if len(mine[0]) < FEW_FORGET or len(mine[1]) < FEW_UNSEEN:
         return None
@@ -73,7 +73,7 @@ def _within(evidence: Predictions, again: Resamples, classes: list[int]) -> Figu
 
 
 def _retained(evidence: Predictions, again: Resamples) -> Attack | None:
-    """The attack on those who stay."""
+    """Run the attack on retain samples."""
     rng = np.random.default_rng([evidence.seed, 10])
     rows = np.sort(rng.permutation(len(evidence.retain))[:RETAINED])
     sides = evidence.retain.of_rows(rows), evidence.test
@@ -82,6 +82,6 @@ def _retained(evidence: Predictions, again: Resamples) -> Attack | None:
 
 
 def _thinned(curve: roc.Curve) -> list[tuple[float, float]]:
-    """Some points of a ROC, more of them where false positives are few."""
+    """Return points of a ROC curve, denser at low false-positive rates."""
     at = np.unique(np.concatenate([[0.0], np.logspace(-4, 0, 81), np.linspace(0, 1, 41)]))
     return [(float(x), float(y)) for x, y in zip(at, curve.at(at), strict=True)]

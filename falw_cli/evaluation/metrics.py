@@ -1,4 +1,4 @@
-"""The metrics of one model, as they stand in the report. Percent, unless a field says otherwise."""
+"""The metrics of one model in the report. The unit is percent, unless a field says otherwise."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
 Percent = float | None
-"""None where there is nothing to measure it on."""
+"""None if there are no samples to measure on."""
 
 
 class Figures(BaseModel):
@@ -17,7 +17,7 @@ class Figures(BaseModel):
 
 
 class Interval(Figures):
-    """Where a figure lies in 95 of 100 cases, samples being drawn again; in the figure's unit."""
+    """The 95 % interval of a figure over redrawn samples, in the figure's unit."""
 
     lower: float
     upper: float
@@ -30,12 +30,12 @@ class Figure(Interval):
 
     @classmethod
     def of(cls, value: float, ends: tuple[float, float], unit: float = 1) -> Figure:
-        """A value and its interval's ends, brought into a unit."""
+        """Return a figure from a value and its interval's ends, each multiplied by `unit`."""
         return Figure(value=unit * value, lower=unit * ends[0], upper=unit * ends[1])
 
 
 class ClassMetrics(Figures):
-    """Of one class."""
+    """Metrics of one class."""
 
     forget_count: int
     forget_accuracy: Percent
@@ -44,13 +44,13 @@ class ClassMetrics(Figures):
     forget_probability: float | None
     """Mean true-class probability of the class's forget samples, in [0, 1]."""
     unseen_probability: float | None
-    """The same of its test samples, which no model saw."""
+    """Mean true-class probability of the class's test samples, on which no model was trained."""
     intervals: dict[str, Interval] = {}
-    """Of the figures above, by name."""
+    """Intervals of the figures above, by name."""
 
 
 class GroupMetrics(Figures):
-    """Of a third of the classes by forget count. A deviation below 0 is over-forgetting."""
+    """Metrics of a third of the classes by forget count. A deviation below 0 is over-forgetting."""
 
     classes: list[str]
     forget_count: int
@@ -64,9 +64,9 @@ class GroupMetrics(Figures):
     unseen_deviation: Percent
     """Forget accuracy minus that of unseen data of the same class mix, percentage points."""
     unseen_probability_deviation: float | None
-    """The same of the mean true-class probability."""
+    """Mean true-class probability minus that of unseen data of the same class mix."""
     intervals: dict[str, Interval] = {}
-    """Of the figures above, by name."""
+    """Intervals of the figures above, by name."""
 
 
 class Groups(Figures):
@@ -78,18 +78,18 @@ class Groups(Figures):
 
 
 class Attack(Figures):
-    """A membership attack by one score: members against unseen samples of the same class mix."""
+    """A membership attack by one score: members vs. unseen samples of the same class mix."""
 
     auc: Figure
-    """Area under the ROC, in [0, 1]; 0.5 tells members from strangers no better than a coin."""
+    """Area under the ROC curve, in [0, 1]; 0.5 is chance."""
     tpr_at_fpr_1: Figure
-    """Members found, percent, where 1 % of the unseen are taken for members."""
+    """True-positive rate, percent, at a false-positive rate of 1 %."""
     tpr_at_fpr_01: Figure
-    """The same at 0.1 %."""
+    """True-positive rate, percent, at a false-positive rate of 0.1 %."""
 
 
 class Scores(Figures):
-    """The attack by each score; confidence and loss order samples alike, but for rounding."""
+    """The attack by each score; confidence and loss rank samples alike, except for rounding."""
 
     confidence: Attack
     entropy: Attack
@@ -99,7 +99,7 @@ class Scores(Figures):
 
 
 class InGroups(Figures):
-    """AUC in a third of the classes; None where it has too few samples."""
+    """AUC in each third of the classes; None for a third with too few samples."""
 
     head: Figure | None = None
     mid: Figure | None = None
@@ -107,38 +107,38 @@ class InGroups(Figures):
 
 
 class Membership(Attack):
-    """Are forget samples told from unseen ones? The attack by `loss`, and those by other scores."""
+    """Membership attacks on forget samples: the one by `loss`, and those by other scores."""
 
     scores: Scores
     retained: Attack | None
-    """The same attack on retain samples: the exposure of those who stay."""
+    """The same attack on retain samples."""
     per_class: dict[str, Figure]
-    """AUC within each class that has forget samples and unseen ones."""
+    """AUC within each class that has enough forget and unseen samples."""
     groups: InGroups
     curve: list[tuple[float, float]]
-    """False- and true-positive rate, in [0, 1], along the ROC."""
+    """False- and true-positive rates, in [0, 1], along the ROC curve."""
 
 
 class Apart(Figure):
     """1-Wasserstein distance of true-class probability, forget to unseen of a class, in [0, 1]."""
 
     chance: float
-    """What it would be in the mean, were the forget samples unseen ones."""
+    """Mean distance expected if the forget samples were unseen ones."""
     p_value: float
-    """By permutation of forget and unseen within each class."""
+    """p-value of a permutation test of forget and unseen samples within each class."""
 
 
 class GroupApart(Apart):
-    """The distance in a third of the classes, and the distributions that it is between."""
+    """The distance in a third of the classes, and the two distributions it compares."""
 
     forget_histogram: list[float]
     """Share of the group's forget samples in each of 20 equal bins of true-class probability."""
     unseen_histogram: list[float]
-    """The same of unseen samples of the same class mix."""
+    """Share of unseen samples of the same class mix in each of these bins."""
 
 
 class GroupsApart(Figures):
-    """None where no class of the third has enough samples."""
+    """The distance in each third of the classes; None if none of its classes has enough samples."""
 
     head: GroupApart | None = None
     mid: GroupApart | None = None
@@ -146,14 +146,14 @@ class GroupsApart(Figures):
 
 
 class Distance(Apart):
-    """As a whole: the mean over classes, weighted by their forget samples."""
+    """The overall distance: the mean over classes, weighted by their forget samples."""
 
     per_class: dict[str, Apart]
     groups: GroupsApart
 
 
 class Metrics(Figures):
-    """Of a model on forget, retain and test samples, in eval mode and without augmentation."""
+    """Metrics of a model on forget, retain and test samples, in eval mode, without augmentation."""
 
     forget_accuracy: Percent
     """FA"""
@@ -162,29 +162,29 @@ class Metrics(Figures):
     test_accuracy: Percent
     """TA"""
     mia_efficacy: Percent
-    """Share of the forget set that the field's attack calls non-member; its classes not matched."""
+    """Share of the forget set that the usual attack, not class-matched, calls non-members."""
     mia_attack_samples: int
     """Size of the balanced, seeded subsample of members and non-members that trains the attack."""
     retained_test_accuracy: Percent = None
-    """TA on the classes that keep at least one sample."""
+    """TA on the classes that keep at least one retain sample."""
     forgotten_share: Figure | None = None
-    """How far the forget samples moved from what the original knew to what is expected of a model
-    that never saw them, percent: 0 untouched, 100 as expected, above 100 over-forgotten. None
-    without the original, without held-out samples, or where the list was not memorised."""
+    """How far the forget samples moved from the original's confidence to that expected of a model
+    that never saw them, percent: 0 unchanged, 100 as expected, above 100 over-forgotten. None
+    without the original, with too few held-out samples, or if the list was not memorised."""
     calibration_error: Percent = None
     """Expected calibration error on test samples."""
     avg_gap: float | None = None
-    """Mean absolute difference from Retrain over FA, RA, TA and MIA efficacy, or over what
-    --metrics names; percentage points."""
+    """Mean absolute difference from Retrain over FA, RA, TA and MIA efficacy, or over the metrics
+    of --metrics; percentage points."""
     intervals: dict[str, Interval] = {}
-    """Of the figures above, by name."""
+    """Intervals of the figures above, by name."""
     mia: Membership | None = None
     distance: Distance | None = None
     per_class: dict[str, ClassMetrics]
     groups: Groups | None
     """None without a forget list."""
     extra_metrics: dict[str, Figure] = {}
-    """Of what --metrics names, the metrics that have no field of their own; omitted if empty."""
+    """Metrics of --metrics that are not a field above; omitted if empty."""
 
     @model_serializer(mode="wrap")
     def _omit_empty(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -195,15 +195,15 @@ class Metrics(Figures):
 
 
 class SampleAttack(Attack):
-    """An attack made for each sample, by shadow models; judged on these, each by the others."""
+    """A per-sample attack with shadow models; each of these is attacked with the others."""
 
     told: Figure
-    """Forget samples that it calls unlearned rather than never seen in the model that is audited,
+    """Forget samples that the attack on the audited model calls unlearned rather than never seen,
     percent, at 1 % false positives: 1 is chance."""
 
 
 class PerSample(Figures):
-    """What shadow models tell, each of which unlearned half of the list and never saw the rest."""
+    """Attacks with shadow models; each model unlearned half of the list and never saw the rest."""
 
     models: int
     forget: int
@@ -215,40 +215,40 @@ class PerSample(Figures):
     """KL divergence of margins, unlearned to never seen, mean over the list, nats; arXiv
     2410.23232."""
     klom_chance: float
-    """What it would be in the mean, were there no difference: models are few."""
+    """Mean `klom` expected without a difference; above 0 because there are few models."""
 
 
 class Rounded(Figures):
-    """What rounding the weights changes, percentage points of accuracy. Up is coming back."""
+    """Accuracy change by rounding the weights, percentage points. A rise of FA means recovery."""
 
     forget_change: Figure | None
     test_change: Figure | None
 
 
 class Relearned(Figures):
-    """What learning a few forget samples again does for the others."""
+    """Effect of relearning a few forget samples on the other forget samples."""
 
     samples: int
-    """Forget samples that were learned again."""
+    """Forget samples that were relearned."""
     goal: float
-    """Accuracy of the other forget samples that counts as returned, percent: the original's less a
-    point, or, where the original is not at hand, that of retain samples."""
+    """Accuracy of the other forget samples that counts as recovered, percent: the original's on
+    them minus one point or, without the original, the model's on retain samples minus one point."""
     returned_after: int | None
-    """Steps; None where the accuracy did not return in 50."""
+    """Steps until the accuracy recovered; None if it did not within 50."""
     reference_returned_after: list[int | None]
-    """The same of each Retrain model, which learns them for the first time."""
+    """`returned_after` of each Retrain model, which learns these samples for the first time."""
     excess: float
-    """Most that the other forget samples gain more than unseen ones do, percentage points."""
+    """Largest gain of the other forget samples over that of unseen ones, percentage points."""
     reference_excess: list[float]
-    """The same of each Retrain model."""
+    """`excess` of each Retrain model."""
     curve: list[tuple[int, float, float]]
     """Steps, accuracy of the other forget samples, of unseen ones of their class mix; percent."""
     reference_curve: list[tuple[int, float, float]]
-    """The same of the first reference."""
+    """`curve` of the first reference."""
 
 
 class Comeback(Figures):
-    """Does the forgotten come back?"""
+    """Recovery of forgotten samples after rounding the weights and after relearning."""
 
     fp16: Rounded
     int8: Rounded
@@ -256,24 +256,24 @@ class Comeback(Figures):
 
 
 class ClassChange(Figures):
-    """What unlearning did to a class, percentage points."""
+    """Accuracy changes of a class by unlearning, percentage points."""
 
     retain_accuracy: Figure | None
     test_accuracy: Figure | None
 
 
 class Changes(Figures):
-    """The model after against the one before."""
+    """Comparison of the model after unlearning with the model before."""
 
     retain_agreement: Figure | None
-    """Retain samples that both put into the same class, percent."""
+    """Retain samples for which both models predict the same class, percent."""
     test_agreement: Figure | None
-    """The same of test samples."""
+    """Test samples for which both models predict the same class, percent."""
     per_class: dict[str, ClassChange]
 
 
 class Seeds(Figures):
-    """The gap against what Retrain's seeds alone explain."""
+    """Comparison of the model's Avg. Gap with the variation between Retrain seeds."""
 
     pairs: int
     """Pairs of references."""

@@ -1,4 +1,4 @@
-"""Membership inference: does an attacker take the forget samples for training samples?
+"""Membership inference: whether an attacker classifies forget samples as training samples.
 
 The attack of Unlearn-Sparse (Jia et al., NeurIPS 2023) and SalUn (Fan et al., ICLR 2024): an SVC
 on the true-class probability alone, retain samples as members, test samples as non-members.
@@ -12,15 +12,15 @@ import numpy.typing as npt
 Probabilities = npt.NDArray[np.float64]
 
 ATTACK_SAMPLES = 5000
-"""Members and non-members together: an RBF SVC's time grows with their square."""
+"""Maximum of members plus non-members: an RBF SVC's time grows with the square of their number."""
 REFITS = 40
-"""Attacks trained again, to see how their figure scatters."""
+"""Attacks trained again, to estimate the variance of the efficacy."""
 REFIT_SAMPLES = 250
-"""Members, and as many non-members, of each of those."""
+"""Maximum number of members, and of non-members, in each of these attacks."""
 
 
 def attack_size(retain: int, test: int) -> int:
-    """Members that the attack is trained with; it takes as many non-members."""
+    """Return the number of members, and of non-members, that the attack is trained with."""
     return min(retain, test, ATTACK_SAMPLES // 2)
 
 
@@ -31,12 +31,12 @@ def called_strangers(
 
     Args:
         forget: true-class probability of the forget samples, [N_f], in [0, 1].
-        retain: of the retain samples, [N_r]: members.
-        test: of the test samples, [N_t]: non-members.
-        seed: of the balanced subsample that the attack is trained with.
+        retain: true-class probability of the retain samples, the members, [N_r].
+        test: true-class probability of the test samples, the non-members, [N_t].
+        seed: random seed of the balanced subsample that the attack is trained with.
 
     Returns:
-        None where one of the three is empty.
+        None if one of the three is empty.
     """
     size = attack_size(len(retain), len(test))
     if not size or not len(forget):
@@ -48,12 +48,12 @@ def called_strangers(
 def attack_noise(
     forget: Probabilities, retain: Probabilities, test: Probabilities, seed: int
 ) -> Probabilities:
-    """How the efficacy scatters with the samples that the attack is trained with, in percent.
+    """Return how the efficacy varies with the samples that the attack is trained with, in percent.
 
-    The attack is trained again on small draws, and what it finds is scaled to the size of
-    the whole by the square root of the sizes (the m-out-of-n bootstrap).
+    The attack is retrained on small subsamples. The deviations of its efficacy are scaled to the
+    full size by the square root of the ratio of sizes (m-out-of-n bootstrap).
 
-    Args: see `called_strangers`; none of the three is empty.
+    Args: see `called_strangers`; none of the three may be empty.
 
     Returns:
         Deviations from their mean, [REFITS].

@@ -1,7 +1,7 @@
-"""Whether an original fits the data it is said to be trained on, checked before it is changed.
+"""A check, before unlearning, that an original fits its training data.
 
-A model that does not know its own training data would be trained by an unlearning run, not
-unlearned: the order of the classes, the preprocessing or the architecture is probably wrong.
+If its accuracy on that data is near chance, the class order, the preprocessing or the architecture
+is probably wrong. An unlearning run would then train the model instead of unlearning samples.
 """
 
 from __future__ import annotations
@@ -13,39 +13,39 @@ from falw_cli.errors import RequestError
 from falw_cli.evaluation.predictions import Predictions
 
 ABOVE_CHANCE = 0.15
-"""An accuracy below chance plus this share of the rest counts as near chance."""
+"""An accuracy below chance + this share * (1 - chance) counts as near chance."""
 REORDERED = 0.25
-"""A gain in accuracy by another order of the classes that is no accident."""
+"""A larger gain in accuracy by reordering the classes means that their order is wrong."""
 BELOW_UNSEEN = 0.1
-"""Training samples are not harder than unseen ones by so much."""
+"""Largest plausible deficit of the accuracy on training samples against unseen ones."""
 FEW = 20
-"""Retain samples below which nothing is concluded."""
+"""Minimum number of retain samples, and of test samples, for a conclusion."""
 
 
 def check_plausible(original: Predictions) -> None:
-    """Refuse an original that does not know its own retain samples.
+    """Refuse an original that does not fit its retain samples.
 
     Args:
-        original: what the original predicts for retain and test samples.
+        original: the original's predictions for retain and test samples.
 
     Raises:
-        RequestError: its retain accuracy is near chance, far below its test accuracy, or much
-            higher with its classes in another order.
+        RequestError: the retain accuracy is near chance, far below the test accuracy, or much
+            higher with the classes in another order.
     """
     retain, number = original.retain, len(original.classes)
     if len(retain) < FEW:
         return
     accuracy, chance = float(retain.correct.mean()), 1 / number
-    known = f"accuracy on its own retain samples is {100 * accuracy:.1f} %"
+    known = f"accuracy on retain samples is {100 * accuracy:.1f} %"
     reordered = _reordered_accuracy(retain.labels, retain.predicted, number)
     if reordered > accuracy + REORDERED:
         raise RequestError(
-            f"the model's {known}, and {100 * reordered:.1f} % with its classes in another order",
+            f"the model's {known}, but {100 * reordered:.1f} % with its classes in another order",
             "give the class names in the order of the model's outputs: --classes FILE",
         )
     if accuracy < chance + ABOVE_CHANCE * (1 - chance):
         raise RequestError(
-            f"the model's {known}, where chance is {100 * chance:.1f} %: it does not know its data",
+            f"the model's {known}, near chance ({100 * chance:.1f} %): it does not fit this data",
             "check the class order (--classes FILE), the preprocessing, --arch and --data",
         )
     unseen = float(original.test.correct.mean()) if len(original.test) >= FEW else 0.0
@@ -62,7 +62,7 @@ def _reordered_accuracy(
     predicted: np.ndarray[tuple[int], np.dtype[np.int64]],
     number: int,
 ) -> float:
-    """Accuracy with the outputs assigned to the classes in the best order."""
+    """Return the accuracy with the outputs assigned to the classes in the best order."""
     confusion = np.zeros((number, number), dtype=np.int64)
     np.add.at(confusion, (label, predicted), 1)
     rows, columns = linear_sum_assignment(confusion, maximize=True)

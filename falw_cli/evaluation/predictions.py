@@ -1,4 +1,4 @@
-"""All that the metrics of a network rest on: what it makes of each judged sample."""
+"""A network's predictions for each evaluated sample, from which all its metrics are computed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Draws = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Judged:
-    """The parts that metrics are taken on, on the device."""
+    """The samples on which metrics are measured, on the device."""
 
     forget: Samples
     retain: Samples
@@ -30,13 +30,13 @@ class Judged:
 
     @classmethod
     def of(cls, parts: Splits, device: torch.device) -> Judged:
-        """The judged parts of a run, moved to the device."""
+        """Move the evaluated samples of a run to the device."""
         return cls(*(place(one, device) for one in (parts.forget, parts.judged, parts.test)))
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a network makes of the judged samples, and what the field's attack makes of that."""
+    """A network's predictions for the evaluated samples, and the usual attack on them."""
 
     classes: tuple[str, ...]
     forget: Seen
@@ -46,12 +46,12 @@ class Predictions:
 
     @classmethod
     def of(cls, network: Network, parts: Judged, seed: int) -> Predictions:
-        """Look at all judged samples.
+        """Run the network on all evaluated samples.
 
         Args:
-            network: the model; taken in eval mode, without augmentation.
+            network: the model; evaluated in eval mode, without augmentation.
             parts: forget, retain and test samples.
-            seed: of subsamples that attacks are trained with.
+            seed: random seed of the subsamples that attacks are trained with.
         """
         forget, retain, test = (
             Seen.of(network, part) for part in (parts.forget, parts.retain, parts.test)
@@ -60,35 +60,35 @@ class Predictions:
 
     @cached_property
     def forget_count(self) -> Counts:
-        """Forget samples of each class, [C]."""
+        """Number of forget samples per class, [C]."""
         return np.bincount(self.forget.labels, minlength=len(self.classes))
 
     @cached_property
     def thirds(self) -> dict[str, list[int]]:
-        """Classes of head, mid and tail."""
+        """Class indices of head, mid and tail."""
         return dict(zip(("head", "mid", "tail"), thirds(self.forget_count), strict=True))
 
     @cached_property
     def strangers(self) -> Vector | None:
-        """1 for each forget sample that the field's attack calls non-member, [N_f]; or None."""
+        """See `mia.called_strangers`, [N_f]; None if a part is empty."""
         probs = self.forget.prob, self.retain.prob, self.test.prob
         return called_strangers(*probs, self.seed)
 
     @cached_property
     def once(self) -> Resamples:
-        """The judged samples themselves as a single resample, [1, N] a part."""
+        """A single resample that has each sample once, [1, N] per part."""
         parts = (self.forget, self.retain, self.test)
         return Resamples(*(np.ones((1, len(part)), dtype=np.uint8) for part in parts))
 
     @cached_property
     def attack_noise(self) -> Vector:
-        """See `membership.attack_noise`."""
+        """See `mia.attack_noise`."""
         return attack_noise(self.forget.prob, self.retain.prob, self.test.prob, self.seed)
 
 
 @dataclass(frozen=True)
 class Resamples:
-    """The samples drawn again, the same for every model, so that differences are paired."""
+    """Bootstrap counts of the samples, the same for every model, so that differences are paired."""
 
     forget: Draws
     retain: Draws
@@ -96,7 +96,7 @@ class Resamples:
 
     @classmethod
     def of(cls, evidence: Predictions) -> Resamples:
-        """Draw each class's samples again, as many as there are. [B, N] a part"""
+        """Resample each class with replacement, keeping its size. [B, N] per part"""
         rng = np.random.default_rng([evidence.seed, 9])
         parts = (evidence.forget, evidence.retain, evidence.test)
         return cls(*(resample(part.labels, rng) for part in parts))

@@ -1,4 +1,4 @@
-"""ROC of an attack that tells members from non-members by one score, classes matched."""
+"""ROC curve of a class-matched attack that distinguishes members from non-members by one score."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from falw_cli.evaluation.intervals import CHUNK, LEVEL, Counts, Interval, Vector
 Draws = npt.NDArray[np.uint8]
 
 FALSE_POSITIVES = (0.01, 0.001)
-"""False-positive rates at which the true-positive rate is told (Carlini et al., S&P 2022)."""
+"""False-positive rates at which the true-positive rate is reported (Carlini et al., S&P 2022)."""
 
 
 @dataclass(frozen=True)
 class Curve:
-    """True- against false-positive rate from (0, 0) to (1, 1), a point a threshold."""
+    """True- vs. false-positive rate from (0, 0) to (1, 1), one point per threshold."""
 
     fpr: Vector
     tpr: Vector
 
     def at(self, fprs: npt.ArrayLike) -> Vector:
-        """Highest true-positive rate at no more than these false-positive rates."""
+        """Return the highest true-positive rates at no more than these false-positive rates."""
         place = np.searchsorted(self.fpr, np.asarray(fprs) + 1e-12, side="right") - 1
         found: Vector = self.tpr[place]
         return found
@@ -34,29 +34,29 @@ class Attack:
     """Figures of an attack, with their 95 % intervals by stratified bootstrap."""
 
     auc: float
-    """In [0, 1]; 0.5 tells nothing."""
+    """Area under the ROC curve, in [0, 1]; 0.5 is chance."""
     auc_draws: Vector
-    """Of each resample, [B]."""
+    """AUC of each resample, [B]."""
     tpr: tuple[float, ...]
-    """At each of FALSE_POSITIVES, in [0, 1]."""
+    """True-positive rate at each of FALSE_POSITIVES, in [0, 1]."""
     tpr_intervals: tuple[Interval, ...]
     curve: Curve
 
     @property
     def auc_interval(self) -> Interval:
-        """Of the area, 95 %."""
+        """95 % interval of the AUC."""
         return _between(self.auc_draws)
 
 
 def matching(members: Counts, strangers: Counts) -> tuple[Vector, Vector]:
-    """Weights under which the strangers have the members' class mix.
+    """Return weights under which the strangers (non-members) have the members' class mix.
 
     Args:
         members, strangers: class of each sample, [N_m] and [N_s].
 
     Returns:
-        Weights of the members [N_m], 0 for those of classes without a stranger, and of the
-        strangers [N_s]; each sums to 1, or is all 0 where no class is on both sides.
+        Weights of the members [N_m], 0 for classes without a stranger, and of the strangers [N_s].
+        Each vector sums to 1, or is all 0 if no class is on both sides.
     """
     size = int(max(members.max(initial=0), strangers.max(initial=0))) + 1
     of_members = np.bincount(members, minlength=size).astype(np.float64)
@@ -75,12 +75,12 @@ def attack(
     weights: tuple[Vector, Vector],
     draws: tuple[Draws, Draws],
 ) -> Attack:
-    """The ROC of a score that is larger for members.
+    """Attack by a score that is larger for members.
 
     Args:
         members, strangers: scores, [N_m] and [N_s].
-        weights: of each sample, see `matching`; [N_m] and [N_s].
-        draws: how often each is drawn in each resample, [B, N_m] and [B, N_s].
+        weights: weight of each sample, see `matching`; [N_m] and [N_s].
+        draws: how often each sample is drawn in each resample, [B, N_m] and [B, N_s].
     """
     score = np.concatenate([members, strangers])
     order = np.argsort(-score, kind="stable")
@@ -103,8 +103,8 @@ def attack(
         np.concatenate(aucs),
         found,
         tuple(
-            # The threshold scatters with the strangers, the share above it with the members; where
-            # none is above, no resample says how many may be.
+            # The threshold varies with the strangers, the share above it with the members. If no
+            # member is above it, resampling gives width 0, so Wilson's interval is added.
             _hull(_between(column), wilson(rate, count))
             for rate, column in zip(found, drawn.T, strict=True)
         ),
@@ -115,7 +115,7 @@ def attack(
 def _rates(
     counts: Draws, weights: Vector, order: Counts, ends: Counts, cut: int
 ) -> tuple[Vector, Vector]:
-    """False- and true-positive rates of each resample at each threshold, [B, thresholds + 1]."""
+    """Return false- and true-positive rates of each resample, [B, thresholds + 1] each."""
     mass = counts[:, order] * weights[order]
     strangers = np.cumsum(mass * (order >= cut), axis=1)
     members = np.cumsum(mass, axis=1) - strangers
@@ -128,7 +128,7 @@ def _rates(
 
 
 def _area(fpr: Vector, tpr: Vector) -> Vector:
-    """Area under each row of rates [B, n], by trapezoids: ties count half. -> [B]"""
+    """Return the area under each row of rates [B, n], by trapezoids: ties count half. -> [B]"""
     found: Vector = (np.diff(fpr) * (tpr[:, 1:] + tpr[:, :-1]) / 2).sum(axis=1)
     return found
 

@@ -1,4 +1,4 @@
-"""What a network says of each sample, in the numbers that membership attacks look at."""
+"""Per-sample predictions of a network, and the scores that membership attacks use."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ Vector = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
 
 ATTACK_SCORES = ("confidence", "entropy", "modified_entropy", "loss", "margin")
-"""Each is larger for what looks like a training sample; see `Seen.score`."""
+"""Names of scores that are larger for likely training samples; see `Seen.score`."""
 HEADLINE = "loss"
-"""The score of the figures that stand alone: the same order as confidence, but it still tells
-samples apart whose probability rounds to 1."""
+"""The score of the main figures: it ranks samples as confidence does, but still distinguishes
+samples whose probability rounds to 1."""
 TINY = 1e-30
 
 
 def columns(logits: Tensor, label: Tensor) -> Tensor:
-    """The columns of `Seen` after `labels`: logits [n, C], label int64 [n] -> float64 [n, 6].
+    """Return the columns of `Seen` after `labels`. logits [n, C], label [n] -> float64 [n, 7]
 
     Entropy and modified entropy: Song and Mittal, USENIX Security 2021, equation 8. Margin: the
     logit of the true class minus the largest other one.
@@ -37,7 +37,7 @@ def columns(logits: Tensor, label: Tensor) -> Tensor:
     others = logits.scatter(1, own, -torch.inf)
     margin = logits.gather(1, own).squeeze(1) - others.max(dim=1).values
     entropy = -(prob * log_prob).sum(dim=1)
-    # 1 - p without loss of digits where p is near 1.
+    # 1 - p without loss of precision for p near 1.
     rest = (-torch.expm1(log_prob)).clamp(min=TINY)
     per_class = prob * rest.log()
     true, log_true = prob.gather(1, own).squeeze(1), log_prob.gather(1, own).squeeze(1)
@@ -49,16 +49,16 @@ def columns(logits: Tensor, label: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Seen:
-    """What a network makes of N samples, in eval mode and without augmentation."""
+    """A network's predictions for N samples, in eval mode and without augmentation."""
 
     labels: Counts
     """The true class, [N]."""
     predicted: Counts
-    """The likeliest class, [N]."""
+    """The most likely class, [N]."""
     prob: Vector
     """True-class probability, [N] in [0, 1]."""
     top: Vector
-    """Probability of the likeliest class, [N] in [0, 1]."""
+    """Probability of the most likely class, [N] in [0, 1]."""
     loss: Vector
     """Cross-entropy against the true class, [N], nats."""
     margin: Vector
@@ -70,7 +70,7 @@ class Seen:
 
     @classmethod
     def of(cls, network: Network, samples: Samples) -> Seen:
-        """Look at samples; the ranks share the work."""
+        """Run the network on samples; the ranks share the work."""
         found = network.of_each(samples, columns).cpu().numpy()
         predicted, *rest = found.T
         return cls(samples.labels.cpu().numpy(), predicted.astype(np.int64), *rest)
@@ -80,12 +80,12 @@ class Seen:
 
     @property
     def correct(self) -> Vector:
-        """1 where the likeliest class is the true one, else 0; [N]."""
+        """1 where the most likely class is the true one, else 0; [N]."""
         right: Vector = (self.predicted == self.labels).astype(np.float64)
         return right
 
     def score(self, name: str) -> Vector:
-        """One of ATTACK_SCORES, larger for what looks like a training sample, [N]."""
+        """Return one of ATTACK_SCORES, larger for likely training samples, [N]."""
         signed: dict[str, Vector] = {
             "confidence": self.prob,
             "entropy": -self.entropy,
@@ -96,5 +96,5 @@ class Seen:
         return signed[name]
 
     def of_rows(self, rows: Counts) -> Seen:
-        """Some of the samples."""
+        """Return the samples at `rows`."""
         return Seen(*(getattr(self, field.name)[rows] for field in fields(self)))

@@ -1,4 +1,4 @@
-"""How far forget samples lie from unseen ones of their class: needs no Retrain model."""
+"""Distance of forget samples from unseen ones of their class; needs no Retrain model."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ PERMUTATIONS = 999
 
 @dataclass(frozen=True)
 class Distance:
-    """1-Wasserstein distance of true-class probability, forget against unseen, in [0, 1]."""
+    """1-Wasserstein distance of true-class probability, forget to unseen, in [0, 1]."""
 
     value: float
     interval: Interval
-    """95 %, by stratified bootstrap."""
+    """95 % interval, by stratified bootstrap."""
     chance: float
-    """What it would be, in the mean, were the forget samples unseen: samples are few."""
+    """Mean distance expected if forget samples were unseen ones; above 0 as samples are few."""
     p_value: float
-    """Share of permutations, of who is forget and who unseen within a class, as far apart."""
+    """Share of permutations of forget and unseen within a class with at least this distance."""
 
 
 @dataclass(frozen=True)
 class ClassDistance:
-    """Of one class: the distance as found, by bootstrap [B], and by permutation [P]."""
+    """Distance of one class: as measured, by bootstrap [B], and by permutation [P]."""
 
     value: float
     drawn: Vector
@@ -41,12 +41,12 @@ class ClassDistance:
 def class_distance(
     forget: Vector, unseen: Vector, draws: tuple[Draws, Draws], rng: np.random.Generator
 ) -> ClassDistance:
-    """Distance of two samples of one class's true-class probabilities, [N_f] and [N_u].
+    """Return the distance between forget and unseen samples of one class.
 
     Args:
-        forget, unseen: probabilities, in [0, 1].
-        draws: how often each is drawn in each resample, [B, N_f] and [B, N_u].
-        rng: of the permutations.
+        forget, unseen: true-class probabilities, in [0, 1], [N_f] and [N_u].
+        draws: how often each sample is drawn in each resample, [B, N_f] and [B, N_u].
+        rng: random generator for the permutations.
     """
     value = np.concatenate([forget, unseen])
     order = np.argsort(value, kind="stable")
@@ -54,7 +54,7 @@ def class_distance(
     first = np.arange(len(value)) < len(forget)
 
     def distances(of_forget: npt.NDArray[np.float64], of_unseen: Vector) -> Vector:
-        """From how often each sample is on either side, [n, N] each."""
+        """Return n distances; args: how often each sample is on each side, [n, N] each."""
         sides = [
             np.cumsum(side[:, order], axis=1)[:, :-1] / side.sum(axis=1, keepdims=True)
             for side in (of_forget, of_unseen)
@@ -75,11 +75,11 @@ def class_distance(
 
 
 def together(parts: list[ClassDistance], weights: list[int]) -> Distance:
-    """The mean distance over classes, weighted by their forget samples.
+    """Return the mean distance over classes, weighted by their forget samples.
 
     Args:
-        parts: of one class or more.
-        weights: forget samples of each.
+        parts: distances of one or more classes.
+        weights: number of forget samples per class.
     """
     share = np.asarray(weights, dtype=np.float64) / sum(weights)
     value = float(sum(w * part.value for w, part in zip(share, parts, strict=True)))

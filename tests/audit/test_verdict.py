@@ -23,10 +23,10 @@ def test_levels(after: float, references: int, level: str) -> None:
 
 def test_it_names_its_evidence() -> None:
     said = verdict(without_gates(1.5))
-    assert "within what seeds alone explain" in said.points[0]
+    assert "within seed-to-seed variation" in said.points[0]
     assert "cannot be distinguished from unseen samples" in said.points[1]
     over = verdict(without_gates(-1.0, 0))
-    assert "less known than unseen ones" in over.points[0]
+    assert "less familiar than unseen samples" in over.points[0]
 
 
 def test_a_failed_gate_decides() -> None:

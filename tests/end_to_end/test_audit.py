@@ -53,7 +53,7 @@ def test_all_audit_options_together(project: Path) -> None:
     assert report["comeback"]["relearned"]["curve"][0][0] == 0
     assert report["run"]["course"][0]["loss"] > 0
     page = (project / "model.unlearned.audit.html").read_text()
-    assert "Learned again" in page
+    assert "Relearning" in page
     assert len(report["gates"]) == 4  # including the built-in gate
     assert "gate mia.auc.upper<=1" in done.stderr
 

@@ -39,7 +39,7 @@ def test_another_class_order_is_reported() -> None:
 
 def test_chance_level_is_reported() -> None:
     random = np.random.default_rng(0).integers(0, 4, 400).tolist()
-    with pytest.raises(RequestError, match="chance is 25"):
+    with pytest.raises(RequestError, match=r"near chance \(25\.0 %\)"):
         check_plausible(evidence(seen(TRUE, random), NONE))
 
 

@@ -102,7 +102,7 @@ def test_a_module_that_does_not_know_its_data_is_refused(memorised: nn.Module) -
     """It would be trained, not unlearned."""
     data, heldout, test = parts()
     torch.manual_seed(0)
-    with pytest.raises(RequestError, match="it does not know its data"):
+    with pytest.raises(RequestError, match="it does not fit this data"):
         unlearn(tiny_cnn(10, 1), data=data, forget=LIST, heldout=heldout, test=test)
 
 

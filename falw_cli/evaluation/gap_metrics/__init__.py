@@ -1,1 +1,1 @@
-"""The metrics that the Avg. Gap can be made of, one small file each."""
+"""The metrics available for the Avg. Gap, one file each."""

@@ -1,4 +1,4 @@
-"""MIA efficacy: share of the forget samples that the field's attack calls non-members."""
+"""MIA efficacy: share of the forget samples that the usual attack (`mia`) calls non-members."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _draw(evidence: Predictions, again: Resamples) -> intervals.Vector:
 
 
 def _ends(evidence: Predictions) -> intervals.Interval:
-    """Join two independent sources: the forget samples and the samples that train the attack."""
+    """Combine two sources of variance: the forget samples and the samples that train the attack."""
     assert evidence.strangers is not None
     share, noise = float(evidence.strangers.mean()), float(evidence.attack_noise.std()) / 100
     own = intervals.wilson(share, len(evidence.strangers))
