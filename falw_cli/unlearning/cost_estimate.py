@@ -9,7 +9,7 @@ from falw_cli.config.settings import Config
 from falw_cli.runtime.interrupt import Interrupt
 from falw_cli.runtime.progress import Silent
 from falw_cli.training.loop import fit
-from falw_cli.unlearning.early_stopping import LOOKS
+from falw_cli.unlearning.early_stopping import affordable_looks
 from falw_cli.unlearning.interfaces import Method
 from falw_cli.unlearning.lr_search import FACTORS, SHARE
 from falw_cli.unlearning.perform import expectation_of, objective_of
@@ -68,5 +68,6 @@ def foresee(config: Config, stage: Stage) -> Foreseen:
         view = View.of(stage.forget, stage.retain, stage.guide, stage.kept, expectation)
         began = time.perf_counter()
         look(trial.network, view, 0, None)
-        seconds += (1 + LOOKS) * (time.perf_counter() - began)
+        looks = affordable_looks(view, work.steps, recipe.batch_size)
+        seconds += (1 + looks) * (time.perf_counter() - began)
     return Foreseen(work.steps, recipe.epochs, seconds)

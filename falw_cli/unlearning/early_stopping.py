@@ -16,8 +16,10 @@ from torch import Tensor
 from falw_cli.models.network import Network
 from falw_cli.unlearning.stop_estimate import Look, View, look
 
-LOOKS = 16
-"""Evaluations per run, spread evenly over its steps."""
+LOOKS, FEWEST_LOOKS = 16, 6
+"""Evaluations per run at most and at least, spread evenly over its steps."""
+STEP_COST = 3
+"""Cost of a training step in forward passes of the same batch: forward, and twice that backward."""
 PATIENCE = 5
 """Evaluations without a new best step after which the run ends."""
 SLACK = 0.5
@@ -26,6 +28,12 @@ steps the latest is kept, where the learning rate is lower and the model changes
 EARLIEST = 0.75
 """Share of the steps before which no run ends: while the learning rate is high, an evaluation says
 little about the final model."""
+
+
+def affordable_looks(view: View, steps: int, batch_size: int) -> int:
+    """Return the number of evaluations that cost about as much as the steps of a run."""
+    samples = len(view.forget) + len(view.guide) + len(view.retain)
+    return max(FEWEST_LOOKS, min(LOOKS, STEP_COST * steps * batch_size // samples))
 
 
 def allows(found: Look, before: Look, max_loss: float) -> bool:
@@ -67,6 +75,7 @@ class Watch:
         *,
         decides: bool = True,
         judge: Callable[[Network], float | None] | None = None,
+        looks: int = LOOKS,
     ) -> None:
         """Prepare the evaluations.
 
@@ -76,12 +85,14 @@ class Watch:
             max_loss: percentage points that retain and held-out accuracy may fall.
             decides: whether to end the run and keep its best weights; False only records.
             judge: returns the Avg. Gap, for studies; the run then continues to its end.
+            looks: evaluations per run.
         """
         self.view = view
         self.before = before
         self.max_loss = max_loss
         self.decides = decides
         self.judge = judge
+        self.looks = looks
         self.curve: list[Look] = []
         self.best: Look | None = None
         self.ended: int | None = None
@@ -90,7 +101,7 @@ class Watch:
 
     def look(self, network: Network, done: int, total: int) -> str | None:
         """Evaluate the model if it is due; return the reason to stop, or None."""
-        every = max(1, math.ceil(total / LOOKS))
+        every = max(1, math.ceil(total / self.looks))
         if done % every and done != total:
             return None
         found = look(network, self.view, done, self.before)

@@ -12,7 +12,13 @@ from falw_cli.data.device import Resident
 from falw_cli.models.architectures import tiny_cnn
 from falw_cli.models.network import Network
 from falw_cli.unlearning import early_stopping
-from falw_cli.unlearning.early_stopping import PATIENCE, Watch
+from falw_cli.unlearning.early_stopping import (
+    FEWEST_LOOKS,
+    LOOKS,
+    PATIENCE,
+    Watch,
+    affordable_looks,
+)
 from falw_cli.unlearning.expectation import Expectation
 from falw_cli.unlearning.stop_estimate import Look, View
 from tests.engine import cpu
@@ -51,8 +57,7 @@ def watched(
     """Feed `moments` to a watch, one per step; return it and the step at which it stopped."""
     looks = iter(moments)
     monkeypatch.setattr(early_stopping, "look", lambda *_: next(looks))
-    monkeypatch.setattr(early_stopping, "LOOKS", len(moments))
-    watch = Watch(view(), BEFORE, max_loss)
+    watch = Watch(view(), BEFORE, max_loss, looks=len(moments))
     for done in range(1, len(moments) + 1):
         with torch.no_grad():
             next(network.module.parameters()).fill_(done)
@@ -63,6 +68,13 @@ def watched(
 
 def curve(*gaps: float, **more: float) -> list[Look]:
     return [replace(BEFORE, step=n, estimated_gap=g, **more) for n, g in enumerate(gaps, 1)]
+
+
+def test_evaluations_cost_no_more_than_the_steps() -> None:
+    """18 samples per evaluation; a step of 6 costs 18 forward passes."""
+    assert affordable_looks(view(), steps=10, batch_size=6) == 10
+    assert affordable_looks(view(), steps=2, batch_size=6) == FEWEST_LOOKS
+    assert affordable_looks(view(), steps=100, batch_size=6) == LOOKS
 
 
 def test_the_weights_of_the_best_evaluation_are_restored(

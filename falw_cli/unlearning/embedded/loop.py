@@ -21,7 +21,7 @@ from falw_cli.runtime.interrupt import Interrupt
 from falw_cli.runtime.progress import Progress, Silent
 from falw_cli.training.loop import Work
 from falw_cli.unlearning.arrival import no_share, share_of
-from falw_cli.unlearning.early_stopping import Watch
+from falw_cli.unlearning.early_stopping import Watch, affordable_looks
 from falw_cli.unlearning.embedded.data import staged
 from falw_cli.unlearning.expectation import Expectation
 from falw_cli.unlearning.objective import Unlearning
@@ -171,7 +171,9 @@ class Unlearner:
         stage = self._stage
         view = View.of(stage.forget, stage.retain, stage.guide, stage.kept, expectation)
         before = look(stage.network, view, 0, None)
-        return Watch(view, before, self.config.unlearn.max_utility_loss, decides=True, judge=None)
+        recipe = self.config.unlearn
+        looks = affordable_looks(view, self._work.steps, recipe.batch_size)
+        return Watch(view, before, recipe.max_utility_loss, looks=looks)
 
     def batches(self) -> Batches:
         """Return all batches of the run, with images `batch.pixels` and classes `batch.labels`."""
