@@ -1,0 +1,88 @@
+"""A setting is one field: option, help, environment, completion and checks follow from it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import pytest
+import typer
+from pydantic import Field
+
+from falw_cli.cli.app import app
+from falw_cli.cli.command import Call, command
+from falw_cli.cli.commands import COMMANDS
+from falw_cli.config.flags import Flag, flag_of
+from falw_cli.config.settings import Config, Section, TrainRecipe, UnlearnRecipe
+
+
+class Probe(Section):
+    """Settings of a command made here."""
+
+    size: Annotated[int, Field(ge=1), Flag("Run")] = 3
+    """Size of the probe."""
+    kind: Annotated[Literal["slow", "fast"], Flag("Run", environment=False)] = "slow"
+    """Kind of probe."""
+    names: Annotated[tuple[str, ...], Flag("Run", name="name")] = ()
+    """Name. Repeatable."""
+    check: Annotated[bool, Flag("Run", name="check/--no-check")] = True
+    """Whether to check."""
+
+
+@pytest.fixture
+def probe(monkeypatch: pytest.MonkeyPatch) -> tuple[Any, list[Call]]:
+    """A command of these settings and `--seed`, and its calls."""
+    monkeypatch.setitem(COMMANDS, "probe", "Probe.")
+    calls: list[Call] = []
+    return command("probe", ("seed",), Probe, example="falw probe")(calls.append), calls
+
+
+def options(made: Any) -> dict[str, Any]:
+    return {parameter.name: parameter for parameter in made.params}
+
+
+def test_options_follow_from_the_fields(probe: tuple[Any, list[Call]]) -> None:
+    found = options(probe[0])
+    assert found["size"].opts == ["--size"]
+    assert found["size"].help == "Size of the probe."
+    assert found["size"].envvar == "FALW_SIZE"
+    assert found["kind"].envvar is None
+    assert found["names"].opts == ["--name"]
+    assert found["names"].multiple
+    assert found["check"].secondary_opts == ["--no-check"]
+    assert found["seed"].help == " ".join((Config.model_fields["seed"].description or "").split())
+
+
+def test_values_arrive_checked(probe: tuple[Any, list[Call]]) -> None:
+    made, calls = probe
+    words = ["--size", "5", "--name", "a", "--name", "b", "--no-check", "--seed", "7"]
+    made(words, standalone_mode=False)
+    assert calls[0].own == Probe(size=5, names=("a", "b"), check=False)
+    assert calls[0].config("probe", find=False).seed == 7
+    made([], standalone_mode=False)
+    assert calls[1].own == Probe()
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["--size", "0"], "--size: input should be greater than or equal to 1 (got '0')"),
+        (["--kind", "odd"], "--kind: input should be 'slow' or 'fast' (got 'odd')"),
+    ],
+)
+def test_values_out_of_bounds_are_refused(
+    probe: tuple[Any, list[Call]],
+    words: list[str],
+    problem: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert probe[0](words, standalone_mode=False) == 2
+    assert problem in capsys.readouterr().err
+
+
+def test_every_setting_with_a_flag_belongs_to_a_command() -> None:
+    group: Any = typer.main.get_command(app)
+    taken = {name for key in COMMANDS for name in options(group.get_command(None, key))}
+    fields = {**Config.model_fields, **TrainRecipe.model_fields, **UnlearnRecipe.model_fields}
+    shown = {name for name, field in fields.items() if flag_of(field).panel}
+    assert shown <= taken
+    assert all(fields[name].description for name in shown)
