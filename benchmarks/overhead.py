@@ -27,10 +27,9 @@ from falw_cli.runtime.engine import make_fabric
 from falw_cli.runtime.progress import Silent
 from falw_cli.training.recipe import optimizer
 from falw_cli.unlearning.estimate import PERIOD, Estimate, Exact, Streaming
-from falw_cli.unlearning.interfaces import Settings, Start
+from falw_cli.unlearning.interfaces import Settings, Start, load_weighting
 from falw_cli.unlearning.methods.random_label import RandomLabel
 from falw_cli.unlearning.objective import Unlearning
-from falw_cli.unlearning.registry import load_weighting
 from falw_cli.unlearning.resolution import with_method_defaults
 from falw_cli.unlearning.run_data import Stage
 

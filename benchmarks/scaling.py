@@ -24,7 +24,7 @@ import torch
 from falw_cli.data.batches import Mix
 from falw_cli.unlearning.early_stopping import LOOKS
 from falw_cli.unlearning.estimate import PER_STEP
-from falw_cli.unlearning.registry import load_method
+from falw_cli.unlearning.interfaces import load_method
 from falw_cli.unlearning.stop_estimate import FORGET_SAMPLES, RETAIN_SAMPLES
 
 FALW = Path(sys.executable).with_name("falw")

@@ -10,10 +10,9 @@ from falw_cli.runtime.interrupt import Interrupt
 from falw_cli.runtime.progress import Silent
 from falw_cli.training.loop import fit
 from falw_cli.unlearning.early_stopping import affordable_looks
-from falw_cli.unlearning.interfaces import Method
+from falw_cli.unlearning.interfaces import Method, load_method
 from falw_cli.unlearning.lr_search import FACTORS, SHARE
 from falw_cli.unlearning.perform import expectation_of, objective_of
-from falw_cli.unlearning.registry import load_method
 from falw_cli.unlearning.resolution import base_rate
 from falw_cli.unlearning.run_data import Stage
 from falw_cli.unlearning.stop_estimate import View, look

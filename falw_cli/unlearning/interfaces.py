@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
+from falw_cli.config.extensions import METHODS, WEIGHTINGS
 from falw_cli.data.device import Samples
 from falw_cli.models.network import Network
 from falw_cli.unlearning.expectation import Expectation
@@ -142,3 +143,15 @@ class Weighting(Protocol):
 
     def weight(self, prob: Tensor, label: Tensor, target: Target) -> Tensor:
         """Return weights [n] without gradient for prob [n] in [0, 1] and label int64 [n]."""
+
+
+def load_method(name: str) -> type[Method]:
+    """Return the class of the base method `name`, a key of METHODS."""
+    method: type[Method] = METHODS.load(name).method
+    return method
+
+
+def load_weighting(name: str) -> type[Weighting]:
+    """Return the class of the weighting `name`, a key of WEIGHTINGS."""
+    weighting: type[Weighting] = WEIGHTINGS.load(name).weighting
+    return weighting

@@ -22,7 +22,7 @@ from falw_cli.training.state import StateFile
 from falw_cli.unlearning.early_stopping import LOOKS, Watch, affordable_looks, allows
 from falw_cli.unlearning.estimate import Estimate, Exact, Streaming
 from falw_cli.unlearning.expectation import Expectation, expect
-from falw_cli.unlearning.interfaces import Method, Start
+from falw_cli.unlearning.interfaces import Method, Start, load_method, load_weighting
 from falw_cli.unlearning.lr_search import (
     SHARE,
     Probe,
@@ -35,7 +35,6 @@ from falw_cli.unlearning.lr_search import (
     short_list_scale,
 )
 from falw_cli.unlearning.objective import Unlearning
-from falw_cli.unlearning.registry import load_method, load_weighting
 from falw_cli.unlearning.resolution import base_rate, hyperparameters
 from falw_cli.unlearning.run_data import Stage
 from falw_cli.unlearning.stop_estimate import Look, View, look

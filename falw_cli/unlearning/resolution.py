@@ -10,8 +10,7 @@ from falw_cli.config.settings import Config, Recipe
 from falw_cli.errors import RequestError, unknown_name
 from falw_cli.models.checkpoint import Checkpoint
 from falw_cli.models.network import with_metadata
-from falw_cli.unlearning.interfaces import Method, Settings, Weighting
-from falw_cli.unlearning.registry import load_method, load_weighting
+from falw_cli.unlearning.interfaces import Method, Settings, Weighting, load_method, load_weighting
 
 SGD_TO_ADAMW = 50
 """Ratio of learning rates with a similar effect: SGD with momentum at 0.05, AdamW at 0.001."""

@@ -16,7 +16,7 @@ from falw_cli.evaluation.predictions import Judged
 from falw_cli.models.inputs import Inputs
 from falw_cli.models.network import Network
 from falw_cli.training.loop import Work
-from falw_cli.unlearning.registry import load_method, load_weighting
+from falw_cli.unlearning.interfaces import load_method, load_weighting
 
 
 @dataclass(frozen=True)

@@ -22,9 +22,8 @@ from falw_cli.runtime.progress import Silent
 from falw_cli.training.loop import Work, fit
 from falw_cli.unlearning.estimate import Exact, Streaming
 from falw_cli.unlearning.expectation import expect
-from falw_cli.unlearning.interfaces import Start
+from falw_cli.unlearning.interfaces import Start, load_method, load_weighting
 from falw_cli.unlearning.objective import Unlearning
-from falw_cli.unlearning.registry import load_method, load_weighting
 from falw_cli.unlearning.resolution import hyperparameters, with_method_defaults
 from tests.engine import cpu
 from tests.several import in_ranks

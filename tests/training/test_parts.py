@@ -15,10 +15,9 @@ from falw_cli.runtime.progress import Silent
 from falw_cli.training.loop import Objective, Work, fit
 from falw_cli.training.run import CrossEntropy
 from falw_cli.unlearning.estimate import Streaming
-from falw_cli.unlearning.interfaces import Start
+from falw_cli.unlearning.interfaces import Start, load_weighting
 from falw_cli.unlearning.methods.l1_sparse import method as l1_sparse
 from falw_cli.unlearning.objective import Unlearning
-from falw_cli.unlearning.registry import load_weighting
 from tests.engine import cpu
 
 RECIPE = Recipe(epochs=2, batch_size=20, lr=0.05)

@@ -12,8 +12,7 @@ import torch
 from falw_cli import unlearn
 from falw_cli.config.extensions import METHODS, WEIGHTINGS
 from falw_cli.unlearning import methods, weighting
-from falw_cli.unlearning.interfaces import Settings
-from falw_cli.unlearning.registry import load_weighting
+from falw_cli.unlearning.interfaces import Settings, load_weighting
 from falw_cli.unlearning.target import Target
 
 CONTRIBUTING = Path(__file__).parents[2] / "CONTRIBUTING.md"

@@ -22,7 +22,14 @@ from falw_cli.models.network import Network
 from falw_cli.unlearning.divergence import divergence
 from falw_cli.unlearning.expectation import expect
 from falw_cli.unlearning.gradients import diagonal_fisher, mean_gradient
-from falw_cli.unlearning.interfaces import Method, Seen, Settings, Start
+from falw_cli.unlearning.interfaces import (
+    Method,
+    Seen,
+    Settings,
+    Start,
+    load_method,
+    load_weighting,
+)
 from falw_cli.unlearning.methods.amun import adversarial_neighbours
 from falw_cli.unlearning.methods.boundary_expand import BoundaryExpand
 from falw_cli.unlearning.methods.boundary_shrink import nearest_wrong_class
@@ -32,7 +39,6 @@ from falw_cli.unlearning.methods.random_label import RandomLabel
 from falw_cli.unlearning.methods.regun import class_means
 from falw_cli.unlearning.methods.salun import saliency_mask
 from falw_cli.unlearning.objective import Unlearning
-from falw_cli.unlearning.registry import load_method, load_weighting
 from falw_cli.unlearning.weighting.none import NoWeighting
 from tests.engine import cpu
 

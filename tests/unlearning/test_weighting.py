@@ -12,7 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from falw_cli.unlearning.registry import load_weighting
+from falw_cli.unlearning.interfaces import load_weighting
 from falw_cli.unlearning.target import Target, class_statistics
 from falw_cli.unlearning.weighting import balance_factor, forgetting_aware_weight
 from falw_cli.unlearning.weighting.class_balanced import effective_number

@@ -25,17 +25,15 @@ class Page(Section):
     """Output file; - is stdout (default: beside the report)."""
     open: Annotated[bool, Flag("Options", environment=False)] = False
     """Open the page after writing it."""
-    force: Annotated[bool, Flag("Options", environment=False)] = False
-    """Replace an existing file."""
 
 
-@command("report", own=Page, example="falw report model.unlearned.audit.json --open")
+@command("report", ("force",), Page, example="falw report model.unlearned.audit.json --open")
 def report(call: Call) -> None:
     """Run the command."""
     from falw_cli.runs.publish import Asked, publish
 
-    own, console = call.own, call.console
-    path, text = publish(Asked(list(own.reports), own.format, own.out, own.force))
+    own, console, force = call.own, call.console, bool(call.given.get("force"))
+    path, text = publish(Asked(list(own.reports), own.format, own.out, force))
     if path is None:
         console.result(text.rstrip("\n"))
         return

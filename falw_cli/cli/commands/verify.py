@@ -22,11 +22,9 @@ class Claim(Section):
     """Forget list to compare with the digest in the report."""
     rerun: Annotated[bool, Flag("Options", environment=False)] = False
     """Measure again, and compare the metrics."""
-    trust_code: Annotated[bool, Flag("Options", environment=False)] = False
-    """Import the code that the report names."""
 
 
-@command("verify", own=Claim, example="falw verify model.unlearned.audit.json --rerun")
+@command("verify", ("trust_code",), Claim, example="falw verify model.unlearned.audit.json --rerun")
 def verify(call: Call) -> None:
     """Run the command."""
     from falw_cli.cli import tables
@@ -35,8 +33,8 @@ def verify(call: Call) -> None:
     from falw_cli.runtime.interrupt import listening
 
     listening()
-    own = call.own
-    checks = run(Asked(own.report, own.forget, own.rerun, own.trust_code), call.console)
+    own, trust = call.own, bool(call.given.get("trust_code"))
+    checks = run(Asked(own.report, own.forget, own.rerun, trust), call.console)
     if call.as_json:
         call.console.document([asdict(check) for check in checks])
     else:
