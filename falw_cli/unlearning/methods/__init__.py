@@ -1,1 +1,1 @@
-"""Base methods, one file each; `falw_cli.unlearning.registry` loads them by name."""
+"""Base methods, one file each; `load_method` of `interfaces.py` loads them by name."""
