@@ -94,6 +94,6 @@ def _message(error: BaseException) -> str:
             for parameter in context.command.params
             for name in (*parameter.opts, *parameter.secondary_opts)
         ]
-        match = nearest(wrong, known)
-        return f"no such option: {wrong}" + (f" (did you mean {match}?)" if match else "")
+        match = nearest(wrong.lstrip("-"), [name.lstrip("-") for name in known])
+        return f"no such option: {wrong}" + (f" (did you mean --{match}?)" if match else "")
     return text[:1].lower() + text[1:]

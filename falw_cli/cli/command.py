@@ -163,6 +163,7 @@ def _annotation(key: str, field: FieldInfo, needed: bool) -> Any:
         variable = PREFIX + name.upper().replace("-", "_") if flag.environment else None
         metavar = "NAME=NUMBER" if _is_dict(field) else None
         panel = None if flag.panel == "Options" else flag.panel
+        name += f"/--no-{name}" if field.default is True else ""
         made = typer.Option(
             f"--{name}", envvar=variable, rich_help_panel=panel, metavar=metavar, **shared
         )

@@ -149,10 +149,11 @@ def explain(
         match = nearest(path[-1], choices)
         hint = f"did you mean {match!r}?" if match else f"known keys: {', '.join(choices)}"
         return RequestError(f"{where}: unknown key {path[-1]!r}", hint)
-    message = first["msg"][:1].lower() + first["msg"][1:]
-    return RequestError(
-        f"{where}: {message} (got {str(first['input'])[:80]!r})", f"fix the value of {key}"
-    )
+    message = (first["msg"][:1].lower() + first["msg"][1:]).partition(", unable to parse")[0]
+    field = getattr(model, "model_fields", {}).get(key)
+    meaning = " ".join((field.description or "").split()) if field else ""
+    hint = f"{key}: {meaning}" if meaning else f"fix the value of {key}"
+    return RequestError(f"{where}: {message} (got {str(first['input'])[:80]!r})", hint)
 
 
 def _section(root: Any, path: tuple[str, ...]) -> Any:

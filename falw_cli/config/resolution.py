@@ -58,6 +58,10 @@ def resolve(
     for key, value in flags.items():
         if value is None:
             continue
+        if value == "":
+            raise RequestError(
+                f"--{key.replace('_', '-')} is empty", "give a value, or leave it out"
+            )
         if key in section:
             given.setdefault(command, {})[key] = value
         elif key in Config.model_fields:

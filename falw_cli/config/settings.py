@@ -5,15 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic_core import PydanticCustomError
 
 from falw_cli.config.extensions import METHODS, SOURCES, WEIGHTINGS
 from falw_cli.config.flags import Flag
 from falw_cli.errors import unknown_name
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1)]
+
+def _number(value: object) -> object:
+    """Refuse true and false, which Python takes for 1 and 0."""
+    if isinstance(value, bool):
+        raise PydanticCustomError("number", "input should be a number")
+    return value
+
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False), BeforeValidator(_number)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False), BeforeValidator(_number)]
+Count = Annotated[int, Field(ge=1, le=1_000_000), BeforeValidator(_number)]
 Range = tuple[Annotated[int, Field(ge=0)], Count]
 """First index, and end index (exclusive)."""
 
@@ -59,7 +68,7 @@ class Recipe(Section):
     """Learning rate schedule; step divides by ten at 1/2 and 3/4 of the run."""
     epochs: Annotated[Count, Flag("Training")] = 20
     """Passes over the data."""
-    batch_size: Annotated[Count, Flag("Training")] = 128
+    batch_size: Annotated[Count, Field(le=65_536), Flag("Training")] = 128
     """Samples per step, over all devices."""
     crop: Annotated[int, Field(ge=0)] = 0
     """Padding of each side in pixels before a random crop (4 on CIFAR-10); 0: no crop."""
@@ -97,8 +106,8 @@ class UnlearnRecipe(Recipe):
     schedule: Literal["constant", "step", "cosine", "one-cycle"] = "cosine"
     """Learning rate schedule."""
     epochs: Annotated[Count, Flag("Training")] = 1
-    """Passes over the forget set if `forget_share` is set, else over all samples that the method
-    uses (default: the method's). With --stop auto, the maximum."""
+    """Passes over the forget set, or over all samples where the method sets no share of them in
+    each batch (default: the method's). With --stop auto, the maximum."""
     forget_share: Annotated[float, Field(gt=0, lt=1)] | None = None
     """Share of forget samples in each batch; default: the method's, or that of a shuffled set."""
     least_steps: Count = 1
@@ -206,7 +215,7 @@ class Config(Section):
     relearn: Annotated[bool, Flag("Output", environment=False, of_run=False)] = False
     """Test whether rounding the weights or relearning a few samples recovers forgotten ones."""
     forgotten_gate: Annotated[
-        bool, Flag("Output", name="forgotten-gate/--no-forgotten-gate", environment=False,
+        bool, Flag("Output", environment=False,
                    in_file=False, of_run=False)
     ] = True  # fmt: skip
     """Exit code 1 if the audit shows that the list is not forgotten (default yes)."""

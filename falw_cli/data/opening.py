@@ -36,6 +36,8 @@ def parse_spec(text: str, default_part: str) -> Spec:
         raise RequestError(f"{text!r}: {kind} has no parts", f"leave out #{part}")
     if not location and source.needs_location:
         raise RequestError(f"{text!r} names no location", f"write {kind}:PATH")
+    if location and not source.needs_location:
+        raise RequestError(f"{text!r}: {kind} has no location", f"write {kind}")
     default = default_part if source.parts == "two" else ""
     return Spec(text, kind, Path(location), part or default)
 

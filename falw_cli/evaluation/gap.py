@@ -35,6 +35,7 @@ def parse_weights(asked: Sequence[str]) -> Weights:
     found: dict[str, float] = {}
     for text in asked:
         name, _, number = (part.strip() for part in text.partition(":"))
+        name = next((one for one in METRICS if load_metric(one).short == name), name)
         if name not in METRICS:
             raise unknown_name("metric", name, METRICS)
         try:

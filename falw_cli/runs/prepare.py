@@ -86,11 +86,22 @@ def open_request(config: Config, progress: Progress, fabric: Fabric, held: ExitS
         if fabric.is_global_zero and not config.dry_run:
             held.enter_context(paths.claimed(config))
         given = open_inputs(config, progress, fabric, complete)
+        _check_references(given)
         checkpoint_files.check_output(paths.out, given.source)
         config = given.config
         parse_weights(config.metrics)  # fail before the work
         asked = [gates.parse(expression, given.network.classes) for expression in config.gate]
         return Opened(config, paths, given, Stage.of(config, given), asked)
+
+
+def _check_references(given: Inputs) -> None:
+    """Refuse the model itself as its reference."""
+    for one in given.described["references"]:
+        if one["sha256"] == given.described["model"]["sha256"]:
+            raise RequestError(
+                f"reference {one['path']} is the model itself",
+                "give a model that was retrained without the list",
+            )
 
 
 def belongs_to(config: Config, given: Inputs) -> dict[str, str]:

@@ -66,10 +66,11 @@ def forget_list(call: Call) -> None:
 def _total(own: Draw, available: int) -> int:
     """Return the number of samples to draw."""
     if (own.ratio is None) == (own.count is None):
-        raise RequestError("either --ratio or --count is required", "give e.g. --ratio 0.1")
+        state = "both given" if own.count is not None else "required"
+        raise RequestError(f"either --ratio or --count: {state}", "give one, e.g. --ratio 0.1")
     total = own.count or 0
     if own.ratio is not None:
-        if not 0 < own.ratio < 1:
+        if not 0 < own.ratio <= 1:
             raise RequestError(
                 f"--ratio {own.ratio} is out of range", "give a share between 0 and 1, e.g. 0.1"
             )
