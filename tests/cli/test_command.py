@@ -24,7 +24,7 @@ class Probe(Section):
     """Kind of probe."""
     names: Annotated[tuple[str, ...], Flag("Run", name="name")] = ()
     """Name. Repeatable."""
-    check: Annotated[bool, Flag("Run", name="check/--no-check")] = True
+    check: Annotated[bool, Flag("Run")] = True
     """Whether to check."""
 
 
