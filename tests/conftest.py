@@ -38,7 +38,7 @@ def run_falw(
         input=stdin,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=1200,
         check=False,
         env=clean_environment() | environment,
     )

@@ -180,7 +180,7 @@ def test_the_notebook_runs_and_reproduces_its_output(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     saved = nbformat.read(DOCS / "unlearner.ipynb", as_version=4)
     again = deepcopy(saved)
-    nbclient.NotebookClient(again, timeout=300, kernel_name="python3").execute()
+    nbclient.NotebookClient(again, timeout=1200, kernel_name="python3").execute()
     ends = [
         [float(n) for n in re.findall(r"unlearned +([\d.]+) +([\d.]+) +([\d.]+)", said)[0]]
         for said in (printed(book) for book in (saved, again))

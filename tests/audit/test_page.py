@@ -145,7 +145,7 @@ def test_it_opens_in_a_browser_without_errors(folder: Path, names: list[str]) ->
     written, _ = publish(Asked(paths, "html", None, force=False))
     done = subprocess.run(
         ["node", str(BROWSER / "look.mjs"), str(written), str(folder)],
-        capture_output=True, text=True, check=False, timeout=180,
+        capture_output=True, text=True, check=False, timeout=1200,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == []

@@ -102,7 +102,7 @@ def test_a_killed_worker_ends_the_run_in_two_lines() -> None:
         [sys.executable, "-c", READ_WITH_KILLED_WORKERS],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=1200,
         check=False,
     )
     assert run.returncode == 3, run.stderr

@@ -109,7 +109,7 @@ def test_a_killed_and_restarted_bench_gives_the_same_results(tmp_path: Path) -> 
             time.sleep(0.1)  # before that, falw does not handle signals
         time.sleep(seconds + (0 if number == signal.SIGTERM else 3))
         running.send_signal(number)
-        _, told = running.communicate(timeout=60)
+        _, told = running.communicate(timeout=1200)
         if number != signal.SIGKILL:
             assert running.returncode in (128 + number, 0), told.decode()
     done = run_falw("bench", SHIPPED, "--out", "parts", cwd=tmp_path)
@@ -132,7 +132,7 @@ def test_two_machines_share_the_work_through_the_folder(tmp_path: Path) -> None:
         )
         for rank in ("0", "1")
     ]  # fmt: skip
-    said = [one.communicate(timeout=300)[0] for one in both]
+    said = [one.communicate(timeout=1200)[0] for one in both]
     assert [one.returncode for one in both] == [0, 0]
     assert said == ["shared/results.md\n", ""]
     assert figures(tmp_path / "shared") == figures(tmp_path / "alone")

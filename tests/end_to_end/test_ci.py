@@ -35,7 +35,7 @@ def run_action(folder: Path, given: dict[str, str]) -> dict[str, str]:
         done = subprocess.run(
             ["bash", "-e", "-o", "pipefail", "-c", step["run"]], cwd=folder,
             env=clean_environment() | here, check=False, capture_output=True, text=True,
-            timeout=300,
+            timeout=1200,
         )  # fmt: skip
         assert done.returncode in (0, 1), done.stderr
         found = dict(line.split("=", 1) for line in output.read_text().splitlines())
@@ -80,7 +80,7 @@ def test_the_job_runs(project: Path, name: str, lines_of: Any) -> None:
     for line in lines[1:]:
         done = subprocess.run(
             ["bash", "-c", line], cwd=project, env=clean_environment() | here, check=False,
-            capture_output=True, text=True, timeout=300,
+            capture_output=True, text=True, timeout=1200,
         )  # fmt: skip
         codes.append(done.returncode)
         assert done.returncode in (0, 1), done.stderr

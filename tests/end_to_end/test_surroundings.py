@@ -26,7 +26,7 @@ def alone() -> dict[str, str]:
 def shell(script: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run a line of bash in which $FALW is the command."""
     return subprocess.run(
-        ["bash", "-c", script], cwd=cwd, capture_output=True, text=True, check=False, timeout=300,
+        ["bash", "-c", script], cwd=cwd, capture_output=True, text=True, check=False, timeout=1200,
         env=clean_environment() | {"FALW": str(COMMAND)} | environment,
     )  # fmt: skip
 
