@@ -47,7 +47,7 @@ def test_bare_weights_in_a_library_folder_are_read_as_the_folder(tmp_path: Path)
 
 
 def test_a_folder_of_unknown_format_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(RequestError, match="no folder of timm or transformers"):
+    with pytest.raises(RequestError, match="not a folder of timm or transformers"):
         checkpoint_files.read(tmp_path)
 
 

@@ -59,5 +59,5 @@ def test_machines_need_a_master_address(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_one_process_cannot_use_several_devices() -> None:
-    with pytest.raises(RequestError, match="a process each"):
+    with pytest.raises(RequestError, match="one process each"):
         make_fabric(Config(device="cpu", devices=2))
