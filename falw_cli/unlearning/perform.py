@@ -19,7 +19,7 @@ from falw_cli.runtime.interrupt import Interrupt
 from falw_cli.runtime.progress import Progress
 from falw_cli.training.loop import Outcome, fit
 from falw_cli.training.state import StateFile
-from falw_cli.unlearning.early_stopping import LOOKS, Watch, affordable_looks, allows
+from falw_cli.unlearning.early_stopping import Watch, affordable_looks, allows
 from falw_cli.unlearning.estimate import Estimate, Exact, Streaming
 from falw_cli.unlearning.expectation import Expectation, expect
 from falw_cli.unlearning.interfaces import Method, Start, load_method, load_weighting
@@ -209,12 +209,11 @@ def _watch(shared: _Shared) -> Watch | None:
         return None
     reference, stage, seed = mean_metrics(shared.references), shared.stage, shared.config.seed
     work = stage.work(shared.config, 1.0)
-    looks = affordable_looks(view, work.steps, recipe.batch_size)
     return Watch(
         view, before, recipe.max_utility_loss, decides=shared.stops_by_itself,
         judge=(lambda network: avg_gap(measure(network, stage.judged, seed), reference))
         if recipe.trace and reference else None,
-        looks=LOOKS if recipe.trace else looks,
+        looks=affordable_looks(view, work.steps, recipe.batch_size),
     )  # fmt: skip
 
 
