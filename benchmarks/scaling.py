@@ -22,7 +22,7 @@ from pathlib import Path
 import torch
 
 from falw_cli.data.batches import Mix
-from falw_cli.unlearning.early_stopping import LOOKS
+from falw_cli.unlearning.early_stopping import affordable_looks
 from falw_cli.unlearning.estimate import PER_STEP
 from falw_cli.unlearning.interfaces import load_method
 from falw_cli.unlearning.stop_estimate import FORGET_SAMPLES, RETAIN_SAMPLES
@@ -104,7 +104,8 @@ def predicted(count: int, sample: float) -> float:
     share, batch = recipe["forget_share"], 128
     steps = recipe["epochs"] * Mix(batch, share).batches(6000, count)
     unseen = PER_STEP * batch / 3
-    looks = LOOKS * (min(count, FORGET_SAMPLES) + 1000 + RETAIN_SAMPLES) / 3
+    samples = min(count, FORGET_SAMPLES) + 1000 + RETAIN_SAMPLES
+    looks = affordable_looks(samples, steps, batch) * samples / 3
     # Count forget samples, not batches, because the last batches of an epoch are smaller.
     seen = recipe["epochs"] * count + steps * (batch - round(batch * share))
     return float(sample * (seen + steps * unseen + looks))

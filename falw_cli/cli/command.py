@@ -148,10 +148,9 @@ def _parameters(fields: dict[str, FieldInfo], required: set[str]) -> Iterator[Pa
 
 def _annotation(key: str, field: FieldInfo, needed: bool) -> Any:
     """Return the typer annotation of a setting."""
-    flag, of = flag_of(field), _type(field.annotation)
-    said = [one for one in field.metadata if isinstance(one, Flag)]
-    assert said, f"{key} has no flag"
-    of = str if flag.as_text else of
+    flag = flag_of(field)
+    assert flag.panel, f"{key} is no option"
+    of = str if flag.as_text else _type(field.annotation)
     name = flag.name or key.replace("_", "-")
     shared: dict[str, Any] = {
         "help": _help(field, flag), "show_default": False,

@@ -22,7 +22,6 @@ SECTIONS: dict[str, type[Recipe]] = {"train": TrainRecipe, "unlearn": UnlearnRec
 """Commands whose flags --epochs, --lr and the like belong to a section of the config."""
 BUILDS = {"unlearn", "evaluate", "train", "convert"}
 """Commands that build the network, and would import code that a config names."""
-
 NAMES = {key: flag_of(field).names for key, field in Config.model_fields.items()}
 """What each setting names; see `relative_to`."""
 
@@ -54,7 +53,7 @@ def resolve(
     if file and not named and command in BUILDS:
         _refuse_code(below, file, trusted=bool(flags.get("trust_code")))
     given: dict[str, Any] = {}
-    section = SECTIONS.get(command, Recipe).model_fields if command in SECTIONS else {}
+    section = SECTIONS[command].model_fields if command in SECTIONS else {}
     for key, value in flags.items():
         if value is None:
             continue
@@ -91,11 +90,9 @@ def _read_file(file: Path) -> dict[str, Any]:
         content["classes"] = class_names(file.parent / named)
     for key, field in Config.model_fields.items():
         if key in content and not flag_of(field).in_file:
-            flag = (
-                "--no-forgotten-gate" if key == "forgotten_gate" else f"--{key.replace('_', '-')}"
-            )
+            name = (f"no-{key}" if field.default is True else key).replace("_", "-")
             raise RequestError(
-                f"{file} line {lines[key,]}: {key} cannot be set in a file", f"give it as {flag}"
+                f"{file} line {lines[key,]}: {key} cannot be set in a file", f"give it as --{name}"
             )
     try:
         Config.model_validate(content)

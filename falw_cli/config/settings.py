@@ -5,24 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from falw_cli.config.extensions import METHODS, SOURCES, WEIGHTINGS
 from falw_cli.config.flags import Flag
 from falw_cli.errors import unknown_name
 
-
-def _number(value: object) -> object:
-    """Refuse true and false, which Python takes for 1 and 0."""
-    if isinstance(value, bool):
-        raise PydanticCustomError("number", "input should be a number")
-    return value
-
-
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False), BeforeValidator(_number)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False), BeforeValidator(_number)]
-Count = Annotated[int, Field(ge=1, le=1_000_000), BeforeValidator(_number)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
 Range = tuple[Annotated[int, Field(ge=0)], Count]
 """First index, and end index (exclusive)."""
 
@@ -34,6 +26,15 @@ class Section(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, use_attribute_docstrings=True, defer_build=True
     )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _switches_alone(cls, value: object, info: ValidationInfo) -> object:
+        """Refuse true and false, which Python takes for 1 and 0, where no switch is meant."""
+        name = info.field_name
+        if isinstance(value, bool) and name and cls.model_fields[name].annotation is not bool:
+            raise PydanticCustomError("switch", "input should not be true or false")
+        return value
 
 
 class Preprocessing(Section):

@@ -67,6 +67,6 @@ def foresee(config: Config, stage: Stage) -> Foreseen:
         view = View.of(stage.forget, stage.retain, stage.guide, stage.kept, expectation)
         began = time.perf_counter()
         look(trial.network, view, 0, None)
-        looks = affordable_looks(view, work.steps, recipe.batch_size)
+        looks = affordable_looks(len(view), work.steps, recipe.batch_size)
         seconds += (1 + looks) * (time.perf_counter() - began)
     return Foreseen(work.steps, recipe.epochs, seconds)

@@ -30,9 +30,8 @@ EARLIEST = 0.75
 little about the final model."""
 
 
-def affordable_looks(view: View, steps: int, batch_size: int) -> int:
-    """Return the number of evaluations that cost about as much as the steps of a run."""
-    samples = len(view.forget) + len(view.guide) + len(view.retain)
+def affordable_looks(samples: int, steps: int, batch_size: int) -> int:
+    """Return the number of evaluations of `samples` that cost about as much as a run's steps."""
     return max(FEWEST_LOOKS, min(LOOKS, STEP_COST * steps * batch_size // samples))
 
 

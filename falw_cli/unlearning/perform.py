@@ -213,7 +213,7 @@ def _watch(shared: _Shared) -> Watch | None:
         view, before, recipe.max_utility_loss, decides=shared.stops_by_itself,
         judge=(lambda network: avg_gap(measure(network, stage.judged, seed), reference))
         if recipe.trace and reference else None,
-        looks=affordable_looks(view, work.steps, recipe.batch_size),
+        looks=affordable_looks(len(view), work.steps, recipe.batch_size),
     )  # fmt: skip
 
 

@@ -81,6 +81,10 @@ class View:
     expectation: Expectation
     """Expectation of the forget samples in the view."""
 
+    def __len__(self) -> int:
+        """Number of samples that an estimate uses."""
+        return len(self.forget) + len(self.guide) + len(self.retain)
+
     @classmethod
     def of(
         cls,

@@ -87,3 +87,11 @@ def test_code_is_allowed_where_the_user_names_it(folder: Path) -> None:
 def test_flags_out_of_range(folder: Path, flags: dict[str, object]) -> None:
     with pytest.raises(RequestError, match=f"--{next(iter(flags))}"):
         resolve("unlearn", flags)
+
+
+@pytest.mark.parametrize("key", ["unlearn: {lr", "unlearn: {epochs", "train: {momentum"])
+def test_true_is_no_number(tmp_path: Path, key: str) -> None:
+    file = tmp_path / "falw.yaml"
+    file.write_text(f"{key}: true}}\n")
+    with pytest.raises(RequestError, match="should not be true or false"):
+        resolve("unlearn", {}, file)

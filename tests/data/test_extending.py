@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from falw_cli.config.extensions import SOURCES
 from falw_cli.data import sources
 from falw_cli.data.opening import open_listing
 from falw_cli.errors import RequestError
+from tests.extending import added
 
 CONTRIBUTING = Path(__file__).parents[2] / "CONTRIBUTING.md"
 CONSTANT = '''\
@@ -41,11 +41,8 @@ source = Source(listing)
 @pytest.fixture
 def constant(tmp_path: Path) -> Iterator[None]:
     """Add `constant.py` to the modules of `falw_cli.data.sources`."""
-    (tmp_path / "constant.py").write_text(CONSTANT)
-    sources.__path__.append(str(tmp_path))
-    yield
-    sources.__path__.remove(str(tmp_path))
-    sys.modules.pop("falw_cli.data.sources.constant", None)
+    with added(sources, "constant", CONSTANT, tmp_path):
+        yield
 
 
 @pytest.mark.usefixtures("constant")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from textwrap import indent
@@ -17,6 +16,7 @@ from falw_cli.errors import RequestError
 from falw_cli.evaluation import gap_metrics
 from falw_cli.evaluation.gap import parse_weights
 from falw_cli.evaluation.gap_metric import load_metric
+from tests.extending import added
 
 CERTAIN = '''\
 """Mean probability of the likeliest class on the test samples."""
@@ -39,11 +39,8 @@ metric = Metric(__name__, "TC", "test confidence", _draw)
 @pytest.fixture
 def certain(tmp_path: Path) -> Iterator[None]:
     """Add one file to the package of metrics."""
-    (tmp_path / "certain.py").write_text(CERTAIN)
-    gap_metrics.__path__.append(str(tmp_path))
-    yield
-    gap_metrics.__path__.remove(str(tmp_path))
-    sys.modules.pop("falw_cli.evaluation.gap_metrics.certain", None)
+    with added(gap_metrics, "certain", CERTAIN, tmp_path):
+        yield
     load_metric.cache_clear()
 
 

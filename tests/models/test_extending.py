@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from falw_cli.config.extensions import FORMATS
 from falw_cli.errors import RequestError
 from falw_cli.models import checkpoint_files, formats
 from falw_cli.models.architectures import builder, tiny_cnn
+from tests.extending import added
 
 NPZ = '''\
 """Archives of NumPy arrays, as numpy.savez writes them."""
@@ -60,13 +60,8 @@ FORMAT = FileFormat(suffixes=(".npz",), read=read, write=write)
 @pytest.fixture
 def npz(tmp_path: Path) -> Iterator[Path]:
     """A working folder, while `npz.py` is registered as a format of files."""
-    (tmp_path / "formats").mkdir()
-    (tmp_path / "formats" / "npz.py").write_text(NPZ)
-    formats.__path__.append(str(tmp_path / "formats"))
-    yield tmp_path
-    formats.__path__.remove(str(tmp_path / "formats"))
-    if sys.modules.pop("falw_cli.models.formats.npz", None):
-        del formats.npz  # type: ignore[attr-defined]
+    with added(formats, "npz", NPZ, tmp_path):
+        yield tmp_path
 
 
 def test_a_format_of_files_is_read_and_written(npz: Path) -> None:
@@ -158,10 +153,8 @@ FORMAT = FolderFormat(recognises=recognises, read=read, write=write, builder=bui
 @pytest.fixture
 def zoo(npz: Path) -> Iterator[Path]:
     """A working folder, while `zoo.py` is registered as a format of folders."""
-    (npz / "formats" / "zoo.py").write_text(FOLDER)
-    yield npz
-    if sys.modules.pop("falw_cli.models.formats.zoo", None):
-        del formats.zoo  # type: ignore[attr-defined]
+    with added(formats, "zoo", FOLDER, npz):
+        yield npz
 
 
 def test_a_format_of_folders_is_converted(
@@ -180,7 +173,7 @@ def test_a_format_of_folders_is_converted(
         assert found.build is not None
         torch.testing.assert_close(found.tensors, dict(model.state_dict()), rtol=0, atol=0)
     with pytest.raises(RequestError, match="not a folder of timm or transformers or zoo"):
-        checkpoint_files.read("formats")
+        checkpoint_files.read("added-zoo")
 
 
 def test_contributing_quotes_the_example() -> None:

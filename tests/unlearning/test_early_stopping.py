@@ -72,9 +72,9 @@ def curve(*gaps: float, **more: float) -> list[Look]:
 
 def test_evaluations_cost_no_more_than_the_steps() -> None:
     """18 samples per evaluation; a step of 6 costs 18 forward passes."""
-    assert affordable_looks(view(), steps=10, batch_size=6) == 10
-    assert affordable_looks(view(), steps=2, batch_size=6) == FEWEST_LOOKS
-    assert affordable_looks(view(), steps=100, batch_size=6) == LOOKS
+    assert affordable_looks(len(view()), steps=10, batch_size=6) == 10
+    assert affordable_looks(len(view()), steps=2, batch_size=6) == FEWEST_LOOKS
+    assert affordable_looks(len(view()), steps=100, batch_size=6) == LOOKS
 
 
 def test_the_weights_of_the_best_evaluation_are_restored(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from falw_cli.config.extensions import METHODS, WEIGHTINGS
 from falw_cli.unlearning import methods, weighting
 from falw_cli.unlearning.interfaces import Settings, load_weighting
 from falw_cli.unlearning.target import Target
+from tests.extending import added
 
 CONTRIBUTING = Path(__file__).parents[2] / "CONTRIBUTING.md"
 UNIFORM = '''\
@@ -39,7 +39,7 @@ class Uniform(Method):
 method = Uniform
 '''
 EXCESS = '''\
-"""Excess: a forget sample counts by what its probability exceeds the target's mean."""
+"""Excess: the weight of a forget sample is its probability above the target's mean."""
 
 from __future__ import annotations
 
@@ -72,14 +72,11 @@ weighting = Excess
 @pytest.fixture(autouse=True)
 def _files(tmp_path: Path) -> Iterator[None]:
     """Add `uniform.py` and `excess.py` to the modules of their packages."""
-    for package, name, text in ((methods, "uniform", UNIFORM), (weighting, "excess", EXCESS)):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / f"{name}.py").write_text(text)
-        package.__path__.append(str(tmp_path / name))
-    yield
-    for package, name in ((methods, "uniform"), (weighting, "excess")):
-        package.__path__.remove(str(tmp_path / name))
-        sys.modules.pop(f"{package.__name__}.{name}", None)
+    with (
+        added(methods, "uniform", UNIFORM, tmp_path),
+        added(weighting, "excess", EXCESS, tmp_path),
+    ):
+        yield
 
 
 def test_a_file_adds_a_base_method(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -172,7 +172,7 @@ class Unlearner:
         view = View.of(stage.forget, stage.retain, stage.guide, stage.kept, expectation)
         before = look(stage.network, view, 0, None)
         recipe = self.config.unlearn
-        looks = affordable_looks(view, self._work.steps, recipe.batch_size)
+        looks = affordable_looks(len(view), self._work.steps, recipe.batch_size)
         return Watch(view, before, recipe.max_utility_loss, looks=looks)
 
     def batches(self) -> Batches:
