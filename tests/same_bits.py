@@ -15,6 +15,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from safetensors.torch import load_file
+
 ROOT = Path(__file__).parents[1]
 CONFIG = "arch: tiny-cnn\ndata: digits\nheldout: digits\ntrain: {epochs: 8}\n"
 UNLEARN = ("unlearn", "model.safetensors", "--forget", "ids.txt", "--reference",
@@ -29,7 +31,7 @@ RUNS = {
     "falw-paper": (*UNLEARN, "--method", "falw-paper", "--lr", "0.01", "--epochs", "2"),
     "random-label": (*UNLEARN, "--method", "random-label", "--lr", "auto", "--relearn"),
     "evaluate": ("evaluate", "model.safetensors", "--forget", "ids.txt", "--reference",
-                 "retrain.safetensors", "--force"),
+                 "retrain.safetensors", "--force", "--json"),
 }  # fmt: skip
 """Commands by name, run in this order in one folder."""
 OF_RESULT = ("run", "metrics", "target", "weights", "comeback", "forget", "gates")
@@ -56,16 +58,28 @@ def digests(code: Path) -> dict[str, str]:
 
 
 def _digest(folder: Path, printed: str) -> str:
-    """Return the digest of what a command printed, and of the checkpoint and report it named."""
-    parts = [printed]
+    """Return the digest of the checkpoint that a command names, and of the figures of its report.
+
+    Wording, times and memory may differ; `evaluate` prints its report, `forget-list` the list.
+    """
     path = folder / printed.strip().partition("\n")[0]
-    if path.suffix == ".safetensors":
-        parts.append(hashlib.sha256(path.read_bytes()).hexdigest())
+    if printed.startswith("{"):
+        return _hashed([_figures(printed)])
+    if path.suffix != ".safetensors":
+        return _hashed([printed])
     report = path.with_suffix(".audit.json")
-    if report.exists():
-        content = json.loads(report.read_text())
-        (content["run"] or {}).update(seconds=0, peak_memory_bytes=0)
-        parts.append(json.dumps([content.get(key) for key in OF_RESULT], sort_keys=True))
+    weights = {name: value.numpy().tobytes().hex() for name, value in load_file(path).items()}
+    parts = [json.dumps(weights, sort_keys=True)]
+    return _hashed([*parts, *([_figures(report.read_text())] if report.exists() else [])])
+
+
+def _figures(report: str) -> str:
+    content = json.loads(report)
+    (content["run"] or {}).update(seconds=0, peak_memory_bytes=0, stopped_because="")
+    return json.dumps([content.get(key) for key in OF_RESULT], sort_keys=True)
+
+
+def _hashed(parts: list[str]) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 

@@ -9,10 +9,9 @@ from falw_cli.config.settings import Config
 from falw_cli.runtime.interrupt import Interrupt
 from falw_cli.runtime.progress import Silent
 from falw_cli.training.loop import fit
-from falw_cli.unlearning.early_stopping import affordable_looks
 from falw_cli.unlearning.interfaces import Method, load_method
 from falw_cli.unlearning.lr_search import FACTORS, SHARE
-from falw_cli.unlearning.perform import expectation_of, objective_of
+from falw_cli.unlearning.perform import expectation_of, looks_of, objective_of
 from falw_cli.unlearning.resolution import base_rate
 from falw_cli.unlearning.run_data import Stage
 from falw_cli.unlearning.stop_estimate import View, look
@@ -67,6 +66,5 @@ def foresee(config: Config, stage: Stage) -> Foreseen:
         view = View.of(stage.forget, stage.retain, stage.guide, stage.kept, expectation)
         began = time.perf_counter()
         look(trial.network, view, 0, None)
-        looks = affordable_looks(len(view), work.steps, recipe.batch_size)
-        seconds += (1 + looks) * (time.perf_counter() - began)
+        seconds += (1 + looks_of(recipe, view, work)) * (time.perf_counter() - began)
     return Foreseen(work.steps, recipe.epochs, seconds)

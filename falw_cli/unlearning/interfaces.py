@@ -90,6 +90,8 @@ class Method:
     """Whether the method uses held-out samples."""
     dropout: ClassVar[bool] = True
     """Whether dropout, drop-path and similar layers are active in steps; BatchNorm always is."""
+    overshoots: ClassVar[bool] = True
+    """Whether further steps can forget too much, so that the best step may be an early one."""
     search_from: ClassVar[float | None] = None
     """Centre of the learning-rate search, if the default learning rate is `auto`."""
     tries: ClassVar[tuple[float, ...]] = ()

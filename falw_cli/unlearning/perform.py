@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from falw_cli.config.settings import Config
+from falw_cli.config.settings import Config, UnlearnRecipe
 from falw_cli.data.batches import generator
 from falw_cli.errors import DivergedError
 from falw_cli.evaluation.gap import avg_gap
@@ -17,9 +17,9 @@ from falw_cli.evaluation.measurement import mean_metrics, measure
 from falw_cli.evaluation.metrics import Metrics
 from falw_cli.runtime.interrupt import Interrupt
 from falw_cli.runtime.progress import Progress
-from falw_cli.training.loop import Outcome, fit
+from falw_cli.training.loop import Outcome, Work, fit
 from falw_cli.training.state import StateFile
-from falw_cli.unlearning.early_stopping import Watch, affordable_looks, allows
+from falw_cli.unlearning.early_stopping import LOOKS, Watch, affordable_looks, allows
 from falw_cli.unlearning.estimate import Estimate, Exact, Streaming
 from falw_cli.unlearning.expectation import Expectation, expect
 from falw_cli.unlearning.interfaces import Method, Start, load_method, load_weighting
@@ -202,18 +202,24 @@ def _tries(shared: _Shared, rates: list[float], *, probed: bool) -> list[Try]:
     return tries
 
 
+def looks_of(recipe: UnlearnRecipe, view: View, work: Work) -> int:
+    """Return the number of evaluations of a run: all, or what the steps afford if that is safe."""
+    if load_method(recipe.method).overshoots:
+        return LOOKS
+    return affordable_looks(len(view), work.steps, recipe.batch_size)
+
+
 def _watch(shared: _Shared) -> Watch | None:
     """Return the early stopping of the run, or None if nothing is evaluated."""
     recipe, view, before = shared.config.unlearn, shared.view, shared.before
     if view is None or before is None or not (shared.stops_by_itself or recipe.trace):
         return None
     reference, stage, seed = mean_metrics(shared.references), shared.stage, shared.config.seed
-    work = stage.work(shared.config, 1.0)
     return Watch(
         view, before, recipe.max_utility_loss, decides=shared.stops_by_itself,
         judge=(lambda network: avg_gap(measure(network, stage.judged, seed), reference))
         if recipe.trace and reference else None,
-        looks=affordable_looks(len(view), work.steps, recipe.batch_size),
+        looks=looks_of(recipe, view, stage.work(shared.config, 1.0)),
     )  # fmt: skip
 
 

@@ -21,11 +21,11 @@ from falw_cli.runtime.interrupt import Interrupt
 from falw_cli.runtime.progress import Progress, Silent
 from falw_cli.training.loop import Work
 from falw_cli.unlearning.arrival import no_share, share_of
-from falw_cli.unlearning.early_stopping import Watch, affordable_looks
+from falw_cli.unlearning.early_stopping import Watch
 from falw_cli.unlearning.embedded.data import staged
 from falw_cli.unlearning.expectation import Expectation
 from falw_cli.unlearning.objective import Unlearning
-from falw_cli.unlearning.perform import expectation_of, objective_of, perform
+from falw_cli.unlearning.perform import expectation_of, looks_of, objective_of, perform
 from falw_cli.unlearning.stop_estimate import View, look
 
 
@@ -172,7 +172,7 @@ class Unlearner:
         view = View.of(stage.forget, stage.retain, stage.guide, stage.kept, expectation)
         before = look(stage.network, view, 0, None)
         recipe = self.config.unlearn
-        looks = affordable_looks(len(view), self._work.steps, recipe.batch_size)
+        looks = looks_of(recipe, view, self._work)
         return Watch(view, before, recipe.max_utility_loss, looks=looks)
 
     def batches(self) -> Batches:

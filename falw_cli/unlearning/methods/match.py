@@ -41,6 +41,7 @@ class Match(Method):
 
     needs_guide = True
     dropout = False
+    overshoots = False
     search_from = 5e-4
     tries = (1.0, 0.3, 3.0)
     defaults = {
