@@ -63,7 +63,9 @@ def noisy(network: Network, parts: tuple[Samples, Samples]) -> Pair:
         return torch.stack([network.logits(pixels, moved).softmax(1) for _ in range(8)]).mean(0)
 
     first, second = (
-        torch.logit(network.each(part, of).gather(1, part.labels[:, None]).squeeze(1), eps=1e-7)
+        torch.logit(
+            network.map_pixels(part, of).gather(1, part.labels[:, None]).squeeze(1), eps=1e-7
+        )
         for part in parts
     )
     return first, second

@@ -21,11 +21,11 @@ import numpy as np
 import torch
 
 from benchmarks.networks_train import MISLABELLED, POOL, Place, places
-from falw_cli.audit.build import Occasion
+from falw_cli.audit.build import Invocation
 from falw_cli.config.resolution import resolve
 from falw_cli.config.settings import Config
 from falw_cli.errors import FalwError
-from falw_cli.evaluation.predictions import Judged, Predictions
+from falw_cli.evaluation.predictions import EvaluationSamples, Predictions
 from falw_cli.models.inputs import open_inputs
 from falw_cli.models.network import Network
 from falw_cli.runs.unlearn import unlearn
@@ -52,7 +52,7 @@ ARMS: dict[str, dict[str, Any]] = {
 def probabilities(config: Config) -> tuple[Predictions, list[Predictions], tuple[str, ...]]:
     """Return predictions (forget samples in row order) of model and references, and classes."""
     given = open_inputs(config, Silent(), make_fabric(config))
-    judged = Judged.of(given.splits, given.network.fabric.device)
+    judged = EvaluationSamples.of(given.splits, given.network.fabric.device)
 
     def seen(network: Network) -> Predictions:
         return Predictions.of(network, judged, 0)
@@ -128,7 +128,7 @@ def measure(cell: Cell) -> dict[str, Any]:
     began = time.perf_counter()
     try:
         asked = request(place, name, model, ids, out=str(out), unlearn=ARMS[arm])
-        report = unlearn(asked, Silent(), Interrupt(), Occasion.now())
+        report = unlearn(asked, Silent(), Interrupt(), Invocation.now())
     except FalwError as error:
         return row | {"failed": str(error), "exit": error.exit_code}
     assert report.run is not None

@@ -27,11 +27,11 @@ from falw_cli.runtime.engine import make_fabric
 from falw_cli.runtime.progress import Silent
 from falw_cli.training.recipe import optimizer
 from falw_cli.unlearning.estimate import PERIOD, Estimate, Exact, Streaming
-from falw_cli.unlearning.interfaces import Settings, Start, load_weighting
+from falw_cli.unlearning.interfaces import MethodInputs, Settings, load_weighting
 from falw_cli.unlearning.methods.random_label import RandomLabel
 from falw_cli.unlearning.objective import Unlearning
 from falw_cli.unlearning.resolution import with_method_defaults
-from falw_cli.unlearning.run_data import Stage
+from falw_cli.unlearning.run_data import RunData
 
 WARM_UP = 8
 DOCS = Path(__file__).parents[1] / "docs"
@@ -48,11 +48,11 @@ def timed_step(
     return time.perf_counter() - began
 
 
-def measure(config: Config, stage: Stage, rounds: int) -> dict[str, list[float]]:
+def measure(config: Config, run_data: RunData, rounds: int) -> dict[str, list[float]]:
     """Return the seconds of `rounds` steps with each weighting and target, run alternately."""
-    network, number = stage.network, len(stage.network.classes)
-    counts = torch.bincount(stage.forget.labels, minlength=number)
-    label, size = stage.guide.labels, config.unlearn.batch_size
+    network, number = run_data.network, len(run_data.network.classes)
+    counts = torch.bincount(run_data.forget.labels, minlength=number)
+    label, size = run_data.guide.labels, config.unlearn.batch_size
     estimates: dict[str, tuple[str, Estimate]] = {
         "none": ("none", Exact(label, number, 1)),
         "falw, streaming": ("falw", Streaming(label, number, size, 0)),
@@ -61,17 +61,19 @@ def measure(config: Config, stage: Stage, rounds: int) -> dict[str, list[float]]
     objectives = {}
     for name, (weighting, estimate) in estimates.items():
         draws = generator(0, 3)
-        start = Start(network, stage.forget, stage.retain, stage.guide, stage.kept, draws, 0.1)
+        start = MethodInputs(
+            network, run_data.forget, run_data.retain, run_data.guide, run_data.kept, draws, 0.1
+        )
         kind = load_weighting(weighting)
         made = kind(counts, number, kind.settings_type())
         method = RandomLabel(start, Settings())
-        objectives[name] = Unlearning(method, made, stage.guide, estimate)
+        objectives[name] = Unlearning(method, made, run_data.guide, estimate)
     chosen = optimizer(network.module, config.unlearn)
     network.module.train()
     seconds: dict[str, list[float]] = {name: [] for name in objectives}
     step = 0
     for passed in count():
-        for batch in epoch(stage.whole, len(stage.forget), Mix(size), 0, passed):
+        for batch in epoch(run_data.whole, len(run_data.forget), Mix(size), 0, passed):
             for name, objective in objectives.items():
                 taken = timed_step(network, objective, chosen, batch, step)
                 if step >= WARM_UP:
@@ -90,13 +92,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=80)
     wanted = parser.parse_args()
     bench = plan.read(wanted.bench)
-    grid, lot = Grid(bench, Store(wanted.work)), next(plan.lots(bench))
-    config = Config.model_validate(grid.judgements(lot)[0].config)
+    grid, scenario = Grid(bench, Store(wanted.work)), next(plan.scenarios(bench))
+    config = Config.model_validate(grid.judgements(scenario)[0].config)
     config = config.over({"unlearn": {"method": "random-label", "weighting": "falw"}})
     config = with_method_defaults(config)
     given = open_inputs(config, Silent(), make_fabric(config))
-    stage = Stage.of(config, given)
-    seconds = measure(config, stage, wanted.rounds)
+    run_data = RunData.of(config, given)
+    seconds, guides = measure(config, run_data, wanted.rounds), len(run_data.guide)
     # The streaming target reads held-out data at every eighth step, so take means over periods.
     rounds = wanted.rounds - wanted.rounds % PERIOD
     periods = {
@@ -116,7 +118,7 @@ def main() -> None:
 
 Made by `python benchmarks/overhead.py sample_configs/bench-cpu.yaml WORK_FOLDER`: `random-label` on
 the CIFAR-10 subset of [results](results.md), `tiny-cnn`, batches of {config.unlearn.batch_size},
-{len(stage.guide):,} held-out samples that guide. The steps were taken alternately in one process,
+{guides:,} held-out samples that guide. The steps were taken alternately in one process,
 {rounds} of each after {WARM_UP} that warm up; medians over periods of {PERIOD} steps, quartiles.
 torch {torch.__version__}, {torch.get_num_threads()} threads, {given.network.fabric.device}.
 

@@ -27,8 +27,8 @@ from falw_cli.data.images import Geometry
 from falw_cli.evaluation.full_audit import full_audit
 from falw_cli.evaluation.gap import FIELD, avg_gap, gap_interval, noise
 from falw_cli.evaluation.measurement import metrics_of
-from falw_cli.evaluation.predictions import Judged, Predictions, Resamples
-from falw_cli.evaluation.scores import Seen
+from falw_cli.evaluation.predictions import EvaluationSamples, Predictions, Resamples
+from falw_cli.evaluation.scores import SamplePredictions
 from falw_cli.models.inputs import open_inputs
 from falw_cli.runtime.engine import make_fabric
 from falw_cli.runtime.progress import Silent
@@ -47,13 +47,13 @@ LISTED = 600
 class Pool:
     """Predictions of a network on all images."""
 
-    evidence: Predictions
+    predictions: Predictions
     """Predictions on the list, the other training images and the test images."""
-    unseen: Seen
+    unseen: SamplePredictions
     """Predictions on CIFAR-10 training images that no network was trained on."""
 
 
-def look(cifar: Path, folder: Path, names: list[str]) -> dict[str, Pool]:
+def measure_pools(cifar: Path, folder: Path, names: list[str]) -> dict[str, Pool]:
     """Evaluate every network on every image once."""
     flags = {
         **source(cifar),
@@ -64,7 +64,7 @@ def look(cifar: Path, folder: Path, names: list[str]) -> dict[str, Pool]:
     first = resolve("evaluate", {**flags, "model": str(folder / f"{names[0]}.safetensors")})
     fabric = make_fabric(first)
     given = open_inputs(first, Silent(), fabric)
-    judged = Judged.of(given.splits, fabric.device)
+    judged = EvaluationSamples.of(given.splits, fabric.device)
     rest = {**flags, "per_class": {"data": [PER_CLASS, 10**6]}}
     listing = loading.open_source(resolve("evaluate", rest), "data")
     data = loading.load(listing, first, Geometry(32, 32, 3), Silent())
@@ -75,7 +75,9 @@ def look(cifar: Path, folder: Path, names: list[str]) -> dict[str, Pool]:
     for name in names:
         config = resolve("evaluate", {**flags, "model": str(folder / f"{name}.safetensors")})
         network = open_inputs(config, Silent(), fabric).network
-        found[name] = Pool(Predictions.of(network, judged, 0), Seen.of(network, unseen))
+        found[name] = Pool(
+            Predictions.of(network, judged, 0), SamplePredictions.of(network, unseen)
+        )
         print(f"looked: {name}", flush=True)
     return found
 
@@ -85,7 +87,7 @@ def again(pool: Predictions, seed: int) -> Predictions:
     rng = np.random.default_rng([seed, 1])
     parts = {}
     for name, size in SIZES.items():
-        seen: Seen = getattr(pool, name)
+        seen: SamplePredictions = getattr(pool, name)
         rows = []
         for c in range(len(pool.classes)):
             mine = np.flatnonzero(seen.labels == c)
@@ -98,11 +100,11 @@ def again(pool: Predictions, seed: int) -> Predictions:
 def coverage(pools: dict[str, Pool]) -> list[str]:
     """Measure how often the interval of the gap contains the gap of the pools."""
     names = [f"retrain-{seed}" for seed in range(1, RETRAINS + 1)]
-    truth = {n: metrics_of(pools[n].evidence) for n in names}
+    truth = {n: metrics_of(pools[n].predictions) for n in names}
     pairs = list(combinations(names, 2))
     held, widths = dict.fromkeys(pairs, 0), []
     for draw in range(DRAWS):
-        drawn = {n: again(pools[n].evidence, draw) for n in names}
+        drawn = {n: again(pools[n].predictions, draw) for n in names}
         resamples = Resamples.of(drawn[names[0]])
         found = {n: metrics_of(one) for n, one in drawn.items()}
         scatter = {n: noise(list(FIELD), one, resamples) for n, one in drawn.items()}
@@ -136,7 +138,7 @@ def listed(labels: np.ndarray, gamma: float, seed: int, used: set[int]) -> np.nd
 
 def with_list(pool: Pool, rows: np.ndarray, seed: int = 0) -> Predictions:
     """Return the predictions with these unseen images as the forget list."""
-    return replace(pool.evidence, forget=pool.unseen.of_rows(rows), seed=seed)
+    return replace(pool.predictions, forget=pool.unseen.of_rows(rows), seed=seed)
 
 
 def class_mix(pools: dict[str, Pool]) -> list[str]:
@@ -181,7 +183,7 @@ def power(pools: dict[str, Pool]) -> list[str]:
         last = {"distance": 9.0, "AUC": 9.0}
         for percent in (*KEPT_OUT, 100):
             name = f"out-{percent}-{seed}" if percent < 100 else f"retrain-{seed}"
-            after = full_audit(None, pools[name].evidence, [], FIELD).after
+            after = full_audit(None, pools[name].predictions, [], FIELD).after
             assert after.mia is not None
             assert after.distance is not None
             auc, far = after.mia.auc, after.distance
@@ -242,7 +244,7 @@ def main() -> None:
     asked = parser.parse_args()
     names = [f"retrain-{seed}" for seed in range(1, RETRAINS + 1)]
     names += [f"out-{percent}-{seed}" for seed in SEEDS for percent in KEPT_OUT]
-    pools = look(asked.cifar, asked.folder, names)
+    pools = measure_pools(asked.cifar, asked.folder, names)
     made = (
         f"Made by benchmarks/proof.py with falw {__version__}, torch {torch.__version__}, on a CPU "
     )

@@ -22,7 +22,7 @@ from pathlib import Path
 import torch
 
 from falw_cli.data.batches import Mix
-from falw_cli.unlearning.early_stopping import affordable_looks
+from falw_cli.unlearning.early_stopping import affordable_evaluations
 from falw_cli.unlearning.estimate import PER_STEP
 from falw_cli.unlearning.interfaces import load_method
 from falw_cli.unlearning.stop_estimate import FORGET_SAMPLES, RETAIN_SAMPLES
@@ -105,10 +105,10 @@ def predicted(count: int, sample: float) -> float:
     steps = recipe["epochs"] * Mix(batch, share).batches(6000, count)
     unseen = PER_STEP * batch / 3
     samples = min(count, FORGET_SAMPLES) + 1000 + RETAIN_SAMPLES
-    looks = affordable_looks(samples, steps, batch) * samples / 3
+    evaluating = affordable_evaluations(samples, steps, batch) * samples / 3
     # Count forget samples, not batches, because the last batches of an epoch are smaller.
     seen = recipe["epochs"] * count + steps * (batch - round(batch * share))
-    return float(sample * (seen + steps * unseen + looks))
+    return float(sample * (seen + steps * unseen + evaluating))
 
 
 def markdown(found: dict[int, dict[str, float]], first: str, digits: int) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 
 from falw_cli.config.settings import UnlearnRecipe
 from falw_cli.unlearning.early_stopping import decide
-from falw_cli.unlearning.stop_estimate import Look
+from falw_cli.unlearning.stop_estimate import Evaluation
 
 DOCS = Path(__file__).parents[1] / "docs"
 GOAL = 1.5
@@ -32,19 +32,19 @@ class Run:
 
     entry: str
     original: float
-    before: Look
-    looks: list[Look]
+    before: Evaluation
+    evaluations: list[Evaluation]
     floor: float
 
     def kept(self, guard: float) -> float | None:
         """Return the Avg. Gap of the output that the rule would write, or None."""
-        found, _ = decide(self.looks, self.before, guard, self.looks[-1].step)
+        found, _ = decide(self.evaluations, self.before, guard, self.evaluations[-1].step)
         return None if found is None else found.gap
 
     @property
     def gaps(self) -> list[float]:
         """Avg. Gap at each evaluation."""
-        return [look.gap or 0.0 for look in self.looks]
+        return [one.gap or 0.0 for one in self.evaluations]
 
     def ends_well(self, guard: float) -> bool:
         """Return whether the kept evaluation is within GOAL times the best one."""
@@ -67,10 +67,10 @@ def read(work: Path) -> list[Run]:
     gap = {(row["entry"], *place(row)): row["avg_gap"] for row in rows}
     runs = []
     for row in rows:
-        looks = [Look(**moment) for moment in row["curve"] or ()]
-        if len(looks) > 1:
+        evaluations = [Evaluation(**moment) for moment in row["curve"] or ()]
+        if len(evaluations) > 1:
             original, floor = (gap[(name, *place(row))] for name in ("original", "Retrain"))
-            runs.append(Run(row["entry"], original, looks[0], looks[1:], floor))
+            runs.append(Run(row["entry"], original, evaluations[0], evaluations[1:], floor))
     return runs
 
 

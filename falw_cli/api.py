@@ -8,7 +8,7 @@ from typing import Any, overload
 
 from torch import nn
 
-from falw_cli.audit.build import Occasion
+from falw_cli.audit.build import Invocation
 from falw_cli.audit.report import Report
 from falw_cli.config.resolution import resolve
 from falw_cli.config.settings import Config
@@ -68,7 +68,7 @@ def unlearn(
     if isinstance(model, nn.Module):
         return unlearn_module(model, progress=progress, **options)
     request = _request("unlearn", model, config, options)
-    return run_unlearn(request, progress or Silent(), interrupt or Interrupt(), Occasion.now())
+    return run_unlearn(request, progress or Silent(), interrupt or Interrupt(), Invocation.now())
 
 
 def evaluate(
@@ -83,7 +83,7 @@ def evaluate(
     Args, Returns, Raises: as for `unlearn`; the model's metrics are `report.metrics.after`.
     """
     request = _request("evaluate", model, config, options)
-    return run_evaluate(_with_model(request), progress or Silent(), Occasion.now())
+    return run_evaluate(_with_model(request), progress or Silent(), Invocation.now())
 
 
 def _with_model(config: Config) -> Config:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from falw_cli.bench.plan import entries, lots, read, search_lots
+from falw_cli.bench.plan import entries, read, scenarios, search_scenarios
 from falw_cli.config.resolution import resolve
 
 FOLDER = Path(__file__).parents[1] / "sample_configs"
@@ -28,8 +28,8 @@ def test_a_bench_loads_and_its_cells_are_possible(file: Path) -> None:
     bench = read(file)
     rows = entries(bench)
     assert "match" in {row.method for row in rows}
-    assert list(lots(bench))
-    assert list(search_lots(bench))
+    assert list(scenarios(bench))
+    assert list(search_scenarios(bench))
 
 
 def test_the_benchmarks_load_too() -> None:

@@ -34,18 +34,18 @@ from falw_cli.evaluation.metrics import Comeback, Metrics, PerSample
 from falw_cli.models.inputs import Inputs
 from falw_cli.models.network import Network
 from falw_cli.runtime.progress import Progress
-from falw_cli.unlearning.target import Standing, Target
+from falw_cli.unlearning.target import Target, TargetQuality
 
 
 @dataclass(frozen=True)
-class Occasion:
+class Invocation:
     """The command line and the time in UTC, which only the outermost layer knows."""
 
     command: tuple[str, ...]
     created: datetime
 
     @classmethod
-    def now(cls) -> Occasion:
+    def now(cls) -> Invocation:
         """Return the current time and this process's command line."""
         return cls(tuple(sys.argv), datetime.now(timezone.utc))
 
@@ -73,7 +73,7 @@ def all_figures(found: Audit) -> AllMetrics:
 
 
 def class_targets(
-    network: Network, guide: Samples, standing: Standing | None = None
+    network: Network, guide: Samples, quality: TargetQuality | None = None
 ) -> dict[str, ClassTarget]:
     """Return mu and sigma of each class over the guiding held-out samples, FaLW equation 1.
 
@@ -93,16 +93,16 @@ def class_targets(
             mu=float(found.mu[c]) if count else None,
             sigma=sigma if count else None,
             fallback=f"{why}: weight 1" if why else None,
-            rests_on=float(standing.rests_on[c]) if standing else None,
-            mu_error=float(standing.mu_error[c]) if standing and count else None,
+            rests_on=float(quality.effective_samples[c]) if quality else None,
+            mu_error=float(quality.mu_error[c]) if quality and count else None,
         )
     return result
 
 
 def build_report(
     config: Config,
-    given: Inputs,
-    occasion: Occasion,
+    inputs: Inputs,
+    invocation: Invocation,
     progress: Progress,
     *,
     metrics: AllMetrics,
@@ -116,14 +116,14 @@ def build_report(
     remarks: Sequence[str] = (),
 ) -> Report:
     """Build the report and evaluate its gates; `remarks` are warnings that were not shown."""
-    network, forget = given.network, given.splits.forget
+    network, forget = inputs.network, inputs.splits.forget
     counts = np.bincount(forget.labels, minlength=len(network.classes)).tolist()
     made = Report(
-        created=occasion.created,
-        command=list(occasion.command),
-        config=_settled(config, network),
+        created=invocation.created,
+        command=list(invocation.command),
+        config=_final_config(config, network),
         environment=_environment(network),
-        inputs=report.Inputs.model_validate(given.described),
+        inputs=report.Inputs.model_validate(inputs.described),
         output=output,
         forget=Forget(
             count=len(forget), per_class=dict(zip(network.classes, counts, strict=True)), unknown=0
@@ -137,11 +137,11 @@ def build_report(
         gates=[],
         warnings=[*progress.warnings, *remarks],
     )
-    judged = [gates.judge(gate, made) for gate in asked]
+    judged = [gates.evaluate(gate, made) for gate in asked]
     return seal(made.model_copy(update={"gates": judged}))
 
 
-def _settled(config: Config, network: Network) -> dict[str, Any]:
+def _final_config(config: Config, network: Network) -> dict[str, Any]:
     """Return the final config, with the network's architecture, classes and preprocessing."""
     known = {
         "arch": network.arch,

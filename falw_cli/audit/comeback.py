@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from copy import deepcopy
-from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -18,9 +16,9 @@ from falw_cli.data.device import Samples
 from falw_cli.data.splits import class_aware_order
 from falw_cli.evaluation import intervals
 from falw_cli.evaluation.metrics import Comeback, Figure, Relearned, Rounded
-from falw_cli.evaluation.predictions import Judged, Predictions
+from falw_cli.evaluation.predictions import EvaluationSamples, Predictions
 from falw_cli.evaluation.roc import matching
-from falw_cli.evaluation.scores import Seen
+from falw_cli.evaluation.scores import SamplePredictions
 from falw_cli.models import architectures
 from falw_cli.models.network import Network
 from falw_cli.runtime.interrupt import Interrupt
@@ -30,7 +28,7 @@ from falw_cli.training.run import CrossEntropy
 
 FEW = 0.1
 """Fraction of the forget samples that is relearned."""
-LOOKS = (0, 1, 2, 3, 5, 8, 12, 20, 30, 50)
+MEASURED_AT = (0, 1, 2, 3, 5, 8, 12, 20, 30, 50)
 """Steps after which the accuracy on the other forget samples is measured."""
 LR = 0.005
 SLACK = 1.0
@@ -40,8 +38,8 @@ ROUNDED = ("fp16", "int8")
 
 def comeback(
     network: Network,
-    parts: Judged,
-    seen: Predictions,
+    parts: EvaluationSamples,
+    predictions: Predictions,
     references: Sequence[Network],
     original: Network | None,
 ) -> Comeback | None:
@@ -50,7 +48,7 @@ def comeback(
     Args:
         network: the model after unlearning.
         parts: forget, retain and test samples.
-        seen: the network's predictions for these; their seed draws the samples to relearn.
+        predictions: the network's, for these samples; their seed draws the samples to relearn.
         references: Retrain models, which learn the samples for the first time.
         original: the model before unlearning; None if it is not available.
 
@@ -59,8 +57,8 @@ def comeback(
     """
     if not len(parts.forget):
         return None
-    rounded = {kind: _rounded(network, parts, seen, kind) for kind in ROUNDED}
-    again = _relearned(network, parts, references, original, seen.seed)
+    rounded = {kind: _rounded(network, parts, predictions, kind) for kind in ROUNDED}
+    again = _relearned(network, parts, references, original, predictions.seed)
     return Comeback(fp16=rounded["fp16"], int8=rounded["int8"], relearned=again)
 
 
@@ -76,27 +74,25 @@ def round_weights(module: nn.Module, kind: str) -> None:
                 weights.copy_((weights / scale).round() * scale)
 
 
-def _copy(network: Network) -> Network:
-    return replace(network, module=deepcopy(network.module))
-
-
-def _rounded(network: Network, parts: Judged, seen: Predictions, kind: str) -> Rounded:
-    small = _copy(network)
+def _rounded(
+    network: Network, parts: EvaluationSamples, predictions: Predictions, kind: str
+) -> Rounded:
+    small = network.copy()
     round_weights(small.module, kind)
     return Rounded(
-        forget_change=_change(seen.forget, small, parts.forget),
-        test_change=_change(seen.test, small, parts.test),
+        forget_change=_change(predictions.forget, small, parts.forget),
+        test_change=_change(predictions.test, small, parts.test),
     )
 
 
-def _change(before: Seen, network: Network, samples: Samples) -> Figure | None:
+def _change(before: SamplePredictions, network: Network, samples: Samples) -> Figure | None:
     if not len(samples):
         return None
     difference = network.confidence(samples)[1].double().cpu().numpy() - before.correct
     return Figure.of(float(difference.mean()), intervals.paired(difference), 100)
 
 
-class _Again(CrossEntropy):
+class _Relearning(CrossEntropy):
     """Cross-entropy on a few samples, which records the accuracy on other samples."""
 
     def __init__(self, others: Samples, unseen: Samples, mix: Tensor) -> None:
@@ -116,11 +112,11 @@ class _Again(CrossEntropy):
 
     def after_step(self, network: Network, done: int, total: int) -> str | None:
         """See `Objective`."""
-        if done in LOOKS:
-            self.look(network, done)
+        if done in MEASURED_AT:
+            self.record(network, done)
         return None
 
-    def look(self, network: Network, done: int) -> None:
+    def record(self, network: Network, done: int) -> None:
         """Record the accuracy on other forget samples and on class-matched unseen ones, percent."""
         own = 100 * float(network.confidence(self.others)[1].double().mean())
         right = network.confidence(self.unseen)[1].double()
@@ -129,7 +125,7 @@ class _Again(CrossEntropy):
 
 def _relearned(
     network: Network,
-    parts: Judged,
+    parts: EvaluationSamples,
     references: Sequence[Network],
     original: Network | None,
     seed: int,
@@ -145,11 +141,15 @@ def _relearned(
     unseen, mix = _unseen(parts.test, labels[rest], seed)
 
     def curve(one: Network) -> list[tuple[int, float, float]]:
-        trial = _copy(one)
-        objective = _Again(others, unseen, mix)
-        objective.look(trial, 0)
+        trial = one.copy()
+        objective = _Relearning(others, unseen, mix)
+        objective.record(trial, 0)
         recipe = Recipe(
-            lr=LR, schedule="constant", weight_decay=0.0, epochs=LOOKS[-1], batch_size=len(few)
+            lr=LR,
+            schedule="constant",
+            weight_decay=0.0,
+            epochs=MEASURED_AT[-1],
+            batch_size=len(few),
         )
         fit(trial, Work(few, 0, recipe, seed, "relearn"), objective, Silent(), Interrupt(), None)
         return objective.curve
@@ -182,7 +182,7 @@ def _unseen(test: Samples, labels: npt.NDArray[np.int64], seed: int) -> tuple[Sa
 def _excess(curve: list[tuple[int, float, float]]) -> float:
     """Return the largest gain of other forget samples minus that of unseen ones, in points."""
     _, own, unseen = curve[0]
-    return max((others - own) - (strangers - unseen) for _, others, strangers in curve)
+    return max((others - own) - (non_members - unseen) for _, others, non_members in curve)
 
 
 def _first(curve: list[tuple[int, float, float]], goal: float) -> int | None:

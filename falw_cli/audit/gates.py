@@ -81,7 +81,7 @@ def parse(expression: str, classes: Sequence[str]) -> Gate:
     return Gate(expression, path, found["op"], number)
 
 
-def judge(gate: Gate, report: Report) -> GateResult:
+def evaluate(gate: Gate, report: Report) -> GateResult:
     """Return the gate's result; a gate on a missing value fails."""
     value: Any = report
     for part in gate.path:

@@ -36,14 +36,14 @@ LIMITS = (
 
 
 @dataclass(frozen=True)
-class Named:
+class NamedReport:
     """A report and its display name."""
 
     name: str
     report: Report
 
 
-def html(named: Sequence[Named]) -> str:
+def html(named: Sequence[NamedReport]) -> str:
     """Return an HTML page: one report in full, or the figures of several side by side.
 
     Raises:
@@ -51,11 +51,11 @@ def html(named: Sequence[Named]) -> str:
     """
     need("matplotlib", "report", "a page's pictures")
     if len(named) == 1:
-        return _whole(named[0])
-    return _beside(named)
+        return _single_report(named[0])
+    return _side_by_side(named)
 
 
-def _whole(named: Named) -> str:
+def _single_report(named: NamedReport) -> str:
     report = named.report
     shown = rows.models(report.metrics)
     return _render(
@@ -94,7 +94,7 @@ def _settings(report: Report) -> dict[str, Any]:
     return facts
 
 
-def _beside(named: Sequence[Named]) -> str:
+def _side_by_side(named: Sequence[NamedReport]) -> str:
     """Return the page of several reports, one column per audited model."""
     shown = {one.name: m for one in named if (m := one.report.metrics.after) is not None}
     verdicts: dict[str, Verdict] = {one.name: verdict(one.report) for one in named}
@@ -136,7 +136,7 @@ def _plain(text: object) -> str:
     return printable(str(text))
 
 
-def markdown(named: Sequence[Named]) -> str:
+def markdown(named: Sequence[NamedReport]) -> str:
     """Return Markdown for a pull request comment: verdict, figures, gates, warnings."""
     parts = []
     for one in named:
@@ -174,7 +174,7 @@ def _cell_text(text: object) -> str:
     return plain
 
 
-def junit(named: Sequence[Named]) -> str:
+def junit(named: Sequence[NamedReport]) -> str:
     """Return JUnit XML: one case per gate; a report without gates has the case "report written"."""
     suites = ET.Element("testsuites", name="falw")
     for one in named:

@@ -192,7 +192,7 @@ def per_sample_rows(found: PerSample) -> list[Row]:
     rows = []
     for label, one in (("U-LiRA", found.ulira), ("RMIA", found.rmia)):
         rows += _attack(f"{label} on shadow models", {"value": one})
-        told = f"{label}: distinguished in this model at 1 % FPR"
-        rows.append(Row(told, "%", {"value": figure(one.told)}))
+        title = f"{label}: distinguished in this model at 1 % FPR"
+        rows.append(Row(title, "%", {"value": figure(one.told)}))
     klom = f"KLoM, {found.klom_chance:.2f} by chance"
     return [*rows, Row(klom, "nats", {"value": figure(found.klom)})]

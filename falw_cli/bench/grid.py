@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from falw_cli.bench.jobs import Job
-from falw_cli.bench.plan import Bench, Dataset, Entry, Lot
+from falw_cli.bench.plan import Bench, Dataset, Entry, Scenario
 from falw_cli.bench.store import Store, digest
 from falw_cli.config.settings import Config
 from falw_cli.data import forget_list, loading
@@ -56,17 +56,17 @@ class Source:
 
 
 class Grid:
-    """The jobs for lots and entries."""
+    """The jobs for scenarios and entries."""
 
     def __init__(self, bench: Bench, store: Store) -> None:
         self.bench = bench
         self.store = store
         self.sources = {name: Source(dataset) for name, dataset in bench.datasets.items()}
 
-    def base(self, lot: Lot) -> dict[str, Any]:
-        """Return the settings that all jobs of a lot share."""
+    def base(self, scenario: Scenario) -> dict[str, Any]:
+        """Return the settings that all jobs of a scenario share."""
         return {
-            **self.sources[lot.dataset].config,
+            **self.sources[scenario.dataset].config,
             "device": self.bench.device,
             "precision": self.bench.precision,
         }
@@ -83,74 +83,79 @@ class Grid:
                 if getattr(config, part) is not None:
                     loading.open_source(config, part)
 
-    def ids(self, lot: Lot) -> str:
-        """Return the path of the lot's forget list."""
-        name = f"{lot.dataset}-{lot.ratio:g}-{lot.gamma:g}-{lot.seed}"
+    def ids(self, scenario: Scenario) -> str:
+        """Return the path of the scenario's forget list."""
+        name = f"{scenario.dataset}-{scenario.ratio:g}-{scenario.gamma:g}-{scenario.seed}"
         return str(self.store.file("lists", name, ".txt"))
 
-    def draw(self, lot: Lot) -> None:
-        """Draw the lot's forget list and write it."""
-        listing = self.sources[lot.dataset].listing
+    def draw(self, scenario: Scenario) -> None:
+        """Draw the scenario's forget list and write it."""
+        listing = self.sources[scenario.dataset].listing
         available = np.bincount(listing.labels, minlength=len(listing.classes))
-        total = max(1, round(lot.ratio * len(listing.ids)))
-        sizes = forget_list.tail_sizes(available, total, lot.gamma, lot.seed)
-        rows = forget_list.draw(listing.labels, sizes, lot.seed)
+        total = max(1, round(scenario.ratio * len(listing.ids)))
+        sizes = forget_list.tail_sizes(available, total, scenario.gamma, scenario.seed)
+        rows = forget_list.draw(listing.labels, sizes, scenario.seed)
         text = "".join(f"{listing.ids[row]}\n" for row in rows)
-        write_all({Path(self.ids(lot)): text.encode()})
+        write_all({Path(self.ids(scenario)): text.encode()})
 
-    def _key(self, lot: Lot, *more: Any) -> list[Any]:
-        dataset = self.bench.datasets[lot.dataset]
+    def _key(self, scenario: Scenario, *more: Any) -> list[Any]:
+        dataset = self.bench.datasets[scenario.dataset]
         shown = dataset.preprocessing.model_dump(mode="json")
         return [
-            self.sources[lot.dataset].digest, dataset.train.model_dump(mode="json"), shown,
-            dataset.classes, lot.arch, self.bench.device, self.bench.precision, *more,
+            self.sources[scenario.dataset].digest, dataset.train.model_dump(mode="json"), shown,
+            dataset.classes, scenario.arch, self.bench.device, self.bench.precision, *more,
         ]  # fmt: skip
 
-    def original(self, lot: Lot) -> Job:
+    def original(self, scenario: Scenario) -> Job:
         """Return the job that trains the original."""
-        return self._training(lot, lot.seed, None)
+        return self._training(scenario, scenario.seed, None)
 
-    def references(self, lot: Lot) -> list[Job]:
+    def references(self, scenario: Scenario) -> list[Job]:
         """Return the jobs that train the Retrain models."""
-        seeds = [lot.seed + REFERENCE_SEEDS * (k + 1) for k in range(self.bench.references)]
-        return [self._training(lot, seed, lot) for seed in seeds]
+        seeds = [scenario.seed + REFERENCE_SEEDS * (k + 1) for k in range(self.bench.references)]
+        return [self._training(scenario, seed, scenario) for seed in seeds]
 
-    def _training(self, lot: Lot, seed: int, without: Lot | None) -> Job:
-        dataset = self.bench.datasets[lot.dataset]
+    def _training(self, scenario: Scenario, seed: int, without: Scenario | None) -> Job:
+        dataset = self.bench.datasets[scenario.dataset]
         left_out = [without.ratio, without.gamma, without.seed] if without else None
-        what = f"Retrain of {lot}" if without else f"{lot.dataset}, {lot.arch}, seed {lot.seed}"
+        what = (
+            f"Retrain of {scenario}"
+            if without
+            else f"{scenario.dataset}, {scenario.arch}, seed {scenario.seed}"
+        )
         config = {
-            **self.base(lot), "arch": lot.arch, "seed": seed,
+            **self.base(scenario), "arch": scenario.arch, "seed": seed,
             "train": dataset.train.model_dump(mode="json"),
-            "without": self.ids(lot) if without else None,
+            "without": self.ids(scenario) if without else None,
         }  # fmt: skip
-        return Job("models", digest(self._key(lot, "model", seed, left_out)), what, config)
+        return Job("models", digest(self._key(scenario, "model", seed, left_out)), what, config)
 
-    def judgements(self, lot: Lot) -> list[Job]:
-        """Return the jobs that measure the original and the references on the lot's list."""
+    def judgements(self, scenario: Scenario) -> list[Job]:
+        """Return the jobs that measure the original and the references on the scenario's list."""
         found = []
-        for model in (self.original(lot), *self.references(lot)):
-            name = digest(["metrics", model.name, lot.ratio, lot.gamma, lot.seed])
+        for model in (self.original(scenario), *self.references(scenario)):
+            name = digest(["metrics", model.name, scenario.ratio, scenario.gamma, scenario.seed])
             path = str(self.store.file("models", model.name, ".safetensors"))
             config = {
-                **self.base(lot), "model": path, "forget": self.ids(lot), "seed": lot.seed
+                **self.base(scenario), "model": path, "forget": self.ids(scenario),
+                "seed": scenario.seed,
             }  # fmt: skip
             found.append(Job("metrics", name, f"measure {model.label}", config))
         return found
 
-    def cell(self, lot: Lot, entry: Entry, lr: float | None) -> Job:
-        """Return the job that unlearns the lot's list with an entry, and a searched `lr` if any."""
-        models = [self.original(lot), *self.references(lot)]
+    def cell(self, scenario: Scenario, entry: Entry, lr: float | None) -> Job:
+        """Return the job that unlearns a list with an entry, and a searched `lr` if any."""
+        models = [self.original(scenario), *self.references(scenario)]
         files = [str(self.store.file("models", job.name, ".safetensors")) for job in models]
         unlearn = entry.config.unlearn.model_dump(mode="json")
         if lr is not None:
             unlearn["lr"] = lr
         config = {
-            **self.base(lot), "model": files[0], "forget": self.ids(lot),
-            "seed": lot.seed, "unlearn": unlearn,
+            **self.base(scenario), "model": files[0], "forget": self.ids(scenario),
+            "seed": scenario.seed, "unlearn": unlearn,
         }  # fmt: skip
-        known = tuple(job.name for job in self.judgements(lot))
+        known = tuple(job.name for job in self.judgements(scenario))
         return Job(
-            "cells", digest(["cell", known, unlearn, lot.seed]), f"{entry.label} on {lot}",
-            config, known, tuple(files[1:]),
+            "cells", digest(["cell", known, unlearn, scenario.seed]),
+            f"{entry.label} on {scenario}", config, known, tuple(files[1:]),
         )  # fmt: skip

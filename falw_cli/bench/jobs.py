@@ -51,31 +51,31 @@ def _train(store: Store, job: Job, config: Config) -> None:
 
 def _measure(store: Store, job: Job, config: Config) -> None:
     from falw_cli.evaluation.measurement import measure
-    from falw_cli.evaluation.predictions import Judged
+    from falw_cli.evaluation.predictions import EvaluationSamples
     from falw_cli.models.inputs import open_inputs
     from falw_cli.runtime.engine import make_fabric
     from falw_cli.runtime.progress import Silent
 
     fabric = make_fabric(config)
-    given = open_inputs(config, Silent(), fabric)
-    found = measure(given.network, Judged.of(given.splits, fabric.device), config.seed)
+    inputs = open_inputs(config, Silent(), fabric)
+    found = measure(inputs.network, EvaluationSamples.of(inputs.splits, fabric.device), config.seed)
     store.save("metrics", job.name, found.model_dump(mode="json"))
 
 
 def _unlearn(store: Store, job: Job, config: Config) -> None:
-    from falw_cli.audit.build import Occasion
+    from falw_cli.audit.build import Invocation
     from falw_cli.evaluation.metrics import Metrics
-    from falw_cli.runs.unlearn import Known, unlearn
+    from falw_cli.runs.unlearn import KnownMetrics, unlearn
     from falw_cli.runtime.interrupt import Interrupt
     from falw_cli.runtime.progress import Silent
 
     metrics = [Metrics.model_validate(store.load("metrics", name)) for name in job.known]
-    known = Known(metrics[0], tuple(metrics[1:]))
+    known = KnownMetrics(metrics[0], tuple(metrics[1:]))
     with tempfile.TemporaryDirectory() as folder:
         paths = {"out": f"{folder}/cell.safetensors", "report": f"{folder}/cell.audit.json"}
         config = config.model_copy(update={**paths, "reference": job.references})
-        occasion = Occasion(("falw", "bench", job.label), datetime.now(timezone.utc))
-        unlearn(config, Silent(), Interrupt(), occasion, known)
+        invocation = Invocation(("falw", "bench", job.label), datetime.now(timezone.utc))
+        unlearn(config, Silent(), Interrupt(), invocation, known)
         text = Path(paths["report"]).read_text()
     # A bench needs only the figures; the checkpoint can be recomputed.
     write_all({store.file("cells", job.name, ".audit.json"): text.encode()})

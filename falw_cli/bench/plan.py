@@ -90,7 +90,7 @@ class Bench(Section):
 
 
 @dataclass(frozen=True)
-class Lot:
+class Scenario:
     """A forget list of the bench, and its models."""
 
     dataset: str
@@ -129,10 +129,10 @@ class Entry:
         own = base_rate(self.config)
         return tuple(own * factor for factor in search.factors)
 
-    def wants(self, lot: Lot) -> bool:
+    def wants(self, scenario: Scenario) -> bool:
         """Return whether the entry is measured on this list."""
-        return (self.ratios is None or lot.ratio in self.ratios) and (
-            self.gammas is None or lot.gamma in self.gammas
+        return (self.ratios is None or scenario.ratio in self.ratios) and (
+            self.gammas is None or scenario.gamma in self.gammas
         )
 
 
@@ -194,14 +194,14 @@ def _settled(bench: Bench, unlearn: dict[str, Any]) -> Config:
     return with_method_defaults(config, dataset.train)
 
 
-def lots(bench: Bench) -> Iterator[Lot]:
+def scenarios(bench: Bench) -> Iterator[Scenario]:
     """Yield the forget lists that are scored."""
     grid = product(bench.datasets, bench.archs, bench.ratios, bench.gammas, bench.seeds)
     for dataset, arch, ratio, gamma, seed in grid:
-        yield Lot(dataset, arch, ratio, gamma, seed)
+        yield Scenario(dataset, arch, ratio, gamma, seed)
 
 
-def search_lots(bench: Bench) -> Iterator[Lot]:
+def search_scenarios(bench: Bench) -> Iterator[Scenario]:
     """Yield the forget lists for the learning-rate search, with a seed that is not scored."""
     if bench.search.seed in bench.seeds:
         raise RequestError(
@@ -209,7 +209,7 @@ def search_lots(bench: Bench) -> Iterator[Lot]:
         )
     search = bench.search
     for dataset, arch in product(bench.datasets, bench.archs):
-        yield Lot(dataset, arch, search.ratio, search.gamma, search.seed)
+        yield Scenario(dataset, arch, search.ratio, search.gamma, search.seed)
 
 
 def dump(bench: Bench) -> str:

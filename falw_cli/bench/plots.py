@@ -10,7 +10,7 @@ from falw_cli.bench.results import GROUPS, ORIGINAL, RETRAIN, Row, mean
 from falw_cli.evaluation.gap_metric import load_metric
 
 MARKS = {"-": "o", "--": "s"}
-YARDSTICK = {"color": "black", "linestyle": ":", "marker": "."}
+BASELINE = {"color": "black", "linestyle": ":", "marker": "."}
 
 
 def draw(folder: Path, rows: Sequence[Row]) -> None:
@@ -26,7 +26,7 @@ def draw(folder: Path, rows: Sequence[Row]) -> None:
         _save(folder / f"deviation-{share}.svg", _deviation(mine), f"{share} % forgotten")
         _save(folder / f"gap-by-time-{share}.svg", _gap_by_time(mine), f"{share} % forgotten")
     if any(moment["gap"] is not None for row in rows for moment in row.curve):
-        _save(folder / "gap-along-the-run.svg", _along(rows), "one line per run")
+        _save(folder / "gap-along-the-run.svg", _gap_along_run(rows), "one line per run")
     without = {row.entry: row.entry.split(", tau")[0] for row in rows if ", tau" in row.entry}
     settings = {row.setting for row in rows if row.entry in without}
     names = {*without, *without.values()}
@@ -63,52 +63,52 @@ def _entries(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
 
     settings = {row.setting for row in rows}
     methods = list(dict.fromkeys(row.method for row in rows))
-    looks = {}
+    styles = {}
     for row in rows:
         everywhere = {r.setting for r in rows if r.entry == row.entry} == settings
         if row.entry not in (ORIGINAL, RETRAIN) and everywhere:
             colour = mpl.colormaps["tab20"](methods.index(row.method) % 20)
             line = {"none": "-", "falw": "--"}.get(row.weighting, ":")
             line = ":" if ", " in row.entry else line  # a variant with separate settings
-            looks[row.entry] = {"color": colour, "linestyle": line, "marker": MARKS.get(line, "^")}
-    return looks
+            styles[row.entry] = {"color": colour, "linestyle": line, "marker": MARKS.get(line, "^")}
+    return styles
 
 
 def _gap_by_gamma(rows: Sequence[Row]) -> tuple[Any, Any]:
-    looks = {**_entries(rows), ORIGINAL: YARDSTICK, RETRAIN: YARDSTICK}
-    figure, axes = _figure(len(looks))
+    styles = {**_entries(rows), ORIGINAL: BASELINE, RETRAIN: BASELINE}
+    figure, axes = _figure(len(styles))
     gammas = sorted({row.gamma for row in rows})
-    for name, look in looks.items():
+    for name, style in styles.items():
         gaps = [mean(r.avg_gap for r in rows if r.entry == name and r.gamma == g) for g in gammas]
         points = [(g, gap) for g, gap in zip(gammas, gaps, strict=True) if gap is not None]
         if points:
             label = "noise floor" if name == RETRAIN else name
-            axes.plot(*zip(*points, strict=True), label=label, **look)
+            axes.plot(*zip(*points, strict=True), label=label, **style)
     axes.set(xlabel="gamma of the forget list", ylabel="Avg. Gap (percentage points)", yscale="log")
     return figure, axes
 
 
 def _deviation(rows: Sequence[Row]) -> tuple[Any, Any]:
-    looks = _entries(rows)
-    figure, axes = _figure(len(looks))
-    for name, look in looks.items():
+    styles = _entries(rows)
+    figure, axes = _figure(len(styles))
+    for name, style in styles.items():
         values = [mean(getattr(r, part) for r in rows if r.entry == name) for part in GROUPS]
         points = [(p, v) for p, v in zip(GROUPS, values, strict=True) if v is not None]
         if points:
-            axes.plot(*zip(*points, strict=True), label=name, **look)
+            axes.plot(*zip(*points, strict=True), label=name, **style)
     axes.axhline(0, color="black", linewidth=0.8)
     axes.set(ylabel=f"{load_metric('forget_accuracy').label} minus Retrain's (points)")
     return figure, axes
 
 
 def _gap_by_time(rows: Sequence[Row]) -> tuple[Any, Any]:
-    looks = _entries(rows)
-    figure, axes = _figure(len(looks))
-    for name, look in looks.items():
+    styles = _entries(rows)
+    figure, axes = _figure(len(styles))
+    for name, style in styles.items():
         mine = [row for row in rows if row.entry == name]
         time, gap = mean(r.time_share for r in mine), mean(r.avg_gap for r in mine)
         if time is not None and gap is not None:
-            axes.scatter([time], [gap], color=look["color"], marker=look["marker"], label=name)
+            axes.scatter([time], [gap], color=style["color"], marker=style["marker"], label=name)
     axes.set(
         xlabel="run time (percent of a Retrain's)", ylabel="Avg. Gap (percentage points)",
         xscale="log", yscale="log",
@@ -116,15 +116,15 @@ def _gap_by_time(rows: Sequence[Row]) -> tuple[Any, Any]:
     return figure, axes
 
 
-def _along(rows: Sequence[Row]) -> tuple[Any, Any]:
+def _gap_along_run(rows: Sequence[Row]) -> tuple[Any, Any]:
     traced = [row for row in rows if any(moment["gap"] is not None for moment in row.curve)]
-    looks = _entries(traced)
-    figure, axes = _figure(len(looks))
-    for name, look in looks.items():
+    styles = _entries(traced)
+    figure, axes = _figure(len(styles))
+    for name, style in styles.items():
         for number, row in enumerate(row for row in traced if row.entry == name):
             known = [moment for moment in row.curve if moment["gap"] is not None]
             points = [(one["step"] / row.curve[-1]["step"], one["gap"]) for one in known]
             label = name if not number else None
-            axes.plot(*zip(*points, strict=True), label=label, **{**look, "marker": ""})
+            axes.plot(*zip(*points, strict=True), label=label, **{**style, "marker": ""})
     axes.set(xlabel="share of the run", ylabel="Avg. Gap (percentage points)", yscale="log")
     return figure, axes

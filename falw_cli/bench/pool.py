@@ -58,7 +58,7 @@ class Machine:
         Raises:
             RequestError: several ranks run on this machine.
         """
-        place = ranks.found()
+        place = ranks.detect()
         if place is None:
             return cls()
         if place.devices > 1:
@@ -104,7 +104,7 @@ def on_this_device(config: Config) -> Config:
     return config.model_copy(update={"device": _DEVICE[0]}) if _DEVICE else config
 
 
-def perform(store: Store, job: Job) -> str | None:
+def run_job(store: Store, job: Job) -> str | None:
     """Run a job and store its result; return the error message if it failed."""
     try:
         job.do(store)
@@ -115,7 +115,7 @@ def perform(store: Store, job: Job) -> str | None:
     return None
 
 
-def there(store: Store, job: Job) -> bool:
+def is_stored(store: Store, job: Job) -> bool:
     return store.file(job.part, job.name, SUFFIX[job.part]).exists()
 
 
@@ -156,10 +156,10 @@ def workers(jobs: int | None, device: str) -> Iterator[ProcessPoolExecutor]:
             signal.signal(number, handler)
 
 
-def settled(store: Store, job: Job) -> bool:
+def finished(store: Store, job: Job) -> bool:
     """Return whether a job is done, or is a failed cell, which would fail the same way again."""
     failed = job.part == "cells" and store.file(job.part, job.name, ".error.json").exists()
-    return failed or there(store, job)
+    return failed or is_stored(store, job)
 
 
 def run(
@@ -172,18 +172,18 @@ def run(
 ) -> list[str]:
     """Run this machine's share of the missing jobs, wait for the others, and return failures."""
     wanted = list({job.name: job for job in jobs}.values())
-    mine = [job for job in wanted[here.rank :: here.ranks] if not settled(store, job)]
+    mine = [job for job in wanted[here.rank :: here.ranks] if not finished(store, job)]
     progress.start(label, len(mine))
-    waiting = {pool.submit(perform, store, job): job for job in mine}
+    waiting = {pool.submit(run_job, store, job): job for job in mine}
     while waiting:
-        finished, _ = wait(waiting, return_when=FIRST_COMPLETED)
-        for future in finished:
+        done, _ = wait(waiting, return_when=FIRST_COMPLETED)
+        for future in done:
             job = waiting.pop(future)
             error = future.result()
             if error is not None and job.part != "cells":
                 raise RunError(f"{job.label}: {error}", "fix the cause and repeat the command")
             progress.advance(1, job.label)
-    here.wait_for(lambda: all(settled(store, job) for job in wanted))
-    undone = [job for job in wanted if not there(store, job)]
+    here.wait_for(lambda: all(finished(store, job) for job in wanted))
+    undone = [job for job in wanted if not is_stored(store, job)]
     told = [(job.label, store.load(job.part, job.name, ".error.json")) for job in undone]
     return [f"{name}: {found['error']}" for name, found in told if found]

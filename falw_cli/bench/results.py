@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from falw_cli.bench.grid import Grid
-from falw_cli.bench.plan import Bench, Entry, Lot
+from falw_cli.bench.plan import Bench, Entry, Scenario
 from falw_cli.evaluation.gap import FIELD
 from falw_cli.evaluation.gap_metric import load_metric
 from falw_cli.runtime.outputs import write_all
@@ -58,39 +58,41 @@ class Row:
 
 
 def collect(
-    grid: Grid, lots: Sequence[Lot], entries: Sequence[Entry], rates: dict[Any, float]
+    grid: Grid, scenarios: Sequence[Scenario], entries: Sequence[Entry], rates: dict[Any, float]
 ) -> list[Row]:
     """Return a row for each original, Retrain and finished cell."""
     rows = []
-    for lot in lots:
+    for scenario in scenarios:
         reports = {}
         for entry in entries:
-            if entry.wants(lot):
-                job = grid.cell(lot, entry, rates.get((lot.dataset, lot.arch, entry.label)))
+            if entry.wants(scenario):
+                job = grid.cell(
+                    scenario, entry, rates.get((scenario.dataset, scenario.arch, entry.label))
+                )
                 report = grid.store.load("cells", job.name, ".audit.json")
                 if report is not None:
                     reports[entry] = report
-        trained = [grid.store.load("models", job.name) for job in grid.references(lot)]
+        trained = [grid.store.load("models", job.name) for job in grid.references(scenario)]
         seconds = statistics.mean(one["seconds"] for one in trained if one)
         for number, (entry, report) in enumerate(reports.items()):
             if not number:
-                rows += _yardsticks(lot, report["metrics"])
-            rows.append(_cell(lot, entry, report, seconds))
+                rows += _baselines(scenario, report["metrics"])
+            rows.append(_cell(scenario, entry, report, seconds))
     return rows
 
 
-def _yardsticks(lot: Lot, metrics: dict[str, Any]) -> list[Row]:
+def _baselines(scenario: Scenario, metrics: dict[str, Any]) -> list[Row]:
     floor = metrics["noise_floor"]
     return [
-        _row(lot, ORIGINAL, metrics["before"]),
-        _row(lot, RETRAIN, {**metrics["reference"], "avg_gap": floor}),
+        _row(scenario, ORIGINAL, metrics["before"]),
+        _row(scenario, RETRAIN, {**metrics["reference"], "avg_gap": floor}),
     ]
 
 
-def _cell(lot: Lot, entry: Entry, report: dict[str, Any], seconds: float) -> Row:
+def _cell(scenario: Scenario, entry: Entry, report: dict[str, Any], seconds: float) -> Row:
     run = report["run"]
     return _row(
-        lot,
+        scenario,
         entry.label,
         report["metrics"]["after"],
         method=entry.method,
@@ -103,13 +105,13 @@ def _cell(lot: Lot, entry: Entry, report: dict[str, Any], seconds: float) -> Row
     )
 
 
-def _row(lot: Lot, entry: str, metrics: dict[str, Any], **more: Any) -> Row:
+def _row(scenario: Scenario, entry: str, metrics: dict[str, Any], **more: Any) -> Row:
     blank = {
         "method": "", "weighting": "", "lr": None, "steps": None, "time_share": None,
         "stopped_because": "",
     }  # fmt: skip
     return Row(
-        **asdict(lot),
+        **asdict(scenario),
         entry=entry,
         **{key: metrics[key] for key in FIGURES},
         **{part: metrics["groups"][part]["deviation"] for part in GROUPS},

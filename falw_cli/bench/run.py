@@ -8,8 +8,8 @@ from pathlib import Path
 from falw_cli.bench import plan, plots, results
 from falw_cli.bench.grid import Grid
 from falw_cli.bench.jobs import Job
-from falw_cli.bench.plan import Entry, Lot
-from falw_cli.bench.pool import Machine, run, there, workers
+from falw_cli.bench.plan import Entry, Scenario
+from falw_cli.bench.pool import Machine, is_stored, run, workers
 from falw_cli.bench.store import Store
 from falw_cli.runtime.extras import need
 from falw_cli.runtime.outputs import write_all
@@ -27,7 +27,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Done:
+class BenchResult:
     """Result of a bench."""
 
     folder: Path
@@ -37,7 +37,7 @@ class Done:
     """Number of missing jobs by kind, from a dry run."""
 
 
-def bench(asked: Asked, progress: Progress) -> Done:
+def bench(asked: Asked, progress: Progress) -> BenchResult:
     """Run a bench, or continue one.
 
     Raises:
@@ -47,76 +47,82 @@ def bench(asked: Asked, progress: Progress) -> Done:
     need("matplotlib", "report", "a bench's plots")
     config = plan.read(asked.file)
     entries = plan.entries(config)
-    lots = list(plan.lots(config))
+    scenarios = list(plan.scenarios(config))
     searched = [entry for entry in entries if entry.search]
-    probes = list(plan.search_lots(config)) if searched else []
+    probes = list(plan.search_scenarios(config)) if searched else []
     store = Store(asked.folder)
     here = Machine.here()
     grid = Grid(config, store)
     grid.check()
-    stages = _stages(grid, lots, probes, entries)
+    stages = _stages(grid, scenarios, probes, entries)
     if asked.dry_run:
-        wanted = sum(entry.wants(lot) for lot in lots for entry in entries)
-        return Done(asked.folder, [], [], _missing(store, stages, wanted))
+        wanted = sum(entry.wants(scenario) for scenario in scenarios for entry in entries)
+        return BenchResult(asked.folder, [], [], _missing(store, stages, wanted))
     here.wait_for(lambda: store.mark.exists() or here.rank == 0)
     if (told := store.open()) is not None:
         progress.warn(told)
-    for lot in (*probes, *lots):
-        grid.draw(lot)
+    for scenario in (*probes, *scenarios):
+        grid.draw(scenario)
     failed: list[str] = []
     with workers(asked.jobs, config.device) as pool:
         for label, jobs in stages:
             failed += run(pool, store, here, jobs, label, progress)
         rates = search(grid, probes, searched)
         cells = [
-            grid.cell(lot, entry, rates.get((lot.dataset, lot.arch, entry.label)))
-            for lot in lots
+            grid.cell(scenario, entry, rates.get((scenario.dataset, scenario.arch, entry.label)))
+            for scenario in scenarios
             for entry in entries
-            if entry.wants(lot)
+            if entry.wants(scenario)
         ]
         failed += run(pool, store, here, cells, "cells", progress)
     if here.rank:
-        return Done(asked.folder, [], [], {})
-    rows = results.collect(grid, lots, entries, rates)
+        return BenchResult(asked.folder, [], [], {})
+    rows = results.collect(grid, scenarios, entries, rates)
     results.write(asked.folder, config, rows)
     plots.draw(asked.folder, rows)
     write_all({asked.folder / "bench.yaml": plan.dump(config).encode()})
-    return Done(asked.folder, rows, failed, {})
+    return BenchResult(asked.folder, rows, failed, {})
 
 
 def _stages(
-    grid: Grid, lots: list[Lot], probes: list[Lot], entries: list[Entry]
+    grid: Grid, scenarios: list[Scenario], probes: list[Scenario], entries: list[Entry]
 ) -> list[tuple[str, list[Job]]]:
     """Return all jobs before the scored cells, in the order of their dependencies."""
-    everywhere = [*probes, *lots]
-    models = [job for lot in everywhere for job in (grid.original(lot), *grid.references(lot))]
-    judged = [job for lot in everywhere for job in grid.judgements(lot)]
+    everywhere = [*probes, *scenarios]
+    models = [
+        job
+        for scenario in everywhere
+        for job in (grid.original(scenario), *grid.references(scenario))
+    ]
+    judged = [job for scenario in everywhere for job in grid.judgements(scenario)]
     tried = [
-        grid.cell(lot, entry, lr)
+        grid.cell(scenario, entry, lr)
         for entry in entries
         if entry.search
         for lr in entry.rates(grid.bench.search)
-        for lot in probes
+        for scenario in probes
     ]
     return [("nets", models), ("metrics", judged), ("search", tried)]
 
 
 def search(
-    grid: Grid, probes: list[Lot], entries: list[Entry]
+    grid: Grid, probes: list[Scenario], entries: list[Entry]
 ) -> dict[tuple[str, str, str], float]:
     """Return the learning rate with the smallest Avg. Gap for each (dataset, arch, entry)."""
     found: dict[tuple[str, str, str], float] = {}
-    for lot in probes:
+    for scenario in probes:
         for entry in entries:
             gaps = {}
             for lr in entry.rates(grid.bench.search):
-                report = grid.store.load("cells", grid.cell(lot, entry, lr).name, ".audit.json")
+                report = grid.store.load(
+                    "cells", grid.cell(scenario, entry, lr).name, ".audit.json"
+                )
                 if report is not None:
                     gaps[lr] = report["metrics"]["after"]["avg_gap"]
             # If every rate diverged, the smallest will diverge again, and its cells report that.
             smallest = min(entry.rates(grid.bench.search))
             best = min(gaps, key=gaps.__getitem__, default=smallest)
-            found[lot.dataset, lot.arch, entry.label] = best
+            found[scenario.dataset, scenario.arch, entry.label] = best
     return found
 
 
@@ -124,5 +130,5 @@ def _missing(store: Store, stages: list[tuple[str, list[Job]]], cells: int) -> d
     counts = {}
     for label, jobs in stages:
         names = {job.name: job for job in jobs}
-        counts[label] = sum(not there(store, job) for job in names.values())
+        counts[label] = sum(not is_stored(store, job) for job in names.values())
     return {**counts, "cells at most": cells}

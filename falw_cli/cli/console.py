@@ -49,7 +49,7 @@ class Console:
         Of several ranks, only the first prints; the others print at most errors.
         """
         self.warnings: list[str] = []
-        place = ranks.found()
+        place = ranks.detect()
         self.rank = place.rank if place else 0
         self.quiet = quiet or self.rank > 0
         self.verbose = verbose

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from falw_cli.audit.build import Occasion
+from falw_cli.audit.build import Invocation
 from falw_cli.audit.report import AllMetrics, Report
 from falw_cli.cli import tables
 from falw_cli.cli.console import Console
@@ -41,7 +41,9 @@ NEXT = (
 )
 
 
-def tell(folder: Path, force: bool, file: Path | None, console: Console, *, as_json: bool) -> None:
+def run_demo(
+    folder: Path, force: bool, file: Path | None, console: Console, *, as_json: bool
+) -> None:
     """Train, draw a list, retrain without it, unlearn by FaLW and by the default, and compare.
 
     All files are written to `folder`; the table goes to stdout and `table.svg`.
@@ -54,7 +56,7 @@ def tell(folder: Path, force: bool, file: Path | None, console: Console, *, as_j
         raise RequestError(
             f"{folder} cannot be created: {error.strerror}", "run it in a folder you can write"
         ) from error
-    reports = _act(folder, file, console)
+    reports = _run_all(folder, file, console)
     if as_json:
         everything = {name: report.model_dump(mode="json") for name, report in reports.items()}
         console.document(everything)
@@ -62,7 +64,7 @@ def tell(folder: Path, force: bool, file: Path | None, console: Console, *, as_j
     _show(folder, reports, console)
 
 
-def _act(folder: Path, file: Path | None, console: Console) -> dict[str, Report]:
+def _run_all(folder: Path, file: Path | None, console: Console) -> dict[str, Report]:
     """Write all files of the demo, and return the report of each run."""
     interrupt = Interrupt()
     interrupt.install()
@@ -90,7 +92,7 @@ def _act(folder: Path, file: Path | None, console: Console) -> dict[str, Report]
         }
         console.warnings.clear()
         reports[name] = unlearn(
-            resolve("unlearn", flags, chosen), console, interrupt, Occasion.now()
+            resolve("unlearn", flags, chosen), console, interrupt, Invocation.now()
         )
     return reports
 

@@ -47,8 +47,8 @@ def examine(file: Path | None) -> list[Finding]:
         file: a config given by the user; default: falw.yaml in the working folder.
     """
     found: list[Finding] = []
-    for look in (_python, _libraries, _gpu, _machine, _cache, _folder, _extras):
-        found += look()
+    for check in (_python, _libraries, _gpu, _machine, _cache, _folder, _extras):
+        found += check()
     return found + list(_config(file))
 
 
@@ -77,9 +77,9 @@ def _loaded(library: str, installed: str) -> Finding:
     try:
         importlib.import_module(library)
     except (ImportError, RuntimeError, OSError) as error:
-        told = str(error).partition("\n")[0]
+        description = str(error).partition("\n")[0]
         return Finding(
-            library, "problem", f"{installed} does not load: {told}",
+            library, "problem", f"{installed} does not load: {description}",
             "install torch and torchvision together from one index, in a new environment",
         )  # fmt: skip
     return Finding(library, "ok", installed)
@@ -92,8 +92,10 @@ def _gpu() -> Iterator[Finding]:
         for index in range(torch.cuda.device_count()):
             free, total = torch.cuda.mem_get_info(index)
             kind = "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-            told = f"{torch.cuda.get_device_name(index)}, {kind}"
-            yield Finding(f"cuda:{index}", "ok", f"{told}, {_size(free)} of {_size(total)} free")
+            description = f"{torch.cuda.get_device_name(index)}, {kind}"
+            yield Finding(
+                f"cuda:{index}", "ok", f"{description}, {_size(free)} of {_size(total)} free"
+            )
     elif shutil.which("nvidia-smi"):
         built = torch.version.cuda
         yield Finding(
@@ -170,12 +172,12 @@ def _config(file: Path | None) -> Iterator[Finding]:
 
     for name in loading.DEFAULT_PART:
         if getattr(config, name) is not None:
-            yield _tried(f"{name}:", lambda flag=name: _listed(config, flag))  # type: ignore[misc]
+            yield _checked(f"{name}:", lambda flag=name: _listed(config, flag))  # type: ignore[misc]
     for path in filter(None, [config.model, *config.reference]):
-        yield _tried(path, lambda place=path: f"{len(read(place).tensors)} tensors")  # type: ignore[misc]
+        yield _checked(path, lambda place=path: f"{len(read(place).tensors)} tensors")  # type: ignore[misc]
     if config.forget not in (None, "-"):
         wanted = str(config.forget)
-        yield _tried(wanted, lambda: f"{len(forget_list.read(wanted).ids)} IDs")
+        yield _checked(wanted, lambda: f"{len(forget_list.read(wanted).ids)} IDs")
 
 
 def _listed(config: Config, flag: str) -> str:
@@ -185,9 +187,9 @@ def _listed(config: Config, flag: str) -> str:
     return f"{len(listing.ids):,} samples of {len(listing.classes)} classes in {listing.spec}"
 
 
-def _tried(name: str, look: Callable[[], str]) -> Finding:
+def _checked(name: str, check: Callable[[], str]) -> Finding:
     try:
-        return Finding(name, "ok", look())
+        return Finding(name, "ok", check())
     except FalwError as error:
         return Finding(name, "problem", str(error), error.hint)
 

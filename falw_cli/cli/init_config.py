@@ -15,7 +15,7 @@ from falw_cli.data.decoding import size_of
 from falw_cli.data.listing import Listing
 from falw_cli.errors import RequestError
 from falw_cli.models import architectures, checkpoint_files
-from falw_cli.models.network import IMAGENET, Plan, plan, with_metadata
+from falw_cli.models.network import IMAGENET, NetworkSpec, network_spec, with_metadata
 from falw_cli.runtime import outputs
 from falw_cli.runtime.printable import printable
 
@@ -36,7 +36,7 @@ REST = """\
 
 
 @dataclass(frozen=True)
-class Seen:
+class ModelFacts:
     """Properties of a checkpoint."""
 
     path: Path
@@ -54,20 +54,20 @@ def init(config: Config) -> Path:
     Raises:
         RequestError: model or data cannot be read or do not fit, or the file exists.
     """
-    seen = _seen(config) if config.model else None
-    file = (seen.path.parent if seen else Path()) / FILE_NAME
+    facts = _model_facts(config) if config.model else None
+    file = (facts.path.parent if facts else Path()) / FILE_NAME
     listings = {
         flag: loading.open_source(config, flag)
         for flag in loading.DEFAULT_PART
         if flag == "data" or getattr(config, flag) is not None
     }
-    _check_classes(config, seen, listings["data"])
+    _check_classes(config, facts, listings["data"])
     with outputs.claimed([file], force=config.force):
-        outputs.write_all({file: _text(config, seen, listings, file).encode()})
+        outputs.write_all({file: _text(config, facts, listings, file).encode()})
     return file
 
 
-def _seen(config: Config) -> Seen:
+def _model_facts(config: Config) -> ModelFacts:
     assert config.model is not None
     source = checkpoint_files.read(config.model)
     settled = with_metadata(config, source)
@@ -79,28 +79,30 @@ def _seen(config: Config) -> Seen:
                 "give --arch timm/NAME, or your own code as --arch package.module:function",
             )
         settled = settled.model_copy(update={"arch": name})
-    made: Plan = plan(settled, source)
-    return Seen(
-        source.path, made.arch, source.metadata is not None, made.num_classes, settled.classes,
+    spec: NetworkSpec = network_spec(settled, source)
+    return ModelFacts(
+        source.path, spec.arch, source.metadata is not None, spec.num_classes, settled.classes,
         settled.preprocessing,
     )  # fmt: skip
 
 
-def _check_classes(config: Config, seen: Seen | None, listing: Listing) -> None:
-    if seen is None or listing.numbered or seen.classes is not None:
+def _check_classes(config: Config, facts: ModelFacts | None, listing: Listing) -> None:
+    if facts is None or listing.numbered or facts.classes is not None:
         return
-    if len(listing.classes) != seen.outputs:
+    if len(listing.classes) != facts.outputs:
         raise RequestError(
-            f"the model has {seen.outputs} outputs, {listing.spec} has "
+            f"the model has {facts.outputs} outputs, {listing.spec} has "
             f"{len(listing.classes)} classes",
             "give --classes FILE: class names, one per line, in the order of the outputs",
         )
 
 
-def _text(config: Config, seen: Seen | None, listings: dict[str, Listing], file: Path) -> str:
-    whose = f" for {printable(seen.path.name)}" if seen else ""
+def _text(
+    config: Config, facts: ModelFacts | None, listings: dict[str, Listing], file: Path
+) -> str:
+    whose = f" for {printable(facts.path.name)}" if facts else ""
     lines = [f"# Settings of falw{whose}. Flags override it; paths are relative to its folder.", ""]
-    lines += _model_lines(config, seen, listings["data"])
+    lines += _model_lines(config, facts, listings["data"])
     comments = {
         "data": "training data",
         "heldout": "not trained on: half guides, half judges",
@@ -113,17 +115,17 @@ def _text(config: Config, seen: Seen | None, listings: dict[str, Listing], file:
             lines.append(_line(flag, _moved(str(getattr(config, flag)), file.parent), size))
         else:
             lines.append(_line(f"# {flag}", "imagefolder:FOLDER", comment))
-    lines += ["", *_preprocessing(seen, listings["data"]), "", REST]
+    lines += ["", *_preprocessing(facts, listings["data"]), "", REST]
     return "\n".join(lines)
 
 
-def _model_lines(config: Config, seen: Seen | None, listing: Listing) -> list[str]:
-    if seen is None:
+def _model_lines(config: Config, facts: ModelFacts | None, listing: Listing) -> list[str]:
+    if facts is None:
         return [_line("# arch", "resnet18", "if the checkpoint does not name it")]
-    if seen.says_so:
-        return [f"# The checkpoint's metadata: {printable(seen.arch)}, {seen.outputs} classes."]
+    if facts.says_so:
+        return [f"# The checkpoint's metadata: {printable(facts.arch)}, {facts.outputs} classes."]
     said = config.arch is not None
-    found = [_line("arch", seen.arch, "as given" if said else "recognised by its tensors")]
+    found = [_line("arch", facts.arch, "as given" if said else "recognised by its tensors")]
     if config.classes is not None:
         found.append(_line("classes", list(config.classes), "in the order of the outputs"))
     elif not listing.numbered:
@@ -131,16 +133,16 @@ def _model_lines(config: Config, seen: Seen | None, listing: Listing) -> list[st
     return found
 
 
-def _preprocessing(seen: Seen | None, listing: Listing) -> list[str]:
+def _preprocessing(facts: ModelFacts | None, listing: Listing) -> list[str]:
     """Return lines on the preprocessing, which is guessed if it is unknown."""
-    if seen is None or seen.says_so:
+    if facts is None or facts.says_so:
         return ["# The checkpoint defines the preprocessing; `preprocessing:` would override it."]
     if listing.array is not None:
         height, width = listing.array.shape[1:3]
     else:
         height, width = size_of(listing.files.image(0), listing.ids[0])
-    own = seen.arch in architectures.OWN or architectures.is_code(seen.arch)
-    if own and seen.shown == Preprocessing():
+    own = facts.arch in architectures.OWN or architectures.is_code(facts.arch)
+    if own and facts.shown == Preprocessing():
         return [
             "# CHECK: the preprocessing of the training is unknown. Without these lines, images",
             f"# keep their size ({width} x {height}), and mean and deviation are measured:",

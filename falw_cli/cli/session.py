@@ -33,20 +33,20 @@ def session(quiet: bool, verbose: int) -> Iterator[Console]:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         if ranks.lost(error) and ranks.launched():
             raise typer.Exit(3) from error  # the launcher reports it
-        told = error if isinstance(error, FalwError) else _unforeseen(error)
-        if ranks.follows() and not told.own:
+        failure = error if isinstance(error, FalwError) else _unexpected(error)
+        if ranks.follows() and not failure.own:
             # The first rank reports the error and sets the exit code.
-            raise typer.Exit(0 if told is error else 3) from error
+            raise typer.Exit(0 if failure is error else 3) from error
         if verbose > 1:
             traceback.print_exc()
-        console.error(str(told), told.hint)
-        raise typer.Exit(told.exit_code) from error
+        console.error(str(failure), failure.hint)
+        raise typer.Exit(failure.exit_code) from error
     finally:
         console.stop()
         ranks.leave()
 
 
-def _unforeseen(error: Exception) -> FalwError:
+def _unexpected(error: Exception) -> FalwError:
     """Turn an exception of a library into an error with a hint."""
     if ranks.lost(error):
         return _own(RunError("another rank has ended; nothing was written", "see its message"))
@@ -59,8 +59,8 @@ def _unforeseen(error: Exception) -> FalwError:
                 "close other programs, or choose a smaller --batch-size or another --device",
             )
         )
-    told = f"{type(error).__name__}: {error}"
-    return _own(RunError(told, "this is a bug in falw; run with -v -v and report the traceback"))
+    failure = f"{type(error).__name__}: {error}"
+    return _own(RunError(failure, "this is a bug in falw; run with -v -v and report the traceback"))
 
 
 def _own(error: RunError) -> RunError:

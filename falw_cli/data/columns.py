@@ -15,7 +15,7 @@ from falw_cli.data.listing import (
     Encoded,
     Listing,
     Spec,
-    Stored,
+    StoredImages,
     bare_numbers,
     files_below,
     mark_of,
@@ -29,7 +29,7 @@ IMAGE, LABEL = ("image", "img"), ("label", "labels", "fine_label")
 
 
 @dataclass(frozen=True)
-class Cells(Stored):
+class Cells(StoredImages):
     """Images in a column of a table, read as they are needed.
 
     Attributes:

@@ -41,7 +41,9 @@ def decode(image: Encoded, name: str, channels: int) -> Tensor:
     Raises:
         RequestError: it cannot be decoded, is too large, or has several frames.
     """
-    return _look(image, name, lambda picture: _pixels(picture, "L" if channels == 1 else "RGB"))
+    return _with_picture(
+        image, name, lambda picture: _pixels(picture, "L" if channels == 1 else "RGB")
+    )
 
 
 def size_of(image: Encoded, name: str) -> tuple[int, int]:
@@ -50,10 +52,10 @@ def size_of(image: Encoded, name: str) -> tuple[int, int]:
     Raises:
         RequestError: as `decode`.
     """
-    return _look(image, name, lambda picture: (picture.height, picture.width))
+    return _with_picture(image, name, lambda picture: (picture.height, picture.width))
 
 
-def _look(image: Encoded, name: str, look: Callable[[Picture], T]) -> T:
+def _with_picture(image: Encoded, name: str, read: Callable[[Picture], T]) -> T:
     from PIL import Image, UnidentifiedImageError
 
     try:
@@ -61,11 +63,11 @@ def _look(image: Encoded, name: str, look: Callable[[Picture], T]) -> T:
             warnings.simplefilter("ignore")  # `_check` refuses what Pillow warns about
             if isinstance(image, Image.Image):
                 _check(image)
-                return look(image)
+                return read(image)
             opened = BytesIO(image) if isinstance(image, bytes) else image
             with Image.open(opened, formats=FORMATS) as picture:
                 _check(picture)
-                return look(picture)
+                return read(picture)
     except _RefusedError as error:
         reason = str(error)
     except UnidentifiedImageError:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from falw_cli.data.lookalike import told_apart
+from falw_cli.data.lookalike import describe_difference
 from falw_cli.data.text import Lines
 from falw_cli.errors import RequestError, nearest
 
@@ -74,7 +74,9 @@ def find(ids: Sequence[str], known: Sequence[str]) -> npt.NDArray[np.int64]:
     if unknown:
         first = ", ".join(repr(name) for name in unknown[:5])
         match = nearest(unknown[0], known[:: 1 + len(known) // 100_000])
-        advice = told_apart(unknown[0], known) or (f"did you mean {match!r}? " if match else "")
+        advice = describe_difference(unknown[0], known) or (
+            f"did you mean {match!r}? " if match else ""
+        )
         raise RequestError(
             f"{len(unknown)} of {len(ids)} forget IDs are not in the training data: {first}",
             f"{advice}`falw inspect` shows the IDs of a data source",

@@ -20,7 +20,7 @@ Encoded: TypeAlias = "Path | bytes | Image"
 """An encoded image, as a source returns it."""
 
 
-class Stored(Protocol):
+class StoredImages(Protocol):
     """Encoded images in files, tables or archives."""
 
     def __len__(self) -> int:
@@ -32,7 +32,7 @@ class Stored(Protocol):
     def marks(self) -> Iterator[str]:
         """Yield a text per row that changes if its image does; a missing file is no error."""
 
-    def keep(self, rows: npt.NDArray[np.int64]) -> Stored:
+    def keep(self, rows: npt.NDArray[np.int64]) -> StoredImages:
         """Return the images of some rows, in the order of `rows`."""
 
 
@@ -46,7 +46,7 @@ def mark_of(file: Path) -> str:
 
 
 @dataclass(frozen=True)
-class Files(Stored):
+class Files(StoredImages):
     """Files below a folder, kept as names: a million Path objects would take up much memory."""
 
     root: Path
@@ -81,7 +81,7 @@ class Listing:
     classes: tuple[str, ...]
     numbered: bool = False
     """Whether labels are bare numbers, which are the model's outputs, and not names."""
-    files: Stored = Files(Path(), ())
+    files: StoredImages = Files(Path(), ())
     array: npt.NDArray[np.uint8] | None = None
 
     def raw(self, row: int) -> bytes:

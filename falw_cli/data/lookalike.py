@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from falw_cli.errors import nearest
 
 
-def told_apart(name: str, known: Sequence[str]) -> str:
+def describe_difference(name: str, known: Sequence[str]) -> str:
     """Return how an unknown ID differs from a known one that looks the same, or an empty string."""
     plain = _form(name)
     same = next((one for one in known if _form(one) == plain), None)

@@ -5,20 +5,20 @@ from __future__ import annotations
 from falw_cli.evaluation import intervals
 from falw_cli.evaluation.metrics import Changes, ClassChange, Figure
 from falw_cli.evaluation.predictions import Predictions
-from falw_cli.evaluation.scores import Seen, Vector
+from falw_cli.evaluation.scores import SamplePredictions, Vector
 
 
 def changes_between(before: Predictions, after: Predictions) -> Changes:
     """Return how often both models predict the same class, and each class's accuracy change."""
     pairs = {"retain": (before.retain, after.retain), "test": (before.test, after.test)}
 
-    def agreement(one: Seen, other: Seen) -> Figure | None:
+    def agreement(one: SamplePredictions, other: SamplePredictions) -> Figure | None:
         if not len(one):
             return None
         share = float((one.predicted == other.predicted).mean())
         return Figure.of(share, intervals.wilson(share, len(one)), 100)
 
-    def change(one: Seen, other: Seen, c: int) -> Figure | None:
+    def change(one: SamplePredictions, other: SamplePredictions, c: int) -> Figure | None:
         rows = one.labels == c
         difference: Vector = other.correct[rows] - one.correct[rows]
         if not len(difference):

@@ -15,20 +15,20 @@ FEW_FORGET, FEW_UNSEEN = 5, 5
 """Minimum samples of a class for a per-class distance and AUC."""
 
 
-def distance_of(evidence: Predictions, again: Resamples) -> Distance | None:
+def distance_of(predictions: Predictions, resamples: Resamples) -> Distance | None:
     """Return the distance of true-class probability from unseen data per class, third, and overall.
 
     Returns:
         None if no class has enough samples.
     """
     parts: dict[int, wasserstein.ClassDistance] = {}
-    rng = np.random.default_rng([evidence.seed, 11])
-    forget, test = evidence.forget, evidence.test
-    for c in np.flatnonzero(evidence.forget_count).tolist():
+    rng = np.random.default_rng([predictions.seed, 11])
+    forget, test = predictions.forget, predictions.test
+    for c in np.flatnonzero(predictions.forget_count).tolist():
         mine = [np.flatnonzero(seen.labels == c) for seen in (forget, test)]
         if len(mine[0]) < FEW_FORGET or len(mine[1]) < FEW_UNSEEN:
             continue
-        draws = (again.forget[:, mine[0]], again.test[:, mine[1]])
+        draws = (resamples.forget[:, mine[0]], resamples.test[:, mine[1]])
         parts[c] = wasserstein.class_distance(forget.prob[mine[0]], test.prob[mine[1]], draws, rng)
     if not parts:
         return None
@@ -36,7 +36,7 @@ def distance_of(evidence: Predictions, again: Resamples) -> Distance | None:
     def over(classes: Sequence[int]) -> dict[str, float]:
         some = [c for c in classes if c in parts]
         found = wasserstein.together(
-            [parts[c] for c in some], [int(evidence.forget_count[c]) for c in some]
+            [parts[c] for c in some], [int(predictions.forget_count[c]) for c in some]
         )
         lower, upper = found.interval
         return {
@@ -46,22 +46,22 @@ def distance_of(evidence: Predictions, again: Resamples) -> Distance | None:
 
     return Distance(
         **over(list(parts)),
-        per_class={evidence.classes[c]: Apart(**over([c])) for c in parts},
+        per_class={predictions.classes[c]: Apart(**over([c])) for c in parts},
         groups=GroupsApart(
             **{
-                name: GroupApart(**over(classes), **_histograms(evidence, classes))  # type: ignore[arg-type]
-                for name, classes in evidence.thirds.items()
+                name: GroupApart(**over(classes), **_histograms(predictions, classes))  # type: ignore[arg-type]
+                for name, classes in predictions.thirds.items()
                 if any(c in parts for c in classes)
             }
         ),
     )
 
 
-def _histograms(evidence: Predictions, classes: list[int]) -> dict[str, list[float]]:
+def _histograms(predictions: Predictions, classes: list[int]) -> dict[str, list[float]]:
     """Return histograms of true-class probability; unseen samples are class-matched."""
     forget, test = (
         seen.of_rows(np.flatnonzero(np.isin(seen.labels, classes)))
-        for seen in (evidence.forget, evidence.test)
+        for seen in (predictions.forget, predictions.test)
     )
     weights = roc.matching(forget.labels, test.labels)
     return {

@@ -51,17 +51,17 @@ def full_audit(
         references: predictions of the Retrain models.
         weights: weights of the metrics in the Avg. Gap.
     """
-    again = Resamples.of(after)
+    resamples = Resamples.of(after)
     original = [before] if before is not None else []
     models = [*original, after, *references]
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # numpy and the SVC release the GIL
-        examined = pool.map(lambda one: _examined(one, again, weights), models)
+        examined = pool.map(lambda one: _examined(one, resamples, weights), models)
         whole = dict(zip(map(id, models), examined, strict=True))
     retrains = [whole[id(one)] for one in references]
     mean = mean_metrics(retrains)
     scatter: dict[int, Vector] = {}
     if mean is not None and gap.avg_gap(whole[id(after)], mean, weights) is not None:
-        scatter = {id(one): gap.noise(weights, one, again) for one in models}
+        scatter = {id(one): gap.noise(weights, one, resamples) for one in models}
 
     def against(one: Predictions) -> Metrics:
         found = compare(whole[id(one)], mean, weights)
@@ -91,15 +91,15 @@ def full_audit(
     )
 
 
-def _examined(evidence: Predictions, again: Resamples, weights: gap.Weights) -> Metrics:
+def _examined(predictions: Predictions, resamples: Resamples, weights: gap.Weights) -> Metrics:
     """Return all metrics of a model that need no other model."""
-    found = metrics_of(evidence)
+    found = metrics_of(predictions)
     ends, extra = dict(found.intervals), {}
     for metric in map(load_metric, ("calibration_error", "mia_efficacy", *weights)):
-        name, value = metric.name, None if metric.read else metric.measure(evidence)
+        name, value = metric.name, None if metric.read else metric.measure(predictions)
         if value is None or name in ends:
             continue
-        interval = metric.interval(evidence, value, again)
+        interval = metric.interval(predictions, value, resamples)
         if metric.extra:
             extra[name] = Figure(value=value, **dict(interval))
         else:
@@ -107,8 +107,8 @@ def _examined(evidence: Predictions, again: Resamples, weights: gap.Weights) -> 
     return found.model_copy(
         update={
             "intervals": ends,
-            "mia": membership_of(evidence, again),
-            "distance": distance_of(evidence, again),
+            "mia": membership_of(predictions, resamples),
+            "distance": distance_of(predictions, resamples),
             "extra_metrics": extra,
         }
     )
@@ -142,14 +142,14 @@ def _scaled(ends: intervals.Interval, unit: float) -> Interval:
     return Interval(lower=unit * ends[0], upper=unit * ends[1])
 
 
-def _warnings(evidence: Predictions) -> list[str]:
+def _warnings(predictions: Predictions) -> list[str]:
     """Return warnings about figures that are based on too few samples."""
     found = []
-    count = evidence.forget_count
-    unseen = np.bincount(evidence.test.labels, minlength=len(count))
+    count = predictions.forget_count
+    unseen = np.bincount(predictions.test.labels, minlength=len(count))
     few = np.flatnonzero((count > 0) & ((count < FEW_FORGET) | (unseen < FEW_UNSEEN)))
     if len(few):
-        shown = ", ".join(repr(evidence.classes[c]) for c in few[:5]) + (
+        shown = ", ".join(repr(predictions.classes[c]) for c in few[:5]) + (
             f" and {len(few) - 5} more" if len(few) > 5 else ""
         )
         found.append(
@@ -157,9 +157,9 @@ def _warnings(evidence: Predictions) -> list[str]:
             "no per-class distance and AUC"
         )
     for rate, least in SHORTEST.items():
-        if len(count) and len(evidence.forget) and 0 < len(evidence.test) < least:
+        if len(count) and len(predictions.forget) and 0 < len(predictions.test) < least:
             found.append(
                 f"true-positive rates at {100 * rate:g} % false positives are based on "
-                f"{len(evidence.test)} test samples; use {least:,} or more"
+                f"{len(predictions.test)} test samples; use {least:,} or more"
             )
     return found

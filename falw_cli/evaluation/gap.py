@@ -74,9 +74,9 @@ def _differences(one: Metrics, other: Metrics, weights: Weights) -> Vector | Non
     return np.array(known) if len(known) == len(pairs) else None
 
 
-def noise(names: Iterable[str], evidence: Predictions, again: Resamples) -> Vector:
+def noise(names: Iterable[str], predictions: Predictions, resamples: Resamples) -> Vector:
     """Return the deviations of K metrics from their mean over resamples, [B, K]."""
-    drawn = np.stack([load_metric(name).draw(evidence, again) for name in names], axis=1)
+    drawn = np.stack([load_metric(name).draw(predictions, resamples) for name in names], axis=1)
     deviations: Vector = drawn - drawn.mean(axis=0)
     return deviations
 

@@ -52,23 +52,23 @@ class Metric:
         """Whether the report has the metric only under `extra_metrics`."""
         return self.read is None and self.name not in Metrics.model_fields
 
-    def measure(self, evidence: Predictions) -> float | None:
+    def measure(self, predictions: Predictions) -> float | None:
         """Return the value for a model; None if there are no samples."""
         if self.value:
-            return self.value(evidence)
+            return self.value(predictions)
         with np.errstate(invalid="ignore"):
-            found = float(self.draw(evidence, evidence.once)[0])
+            found = float(self.draw(predictions, predictions.once)[0])
         return None if np.isnan(found) else found
 
     def interval(
-        self, evidence: Predictions, value: float, again: Resamples | None = None
+        self, predictions: Predictions, value: float, resamples: Resamples | None = None
     ) -> Interval:
-        """Return the 95 % interval of the value; `again` is not needed if `ends` is set."""
+        """Return the 95 % interval of the value; `resamples` is not needed if `ends` is set."""
         if self.ends:
-            lower, upper = self.ends(evidence)
+            lower, upper = self.ends(predictions)
         else:
-            assert again is not None
-            lower, upper = intervals.around(value, self.draw(evidence, again))
+            assert resamples is not None
+            lower, upper = intervals.around(value, self.draw(predictions, resamples))
         return Interval(lower=max(0.0, lower), upper=min(100.0, upper))
 
     def find(self, metrics: Metrics) -> Reading:
@@ -103,11 +103,11 @@ def described(name: str) -> tuple[str, str]:
 def accuracy(module: str, short: str, label: str, part: str) -> Metric:
     """Return the accuracy metric of a part: forget, retain or test."""
 
-    def draw(evidence: Predictions, again: Resamples) -> Vector:
-        return 100 * intervals.means(getattr(again, part), getattr(evidence, part).correct)
+    def draw(predictions: Predictions, resamples: Resamples) -> Vector:
+        return 100 * intervals.means(getattr(resamples, part), getattr(predictions, part).correct)
 
-    def ends(evidence: Predictions) -> intervals.Interval:
-        correct = getattr(evidence, part).correct
+    def ends(predictions: Predictions) -> intervals.Interval:
+        correct = getattr(predictions, part).correct
         lower, upper = intervals.wilson(float(correct.mean()), len(correct))
         return 100 * lower, 100 * upper
 
@@ -121,8 +121,8 @@ def group_accuracy(module: str, short: str, label: str, group: str) -> Metric:
         found = getattr(metrics.groups, group) if metrics.groups else None
         return (found.forget_accuracy, found.intervals.get("forget_accuracy")) if found else NOTHING
 
-    def draw(evidence: Predictions, again: Resamples) -> Vector:
-        rows = np.flatnonzero(np.isin(evidence.forget.labels, evidence.thirds[group]))
-        return 100 * intervals.means(again.forget[:, rows], evidence.forget.correct[rows])
+    def draw(predictions: Predictions, resamples: Resamples) -> Vector:
+        rows = np.flatnonzero(np.isin(predictions.forget.labels, predictions.thirds[group]))
+        return 100 * intervals.means(resamples.forget[:, rows], predictions.forget.correct[rows])
 
     return Metric(module, short, label, draw, read=read)

@@ -12,12 +12,12 @@ from falw_cli.evaluation.gap_metric import load_metric
 from falw_cli.evaluation.intervals import apart, wilson
 from falw_cli.evaluation.metrics import ClassMetrics, GroupMetrics, Groups, Interval, Metrics
 from falw_cli.evaluation.mia import attack_size
-from falw_cli.evaluation.predictions import Judged, Predictions
-from falw_cli.evaluation.scores import Counts, Seen
+from falw_cli.evaluation.predictions import EvaluationSamples, Predictions
+from falw_cli.evaluation.scores import Counts, SamplePredictions
 from falw_cli.models.network import Network
 
 
-def measure(network: Network, parts: Judged, seed: int) -> Metrics:
+def measure(network: Network, parts: EvaluationSamples, seed: int) -> Metrics:
     """Return the metrics of a network that need neither a reference nor resampling.
 
     Args:
@@ -28,24 +28,24 @@ def measure(network: Network, parts: Judged, seed: int) -> Metrics:
     return metrics_of(Predictions.of(network, parts, seed))
 
 
-def metrics_of(evidence: Predictions) -> Metrics:
+def metrics_of(predictions: Predictions) -> Metrics:
     """Return the metrics of `measure` from a network's predictions."""
-    forget, retain, test = evidence.forget, evidence.retain, evidence.test
+    forget, retain, test = predictions.forget, predictions.retain, predictions.test
     kept = test.correct[np.isin(test.labels, retain.labels)]
     metrics = {name: load_metric(name) for name in (*FIELD, "calibration_error")}
-    values = {name: metric.measure(evidence) for name, metric in metrics.items()}
+    values = {name: metric.measure(predictions) for name, metric in metrics.items()}
     return Metrics.model_validate(
         {
             **values,
             "retained_test_accuracy": 100 * float(kept.mean()) if len(kept) else None,
             "mia_attack_samples": 2 * attack_size(len(retain), len(test)),
             "intervals": {
-                name: metrics[name].interval(evidence, value)
+                name: metrics[name].interval(predictions, value)
                 for name in ("forget_accuracy", "retain_accuracy", "test_accuracy")
                 if (value := values[name]) is not None
             },
-            "per_class": _per_class(evidence),
-            "groups": _groups(evidence) if len(forget) else None,
+            "per_class": _per_class(predictions),
+            "groups": _groups(predictions) if len(forget) else None,
         }
     )
 
@@ -99,9 +99,9 @@ UNITS = {
 }  # fmt: skip
 
 
-def _per_class(evidence: Predictions) -> dict[str, ClassMetrics]:
-    number, count = len(evidence.classes), evidence.forget_count
-    forget, retain, test = evidence.forget, evidence.retain, evidence.test
+def _per_class(predictions: Predictions) -> dict[str, ClassMetrics]:
+    number, count = len(predictions.classes), predictions.forget_count
+    forget, retain, test = predictions.forget, predictions.retain, predictions.test
     columns = {
         "forget_accuracy": (forget, forget.correct),
         "retain_accuracy": (retain, retain.correct),
@@ -121,7 +121,7 @@ def _per_class(evidence: Predictions) -> dict[str, ClassMetrics]:
                 if sizes[key][c]
             },
         )
-        for c, name in enumerate(evidence.classes)
+        for c, name in enumerate(predictions.classes)
     }
 
 
@@ -129,13 +129,13 @@ def _known(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
 
 
-def _groups(evidence: Predictions) -> Groups:
-    found = {name: _group(evidence, members) for name, members in evidence.thirds.items()}
+def _groups(predictions: Predictions) -> Groups:
+    found = {name: _group(predictions, members) for name, members in predictions.thirds.items()}
     return Groups(**found)
 
 
-def _group(evidence: Predictions, members: list[int]) -> GroupMetrics:
-    forget, test, count = evidence.forget, evidence.test, evidence.forget_count
+def _group(predictions: Predictions, members: list[int]) -> GroupMetrics:
+    forget, test, count = predictions.forget, predictions.test, predictions.forget_count
     # Weight unseen data to the forget samples' class mix, so that class sizes shift nothing.
     own, other = (_mixed(seen, count, members) for seen in (forget, test))
     size = int(count[members].sum())
@@ -150,7 +150,7 @@ def _group(evidence: Predictions, members: list[int]) -> GroupMetrics:
             lower, upper = apart(a, of_a, b, of_b)
             intervals["unseen_deviation"] = Interval(lower=100 * lower, upper=100 * upper)
     return GroupMetrics(
-        classes=[evidence.classes[c] for c in members],
+        classes=[predictions.classes[c] for c in members],
         forget_count=size,
         forget_accuracy=None if accuracy is None else 100 * accuracy,
         forget_probability=probability,
@@ -162,7 +162,7 @@ def _group(evidence: Predictions, members: list[int]) -> GroupMetrics:
     )
 
 
-def _mixed(seen: Seen, count: Counts, members: list[int]) -> dict[str, float | None]:
+def _mixed(seen: SamplePredictions, count: Counts, members: list[int]) -> dict[str, float | None]:
     """Return the means over classes, weighted to the forget set's class mix."""
     number = len(count)
     return {
@@ -171,7 +171,7 @@ def _mixed(seen: Seen, count: Counts, members: list[int]) -> dict[str, float | N
     }
 
 
-def _effective(seen: Seen, count: Counts, members: list[int]) -> float:
+def _effective(seen: SamplePredictions, count: Counts, members: list[int]) -> float:
     """Return the effective number of samples of a mean weighted to the forget set's class mix."""
     there = np.bincount(seen.labels, minlength=len(count))
     both = [c for c in members if count[c] and there[c]]

@@ -8,14 +8,16 @@ from falw_cli.evaluation import roc
 from falw_cli.evaluation.distance import FEW_FORGET, FEW_UNSEEN
 from falw_cli.evaluation.metrics import Attack, Figure, InGroups, Membership, Scores
 from falw_cli.evaluation.predictions import Draws, Predictions, Resamples
-from falw_cli.evaluation.scores import ATTACK_SCORES, HEADLINE, Seen
+from falw_cli.evaluation.scores import ATTACK_SCORES, HEADLINE, SamplePredictions
 
 RETAINED = 5000
 """Maximum number of retain samples that are attacked."""
 
 
 def matched_attack(
-    sides: tuple[Seen, Seen], draws: tuple[Draws, Draws], score: str = HEADLINE
+    sides: tuple[SamplePredictions, SamplePredictions],
+    draws: tuple[Draws, Draws],
+    score: str = HEADLINE,
 ) -> roc.Attack | None:
     """Attack members and non-members by a score; None if no class is on both sides."""
     weights = roc.matching(sides[0].labels, sides[1].labels)
@@ -34,50 +36,54 @@ def _attack(found: roc.Attack) -> Attack:
     )
 
 
-def membership_of(evidence: Predictions, again: Resamples) -> Membership | None:
+def membership_of(predictions: Predictions, resamples: Resamples) -> Membership | None:
     """Run the class-matched attack by every score, overall, per class and third, and on retain.
 
     Returns:
         None if no class has both forget and test samples.
     """
-    sides, draws = (evidence.forget, evidence.test), (again.forget, again.test)
+    sides, draws = (predictions.forget, predictions.test), (resamples.forget, resamples.test)
     measured = {name: matched_attack(sides, draws, name) for name in ATTACK_SCORES}
     found = {name: one for name, one in measured.items() if one}
     if not found:
         return None
     attacks = {name: _attack(one) for name, one in found.items()}
     classes = [
-        (name, _within(evidence, again, [c]))
-        for c, name in enumerate(evidence.classes)
-        if evidence.forget_count[c]
+        (name, _within(predictions, resamples, [c]))
+        for c, name in enumerate(predictions.classes)
+        if predictions.forget_count[c]
     ]
-    groups = [(name, _within(evidence, again, of)) for name, of in evidence.thirds.items()]
+    groups = [
+        (name, _within(predictions, resamples, of)) for name, of in predictions.thirds.items()
+    ]
     return Membership(
         **attacks[HEADLINE].model_dump(),
         scores=Scores(**attacks),
-        retained=_retained(evidence, again),
+        retained=_retained(predictions, resamples),
         per_class={name: one for name, one in classes if one},
         groups=InGroups(**dict(groups)),
         curve=_thinned(found[HEADLINE].curve),
     )
 
 
-def _within(evidence: Predictions, again: Resamples, classes: list[int]) -> Figure | None:
+def _within(predictions: Predictions, resamples: Resamples, classes: list[int]) -> Figure | None:
     """Return the AUC among the samples of some classes; None with too few samples."""
-    mine = [np.flatnonzero(np.isin(s.labels, classes)) for s in (evidence.forget, evidence.test)]
+    mine = [
+        np.flatnonzero(np.isin(s.labels, classes)) for s in (predictions.forget, predictions.test)
+    ]
     if len(mine[0]) < FEW_FORGET or len(mine[1]) < FEW_UNSEEN:
         return None
-    sides = evidence.forget.of_rows(mine[0]), evidence.test.of_rows(mine[1])
-    found = matched_attack(sides, (again.forget[:, mine[0]], again.test[:, mine[1]]))
+    sides = predictions.forget.of_rows(mine[0]), predictions.test.of_rows(mine[1])
+    found = matched_attack(sides, (resamples.forget[:, mine[0]], resamples.test[:, mine[1]]))
     return Figure.of(found.auc, found.auc_interval) if found else None
 
 
-def _retained(evidence: Predictions, again: Resamples) -> Attack | None:
+def _retained(predictions: Predictions, resamples: Resamples) -> Attack | None:
     """Run the attack on retain samples."""
-    rng = np.random.default_rng([evidence.seed, 10])
-    rows = np.sort(rng.permutation(len(evidence.retain))[:RETAINED])
-    sides = evidence.retain.of_rows(rows), evidence.test
-    found = matched_attack(sides, (again.retain[:, rows], again.test))
+    rng = np.random.default_rng([predictions.seed, 10])
+    rows = np.sort(rng.permutation(len(predictions.retain))[:RETAINED])
+    sides = predictions.retain.of_rows(rows), predictions.test
+    found = matched_attack(sides, (resamples.retain[:, rows], resamples.test))
     return _attack(found) if found else None
 
 

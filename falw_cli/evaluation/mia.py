@@ -24,7 +24,7 @@ def attack_size(retain: int, test: int) -> int:
     return min(retain, test, ATTACK_SAMPLES // 2)
 
 
-def called_strangers(
+def predicted_non_members(
     forget: Probabilities, retain: Probabilities, test: Probabilities, seed: int
 ) -> Probabilities | None:
     """Return 1 for each forget sample that the attack calls non-member, else 0; [N_f].
@@ -53,7 +53,7 @@ def attack_noise(
     The attack is retrained on small subsamples. The deviations of its efficacy are scaled to the
     full size by the square root of the ratio of sizes (m-out-of-n bootstrap).
 
-    Args: see `called_strangers`; none of the three may be empty.
+    Args: see `predicted_non_members`; none of the three may be empty.
 
     Returns:
         Deviations from their mean, [REFITS].
@@ -71,11 +71,13 @@ def attack_noise(
     return deviations
 
 
-def _call(forget: Probabilities, members: Probabilities, strangers: Probabilities) -> Probabilities:
+def _call(
+    forget: Probabilities, members: Probabilities, non_members: Probabilities
+) -> Probabilities:
     from sklearn.svm import SVC
 
-    features = np.concatenate([members, strangers])[:, None]
+    features = np.concatenate([members, non_members])[:, None]
     attack = SVC(C=3, gamma="auto", kernel="rbf")
-    attack.fit(features, np.repeat([1, 0], [len(members), len(strangers)]))
+    attack.fit(features, np.repeat([1, 0], [len(members), len(non_members)]))
     flags: Probabilities = (attack.predict(forget[:, None]) == 0).astype(np.float64)
     return flags

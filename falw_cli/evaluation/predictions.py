@@ -13,15 +13,15 @@ from falw_cli.data.device import Samples, place
 from falw_cli.data.splits import Splits
 from falw_cli.evaluation.deviation import thirds
 from falw_cli.evaluation.intervals import resample
-from falw_cli.evaluation.mia import attack_noise, called_strangers
-from falw_cli.evaluation.scores import Counts, Seen, Vector
+from falw_cli.evaluation.mia import attack_noise, predicted_non_members
+from falw_cli.evaluation.scores import Counts, SamplePredictions, Vector
 from falw_cli.models.network import Network
 
 Draws = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
-class Judged:
+class EvaluationSamples:
     """The samples on which metrics are measured, on the device."""
 
     forget: Samples
@@ -29,7 +29,7 @@ class Judged:
     test: Samples
 
     @classmethod
-    def of(cls, parts: Splits, device: torch.device) -> Judged:
+    def of(cls, parts: Splits, device: torch.device) -> EvaluationSamples:
         """Move the evaluated samples of a run to the device."""
         return cls(*(place(one, device) for one in (parts.forget, parts.judged, parts.test)))
 
@@ -39,13 +39,13 @@ class Predictions:
     """A network's predictions for the evaluated samples, and the usual attack on them."""
 
     classes: tuple[str, ...]
-    forget: Seen
-    retain: Seen
-    test: Seen
+    forget: SamplePredictions
+    retain: SamplePredictions
+    test: SamplePredictions
     seed: int
 
     @classmethod
-    def of(cls, network: Network, parts: Judged, seed: int) -> Predictions:
+    def of(cls, network: Network, parts: EvaluationSamples, seed: int) -> Predictions:
         """Run the network on all evaluated samples.
 
         Args:
@@ -54,7 +54,7 @@ class Predictions:
             seed: random seed of the subsamples that attacks are trained with.
         """
         forget, retain, test = (
-            Seen.of(network, part) for part in (parts.forget, parts.retain, parts.test)
+            SamplePredictions.of(network, part) for part in (parts.forget, parts.retain, parts.test)
         )
         return cls(network.classes, forget, retain, test, seed)
 
@@ -69,10 +69,10 @@ class Predictions:
         return dict(zip(("head", "mid", "tail"), thirds(self.forget_count), strict=True))
 
     @cached_property
-    def strangers(self) -> Vector | None:
-        """See `mia.called_strangers`, [N_f]; None if a part is empty."""
+    def non_members(self) -> Vector | None:
+        """See `mia.predicted_non_members`, [N_f]; None if a part is empty."""
         probs = self.forget.prob, self.retain.prob, self.test.prob
-        return called_strangers(*probs, self.seed)
+        return predicted_non_members(*probs, self.seed)
 
     @cached_property
     def once(self) -> Resamples:
@@ -95,8 +95,8 @@ class Resamples:
     test: Draws
 
     @classmethod
-    def of(cls, evidence: Predictions) -> Resamples:
+    def of(cls, predictions: Predictions) -> Resamples:
         """Resample each class with replacement, keeping its size. [B, N] per part"""
-        rng = np.random.default_rng([evidence.seed, 9])
-        parts = (evidence.forget, evidence.retain, evidence.test)
+        rng = np.random.default_rng([predictions.seed, 9])
+        parts = (predictions.forget, predictions.retain, predictions.test)
         return cls(*(resample(part.labels, rng) for part in parts))

@@ -48,41 +48,41 @@ class Attack:
         return _between(self.auc_draws)
 
 
-def matching(members: Counts, strangers: Counts) -> tuple[Vector, Vector]:
-    """Return weights under which the strangers (non-members) have the members' class mix.
+def matching(members: Counts, non_members: Counts) -> tuple[Vector, Vector]:
+    """Return weights under which the non-members have the members' class mix.
 
     Args:
-        members, strangers: class of each sample, [N_m] and [N_s].
+        members, non_members: class of each sample, [N_m] and [N_s].
 
     Returns:
-        Weights of the members [N_m], 0 for classes without a stranger, and of the strangers [N_s].
-        Each vector sums to 1, or is all 0 if no class is on both sides.
+        Weights of the members [N_m], 0 for classes without a non-member, and of the non-members
+        [N_s]. Each vector sums to 1, or is all 0 if no class is on both sides.
     """
-    size = int(max(members.max(initial=0), strangers.max(initial=0))) + 1
+    size = int(max(members.max(initial=0), non_members.max(initial=0))) + 1
     of_members = np.bincount(members, minlength=size).astype(np.float64)
-    of_strangers = np.bincount(strangers, minlength=size)
-    both = (of_members > 0) & (of_strangers > 0)
+    of_non_members = np.bincount(non_members, minlength=size)
+    both = (of_members > 0) & (of_non_members > 0)
     total = of_members[both].sum()
     if not total:
-        return np.zeros(len(members)), np.zeros(len(strangers))
-    share = np.divide(of_members, of_strangers, out=np.zeros(size), where=both)
-    return both[members] / total, share[strangers] / total
+        return np.zeros(len(members)), np.zeros(len(non_members))
+    share = np.divide(of_members, of_non_members, out=np.zeros(size), where=both)
+    return both[members] / total, share[non_members] / total
 
 
 def attack(
     members: Vector,
-    strangers: Vector,
+    non_members: Vector,
     weights: tuple[Vector, Vector],
     draws: tuple[Draws, Draws],
 ) -> Attack:
     """Attack by a score that is larger for members.
 
     Args:
-        members, strangers: scores, [N_m] and [N_s].
+        members, non_members: scores, [N_m] and [N_s].
         weights: weight of each sample, see `matching`; [N_m] and [N_s].
         draws: how often each sample is drawn in each resample, [B, N_m] and [B, N_s].
     """
-    score = np.concatenate([members, strangers])
+    score = np.concatenate([members, non_members])
     order = np.argsort(-score, kind="stable")
     ends = np.append(np.flatnonzero(np.diff(score[order])), len(score) - 1)
     cut = len(members)
@@ -103,7 +103,7 @@ def attack(
         np.concatenate(aucs),
         found,
         tuple(
-            # The threshold varies with the strangers, the share above it with the members. If no
+            # The threshold varies with the non-members, the share above it with the members. If no
             # member is above it, resampling gives width 0, so Wilson's interval is added.
             _hull(_between(column), wilson(rate, count))
             for rate, column in zip(found, drawn.T, strict=True)
@@ -117,10 +117,10 @@ def _rates(
 ) -> tuple[Vector, Vector]:
     """Return false- and true-positive rates of each resample, [B, thresholds + 1] each."""
     mass = counts[:, order] * weights[order]
-    strangers = np.cumsum(mass * (order >= cut), axis=1)
-    members = np.cumsum(mass, axis=1) - strangers
+    non_members = np.cumsum(mass * (order >= cut), axis=1)
+    members = np.cumsum(mass, axis=1) - non_members
     found = []
-    for summed in (strangers, members):
+    for summed in (non_members, members):
         whole = np.maximum(summed[:, -1:], np.finfo(np.float64).tiny)
         rate = np.clip(summed[:, ends] / whole, 0, 1)
         found.append(np.concatenate([np.zeros((len(rate), 1)), rate], axis=1))

@@ -16,7 +16,7 @@ Vector = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
 
 ATTACK_SCORES = ("confidence", "entropy", "modified_entropy", "loss", "margin")
-"""Names of scores that are larger for likely training samples; see `Seen.score`."""
+"""Names of scores that are larger for likely training samples; see `SamplePredictions.score`."""
 HEADLINE = "loss"
 """The score of the main figures: it ranks samples as confidence does, but still distinguishes
 samples whose probability rounds to 1."""
@@ -24,7 +24,7 @@ TINY = 1e-30
 
 
 def columns(logits: Tensor, label: Tensor) -> Tensor:
-    """Return the columns of `Seen` after `labels`. logits [n, C], label [n] -> float64 [n, 7]
+    """Return `SamplePredictions` from `predicted` on. logits [n, C], label [n] -> float64 [n, 7]
 
     Entropy and modified entropy: Song and Mittal, USENIX Security 2021, equation 8. Margin: the
     logit of the true class minus the largest other one.
@@ -48,7 +48,7 @@ def columns(logits: Tensor, label: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Seen:
+class SamplePredictions:
     """A network's predictions for N samples, in eval mode and without augmentation."""
 
     labels: Counts
@@ -69,9 +69,9 @@ class Seen:
     """Modified entropy of the prediction, [N], nats."""
 
     @classmethod
-    def of(cls, network: Network, samples: Samples) -> Seen:
+    def of(cls, network: Network, samples: Samples) -> SamplePredictions:
         """Run the network on samples; the ranks share the work."""
-        found = network.of_each(samples, columns).cpu().numpy()
+        found = network.map_logits(samples, columns).cpu().numpy()
         predicted, *rest = found.T
         return cls(samples.labels.cpu().numpy(), predicted.astype(np.int64), *rest)
 
@@ -95,6 +95,6 @@ class Seen:
         }
         return signed[name]
 
-    def of_rows(self, rows: Counts) -> Seen:
+    def of_rows(self, rows: Counts) -> SamplePredictions:
         """Return the samples at `rows`."""
-        return Seen(*(getattr(self, field.name)[rows] for field in fields(self)))
+        return SamplePredictions(*(getattr(self, field.name)[rows] for field in fields(self)))

@@ -88,7 +88,7 @@ def unwrap(tensors: Tensors) -> tuple[str, dict[str, Tensor]]:
     return prefix, {name[len(prefix) :]: tensor for name, tensor in tensors.items()}
 
 
-def fill(model: nn.Module, checkpoint: Checkpoint, arch: str) -> None:
+def load_weights(model: nn.Module, checkpoint: Checkpoint, arch: str) -> None:
     """Load a checkpoint into a module, in float32.
 
     Raises:
@@ -131,7 +131,7 @@ def check_finite(tensors: Tensors) -> None:
             )
 
 
-def like(model: nn.Module, checkpoint: Checkpoint) -> dict[str, Tensor]:
+def tensors_like(model: nn.Module, checkpoint: Checkpoint) -> dict[str, Tensor]:
     """Return a module's tensors on the CPU, in the dtypes of the checkpoint.
 
     Raises:

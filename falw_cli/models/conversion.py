@@ -8,9 +8,9 @@ from pathlib import Path
 from falw_cli.config.settings import Config
 from falw_cli.errors import RequestError
 from falw_cli.models import checkpoint_files
-from falw_cli.models.checkpoint import Checkpoint, Metadata, fill
+from falw_cli.models.checkpoint import Checkpoint, Metadata, load_weights
 from falw_cli.models.folder import CONFIG
-from falw_cli.models.network import Plan, plan, with_metadata
+from falw_cli.models.network import NetworkSpec, network_spec, with_metadata
 from falw_cli.runtime import outputs
 
 
@@ -25,10 +25,10 @@ def convert(config: Config) -> Path:
         raise RequestError("--out is missing: the file to write", "for example --out new.pt")
     out, source = Path(config.out), checkpoint_files.read(config.model)
     config = with_metadata(config, source)
-    made = plan(config, source) if config.arch else None
-    if made:
-        fill(made.build(), source, made.arch)  # refuses a wrong architecture
-    said = _said(config, source, made)
+    spec = network_spec(config, source) if config.arch else None
+    if spec:
+        load_weights(spec.build(), source, spec.arch)  # refuses a wrong architecture
+    said = _said(config, source, spec)
     kind, suffixes = checkpoint_files.kind_of_output(out, said), checkpoint_files.suffixes()
     if kind is None:
         raise RequestError(
@@ -42,14 +42,14 @@ def convert(config: Config) -> Path:
     return out
 
 
-def _said(config: Config, source: Checkpoint, made: Plan | None) -> Metadata | None:
+def _said(config: Config, source: Checkpoint, spec: NetworkSpec | None) -> Metadata | None:
     """Return the metadata of the output: the config's settings, else the checkpoint's."""
-    if made is None:
+    if spec is None:
         return None
     old = source.metadata
     return Metadata(
-        arch=made.arch, arch_config=made.arch_config,
-        classes=config.classes or tuple(str(index) for index in range(made.num_classes)),
+        arch=spec.arch, arch_config=spec.arch_config,
+        classes=config.classes or tuple(str(index) for index in range(spec.num_classes)),
         preprocessing=config.preprocessing,
         recipe=old.recipe if old else None, parent=old.parent if old else None,
         unlearned=old.unlearned if old else None,

@@ -17,7 +17,15 @@ from falw_cli.data.splits import Splits
 from falw_cli.errors import RequestError
 from falw_cli.models import architectures, checkpoint_files
 from falw_cli.models.checkpoint import Checkpoint
-from falw_cli.models.network import IMAGENET, Network, Plan, assemble, measured, plan, with_metadata
+from falw_cli.models.network import (
+    IMAGENET,
+    Network,
+    NetworkSpec,
+    build_network,
+    measured,
+    network_spec,
+    with_metadata,
+)
 from falw_cli.runtime.progress import Progress
 
 if TYPE_CHECKING:
@@ -58,17 +66,17 @@ def open_inputs(
         raise RequestError("no checkpoint is given", "name it: model.safetensors")
     source = checkpoint_files.read(config.model)
     config = complete(config, source)
-    made = plan(config, source)
+    spec = network_spec(config, source)
     listing = loading.open_source(config, "data")
-    classes = _class_names(config, listing, made)
+    classes = _class_names(config, listing, spec)
     labels = splits.align(listing, classes)
     named = forget_list.read(config.forget) if config.forget else None
     rows = forget_list.find(named.ids, listing.ids) if named else np.empty(0, dtype=np.int64)
     loading.check_rows(rows, labels, classes, progress)
     if named and named.duplicates:
         progress.warn(f"repeated IDs in the forget list, each used once: {named.duplicates}")
-    shown = _shown(config, made.arch, progress)
-    wanted = images.geometry(listing, shown, made.channels)
+    shown = _shown(config, spec.arch, progress)
+    wanted = images.geometry(listing, shown, spec.channels)
     chosen = splits.choose(labels, rows, config.unlearn.retain_budget, config.seed)
     some = loading.only(listing, chosen.used())
     secret = loading.places(listing, some)(rows)
@@ -79,7 +87,7 @@ def open_inputs(
     parts = loading.split(data, chosen, unseen, classes, kept)
     loading.warn_of_samples(parts, progress)
     shown = measured(shown, wanted, parts.retain)
-    network = assemble(made, source, classes, shown, fabric)
+    network = build_network(spec, source, classes, shown, fabric)
     references = tuple(_reference(path, given, network) for path in config.reference)
     loading.warn_of_unguided(parts, classes, progress)
     described = {
@@ -113,15 +121,15 @@ def warn_of_changes(given: Inputs, progress: Progress) -> None:
             )
 
 
-def _class_names(config: Config, listing: Listing, made: Plan) -> tuple[str, ...]:
+def _class_names(config: Config, listing: Listing, spec: NetworkSpec) -> tuple[str, ...]:
     """Return the names of the outputs: those given, or else those of the data."""
     if config.classes is not None:
         return config.classes
     if listing.numbered:
-        return tuple(str(i) for i in range(made.num_classes))
-    if len(listing.classes) != made.num_classes:
+        return tuple(str(i) for i in range(spec.num_classes))
+    if len(listing.classes) != spec.num_classes:
         raise RequestError(
-            f"the model has {made.num_classes} outputs, "
+            f"the model has {spec.num_classes} outputs, "
             f"{listing.spec!r} has {len(listing.classes)} classes",
             "give the data it was trained on, or name its outputs: `classes:` in falw.yaml",
         )
@@ -149,9 +157,9 @@ def _reference(path: str, given: Config, network: Network) -> Network:
     own = given.model_copy(update={"preprocessing": Preprocessing()})
     said = {"arch": network.arch, "preprocessing": network.preprocessing.model_dump()}
     config = with_metadata(own if source.metadata else given.over(said), source)
-    made = plan(config, source)
+    spec = network_spec(config, source)
     classes = config.classes or network.classes
-    if classes != network.classes or made.num_classes != len(classes):
+    if classes != network.classes or spec.num_classes != len(classes):
         raise RequestError(
             f"reference {path} has other classes than the model", "retrain it on the same data"
         )
@@ -163,7 +171,7 @@ def _reference(path: str, given: Config, network: Network) -> Network:
             f"the model of {network.preprocessing.image_size}",
             "retrain it with the same preprocessing",
         )
-    return assemble(made, source, classes, shown, network.fabric)
+    return build_network(spec, source, classes, shown, network.fabric)
 
 
 def _describe(data: Images, used: int | None = None) -> dict[str, Any]:

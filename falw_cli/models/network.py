@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +51,11 @@ def evaluating(module: nn.Module) -> Iterator[None]:
             one.training = True
 
 
+def copy_weights(module: nn.Module) -> dict[str, Tensor]:
+    """Return a copy of all weights and buffers, by name."""
+    return {name: value.detach().clone() for name, value in module.state_dict().items()}
+
+
 def _reduced(
     reduce: Callable[[Tensor, Tensor], Tensor], batches: list[tuple[Tensor, Tensor]]
 ) -> Tensor:
@@ -72,8 +78,12 @@ class Network:
     classes: tuple[str, ...]
     preprocessing: Preprocessing
     fabric: Fabric
-    plan: Plan | None = None
-    """Plan that it was built by, if it is from a checkpoint."""
+    spec: NetworkSpec | None = None
+    """Properties that it was built from, if it is from a checkpoint."""
+
+    def copy(self) -> Network:
+        """Return the network with a copy of its module, which may be changed freely."""
+        return replace(self, module=deepcopy(self.module))
 
     def inputs(self, pixels: Tensor) -> Tensor:
         """Normalise pixels: uint8 [n, S, S, channels] -> float [n, channels, S, S]."""
@@ -103,7 +113,7 @@ class Network:
         parts = [logits for logits, _ in self._pass(samples)]
         return collectives.gather(torch.cat(parts), len(samples), self.fabric)
 
-    def each(self, samples: Samples, of: Callable[[Tensor], Tensor]) -> Tensor:
+    def map_pixels(self, samples: Samples, of: Callable[[Tensor], Tensor]) -> Tensor:
         """Apply `of` to all pixels in batches: uint8 [n, S, S, channels] -> [n, K]. Return [N, K].
 
         The ranks share the work, and each gets all results.
@@ -114,7 +124,7 @@ class Network:
 
     def confidence(self, samples: Samples) -> tuple[Tensor, Tensor]:
         """Return true-class probabilities [N], and whether predictions are correct, bool [N]."""
-        found = self.of_each(
+        found = self.map_logits(
             samples,
             lambda logits, label: torch.stack(
                 [true_class_probability(logits, label), logits.argmax(1) == label], dim=1
@@ -122,7 +132,7 @@ class Network:
         )
         return found[:, 0], found[:, 1] > 0
 
-    def of_each(self, samples: Samples, reduce: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    def map_logits(self, samples: Samples, reduce: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
         """Apply `reduce` to logits [n, C] and labels [n] in batches -> [n, K]. Return [N, K].
 
         Unlike `predict`, it does not keep all logits, which are many with thousands of classes.
@@ -169,7 +179,7 @@ def with_metadata(config: Config, source: Checkpoint) -> Config:
 
 
 @dataclass(frozen=True)
-class Plan:
+class NetworkSpec:
     """Properties of a checkpoint that are needed to read its data."""
 
     build: Callable[[], nn.Module]
@@ -180,7 +190,7 @@ class Plan:
     """Settings that a library builds it with."""
 
 
-def plan(config: Config, source: Checkpoint) -> Plan:
+def network_spec(config: Config, source: Checkpoint) -> NetworkSpec:
     """Return architecture, channels and class count of a checkpoint with a complete config.
 
     Raises:
@@ -200,23 +210,27 @@ def plan(config: Config, source: Checkpoint) -> Plan:
     count = architectures.class_count(build, source.shapes, channels)
     if count is None or count < 2:
         # A wrong architecture: loading reports which tensors differ.
-        checkpoint.fill(build(len(config.classes or "12"), channels), source, arch)
+        checkpoint.load_weights(build(len(config.classes or "12"), channels), source, arch)
         raise RequestError(f"{source.path} has no classifier head of {arch}", "check --arch")
     if config.classes is not None and len(config.classes) != count:
         raise RequestError(
             f"{source.path} has {count} outputs, {len(config.classes)} class names are given",
             "name each output once, in order: `classes:`",
         )
-    return Plan(lambda: build(count, channels), arch, channels, count, config.arch_config)
+    return NetworkSpec(lambda: build(count, channels), arch, channels, count, config.arch_config)
 
 
-def assemble(
-    made: Plan, source: Checkpoint, classes: tuple[str, ...], shown: Preprocessing, fabric: Fabric
+def build_network(
+    spec: NetworkSpec,
+    source: Checkpoint,
+    classes: tuple[str, ...],
+    shown: Preprocessing,
+    fabric: Fabric,
 ) -> Network:
     """Return the checkpoint's network on the device, in float32 and channels-last."""
-    module = made.build()
-    checkpoint.fill(module, source, made.arch)
-    return Network(to_device(module, fabric), made.arch, classes, shown, fabric, made)
+    module = spec.build()
+    checkpoint.load_weights(module, source, spec.arch)
+    return Network(to_device(module, fabric), spec.arch, classes, shown, fabric, spec)
 
 
 def to_device(module: nn.Module, fabric: Fabric) -> nn.Module:
@@ -256,6 +270,6 @@ def measured(shown: Preprocessing, wanted: Geometry, data: Part) -> Preprocessin
 def metadata(network: Network, **more: Any) -> Metadata:
     """Return the metadata of a checkpoint of this network."""
     return Metadata(
-        arch=network.arch, arch_config=network.plan.arch_config if network.plan else None,
+        arch=network.arch, arch_config=network.spec.arch_config if network.spec else None,
         classes=network.classes, preprocessing=network.preprocessing, **more,
     )  # fmt: skip

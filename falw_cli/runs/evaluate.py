@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from falw_cli.audit import gates
-from falw_cli.audit.build import Occasion, all_figures, build_report, class_targets
+from falw_cli.audit.build import Invocation, all_figures, build_report, class_targets
 from falw_cli.audit.comeback import comeback
 from falw_cli.audit.gates import Gate
 from falw_cli.audit.report import Report
@@ -17,10 +17,10 @@ from falw_cli.data.device import place
 from falw_cli.evaluation.full_audit import full_audit
 from falw_cli.evaluation.gap import Weights, parse_weights
 from falw_cli.evaluation.metrics import PerSample
-from falw_cli.evaluation.predictions import Judged, Predictions
+from falw_cli.evaluation.predictions import EvaluationSamples, Predictions
 from falw_cli.models.inputs import Inputs, open_inputs, warn_of_changes
 from falw_cli.runtime import outputs
-from falw_cli.runtime.collectives import agreed, in_turn
+from falw_cli.runtime.collectives import agreed, rank_zero_first
 from falw_cli.runtime.engine import make_fabric
 from falw_cli.runtime.progress import Progress
 
@@ -28,7 +28,7 @@ from falw_cli.runtime.progress import Progress
 def evaluate(
     config: Config,
     progress: Progress,
-    occasion: Occasion,
+    invocation: Invocation,
     per_sample: Callable[[Inputs], PerSample] | None = None,
 ) -> Report:
     """Measure a checkpoint; write the report if `--report` names a file.
@@ -36,7 +36,7 @@ def evaluate(
     Args:
         config: resolved from flags and files.
         progress: see `Progress`.
-        occasion: command and time, for the report.
+        invocation: command and time, for the report.
         per_sample: runs the per-sample attacks that `falw audit` adds.
 
     Raises:
@@ -45,52 +45,52 @@ def evaluate(
     fabric = make_fabric(config)
     path = Path(config.report) if config.report and fabric.is_global_zero else None
     with ExitStack() as held:
-        with agreed(fabric), in_turn(fabric):
+        with agreed(fabric), rank_zero_first(fabric):
             if path:
                 held.enter_context(outputs.claimed([path], force=config.force))
             weights = parse_weights(config.metrics)
-            given = open_inputs(config, progress, fabric)
-            classes = given.network.classes
+            inputs = open_inputs(config, progress, fabric)
+            classes = inputs.network.classes
             asked = [gates.parse(expression, classes) for expression in config.gate]
-        report = _measured(given, weights, asked, progress, occasion, per_sample)
+        report = _measured(inputs, weights, asked, progress, invocation, per_sample)
         if path:
             outputs.write_all({path: to_text(report).encode()})
         return report
 
 
 def _measured(
-    given: Inputs,
+    inputs: Inputs,
     weights: Weights,
     asked: list[Gate],
     progress: Progress,
-    occasion: Occasion,
+    invocation: Invocation,
     per_sample: Callable[[Inputs], PerSample] | None,
 ) -> Report:
-    config, network = given.config, given.network
+    config, network = inputs.config, inputs.network
     device = network.fabric.device
-    attacked = per_sample(given) if per_sample else None
-    judged = Judged.of(given.splits, device)
-    progress.start("evaluate", 1 + len(given.references))
-    looked = []
-    for one in (network, *given.references):
-        looked.append(Predictions.of(one, judged, config.seed))
+    attacked = per_sample(inputs) if per_sample else None
+    judged = EvaluationSamples.of(inputs.splits, device)
+    progress.start("evaluate", 1 + len(inputs.references))
+    predictions = []
+    for one in (network, *inputs.references):
+        predictions.append(Predictions.of(one, judged, config.seed))
         progress.advance()
-    found = full_audit(None, looked[0], looked[1:], weights)
+    found = full_audit(None, predictions[0], predictions[1:], weights)
     for warning in found.warnings:
         progress.note(f"note: {warning}")
     returned = None
     if config.relearn:
-        returned = comeback(network, judged, looked[0], given.references, None)
-    warn_of_changes(given, progress)
+        returned = comeback(network, judged, predictions[0], inputs.references, None)
+    warn_of_changes(inputs, progress)
     return build_report(
         config,
-        given,
-        occasion,
+        inputs,
+        invocation,
         progress,
         metrics=all_figures(found),
         per_sample=attacked,
         comeback=returned,
-        target=class_targets(network, place(given.splits.heldout, device)),
+        target=class_targets(network, place(inputs.splits.heldout, device)),
         asked=asked,
         remarks=found.warnings,
     )

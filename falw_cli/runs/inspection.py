@@ -21,7 +21,7 @@ REPORT_LIMIT = 256 << 20
 """Maximum bytes of a report; one on a thousand classes has a few MiB."""
 
 
-def look(path: str, config: Config) -> dict[str, Any]:
+def inspect_path(path: str, config: Config) -> dict[str, Any]:
     """Return facts about `path`; the fact `kind` is the detected type.
 
     A .safetensors file is a checkpoint, .json a report, KIND:LOCATION a data source, anything else

@@ -17,12 +17,12 @@ from falw_cli.models import checkpoint_files
 from falw_cli.models.folder import CONFIG
 from falw_cli.models.inputs import Inputs, open_inputs
 from falw_cli.runtime import outputs
-from falw_cli.runtime.collectives import agreed, in_turn
+from falw_cli.runtime.collectives import agreed, rank_zero_first
 from falw_cli.runtime.extras import need
 from falw_cli.runtime.progress import Progress
 from falw_cli.training.state import settings
 from falw_cli.unlearning.resolution import complete
-from falw_cli.unlearning.run_data import Stage
+from falw_cli.unlearning.run_data import RunData
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -67,50 +67,50 @@ class Paths:
 
 
 @dataclass(frozen=True)
-class Opened:
+class OpenedRun:
     """A run with a consistent request and reserved outputs."""
 
     config: Config
     paths: Paths
-    given: Inputs
-    stage: Stage
+    inputs: Inputs
+    run_data: RunData
     asked: list[Gate]
 
 
-def open_request(config: Config, progress: Progress, fabric: Fabric, held: ExitStack) -> Opened:
+def open_request(config: Config, progress: Progress, fabric: Fabric, held: ExitStack) -> OpenedRun:
     """Open and check the request; closing `held` releases the outputs."""
     paths = Paths.of(config)
     if config.html:  # fail before the work
         need("matplotlib", "report", "--html")
-    with agreed(fabric), in_turn(fabric):
+    with agreed(fabric), rank_zero_first(fabric):
         if fabric.is_global_zero and not config.dry_run:
             held.enter_context(paths.claimed(config))
-        given = open_inputs(config, progress, fabric, complete)
-        _check_references(given)
-        checkpoint_files.check_output(paths.out, given.source)
-        config = given.config
+        inputs = open_inputs(config, progress, fabric, complete)
+        _check_references(inputs)
+        checkpoint_files.check_output(paths.out, inputs.source)
+        config = inputs.config
         parse_weights(config.metrics)  # fail before the work
-        asked = [gates.parse(expression, given.network.classes) for expression in config.gate]
-        return Opened(config, paths, given, Stage.of(config, given), asked)
+        asked = [gates.parse(expression, inputs.network.classes) for expression in config.gate]
+        return OpenedRun(config, paths, inputs, RunData.of(config, inputs), asked)
 
 
-def _check_references(given: Inputs) -> None:
+def _check_references(inputs: Inputs) -> None:
     """Refuse the model itself as its reference."""
-    for one in given.described["references"]:
-        if one["sha256"] == given.described["model"]["sha256"]:
+    for one in inputs.described["references"]:
+        if one["sha256"] == inputs.described["model"]["sha256"]:
             raise RequestError(
                 f"reference {one['path']} is the model itself",
                 "give a model that was retrained without the list",
             )
 
 
-def belongs_to(config: Config, given: Inputs) -> dict[str, str]:
+def belongs_to(config: Config, inputs: Inputs) -> dict[str, str]:
     """Return what identifies the run of a saved state: model, list, data and settings."""
     others = {key for key, field in Config.model_fields.items() if not flag_of(field).of_run}
     asked = config.model_dump(mode="json", exclude=others)
-    rows = given.splits.forget.rows.tobytes()
+    rows = inputs.splits.forget.rows.tobytes()
     digests = {"forget list": hashlib.sha256(rows).hexdigest()}
     for name in ("model", "data", "heldout"):
-        found = given.described[name]
+        found = inputs.described[name]
         digests[name] = found["sha256"] if found else "none"
     return digests | settings(asked)

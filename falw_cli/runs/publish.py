@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from falw_cli.audit.page import Named, html, junit, markdown
+from falw_cli.audit.page import NamedReport, html, junit, markdown
 from falw_cli.errors import RequestError, unknown_name
 from falw_cli.runs.inspection import read_report
 from falw_cli.runtime import outputs
@@ -48,7 +48,7 @@ def publish(asked: Asked) -> tuple[Path | None, str]:
     reports = [read_report(report) for report in asked.reports]
     names = _names(asked.reports)
     try:
-        text = write([Named(n, report) for n, report in zip(names, reports, strict=True)])
+        text = write([NamedReport(n, report) for n, report in zip(names, reports, strict=True)])
     except (LookupError, ValueError, TypeError, ArithmeticError, AttributeError) as error:
         raise RequestError(
             f"{asked.reports[0]} is inconsistent: {error}",

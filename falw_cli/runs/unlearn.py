@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from contextlib import ExitStack
-from copy import deepcopy
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,7 +14,7 @@ from torch import Tensor
 
 from falw_cli.audit import gates
 from falw_cli.audit.build import (
-    Occasion,
+    Invocation,
     all_figures,
     all_metrics,
     build_report,
@@ -46,24 +45,24 @@ from falw_cli.evaluation.predictions import Predictions
 from falw_cli.models import checkpoint, checkpoint_files
 from falw_cli.models.inputs import Inputs, warn_of_changes
 from falw_cli.models.network import metadata
-from falw_cli.runs.prepare import Opened, Paths, belongs_to, open_request
+from falw_cli.runs.prepare import OpenedRun, Paths, belongs_to, open_request
 from falw_cli.runtime import outputs
 from falw_cli.runtime.engine import make_fabric
 from falw_cli.runtime.interrupt import Interrupt
 from falw_cli.runtime.progress import Progress
 from falw_cli.runtime.tracking import loggers, tracked
 from falw_cli.training.state import StateFile
-from falw_cli.unlearning.arrival import no_share, share_of
-from falw_cli.unlearning.cost_estimate import foresee
-from falw_cli.unlearning.perform import Performed, perform
-from falw_cli.unlearning.run_data import Stage
-from falw_cli.unlearning.stop_estimate import Look
+from falw_cli.unlearning.cost_estimate import estimate_cost
+from falw_cli.unlearning.forgotten_share import forgotten_share_of, reason_for_no_share
+from falw_cli.unlearning.perform import UnlearningResult, perform
+from falw_cli.unlearning.run_data import RunData
+from falw_cli.unlearning.stop_estimate import Evaluation
 
 M = TypeVar("M", bound=BaseModel)
 
 
 @dataclass(frozen=True)
-class Known:
+class KnownMetrics:
     """Metrics that are known already: of the original and of each reference."""
 
     before: Metrics | None
@@ -74,15 +73,15 @@ def unlearn(
     config: Config,
     progress: Progress,
     interrupt: Interrupt,
-    occasion: Occasion,
-    known: Known | None = None,
+    invocation: Invocation,
+    known: KnownMetrics | None = None,
 ) -> Report:
     """Remove the influence of the forget list, measure, and write checkpoint and report.
 
     Args:
         config: resolved from flags and files.
         progress, interrupt: see `fit`.
-        occasion: command and time, for the report.
+        invocation: command and time, for the report.
         known: metrics that a bench has already measured.
 
     Raises:
@@ -95,61 +94,63 @@ def unlearn(
     fabric = make_fabric(config, loggers(config, Paths.of(config).out))
     with ExitStack() as held:
         opened = open_request(config, progress, fabric, held)
-        if isinstance(opened.stage.whole, Streamed):
+        if isinstance(opened.run_data.whole, Streamed):
             progress.note("training samples are read on demand: they do not fit on the device")
         if config.dry_run:
-            return _planned(opened, progress, occasion)
+            return _planned(opened, progress, invocation)
         held.enter_context(tracked(fabric, opened.config.unlearn.model_dump(mode="json")))
-        return _run_opened(opened, progress, interrupt, occasion, known)
+        return _run_opened(opened, progress, interrupt, invocation, known)
 
 
-def _planned(opened: Opened, progress: Progress, occasion: Occasion) -> Report:
+def _planned(opened: OpenedRun, progress: Progress, invocation: Invocation) -> Report:
     """Return the report of a dry run, with the cost estimated from a few steps on a copy."""
-    network, stage = opened.given.network, opened.stage
-    check_plausible(Predictions.of(network, stage.judged, opened.config.seed))
-    foreseen = foresee(opened.config, stage)
+    network, run_data = opened.inputs.network, opened.run_data
+    check_plausible(Predictions.of(network, run_data.judged, opened.config.seed))
+    foreseen = estimate_cost(opened.config, run_data)
     plan = Run(
         steps=foreseen.steps, epochs=foreseen.epochs, seconds=foreseen.seconds,
         peak_memory_bytes=_peak(network.fabric.device), stopped_because="dry run",
     )  # fmt: skip
     nothing = AllMetrics(before=None, after=None, reference=None, noise_floor=None)
-    return build_report(opened.config, opened.given, occasion, progress, run=plan, metrics=nothing)
+    return build_report(
+        opened.config, opened.inputs, invocation, progress, run=plan, metrics=nothing
+    )
 
 
 def _run_opened(
-    opened: Opened,
+    opened: OpenedRun,
     progress: Progress,
     interrupt: Interrupt,
-    occasion: Occasion,
-    known: Known | None,
+    invocation: Invocation,
+    known: KnownMetrics | None,
 ) -> Report:
     """Measure, unlearn, measure, and write."""
-    config, paths, given, stage = opened.config, opened.paths, opened.given, opened.stage
-    network, fabric = given.network, given.network.fabric
-    looked = [] if known else _looked(given, stage, config.seed)
-    if looked:
-        check_plausible(looked[0])
-    references = known.references if known else tuple(metrics_of(one) for one in looked[1:])
+    config, paths, inputs, run_data = opened.config, opened.paths, opened.inputs, opened.run_data
+    network, fabric = inputs.network, inputs.network.fabric
+    predictions = [] if known else _looked(inputs, run_data, config.seed)
+    if predictions:
+        check_plausible(predictions[0])
+    references = known.references if known else tuple(metrics_of(one) for one in predictions[1:])
     states = StateFile(
-        paths.out.with_name(paths.out.name + ".state"), belongs_to(config, given), config.resume,
+        paths.out.with_name(paths.out.name + ".state"), belongs_to(config, inputs), config.resume,
         config.save_every,
     )  # fmt: skip
-    done = perform(config, stage, references, progress, interrupt, states)
+    done = perform(config, run_data, references, progress, interrupt, states)
     # Measure exactly what is written: the weights in the dtypes of the checkpoint.
-    tensors = checkpoint.like(network.module, given.source)
+    tensors = checkpoint.tensors_like(network.module, inputs.source)
     network.module.load_state_dict(tensors)
     remarks: tuple[str, ...] = ()
     if known:
-        after = measure(network, stage.judged, config.seed)
+        after = measure(network, run_data.judged, config.seed)
         metrics, returned = all_metrics(known.before, after, references), None
     else:
-        metrics, returned, remarks = _studied(config, given, stage, looked, progress)
+        metrics, returned, remarks = _audited(config, inputs, run_data, predictions, progress)
     _warn_of_harm(metrics, config.unlearn.max_utility_loss, progress)
-    share = share_of(done.expectation, network, stage.forget)
+    share = forgotten_share_of(done.expectation, network, run_data.forget)
     if share is None:
-        progress.warn(no_share(done.expectation))
+        progress.warn(reason_for_no_share(done.expectation))
     elif config.forgotten_gate and share.upper < gates.FORGOTTEN.number:
-        progress.warn(_weak(share.value, done))
+        progress.warn(_not_forgotten(share.value, done))
     if metrics.after:
         after = metrics.after.model_copy(update={"forgotten_share": share})
         metrics = metrics.model_copy(update={"after": after})
@@ -158,17 +159,17 @@ def _run_opened(
             {f"after/{name}": getattr(metrics.after, name) for name in FIELD}, done.steps
         )
     content = _files(opened, tensors, done.lr)
-    warn_of_changes(given, progress)
+    warn_of_changes(inputs, progress)
     report = build_report(
         config,
-        given,
-        occasion,
+        inputs,
+        invocation,
         progress,
         run=_run(done, fabric.device),
         metrics=metrics,
         comeback=returned,
         output=Output(path=str(paths.out), sha256=checkpoint_files.digest_of(content)),
-        target=class_targets(network, stage.guide, done.standing),
+        target=class_targets(network, run_data.guide, done.target_quality),
         weights=[
             EpochWeights(min=e[0], mean=e[1], max=e[2])
             for e in (epoch.tolist() for epoch in done.epochs_seen)
@@ -185,38 +186,42 @@ def _run_opened(
     return report
 
 
-def _files(opened: Opened, tensors: dict[str, Tensor], lr: float) -> dict[Path, bytes]:
+def _files(opened: OpenedRun, tensors: dict[str, Tensor], lr: float) -> dict[Path, bytes]:
     """Return the files of the checkpoint to write."""
-    given = opened.given
+    inputs = opened.inputs
     said = {**opened.config.unlearn.model_dump(mode="json"), "lr": lr}
     notes = metadata(
-        given.network,
-        recipe=given.source.metadata.recipe if given.source.metadata else None,
-        beside=given.source.metadata.beside if given.source.metadata else None,
-        parent=given.described["model"]["sha256"],
+        inputs.network,
+        recipe=inputs.source.metadata.recipe if inputs.source.metadata else None,
+        beside=inputs.source.metadata.beside if inputs.source.metadata else None,
+        parent=inputs.described["model"]["sha256"],
         unlearned={"seed": opened.config.seed, **said},
     )
-    return checkpoint_files.written(opened.paths.out, tensors, notes, given.source)
+    return checkpoint_files.written(opened.paths.out, tensors, notes, inputs.source)
 
 
-def _studied(
-    config: Config, given: Inputs, stage: Stage, looked: list[Predictions], progress: Progress
+def _audited(
+    config: Config,
+    inputs: Inputs,
+    run_data: RunData,
+    predictions: list[Predictions],
+    progress: Progress,
 ) -> tuple[AllMetrics, Comeback | None, tuple[str, ...]]:
-    """Audit the network; `looked` holds predictions of the original and of the references."""
-    network, seed = given.network, config.seed
-    after = Predictions.of(network, stage.judged, seed)
-    found = full_audit(looked[0], after, looked[1:], parse_weights(config.metrics))
+    """Audit the network; `predictions` holds predictions of the original and of the references."""
+    network, seed = inputs.network, config.seed
+    after = Predictions.of(network, run_data.judged, seed)
+    found = full_audit(predictions[0], after, predictions[1:], parse_weights(config.metrics))
     for warning in found.warnings:
         progress.note(f"note: {warning}")
     returned = None
     if config.relearn:
-        original = replace(network, module=deepcopy(network.module))
-        checkpoint.fill(original.module, given.source, network.arch)
-        returned = comeback(network, stage.judged, after, given.references, original)
+        original = network.copy()
+        checkpoint.load_weights(original.module, inputs.source, network.arch)
+        returned = comeback(network, run_data.judged, after, inputs.references, original)
     return all_figures(found), returned, found.warnings
 
 
-def _weak(share: float, done: Performed) -> str:
+def _not_forgotten(share: float, done: UnlearningResult) -> str:
     """Return the warning that a list is not forgotten, with what was tried and what to do."""
     rates = ", ".join(f"{one.lr:.3g}" for one in done.probes) or f"{done.lr:.3g}"
     return (
@@ -237,15 +242,15 @@ def _warn_of_harm(metrics: AllMetrics, most: float, progress: Progress) -> None:
 
 
 def _page(paths: Paths, report: Report) -> bytes:
-    from falw_cli.audit.page import Named, html
+    from falw_cli.audit.page import NamedReport, html
 
-    return html([Named(paths.out.name, report)]).encode()
+    return html([NamedReport(paths.out.name, report)]).encode()
 
 
-def _looked(given: Inputs, stage: Stage, seed: int) -> list[Predictions]:
+def _looked(inputs: Inputs, run_data: RunData, seed: int) -> list[Predictions]:
     """Return the predictions of the original and of each reference."""
-    networks = (given.network, *given.references)
-    return [Predictions.of(network, stage.judged, seed) for network in networks]
+    networks = (inputs.network, *inputs.references)
+    return [Predictions.of(network, run_data.judged, seed) for network in networks]
 
 
 def _peak(device: torch.device) -> int:
@@ -257,7 +262,7 @@ def _peak(device: torch.device) -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def _run(done: Performed, device: torch.device) -> Run:
+def _run(done: UnlearningResult, device: torch.device) -> Run:
     return Run(
         steps=done.steps,
         epochs=done.epochs,
@@ -278,6 +283,6 @@ def _number(value: float) -> float | None:
     return None if math.isnan(value) else value
 
 
-def _moment(kind: type[M], found: Look | None, **more: Any) -> M:
+def _moment(kind: type[M], found: Evaluation | None, **more: Any) -> M:
     figures = asdict(found) if found is not None else {}
     return kind.model_validate({name: figures.get(name) for name in kind.model_fields} | more)

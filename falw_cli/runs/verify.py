@@ -20,15 +20,15 @@ from falw_cli.errors import RequestError
 from falw_cli.evaluation.full_audit import full_audit
 from falw_cli.evaluation.gap import parse_weights
 from falw_cli.evaluation.metrics import Figure
-from falw_cli.evaluation.predictions import Judged, Predictions
+from falw_cli.evaluation.predictions import EvaluationSamples, Predictions
 from falw_cli.models import architectures, checkpoint_files
 from falw_cli.models.inputs import Inputs, open_inputs
-from falw_cli.models.network import Network, assemble, plan, with_metadata
+from falw_cli.models.network import Network, build_network, network_spec, with_metadata
 from falw_cli.runs.inspection import read_report
 from falw_cli.runtime.engine import make_fabric
 from falw_cli.runtime.progress import Progress
-from falw_cli.unlearning.arrival import share_of
 from falw_cli.unlearning.expectation import expect
+from falw_cli.unlearning.forgotten_share import forgotten_share_of
 
 SAME = 0.01
 """Tolerance for figures that are measured again, since other machines sum in another order. In the
@@ -126,16 +126,16 @@ def _samples(report: Report, asked: Asked, progress: Progress) -> list[Check]:
     """Decode the samples again, and compare their digests and metrics with the report's."""
     try:
         config = _config(report, asked)
-        given = open_inputs(config, progress, make_fabric(config))
+        inputs = open_inputs(config, progress, make_fabric(config))
     except RequestError as error:
         return [Check(name, str(error)) for name in _sources(report)]
     checks = []
     for name, source in _sources(report).items():
-        found = given.described[name]
+        found = inputs.described[name]
         same = found is not None and found["sha256"] == source.sha256
         checks.append(Check(name, None if same else "contains other samples than in the run"))
     if asked.rerun:
-        checks.append(Check("metrics", _metrics_differ(report, given)))
+        checks.append(Check("metrics", _metrics_differ(report, inputs)))
     return checks
 
 
@@ -153,17 +153,17 @@ def _config(report: Report, asked: Asked) -> Config:
     return config.model_copy(update={"forget": asked.forget or config.forget, **alone})
 
 
-def _metrics_differ(report: Report, given: Inputs) -> str | None:
+def _metrics_differ(report: Report, inputs: Inputs) -> str | None:
     """Measure all figures of the report's models again; return the differences, or None."""
-    models, share = [_evidence(given.network, given)], None
+    models, share = [_evidence(inputs.network, inputs)], None
     if report.output:
-        written = _written(report.output, given)
-        models.append(_evidence(written, given))
-        share = _share(given, written)
-    references = [_evidence(network, given) for network in given.references]
+        written = _written(report.output, inputs)
+        models.append(_evidence(written, inputs))
+        share = _share(inputs, written)
+    references = [_evidence(network, inputs) for network in inputs.references]
     before = models[0] if report.output else None
     found = all_figures(
-        full_audit(before, models[-1], references, parse_weights(given.config.metrics))
+        full_audit(before, models[-1], references, parse_weights(inputs.config.metrics))
     )
     if found.after is not None:
         after = found.after.model_copy(update={"forgotten_share": share})
@@ -179,29 +179,29 @@ def _metrics_differ(report: Report, given: Inputs) -> str | None:
     return "; ".join(off[:3]) + more or None
 
 
-def _share(given: Inputs, written: Network) -> Figure | None:
+def _share(inputs: Inputs, written: Network) -> Figure | None:
     """Return the forgotten share of the model that the run wrote."""
-    parts, device = given.splits, given.network.fabric.device
+    parts, device = inputs.splits, inputs.network.fabric.device
     if not len(parts.heldout):
         return None
     forget, retain, guide = (
         place(part, device) for part in (parts.forget, parts.retain, parts.heldout)
     )
     kept = torch.from_numpy(parts.kept).to(device)
-    return share_of(expect(given.network, forget, retain, guide, kept), written, forget)
+    return forgotten_share_of(expect(inputs.network, forget, retain, guide, kept), written, forget)
 
 
-def _evidence(network: Network, given: Inputs) -> Predictions:
-    judged = Judged.of(given.splits, network.fabric.device)
-    return Predictions.of(network, judged, given.config.seed)
+def _evidence(network: Network, inputs: Inputs) -> Predictions:
+    judged = EvaluationSamples.of(inputs.splits, network.fabric.device)
+    return Predictions.of(network, judged, inputs.config.seed)
 
 
-def _written(output: Output, given: Inputs) -> Network:
+def _written(output: Output, inputs: Inputs) -> Network:
     """Return the network that the run wrote."""
     source = checkpoint_files.read(output.path)
-    shown, classes = given.network.preprocessing, given.network.classes
-    made = plan(with_metadata(given.config, source), source)
-    return assemble(made, source, classes, shown, given.network.fabric)
+    shown, classes = inputs.network.preprocessing, inputs.network.classes
+    spec = network_spec(with_metadata(inputs.config, source), source)
+    return build_network(spec, source, classes, shown, inputs.network.fabric)
 
 
 def _leaves(content: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -104,7 +104,7 @@ def agreed(fabric: Fabric) -> Iterator[None]:
 
 
 @contextmanager
-def in_turn(fabric: Fabric) -> Iterator[None]:
+def rank_zero_first(fabric: Fabric) -> Iterator[None]:
     """Let one rank per machine go first; the others find its decoded images in the cache."""
     if fabric.world_size > 1 and fabric.local_rank:
         fabric.barrier()

@@ -46,7 +46,7 @@ def make_fabric(config: Config, loggers: Sequence[Logger] = ()) -> Fabric:
     """
     from lightning_fabric import Fabric  # takes a second, which `inspect` does not need
 
-    place = ranks.found()
+    place = ranks.detect()
     if place:
         ranks.check(config, place)
         ranks.follow_launcher()

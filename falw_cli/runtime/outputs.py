@@ -66,18 +66,18 @@ def claimed(files: Sequence[Path], *, force: bool, folder: Path | None = None) -
     Raises:
         RequestError: as `check_writable`, or another run holds the outputs.
     """
-    with _made(folder), ExitStack() as held:
+    with _created(folder), ExitStack() as held:
         for file in files:
             _check_folder(file)
-        held.enter_context(_alone(files[0]))
-        mend(files)
+        held.enter_context(_locked(files[0]))
+        clean_up(files)
         for file in files:
             _check_free(file, force=force)
         yield
 
 
 @contextmanager
-def _made(folder: Path | None) -> Iterator[None]:
+def _created(folder: Path | None) -> Iterator[None]:
     """Create a folder, and remove it afterwards if it is empty."""
     if folder is None:
         yield
@@ -96,7 +96,7 @@ def _made(folder: Path | None) -> Iterator[None]:
 
 
 @contextmanager
-def _alone(file: Path) -> Iterator[None]:
+def _locked(file: Path) -> Iterator[None]:
     """Hold a lock beside the file, which ends with its process."""
     path = _hidden(file, LOCK)
     while True:
@@ -136,7 +136,7 @@ def _is_at(descriptor: int, path: Path) -> bool:
         return False
 
 
-def mend(files: Sequence[Path]) -> None:
+def clean_up(files: Sequence[Path]) -> None:
     """Clean up the remains of dead runs at outputs; the caller holds the lock of the first.
 
     Raises:
@@ -149,12 +149,12 @@ def mend(files: Sequence[Path]) -> None:
             for file in files:  # a forged journal must not reach other files
                 if isinstance(name := drafts.get(str(file.resolve())), str):
                     draft = file.parent / Path(name).name
-                    if draft.exists() and _left(file, draft.name):
+                    if draft.exists() and _is_leftover(file, draft.name):
                         os.replace(draft, file)  # noqa: PTH105
             journal.unlink()
         for file in files:
             for name in os.listdir(file.parent):  # noqa: PTH208
-                if _left(file, name):
+                if _is_leftover(file, name):
                     (file.parent / name).unlink(missing_ok=True)
     except OSError as error:
         raise RunError(
@@ -172,7 +172,7 @@ def _listed(journal: Path) -> dict[str, object]:
     return found if isinstance(found, dict) else {}
 
 
-def _left(file: Path, name: str) -> bool:
+def _is_leftover(file: Path, name: str) -> bool:
     """Return whether a dead run left this draft of a file or of its saved state."""
     own = re.escape(file.name)
     return re.fullmatch(rf"\.{own}(\.state)?\.\d+\.({DRAFT}|{OLD})", name) is not None

@@ -26,7 +26,7 @@ SHELLS = ("bash", "interactive")
 
 
 @dataclass(frozen=True)
-class Place:
+class RankInfo:
     """The position of this process among the ranks."""
 
     rank: int
@@ -39,15 +39,15 @@ class Place:
         return self.ranks // self.nodes
 
 
-def found() -> Place | None:
+def detect() -> RankInfo | None:
     """Return the place that torchrun or SLURM gave this process; None for a single process."""
     env = os.environ
     place = None
     if "TORCHELASTIC_RUN_ID" in env:
-        place = Place(int(env["RANK"]), int(env["WORLD_SIZE"]), int(env["GROUP_WORLD_SIZE"]))
+        place = RankInfo(int(env["RANK"]), int(env["WORLD_SIZE"]), int(env["GROUP_WORLD_SIZE"]))
     elif "SLURM_PROCID" in env and env.get("SLURM_JOB_NAME") not in SHELLS:
         ranks = int(env.get("SLURM_NTASKS", "1"))
-        place = Place(int(env["SLURM_PROCID"]), ranks, int(env.get("SLURM_NNODES", "1")))
+        place = RankInfo(int(env["SLURM_PROCID"]), ranks, int(env.get("SLURM_NNODES", "1")))
     return place if place and place.ranks > 1 else None
 
 
@@ -90,11 +90,11 @@ def leave() -> None:
 
 def follows() -> bool:
     """Return whether the first rank reports for this one too."""
-    place = found()
+    place = detect()
     return place is not None and place.rank > 0 and (joined() or launched())
 
 
-def check(config: Config, place: Place) -> None:
+def check(config: Config, place: RankInfo) -> None:
     """Refuse settings that do not fit the ranks.
 
     Raises:
@@ -128,9 +128,9 @@ def launch(config: Config) -> int | None:
         RunError: a rank was killed.
     """
     devices = config.devices or 1
-    if found() is not None or devices * config.nodes == 1:
+    if detect() is not None or devices * config.nodes == 1:
         return None
-    check(config, Place(0, devices * config.nodes, config.nodes))
+    check(config, RankInfo(0, devices * config.nodes, config.nodes))
     meeting = _meeting_point(config.nodes)
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError

@@ -14,11 +14,11 @@ from safetensors.numpy import load_file, save
 from falw_cli.bench.pool import on_this_device
 from falw_cli.bench.store import Store, digest
 from falw_cli.config.settings import Config
-from falw_cli.evaluation.scores import Seen
+from falw_cli.evaluation.scores import SamplePredictions
 from falw_cli.runtime.outputs import write_all
 from falw_cli.runtime.progress import Silent
 from falw_cli.shadow.attacks import Members, margin
-from falw_cli.shadow.judge import Answers
+from falw_cli.shadow.judge import ModelOutputs
 
 if TYPE_CHECKING:
     from falw_cli.models.inputs import Inputs
@@ -60,7 +60,7 @@ class Shadow:
         """See `pool.Job`."""
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
-            self._look(store, folder, self._unlearn(folder, self._train(store, folder)))
+            self._evaluate(store, folder, self._unlearn(folder, self._train(store, folder)))
 
     def _train(self, store: Store, folder: Path) -> Path:
         from falw_cli.runtime.interrupt import Interrupt
@@ -76,8 +76,8 @@ class Shadow:
         return out
 
     def _unlearn(self, folder: Path, model: Path) -> Path:
-        from falw_cli.audit.build import Occasion
-        from falw_cli.runs.unlearn import Known, unlearn
+        from falw_cli.audit.build import Invocation
+        from falw_cli.runs.unlearn import KnownMetrics, unlearn
         from falw_cli.runtime.interrupt import Interrupt
 
         ids = _write(folder / "in.txt", self.inside)
@@ -85,17 +85,17 @@ class Shadow:
         report = folder / "report.json"
         more = {"model": str(model), "forget": str(ids), "out": str(out), "report": str(report)}
         config = on_this_device(Config.model_validate(self.unlearn | more))
-        unlearn(config, Silent(), Interrupt(), Occasion.now(), Known(None, ()))
+        unlearn(config, Silent(), Interrupt(), Invocation.now(), KnownMetrics(None, ()))
         return out
 
-    def _look(self, store: Store, folder: Path, model: Path) -> None:
+    def _evaluate(self, store: Store, folder: Path, model: Path) -> None:
         from falw_cli.models.inputs import open_inputs
         from falw_cli.runtime.engine import make_fabric
 
         ids = _write(folder / "whole.txt", self.whole)
         more = {"model": str(model), "forget": str(ids)}
         config = on_this_device(Config.model_validate(self.unlearn | more))
-        found = answers(open_inputs(config, Silent(), make_fabric(config)))
+        found = model_outputs(open_inputs(config, Silent(), make_fabric(config)))
         content = {"margins": found.margins, "probs": found.probs, "population": found.population}
         write_all({store.file("shadows", self.name, ".safetensors"): save(content)})
 
@@ -105,24 +105,24 @@ def _write(path: Path, ids: list[str] | tuple[str, ...]) -> Path:
     return path
 
 
-def answers(given: Inputs) -> Answers:
+def model_outputs(inputs: Inputs) -> ModelOutputs:
     """Return a model's answers for the forget and the test samples, as one row."""
     from falw_cli.data.device import place
 
-    device: torch.device = given.network.fabric.device
+    device: torch.device = inputs.network.fabric.device
     forget, test = (
-        Seen.of(given.network, place(part, device))
-        for part in (given.splits.forget, given.splits.test)
+        SamplePredictions.of(inputs.network, place(part, device))
+        for part in (inputs.splits.forget, inputs.splits.test)
     )
-    return Answers(margin(forget.loss)[None], forget.prob[None], test.prob[None])
+    return ModelOutputs(margin(forget.loss)[None], forget.prob[None], test.prob[None])
 
 
-def read(store: Store, shadows: list[Shadow]) -> Answers:
+def read(store: Store, shadows: list[Shadow]) -> ModelOutputs:
     """Return the answers of all shadow models, one row per model."""
     found = [load_file(store.file("shadows", one.name, ".safetensors")) for one in shadows]
     columns = (np.concatenate([one[key] for one in found]) for key in ("margins", "probs",
                "population"))  # fmt: skip
-    return Answers(*columns)
+    return ModelOutputs(*columns)
 
 
 def plan(

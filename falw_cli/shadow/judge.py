@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from falw_cli.evaluation import intervals, roc
+from falw_cli.evaluation.intervals import Counts
 from falw_cli.evaluation.metrics import Figure, PerSample, SampleAttack
 from falw_cli.shadow import attacks
 from falw_cli.shadow.attacks import Matrix, Members, Sides, Vector
@@ -22,7 +23,7 @@ PERMUTATIONS = 20
 
 
 @dataclass(frozen=True)
-class Answers:
+class ModelOutputs:
     """Outputs of models: margins and true-class probabilities of forget and of unseen samples."""
 
     margins: Matrix
@@ -33,21 +34,22 @@ class Answers:
     """[M, Z]"""
 
 
-Scorer = Callable[[Answers, Answers, Sides], Vector]
+Scorer = Callable[[ModelOutputs, ModelOutputs, Sides], Vector]
 """Returns scores [N] from a model's answers, the shadow models' answers, and their sides."""
 
 
-def _ulira(model: Answers, shadows: Answers, sides: Sides) -> Vector:
+def _ulira(model: ModelOutputs, shadows: ModelOutputs, sides: Sides) -> Vector:
     return attacks.ulira(model.margins[0], shadows.margins, sides)
 
 
-def _rmia(model: Answers, shadows: Answers, sides: Sides) -> Vector:
-    answers = (model.probs[0], model.population[0], shadows.probs, shadows.population)
-    return attacks.rmia(*answers, sides)
+def _rmia(model: ModelOutputs, shadows: ModelOutputs, sides: Sides) -> Vector:
+    model_outputs = (model.probs[0], model.population[0], shadows.probs, shadows.population)
+    return attacks.rmia(*model_outputs, sides)
 
 
-def judge(model: Answers, shadows: Answers, members: Members, label: npt.NDArray[np.int64],
-          seed: int) -> PerSample:  # fmt: skip
+def run_attacks(
+    model: ModelOutputs, shadows: ModelOutputs, members: Members, label: Counts, seed: int
+) -> PerSample:
     """Run all attacks.
 
     Args:
@@ -81,8 +83,8 @@ def judge(model: Answers, shadows: Answers, members: Members, label: npt.NDArray
 
 def _attack(
     scorer: Scorer,
-    model: Answers,
-    shadows: Answers,
+    model: ModelOutputs,
+    shadows: ModelOutputs,
     members: Members,
     draws: npt.NDArray[np.uint8],
     rng: np.random.Generator,
@@ -97,8 +99,8 @@ def _attack(
         (draws[:, inside[1]], draws[:, outside[1]]),
     )  # fmt: skip
     threshold = np.quantile(scores[outside], 1 - FALSE_POSITIVES, method="higher")
-    told = scorer(model, shadows, (members, ~members)) > threshold
-    share = float(told.mean())
+    distinguished = scorer(model, shadows, (members, ~members)) > threshold
+    share = float(distinguished.mean())
     one, tenth = (
         Figure.of(v, ends, 100) for v, ends in zip(found.tpr, found.tpr_intervals, strict=True)
     )
@@ -106,14 +108,14 @@ def _attack(
         auc=Figure.of(found.auc, found.auc_interval),
         tpr_at_fpr_1=one,
         tpr_at_fpr_01=tenth,
-        told=Figure.of(share, intervals.wilson(share, len(told)), 100),
+        told=Figure.of(share, intervals.wilson(share, len(distinguished)), 100),
     )
 
 
 def _left_out(
-    scorer: Scorer, shadows: Answers, members: Members, row: int, rng: np.random.Generator
+    scorer: Scorer, shadows: ModelOutputs, members: Members, row: int, rng: np.random.Generator
 ) -> Vector:
     """Return the scores of one shadow model from all the others."""
     parts = (shadows.margins, shadows.probs, shadows.population)
-    one = Answers(*(part[row : row + 1] for part in parts))
+    one = ModelOutputs(*(part[row : row + 1] for part in parts))
     return scorer(one, shadows, attacks.left_out(members, row, rng))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -11,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from falw_cli.audit.build import Occasion
+from falw_cli.audit.build import Invocation
 from falw_cli.audit.report import Report
-from falw_cli.bench.pool import Machine, run, there, workers
+from falw_cli.bench.pool import Machine, is_stored, run, workers
 from falw_cli.bench.store import Store, digest
 from falw_cli.config.settings import Config, UnlearnRecipe
 from falw_cli.data import forget_list, loading
@@ -25,12 +24,12 @@ from falw_cli.runtime.engine import make_fabric
 from falw_cli.runtime.interrupt import Interrupt
 from falw_cli.runtime.progress import Progress, Silent
 from falw_cli.shadow.attacks import halves
-from falw_cli.shadow.ensemble import Shadow, answers, plan, read
-from falw_cli.shadow.judge import judge
+from falw_cli.shadow.ensemble import Shadow, model_outputs, plan, read
+from falw_cli.shadow.judge import run_attacks
 from falw_cli.training.loop import Work, fit
 from falw_cli.training.run import CrossEntropy
 from falw_cli.unlearning.resolution import with_method_defaults
-from falw_cli.unlearning.run_data import Stage
+from falw_cli.unlearning.run_data import RunData
 
 LEAST = 4
 PROBED = 6
@@ -47,7 +46,9 @@ class Asked:
     dry_run: bool
 
 
-def audit(config: Config, asked: Asked, progress: Progress, occasion: Occasion) -> Report | None:
+def audit(
+    config: Config, asked: Asked, progress: Progress, invocation: Invocation
+) -> Report | None:
     """Measure a model, and attack it with shadow models.
 
     Returns:
@@ -70,35 +71,35 @@ def audit(config: Config, asked: Asked, progress: Progress, occasion: Occasion) 
     path = Path(config.model or "model.safetensors")
     report = config.report or str(path.with_name(f"{path.stem}.shadow.audit.json"))
     named = config.model_copy(update={"report": report})
-    return evaluate(named, progress, occasion, partial(_attack, named, asked, progress))
+    return evaluate(named, progress, invocation, partial(_attack, named, asked, progress))
 
 
-def _attack(config: Config, asked: Asked, progress: Progress, given: Inputs) -> PerSample:
+def _attack(config: Config, asked: Asked, progress: Progress, inputs: Inputs) -> PerSample:
     """Train and unlearn the missing shadow models, and attack the model with all of them."""
-    members, shadows = _cost(config, asked, given, progress)
+    members, shadows = _cost(config, asked, inputs, progress)
     store = Store(asked.folder)
     if (told := store.open()) is not None:
         progress.warn(told)
     with workers(asked.jobs, config.device) as pool:
         run(pool, store, Machine.here(), shadows, "shadow models", progress)
-    labels = given.splits.forget.labels
-    return judge(answers(given), read(store, shadows), members, labels, config.seed)
+    labels = inputs.splits.forget.labels
+    return run_attacks(model_outputs(inputs), read(store, shadows), members, labels, config.seed)
 
 
 def _cost(
-    config: Config, asked: Asked, given: Inputs, progress: Progress
+    config: Config, asked: Asked, inputs: Inputs, progress: Progress
 ) -> tuple[np.ndarray[Any, np.dtype[np.bool_]], list[Shadow]]:
     """Return the shadow models and note the cost of the missing ones."""
-    shadows, members, recipe = _plan(config, asked, given, progress)
+    shadows, members, recipe = _plan(config, asked, inputs, progress)
     store = Store(asked.folder)
-    missing = [one for one in shadows if not there(store, one)]
+    missing = [one for one in shadows if not is_stored(store, one)]
     untrained = [
         one for one in missing if not store.file("models", one.trained, ".safetensors").exists()
     ]
-    stage = Stage.of(recipe, given)
-    work = Work(stage.retain, 0, recipe.train, 0, "")
-    seconds = _seconds_a_step(stage, work)
-    steps = len(untrained) * work.steps + len(missing) * stage.work(recipe, 1.0).steps
+    run_data = RunData.of(recipe, inputs)
+    work = Work(run_data.retain, 0, recipe.train, 0, "")
+    seconds = _seconds_a_step(run_data, work)
+    steps = len(untrained) * work.steps + len(missing) * run_data.work(recipe, 1.0).steps
     progress.note(
         f"{len(shadows)} shadow models, {len(shadows) - len(missing)} of them finished: "
         f"{len(untrained)} to train, {len(missing)} to unlearn, {steps:,} steps, "
@@ -108,10 +109,10 @@ def _cost(
 
 
 def _plan(
-    config: Config, asked: Asked, given: Inputs, progress: Progress
+    config: Config, asked: Asked, inputs: Inputs, progress: Progress
 ) -> tuple[list[Shadow], np.ndarray[Any, np.dtype[np.bool_]], Config]:
     """Return the shadow models, their members, and the config of their training."""
-    said = given.source.metadata
+    said = inputs.source.metadata
     lower: dict[str, Any] = {}
     if said is not None and said.recipe is not None:
         lower["train"] = said.recipe.model_dump()
@@ -123,14 +124,14 @@ def _plan(
         progress.warn(
             "the model does not say how it was unlearned: shadow models use the config's settings"
         )
-    network = given.network
+    network = inputs.network
     if "train" not in lower:
         progress.warn(
             "the model does not say how it was trained: shadow models use the config's `train:`"
         )
     own = {
         "arch": network.arch, "classes": network.classes,
-        "arch_config": network.plan.arch_config if network.plan else None,
+        "arch_config": network.spec.arch_config if network.spec else None,
         "preprocessing": network.preprocessing.model_dump(),
     }  # fmt: skip
     asked_for = config.over({**lower, **own})
@@ -148,16 +149,16 @@ def _plan(
             f"a list of {len(whole)} samples is too short: a shadow model would get none or all",
             "use a list of 20 or more samples for per-sample attacks",
         )
-    content = digest([source and source["sha256"] for source in (
-        given.described["data"], given.described["heldout"], given.described["test"])])  # fmt: skip
+    sources = [inputs.described[name] for name in ("data", "heldout", "test")]
+    content = digest([source and source["sha256"] for source in sources])
     train = {key: value for key, value in both.items() if key not in ("heldout", "test", "unlearn")}
     shadows = plan(train, both, whole, members, content, config.seed + 1)
     return shadows, members, with_method_defaults(asked_for)
 
 
-def _seconds_a_step(stage: Stage, work: Work) -> float:
+def _seconds_a_step(run_data: RunData, work: Work) -> float:
     """Return the seconds per training step, on a temporary copy of the model."""
-    trial = replace(stage.network, module=deepcopy(stage.network.module))
+    trial = run_data.network.copy()
     few = replace(work, share_of_run=PROBED / work.steps)
     began, taken = 0.0, 1
     for _ in range(2):  # the first round warms up

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 SHORTEST = 24
 """Number of steps up to which `least_steps` may extend a run, however short the list."""
-LOOK_EVERY = 20
+CHECK_EVERY = 20
 """Steps between two checks of the loss. Reading the loss waits for the device."""
 
 
@@ -166,21 +166,21 @@ def fit(
                 if curves.due(done):
                     curves.add(done, loss, float(plan.get_last_lr()[0]), objective.figures())
                 plan.step()
-                looks = done % LOOK_EVERY == 0 or done == total
-                progress.advance(1, _look(loss, done, fabric) if looks else "")
+                checks = done % CHECK_EVERY == 0 or done == total
+                progress.advance(1, _checked_loss(loss, done, fabric) if checks else "")
                 if done % per_epoch == 0 or done == total or reason:
                     objective.end_epoch(running)
                 if reason or done == total:
                     break
                 # All ranks must end at the same step: they synchronise when they check the loss.
-                if looks or share.ranks == 1:
-                    came = _asked_to_end(interrupt, fabric)
-                    if came or saves.due(fabric):
+                if checks or share.ranks == 1:
+                    received = _asked_to_end(interrupt, fabric)
+                    if received or saves.due(fabric):
                         seconds = before + clock() - started
                         kept = State.of(module, chosen, objective.state(running), done, seconds)
                         saves.save(replace(kept, parts=parts.number), fabric)
-                    if came:
-                        raise _interrupted(done, states, total, came)
+                    if received:
+                        raise _interrupted(done, states, total, received)
             if reason or done == total:
                 break
     module.eval()
@@ -221,14 +221,14 @@ def _restore(
     return saved.step, saved.seconds, saved.parts
 
 
-def _interrupted(done: int, states: StateFile | None, total: int, came: int) -> Interrupted:
+def _interrupted(done: int, states: StateFile | None, total: int, received: int) -> Interrupted:
     """Return the error of an interrupted run, which says how to continue."""
     if states is None:
-        return Interrupted("stopped; nothing was written", "start the run again", came)
+        return Interrupted("stopped; nothing was written", "start the run again", received)
     return Interrupted(
         f"stopped after step {done} of {total}; only the state was saved",
         f"repeat the command with --resume to continue from {states.path}",
-        came,
+        received,
     )
 
 
@@ -275,7 +275,7 @@ def _asked_to_end(interrupt: Interrupt, fabric: Fabric) -> int:
     return max(collectives.numbers(interrupt.signal_number, fabric))
 
 
-def _look(loss: Tensor, done: int, fabric: Fabric) -> str:
+def _checked_loss(loss: Tensor, done: int, fabric: Fabric) -> str:
     value = (collectives.total(loss, fabric) / fabric.world_size).item()
     if not math.isfinite(value):
         raise DivergedError(

@@ -22,9 +22,9 @@ from falw_cli.data.splits import Rows
 from falw_cli.errors import RequestError
 from falw_cli.models import architectures, checkpoint
 from falw_cli.models.formats import safetensors
-from falw_cli.models.network import IMAGENET, Network, Plan, measured, metadata, to_device
+from falw_cli.models.network import IMAGENET, Network, NetworkSpec, measured, metadata, to_device
 from falw_cli.runtime import outputs
-from falw_cli.runtime.collectives import agreed, in_turn
+from falw_cli.runtime.collectives import agreed, rank_zero_first
 from falw_cli.runtime.engine import make_fabric
 from falw_cli.runtime.interrupt import Interrupt
 from falw_cli.runtime.progress import Progress
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainResult:
     """Result of `falw train`."""
 
     path: str
@@ -93,8 +93,8 @@ class CrossEntropy:
 
 
 @dataclass(frozen=True)
-class Opened:
-    """Opened and checked inputs of a training run."""
+class TrainInputs:
+    """Checked inputs of a training run."""
 
     out: Path
     network: Network
@@ -104,7 +104,7 @@ class Opened:
     states: StateFile
 
 
-def train(config: Config, progress: Progress, interrupt: Interrupt) -> Trained:
+def train(config: Config, progress: Progress, interrupt: Interrupt) -> TrainResult:
     """Train a network with the config's recipe and write its checkpoint.
 
     Raises:
@@ -114,27 +114,27 @@ def train(config: Config, progress: Progress, interrupt: Interrupt) -> Trained:
     """
     fabric = make_fabric(config, loggers(config, _out(config)))
     with ExitStack() as held:
-        with agreed(fabric), in_turn(fabric):
-            given = _open(config, progress, fabric, held)
+        with agreed(fabric), rank_zero_first(fabric):
+            inputs = _open(config, progress, fabric, held)
         held.enter_context(tracked(fabric, config.train.model_dump(mode="json")))
-        label = f"train {given.network.arch}"
-        work = Work(given.retain, 0, config.train, config.seed, label, compiled=config.compile)
+        label = f"train {inputs.network.arch}"
+        work = Work(inputs.retain, 0, config.train, config.seed, label, compiled=config.compile)
         objective = CrossEntropy(config.train.label_smoothing)
         outcome = fit(
-            given.network, work, objective, progress, interrupt, given.states, time.perf_counter
+            inputs.network, work, objective, progress, interrupt, inputs.states, time.perf_counter
         )
-        content = _content(given.network, config)
+        content = _content(inputs.network, config)
         if fabric.is_global_zero:
-            outputs.write_all({given.out: content})
-            given.states.remove()
-        return _summary(given, content, outcome, progress)
+            outputs.write_all({inputs.out: content})
+            inputs.states.remove()
+        return _summary(inputs, content, outcome, progress)
 
 
 def _out(config: Config) -> Path:
     return Path(config.out or ("retrain.safetensors" if config.without else "model.safetensors"))
 
 
-def _open(config: Config, progress: Progress, fabric: Fabric, held: ExitStack) -> Opened:
+def _open(config: Config, progress: Progress, fabric: Fabric, held: ExitStack) -> TrainInputs:
     """Open and check the inputs; closing `held` releases the output file."""
     out = _out(config)
     if fabric.is_global_zero:
@@ -159,8 +159,8 @@ def _open(config: Config, progress: Progress, fabric: Fabric, held: ExitStack) -
     with torch.random.fork_rng():
         torch.manual_seed(generator(config.seed, 0).initial_seed() % 2**63)
         module = build(len(classes), wanted.channels)
-    made = Plan(lambda: module, arch, wanted.channels, len(classes), config.arch_config)
-    network = Network(to_device(module, fabric), arch, classes, shown, fabric, made)
+    spec = NetworkSpec(lambda: module, arch, wanted.channels, len(classes), config.arch_config)
+    network = Network(to_device(module, fabric), arch, classes, shown, fabric, spec)
     states = StateFile(
         out.with_name(out.name + ".state"),
         _belongs_to(config, data, left_out),
@@ -169,7 +169,7 @@ def _open(config: Config, progress: Progress, fabric: Fabric, held: ExitStack) -
     )
     heldout = _heldout(config, network, data, wanted, progress)
     kept_samples = place(retain, fabric.device)
-    return Opened(out, network, kept_samples, heldout, len(left_out), states)
+    return TrainInputs(out, network, kept_samples, heldout, len(left_out), states)
 
 
 def _rows_without(config: Config, ids: tuple[str, ...]) -> Rows:
@@ -235,14 +235,16 @@ def _content(network: Network, config: Config) -> bytes:
     return safetensors.write(network.module.state_dict(), metadata(network, recipe=config.train))
 
 
-def _summary(given: Opened, written: bytes, outcome: Outcome, progress: Progress) -> Trained:
-    network, retain, heldout = given.network, given.retain, given.heldout
-    return Trained(
-        path=str(given.out),
+def _summary(
+    inputs: TrainInputs, written: bytes, outcome: Outcome, progress: Progress
+) -> TrainResult:
+    network, retain, heldout = inputs.network, inputs.retain, inputs.heldout
+    return TrainResult(
+        path=str(inputs.out),
         sha256=hashlib.sha256(written).hexdigest(),
         arch=network.arch,
         samples=len(retain),
-        left_out=given.left_out,
+        left_out=inputs.left_out,
         seconds=outcome.seconds,
         retain_accuracy=_accuracy(network, retain),
         heldout_accuracy=_accuracy(network, heldout) if heldout else None,

@@ -64,17 +64,19 @@ class State:
         objective: Callable[[dict[str, Tensor]], None],
     ) -> None:
         """Load the state into module, optimizer and objective."""
-        module.load_state_dict(self._under("model/"))
+        module.load_state_dict(below("model/", self.tensors))
         weights = [one for group in optimizer.param_groups for one in group["params"]]
         slots: dict[int, dict[str, Tensor]] = {}
-        for name, value in self._under("optimizer/").items():
+        for name, value in below("optimizer/", self.tensors).items():
             index, _, slot = name.partition("/")
             slots.setdefault(int(index), {})[slot] = _laid_out(value, weights[int(index)])
         optimizer.load_state_dict({**optimizer.state_dict(), "state": slots})
-        objective(self._under("objective/"))
+        objective(below("objective/", self.tensors))
 
-    def _under(self, prefix: str) -> dict[str, Tensor]:
-        return {k[len(prefix) :]: v for k, v in self.tensors.items() if k.startswith(prefix)}
+
+def below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors whose names begin with the prefix, named without it."""
+    return {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}
 
 
 def _laid_out(value: Tensor, weights: Tensor) -> Tensor:

@@ -11,19 +11,19 @@ from falw_cli.runtime.progress import Silent
 from falw_cli.training.loop import fit
 from falw_cli.unlearning.interfaces import Method, load_method
 from falw_cli.unlearning.lr_search import FACTORS, SHARE
-from falw_cli.unlearning.perform import expectation_of, looks_of, objective_of
+from falw_cli.unlearning.perform import evaluation_count, expectation_of, objective_of
 from falw_cli.unlearning.resolution import base_rate
-from falw_cli.unlearning.run_data import Stage
-from falw_cli.unlearning.stop_estimate import View, look
+from falw_cli.unlearning.run_data import RunData
+from falw_cli.unlearning.stop_estimate import StoppingSamples, evaluate_step
 
-TRIED = (1, 3, 10)
+TIMED_STEPS = (1, 3, 10)
 """Steps per timed round; the last round counts, the earlier ones warm up."""
-LONG = 2.0
+MAX_SECONDS = 2.0
 """Seconds per step above which no further round is timed."""
 
 
 @dataclass(frozen=True)
-class Foreseen:
+class CostEstimate:
     """Estimated cost of a run."""
 
     steps: int
@@ -32,39 +32,41 @@ class Foreseen:
     """For steps, evaluations and probes; 0 for a single-step method, which is not timed."""
 
 
-def foresee(config: Config, stage: Stage) -> Foreseen:
-    """Time a few steps and one evaluation on a copy of the stage's network.
+def estimate_cost(config: Config, run_data: RunData) -> CostEstimate:
+    """Time a few steps and one evaluation on a copy of the network.
 
     Args:
         config: the complete request.
-        stage: network and samples; not changed.
+        run_data: network and samples; not changed.
     """
     recipe = config.unlearn
     method: type[Method] = load_method(recipe.method)
     if not (method.uses_forget or method.uses_retain):
-        return Foreseen(1, 1, 0.0)
+        return CostEstimate(1, 1, 0.0)
     lr = base_rate(config) if recipe.lr == "auto" else float(recipe.lr)
     began = time.perf_counter()
-    expectation = expectation_of(stage)
+    expectation = expectation_of(run_data)
     expecting = time.perf_counter() - began
-    work = stage.work(config, lr)
-    trial = stage.copy()
+    work = run_data.work(config, lr)
+    trial = run_data.copy()
     objective = objective_of(config, trial, lr, None, expectation)
     quiet = Silent(), Interrupt(), None
     step = 0.0
-    for steps in TRIED:
+    for steps in TIMED_STEPS:
         began = time.perf_counter()
         share = steps / work.steps
         fit(trial.network, replace(work, share_of_run=share), objective, *quiet)
         step = (time.perf_counter() - began) / steps
-        if step > LONG:
+        if step > MAX_SECONDS:
             break
     seconds = expecting + step * work.steps
     if recipe.lr == "auto" and not method.tries:
         seconds += step * work.steps * len(FACTORS) * SHARE
     if recipe.stop == "auto" and expectation is not None:
-        view = View.of(stage.forget, stage.retain, stage.guide, stage.kept, expectation)
+        samples = StoppingSamples.of(
+            run_data.forget, run_data.retain, run_data.guide, run_data.kept, expectation
+        )
         began = time.perf_counter()
-        look(trial.network, view, 0, None)
-        seconds += (1 + looks_of(recipe, view, work)) * (time.perf_counter() - began)
-    return Foreseen(work.steps, recipe.epochs, seconds)
+        evaluate_step(trial.network, samples, 0, None)
+        seconds += (1 + evaluation_count(recipe, samples, work)) * (time.perf_counter() - began)
+    return CostEstimate(work.steps, recipe.epochs, seconds)

@@ -2,8 +2,21 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
+
+from falw_cli.models import architectures
+from falw_cli.unlearning.interfaces import StepSamples
+
+
+def teacher_divergence(samples: StepSamples, teacher: nn.Module, temperature: float) -> Tensor:
+    """Return the `divergence` of n samples' predictions from those of a frozen teacher, [n]."""
+    if not len(samples.label):
+        return samples.logits.new_zeros(0)
+    with torch.no_grad():
+        taught = architectures.logits(teacher(samples.images)).float()
+    return divergence(samples.logits, taught, temperature)
 
 
 def divergence(student: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:

@@ -13,10 +13,11 @@ from dataclasses import asdict, astuple, fields, replace
 import torch
 from torch import Tensor
 
-from falw_cli.models.network import Network
-from falw_cli.unlearning.stop_estimate import Look, View, look
+from falw_cli.models.network import Network, copy_weights
+from falw_cli.training.state import below
+from falw_cli.unlearning.stop_estimate import Evaluation, StoppingSamples, evaluate_step
 
-LOOKS, FEWEST_LOOKS = 16, 6
+MAX_EVALUATIONS, MIN_EVALUATIONS = 16, 6
 """Evaluations per run at most and at least, spread evenly over its steps."""
 STEP_COST = 3
 """Cost of a training step in forward passes of the same batch: forward, and twice that backward."""
@@ -30,12 +31,12 @@ EARLIEST = 0.75
 little about the final model."""
 
 
-def affordable_looks(samples: int, steps: int, batch_size: int) -> int:
+def affordable_evaluations(samples: int, steps: int, batch_size: int) -> int:
     """Return the number of evaluations of `samples` that cost about as much as a run's steps."""
-    return max(FEWEST_LOOKS, min(LOOKS, STEP_COST * steps * batch_size // samples))
+    return max(MIN_EVALUATIONS, min(MAX_EVALUATIONS, STEP_COST * steps * batch_size // samples))
 
 
-def allows(found: Look, before: Look, max_loss: float) -> bool:
+def allows(found: Evaluation, before: Evaluation, max_loss: float) -> bool:
     """Return whether the utility guard allows this step; `max_loss` in percentage points."""
     return (
         found.retain_accuracy >= before.retain_accuracy - max_loss
@@ -44,13 +45,13 @@ def allows(found: Look, before: Look, max_loss: float) -> bool:
 
 
 def decide(
-    curve: Sequence[Look], before: Look, max_loss: float, total: int
-) -> tuple[Look | None, int | None]:
+    curve: Sequence[Evaluation], before: Evaluation, max_loss: float, total: int
+) -> tuple[Evaluation | None, int | None]:
     """Return the best evaluation so far, and the step at which the run ended, or None.
 
-    The best evaluation is the last one within SLACK of the smallest score (`Look.score`), among
-    those that the guard allows. The run ends at least PATIENCE evaluations after it, in the last
-    quarter of its `total` steps.
+    The best evaluation is the last one within SLACK of the smallest `Evaluation.score`, among those
+    that the guard allows. The run ends at least PATIENCE evaluations after it, in the last quarter
+    of its `total` steps.
     """
     best, since, least = None, 0, math.inf
     for found in curve:
@@ -63,59 +64,58 @@ def decide(
     return best, None
 
 
-class Watch:
+class EarlyStopping:
     """Early stopping: evaluates a run at intervals, keeps the best weights, and ends the run."""
 
     def __init__(
         self,
-        view: View,
-        before: Look,
+        samples: StoppingSamples,
+        before: Evaluation,
         max_loss: float,
         *,
         decides: bool = True,
-        judge: Callable[[Network], float | None] | None = None,
-        looks: int = LOOKS,
+        measure_gap: Callable[[Network], float | None] | None = None,
+        evaluations: int = MAX_EVALUATIONS,
     ) -> None:
         """Prepare the evaluations.
 
         Args:
-            view: the samples to evaluate.
+            samples: the samples to evaluate.
             before: evaluation of the original, the baseline of the guard.
             max_loss: percentage points that retain and held-out accuracy may fall.
             decides: whether to end the run and keep its best weights; False only records.
-            judge: returns the Avg. Gap, for studies; the run then continues to its end.
-            looks: evaluations per run.
+            measure_gap: returns the Avg. Gap, for studies; the run then continues to its end.
+            evaluations: number per run.
         """
-        self.view = view
+        self.samples = samples
         self.before = before
         self.max_loss = max_loss
         self.decides = decides
-        self.judge = judge
-        self.looks = looks
-        self.curve: list[Look] = []
-        self.best: Look | None = None
+        self.measure_gap = measure_gap
+        self.evaluations = evaluations
+        self.curve: list[Evaluation] = []
+        self.best: Evaluation | None = None
         self.ended: int | None = None
-        """Step at which the run ended, or would have ended without `judge`."""
+        """Step at which the run ended, or would have ended without `measure_gap`."""
         self._weights: dict[str, Tensor] = {}
 
-    def look(self, network: Network, done: int, total: int) -> str | None:
+    def after_step(self, network: Network, done: int, total: int) -> str | None:
         """Evaluate the model if it is due; return the reason to stop, or None."""
-        every = max(1, math.ceil(total / self.looks))
+        every = max(1, math.ceil(total / self.evaluations))
         if done % every and done != total:
             return None
-        found = look(network, self.view, done, self.before)
-        if self.judge is not None:
-            found = replace(found, gap=self.judge(network))
+        found = evaluate_step(network, self.samples, done, self.before)
+        if self.measure_gap is not None:
+            found = replace(found, gap=self.measure_gap(network))
         self.curve.append(found)
-        seen = {f"look/{k}": v for k, v in asdict(found).items() if v is not None and k != "step"}
-        network.fabric.log_dict(seen, done)
+        logged = {f"look/{k}": v for k, v in asdict(found).items() if v is not None and k != "step"}
+        network.fabric.log_dict(logged, done)
         if not self.decides or self.ended is not None:
             return None
         self.best, self.ended = decide(self.curve, self.before, self.max_loss, total)
         if self.best is found:
-            state = network.module.state_dict()
-            self._weights = {name: value.detach().clone() for name, value in state.items()}
-        return self.reason() if self.ended is not None and self.judge is None else None
+            self._weights = copy_weights(network.module)
+        return self.reason() if self.ended is not None and self.measure_gap is None else None
 
     def reason(self) -> str:
         """Return why the run ended and which weights are kept, for the report."""
@@ -126,7 +126,7 @@ class Watch:
             f"{self.best.estimated_gap:.2f} (before: {self.before.estimated_gap:.2f})"
         )
 
-    def settle(self, network: Network) -> bool:
+    def restore_best(self, network: Network) -> bool:
         """Restore the weights of the best step. Return False if the guard allowed no step."""
         if self.best is None:
             return False
@@ -137,26 +137,21 @@ class Watch:
         """Return what is needed to resume after an interruption."""
         rows = [[math.nan if v is None else v for v in astuple(one)] for one in self.curve]
         kept = {f"weights/{name}": value for name, value in self._weights.items()}
-        kept["curve"] = torch.tensor(rows, dtype=torch.float64).reshape(-1, len(fields(Look)))
+        kept["curve"] = torch.tensor(rows, dtype=torch.float64).reshape(-1, len(fields(Evaluation)))
         kept["best"] = torch.tensor(self.curve.index(self.best) if self.best else -1)
         kept["ended"] = torch.tensor(-1 if self.ended is None else self.ended)
         return kept
 
     def restore(self, state: dict[str, Tensor]) -> None:
         """Restore what `state` returned."""
-        names = [field.name for field in fields(Look)]
+        names = [field.name for field in fields(Evaluation)]
         self.curve = []
         for row in state["curve"].tolist():
             values = dict(zip(names, row, strict=True))
             step, gap = int(values.pop("step")), values.pop("gap")
-            self.curve.append(Look(step, gap=None if math.isnan(gap) else gap, **values))
+            self.curve.append(Evaluation(step, gap=None if math.isnan(gap) else gap, **values))
         best, ended = int(state["best"]), int(state["ended"])
         self.best = self.curve[best] if best >= 0 else None
         self.ended = ended if ended >= 0 else None
-        device = self.view.share.device
-        prefix = "weights/"
-        self._weights = {
-            name[len(prefix) :]: value.to(device)
-            for name, value in state.items()
-            if name.startswith(prefix)
-        }
+        device = self.samples.share.device
+        self._weights = {k: v.to(device) for k, v in below("weights/", state).items()}

@@ -27,7 +27,7 @@ RECENCY = 0.75
 class Estimate(Protocol):
     """Current target distribution, updated during a run."""
 
-    own_pass: ClassVar[bool]
+    separate_pass: ClassVar[bool]
     """Whether forget samples are evaluated in a separate pass (eval mode, without augmentation);
     otherwise the training pass is used."""
     target: Target
@@ -38,7 +38,7 @@ class Estimate(Protocol):
     def take(self, step: int, rows: Tensor, prob: Tensor) -> None:
         """Update the estimate with the rows' true-class probabilities before this step."""
 
-    def rests_on(self) -> Tensor:
+    def effective_samples(self) -> Tensor:
         """Return the effective number of samples in the estimate of each class, [C]."""
 
     def state(self) -> dict[str, Tensor]:
@@ -51,7 +51,7 @@ class Estimate(Protocol):
 class Exact:
     """Estimate from all held-out samples, at every `every`-th step: FaLW equation 1."""
 
-    own_pass: ClassVar[bool] = True
+    separate_pass: ClassVar[bool] = True
 
     def __init__(self, label: Tensor, num_classes: int, every: int) -> None:
         """Args: label, class of each held-out sample [N]."""
@@ -70,7 +70,7 @@ class Exact:
         self._last = step
         self.target = Target.of(prob, self.target.label, len(self.target.mu))
 
-    def rests_on(self) -> Tensor:
+    def effective_samples(self) -> Tensor:
         """See `Estimate`."""
         return self.target.count.float()
 
@@ -95,7 +95,7 @@ class Streaming:
     model changes. docs/target.md compares it with the exact estimate.
     """
 
-    own_pass: ClassVar[bool] = False
+    separate_pass: ClassVar[bool] = False
 
     def __init__(self, label: Tensor, num_classes: int, batch_size: int, seed: int) -> None:
         """Args: label, class of each held-out sample [N]; seed, for the order of the rotation."""
@@ -129,7 +129,7 @@ class Streaming:
     def _counts(self) -> Tensor:
         return torch.pow(RECENCY, self._age)
 
-    def rests_on(self) -> Tensor:
+    def effective_samples(self) -> Tensor:
         """See `Estimate`."""
         zeros, counts = torch.zeros_like(self.target.mu), self._counts()
         total = zeros.index_add(0, self.target.label, counts)

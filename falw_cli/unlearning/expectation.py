@@ -246,7 +246,7 @@ def _view_margins(network: Network, samples: Samples) -> Tensor:
             total += network.logits(pixels, moved).softmax(1)
         return total / VIEWS
 
-    prob = network.each(samples, of).double().clamp(1e-12, 1)
+    prob = network.map_pixels(samples, of).double().clamp(1e-12, 1)
     own = prob.gather(1, samples.labels[:, None]).squeeze(1)
     return (own.log() - (1 - own).clamp(min=1e-12).log()).float()
 

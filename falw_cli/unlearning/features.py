@@ -51,7 +51,7 @@ def middle_features(network: Network, parts: Sequence[Samples]) -> list[Tensor]:
 
     handles = [layer.register_forward_hook(keep) for layer in layers]
     try:
-        raw = [network.each(part, of) for part in parts]
+        raw = [network.map_pixels(part, of) for part in parts]
     finally:
         for handle in handles:
             handle.remove()

@@ -26,7 +26,7 @@ class Settings(BaseModel):
 
 
 @dataclass(frozen=True)
-class Start:
+class MethodInputs:
     """Inputs of a method before the first step."""
 
     network: Network
@@ -54,7 +54,7 @@ class Start:
 
 
 @dataclass(frozen=True)
-class Seen:
+class StepSamples:
     """Data of n forget or n retain samples in a step."""
 
     logits: Tensor
@@ -110,16 +110,16 @@ class Method:
     forget_mask: Masks | None = None
     """Weights outside this mask are changed by the retain loss alone."""
 
-    def __init__(self, start: Start, settings: Any) -> None:
+    def __init__(self, inputs: MethodInputs, settings: Any) -> None:
         """Prepare from the original model; `settings` is a `settings_type`."""
 
-    def forget_loss(self, seen: Seen) -> Tensor:
+    def forget_loss(self, samples: StepSamples) -> Tensor:
         """Return the losses [n] of n forget samples."""
-        return seen.logits.new_zeros(len(seen.logits))
+        return samples.logits.new_zeros(len(samples.logits))
 
-    def retain_loss(self, seen: Seen) -> Tensor:
+    def retain_loss(self, samples: StepSamples) -> Tensor:
         """Return the losses [n] of n retain samples: cross-entropy against the true label."""
-        return F.cross_entropy(seen.logits, seen.label, reduction="none")
+        return F.cross_entropy(samples.logits, samples.label, reduction="none")
 
     def penalty(self, progress: float) -> Tensor | None:
         """Return a loss term that belongs to no sample; `progress` of the run is in [0, 1)."""

@@ -12,14 +12,14 @@ from falw_cli.errors import DivergedError, RunError
 from falw_cli.runtime.progress import Progress
 from falw_cli.training.loop import Outcome
 from falw_cli.unlearning.objective import Unlearning
-from falw_cli.unlearning.stop_estimate import Look
-from falw_cli.unlearning.target import Standing
+from falw_cli.unlearning.stop_estimate import Evaluation
+from falw_cli.unlearning.target import TargetQuality
 
 FACTORS = (0.03, 0.1, 0.3, 1.0, 3.0)
 """Factors on the method's own learning rate."""
 SHARE = 0.25
 """Share of the run's steps in which a probe completes the whole schedule."""
-ARRIVED = 0.15
+SUCCESS_SHARE = 0.15
 """Share of the original's score; a run that ends below it needs no other learning rate."""
 NOTHING_TO_FORGET = 2.0
 """Score in percent; a run that ends below it needs no other learning rate either."""
@@ -34,11 +34,11 @@ class Probe:
     """A learning rate, and the evaluation after a short run with it; None if it diverged."""
 
     lr: float
-    found: Look | None
+    found: Evaluation | None
     allowed: bool
 
 
-def choose(probes: list[Probe], before: Look) -> float | None:
+def best_rate(probes: list[Probe], before: Evaluation) -> float | None:
     """Return the learning rate of the best probe that the utility guard allows.
 
     None if no probe is closer to a retrained model than the original is.
@@ -49,7 +49,10 @@ def choose(probes: list[Probe], before: Look) -> float | None:
 
 
 def probe_rates(
-    own: float, before: Look, run: Callable[[float], tuple[Look, bool]], progress: Progress
+    own: float,
+    before: Evaluation,
+    run: Callable[[float], tuple[Evaluation, bool]],
+    progress: Progress,
 ) -> tuple[float, list[Probe]]:
     """Find a learning rate with short probes.
 
@@ -74,7 +77,7 @@ def probe_rates(
         verdict = "" if allowed else ", accuracy loss too large"
         progress.note(f"probe lr {rate:.3g}: estimated gap {found.estimated_gap:.2f}{verdict}")
         probes.append(Probe(rate, found, allowed))
-    rate_found = choose(probes, before)
+    rate_found = best_rate(probes, before)
     if rate_found is None:
         raise RunError(
             "no learning rate brings the model closer to a retrained one and keeps its accuracy "
@@ -92,8 +95,8 @@ class Try:
     outcome: Outcome | None
     """None if the run diverged; `objective` is then None too."""
     objective: Unlearning | None
-    standing: Standing | None
-    best: Look | None
+    target_quality: TargetQuality | None
+    best: Evaluation | None
     """Evaluation of the kept step; None if the guard allowed none, or nothing was evaluated."""
     weights: dict[str, Tensor]
 
@@ -123,15 +126,15 @@ def next_rate(rates: list[float], tries: list[Try]) -> float | None:
     return next(left, None)
 
 
-def arrived(best: Look | None, before: Look | None) -> bool:
+def succeeded(best: Evaluation | None, before: Evaluation | None) -> bool:
     """Return whether a run needs no other learning rate."""
     if best is None or before is None:
         return False
-    return best.score <= max(ARRIVED * before.score, NOTHING_TO_FORGET)
+    return best.score <= max(SUCCESS_SHARE * before.score, NOTHING_TO_FORGET)
 
 
 def check_best(
-    chosen: Try, tries: list[Try], before: Look | None, max_loss: float, progress: Progress
+    chosen: Try, tries: list[Try], before: Evaluation | None, max_loss: float, progress: Progress
 ) -> None:
     """Raise an error if the guard allowed no step; warn if the run came no closer."""
     rates = ", ".join(f"{one.lr:.3g}" for one in tries)

@@ -12,10 +12,11 @@ from falw_cli.data.device import Samples
 from falw_cli.models import architectures
 from falw_cli.models.network import Network, true_class_probability
 from falw_cli.runtime import collectives
-from falw_cli.unlearning.early_stopping import Watch
+from falw_cli.training.state import below
+from falw_cli.unlearning.early_stopping import EarlyStopping
 from falw_cli.unlearning.estimate import Estimate
-from falw_cli.unlearning.interfaces import Masks, Method, Seen, Weighting
-from falw_cli.unlearning.target import Standing, Target
+from falw_cli.unlearning.interfaces import Masks, Method, StepSamples, Weighting
+from falw_cli.unlearning.target import Target, TargetQuality
 
 
 class Unlearning:
@@ -32,14 +33,14 @@ class Unlearning:
         weighting: Weighting,
         guide: Samples,
         estimate: Estimate,
-        watch: Watch | None = None,
+        stopping: EarlyStopping | None = None,
     ) -> None:
         """Args: guide, the held-out samples of `estimate`."""
         self.method = method
         self.weighting = weighting
         self.guide = guide
         self.estimate = estimate
-        self.watch = watch
+        self.stopping = stopping
         self.epochs: list[Tensor] = []
         """Per finished epoch, [6]: min, mean and max of the weights, mean loss, mu and sigma of
         the target as means over classes (NaN if no target is needed)."""
@@ -70,13 +71,13 @@ class Unlearning:
         share = network.fabric.world_size / batch.whole
         if self.method.forget_mask is not None and 0 < batch.whole_forget < batch.whole:
             apart = forget.sum() * share, retain.sum() * share
-            return _backward_apart(network, *apart, self.method.forget_mask), weight
+            return _backward_masked(network, *apart, self.method.forget_mask), weight
         loss = torch.cat([forget, retain]).sum() * share
         if batch.begins and (penalty := self.method.penalty(progress)) is not None:
             loss = loss + penalty
         network.fabric.backward(loss)
         if self.method.mask is not None:
-            _silence(self.method.mask)
+            _mask_gradients(self.method.mask)
         return loss.detach(), weight
 
     def loss(
@@ -100,7 +101,9 @@ class Unlearning:
         parts = []
         for rows, first in ((slice(None, cut), 0), (slice(cut, None), batch.offset)):
             position = batch.sample[rows] - first
-            parts.append(Seen(logits[rows], position, batch.labels[rows], images[rows], mean))
+            parts.append(
+                StepSamples(logits[rows], position, batch.labels[rows], images[rows], mean)
+            )
         forget = self.method.forget_loss(parts[0])
         if weight is not None:
             forget = weight * forget
@@ -110,7 +113,7 @@ class Unlearning:
         """Update the target if due; return p [n] if it is measured before the step."""
         needs = self.weighting.needs
         rows = self.estimate.due(step) if needs == "target" else None
-        own = needs in ("probability", "target") and self.estimate.own_pass
+        own = needs in ("probability", "target") and self.estimate.separate_pass
         looked = batch.pixels[: batch.forget] if own else batch.pixels[:0]
         if rows is None:
             logits = network.logits(looked)
@@ -145,16 +148,16 @@ class Unlearning:
             with torch.no_grad():
                 for weights, free in self.method.mask.items():
                     weights.copy_(torch.where(free, weights, self.method.held[weights]))
-        return self.watch.look(network, done, total) if self.watch else None
+        return self.stopping.after_step(network, done, total) if self.stopping else None
 
-    def standing(self, network: Network) -> Standing | None:
+    def target_quality(self, network: Network) -> TargetQuality | None:
         """Return how well the target is known, for the report; None if no target is needed."""
         if self.weighting.needs != "target":
             return None
         known = self.estimate.target
         prob, _ = network.confidence(self.guide)
         exact = Target.of(prob, self.guide.labels, len(network.classes))
-        return Standing(self.estimate.rests_on(), (known.mu - exact.mu).abs())
+        return TargetQuality(self.estimate.effective_samples(), (known.mu - exact.mu).abs())
 
     def end_epoch(self, network: Network) -> None:
         """Summarise the epoch for the report; without a weighting, the weights are 1."""
@@ -202,8 +205,8 @@ class Unlearning:
             kept["epochs"] = torch.stack(self.epochs)
         if len(seen := self._all_seen(network)):
             kept["seen"] = seen
-        if self.watch:
-            kept |= {f"watch/{name}": value for name, value in self.watch.state().items()}
+        if self.stopping:
+            kept |= {f"watch/{name}": value for name, value in self.stopping.state().items()}
         return kept
 
     def restore(self, network: Network, state: dict[str, Tensor]) -> None:
@@ -214,16 +217,12 @@ class Unlearning:
         self._seen = [state["seen"].to(self.guide.labels.device)] if mine else []
         first = network.fabric.is_global_zero
         self._loss = state["loss"].to(self._loss.device) * (1.0 if first else 0.0)
-        self.estimate.restore(_below("estimate/", state))
-        if self.watch:
-            self.watch.restore(_below("watch/", state))
+        self.estimate.restore(below("estimate/", state))
+        if self.stopping:
+            self.stopping.restore(below("watch/", state))
 
 
-def _below(prefix: str, state: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {k[len(prefix) :]: v for k, v in state.items() if k.startswith(prefix)}
-
-
-def _backward_apart(network: Network, forget: Tensor, retain: Tensor, mask: Masks) -> Tensor:
+def _backward_masked(network: Network, forget: Tensor, retain: Tensor, mask: Masks) -> Tensor:
     """Return the sum of two losses; the forget gradient is masked before it is added."""
     # torch.autograd.grad does not average over the ranks: this is done after masking.
     apart = torch.autograd.grad(forget, list(mask), retain_graph=True, allow_unused=True)
@@ -236,7 +235,7 @@ def _backward_apart(network: Network, forget: Tensor, retain: Tensor, mask: Mask
     return forget.detach() + retain.detach()
 
 
-def _silence(mask: Masks) -> None:
+def _mask_gradients(mask: Masks) -> None:
     """Zero the gradient of the weights outside the mask."""
     for weights, free in mask.items():
         if weights.grad is not None:

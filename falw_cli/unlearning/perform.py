@@ -15,35 +15,41 @@ from falw_cli.errors import DivergedError
 from falw_cli.evaluation.gap import avg_gap
 from falw_cli.evaluation.measurement import mean_metrics, measure
 from falw_cli.evaluation.metrics import Metrics
+from falw_cli.models.network import copy_weights
 from falw_cli.runtime.interrupt import Interrupt
 from falw_cli.runtime.progress import Progress
 from falw_cli.training.loop import Outcome, Work, fit
 from falw_cli.training.state import StateFile
-from falw_cli.unlearning.early_stopping import LOOKS, Watch, affordable_looks, allows
+from falw_cli.unlearning.early_stopping import (
+    MAX_EVALUATIONS,
+    EarlyStopping,
+    affordable_evaluations,
+    allows,
+)
 from falw_cli.unlearning.estimate import Estimate, Exact, Streaming
 from falw_cli.unlearning.expectation import Expectation, expect
-from falw_cli.unlearning.interfaces import Method, Start, load_method, load_weighting
+from falw_cli.unlearning.interfaces import Method, MethodInputs, load_method, load_weighting
 from falw_cli.unlearning.lr_search import (
     SHARE,
     Probe,
     Try,
-    arrived,
     check_best,
     diverged,
     next_rate,
     probe_rates,
     short_list_scale,
+    succeeded,
 )
 from falw_cli.unlearning.objective import Unlearning
 from falw_cli.unlearning.resolution import base_rate, hyperparameters
-from falw_cli.unlearning.run_data import Stage
-from falw_cli.unlearning.stop_estimate import Look, View, look
-from falw_cli.unlearning.target import Standing
+from falw_cli.unlearning.run_data import RunData
+from falw_cli.unlearning.stop_estimate import Evaluation, StoppingSamples, evaluate_step
+from falw_cli.unlearning.target import TargetQuality
 
 
 @dataclass(frozen=True)
-class Performed:
-    """Result of a run; the stage's network is the unlearned model."""
+class UnlearningResult:
+    """Result of a run; the network of its `RunData` is the unlearned model."""
 
     steps: int
     epochs: int
@@ -53,41 +59,45 @@ class Performed:
     epochs_seen: list[Tensor]
     """Per epoch, [6]: see `Unlearning.epochs`."""
     probes: list[Probe]
-    curve: list[Look]
-    standing: Standing | None
+    curve: list[Evaluation]
+    target_quality: TargetQuality | None
     """How well the target was known at the last step."""
     expectation: Expectation | None
     """Expectation of the forget samples; None without held-out samples."""
 
 
-def expectation_of(stage: Stage) -> Expectation | None:
-    """Return the expectation of the stage's forget samples; its network must be the original."""
-    if not len(stage.guide):
+def expectation_of(run_data: RunData) -> Expectation | None:
+    """Return the expectation of the forget samples; the network must be the original."""
+    if not len(run_data.guide):
         return None
-    return expect(stage.network, stage.forget, stage.retain, stage.guide, stage.kept)
+    return expect(run_data.network, run_data.forget, run_data.retain, run_data.guide, run_data.kept)
 
 
 @dataclass(frozen=True)
-class _Shared:
+class _RunContext:
     """What all tries of a run share."""
 
     config: Config
-    stage: Stage
+    run_data: RunData
     references: Sequence[Metrics]
     expectation: Expectation | None
-    view: View | None
+    samples: StoppingSamples | None
     """None if nothing is evaluated; `before` is then None too."""
-    before: Look | None
+    before: Evaluation | None
     progress: Progress
     interrupt: Interrupt
     states: StateFile | None
+
+    def objective(self, lr: float, stopping: EarlyStopping | None) -> Unlearning:
+        """Return the objective of a run with this learning rate."""
+        return objective_of(self.config, self.run_data, lr, stopping, self.expectation)
 
     @property
     def stops_by_itself(self) -> bool:
         """Whether early stopping is on."""
         return self.config.unlearn.stop == "auto"
 
-    def allows(self, found: Look) -> bool:
+    def allows(self, found: Evaluation) -> bool:
         """Return whether the utility guard allows a step."""
         assert self.before is not None
         return allows(found, self.before, self.config.unlearn.max_utility_loss)
@@ -95,17 +105,17 @@ class _Shared:
 
 def perform(
     config: Config,
-    stage: Stage,
+    run_data: RunData,
     references: Sequence[Metrics],
     progress: Progress,
     interrupt: Interrupt,
     states: StateFile | None,
-) -> Performed:
-    """Unlearn the stage's network in place.
+) -> UnlearningResult:
+    """Unlearn the network in place.
 
     Args:
         config: the complete request.
-        stage: network and samples.
+        run_data: network and samples.
         references: metrics of the retrained models, used only for `trace`, in no decision.
         progress, interrupt, states: see `fit`.
 
@@ -114,78 +124,80 @@ def perform(
         Interrupted: a signal arrived; the state is saved.
     """
     started = time.perf_counter()
-    recipe, expectation = config.unlearn, expectation_of(stage)
-    view, before = None, None
+    recipe, expectation = config.unlearn, expectation_of(run_data)
+    samples, before = None, None
     if recipe.stop == "auto" or recipe.lr == "auto" or recipe.trace:
-        assert expectation is not None  # checked by `Stage.of`
-        view = View.of(stage.forget, stage.retain, stage.guide, stage.kept, expectation)
-        before = look(stage.network, view, 0, None)
-    shared = _Shared(
-        config, stage, references, expectation, view, before, progress, interrupt, states
+        assert expectation is not None  # checked by `RunData.of`
+        samples = StoppingSamples.of(
+            run_data.forget, run_data.retain, run_data.guide, run_data.kept, expectation
+        )
+        before = evaluate_step(run_data.network, samples, 0, None)
+    context = _RunContext(
+        config, run_data, references, expectation, samples, before, progress, interrupt, states
     )
-    rates, probes = _rates(shared)
+    rates, probes = _rates(context)
     preparing = time.perf_counter() - started
-    tries = _tries(shared, rates, probed=bool(probes))
+    tries = _tries(context, rates, probed=bool(probes))
     chosen = min(tries, key=lambda one: one.score)
-    if shared.stops_by_itself or probes:
+    if context.stops_by_itself or probes:
         check_best(chosen, tries, before, recipe.max_utility_loss, progress)
     if chosen is not tries[-1]:
-        stage.network.module.load_state_dict(chosen.weights)
+        run_data.network.module.load_state_dict(chosen.weights)
     assert chosen.objective is not None  # diverged runs have raised an error
     assert chosen.outcome is not None
     chosen.objective.method.finish()
-    watch, reason = chosen.objective.watch, chosen.outcome.stopped_because
-    if watch is not None and watch.decides:
-        reason = watch.reason()
+    stopping, reason = chosen.objective.stopping, chosen.outcome.stopped_because
+    if stopping is not None and stopping.decides:
+        reason = stopping.reason()
     if not probes and len(tries) > 1:
         probes = [Probe(one.lr, one.best, one.best is not None) for one in tries]
-    return Performed(
+    return UnlearningResult(
         chosen.outcome.steps, chosen.outcome.epochs,
         preparing + sum(one.outcome.seconds for one in tries if one.outcome), reason, chosen.lr,
-        chosen.objective.epochs, probes, [before, *watch.curve] if watch and before else [],
-        chosen.standing, expectation,
+        chosen.objective.epochs, probes, [before, *stopping.curve] if stopping and before else [],
+        chosen.target_quality, expectation,
     )  # fmt: skip
 
 
-def _rates(shared: _Shared) -> tuple[list[float], list[Probe]]:
+def _rates(context: _RunContext) -> tuple[list[float], list[Probe]]:
     """Return the learning rates to try in order until one succeeds, and the probes."""
-    recipe = shared.config.unlearn
+    recipe = context.config.unlearn
     if recipe.lr != "auto":
         return [float(recipe.lr)], []
-    method, own = load_method(recipe.method), base_rate(shared.config)
+    method, own = load_method(recipe.method), base_rate(context.config)
     if method.tries:
-        factors = method.tries if shared.stops_by_itself else method.tries[:1]
-        scale = short_list_scale(len(shared.stage.forget))
+        factors = method.tries if context.stops_by_itself else method.tries[:1]
+        scale = short_list_scale(len(context.run_data.forget))
         return [own * scale * factor for factor in factors], []
-    assert shared.view is not None
-    assert shared.before is not None
-    view, before = shared.view, shared.before
+    assert context.samples is not None
+    assert context.before is not None
+    samples, before = context.samples, context.before
 
-    def run(lr: float) -> tuple[Look, bool]:
-        trial = replace(shared, stage=shared.stage.copy(), states=None)
-        _steps(trial, lr, _objective(trial, lr, None), SHARE)
-        found = look(trial.stage.network, view, 0, before)
-        return found, shared.allows(found)
+    def run(lr: float) -> tuple[Evaluation, bool]:
+        trial = replace(context, run_data=context.run_data.copy(), states=None)
+        _steps(trial, lr, trial.objective(lr, None), SHARE)
+        found = evaluate_step(trial.run_data.network, samples, 0, before)
+        return found, context.allows(found)
 
-    lr, probes = probe_rates(own, before, run, shared.progress)
-    shared.progress.note(f"learning rate {lr:.3g}")
+    lr, probes = probe_rates(own, before, run, context.progress)
+    context.progress.note(f"learning rate {lr:.3g}")
     # A probe is shorter than the run: if the whole run does harm, the smaller rates are tried.
     return [lr, *sorted((one.lr for one in probes if one.lr < lr), reverse=True)], probes
 
 
-def _tries(shared: _Shared, rates: list[float], *, probed: bool) -> list[Try]:
+def _tries(context: _RunContext, rates: list[float], *, probed: bool) -> list[Try]:
     """Run with one rate after the other, each from the original, until one succeeds."""
-    module, progress = shared.stage.network.module, shared.progress
-    original = _weights(module) if len(rates) > 1 else {}
+    module, progress = context.run_data.network.module, context.progress
+    original = copy_weights(module) if len(rates) > 1 else {}
     tries: list[Try] = []
     while (lr := next_rate(rates, tries)) is not None:
         if tries:
             module.load_state_dict(original)
             progress.note(f"learning rate {tries[-1].lr:.3g} did not succeed; trying {lr:.3g}")
-        objective = _objective(shared, lr, _watch(shared))
-        states = shared.states.of_try(len(tries)) if shared.states else None
+        objective = context.objective(lr, _early_stopping(context))
+        states = context.states.of_try(len(tries)) if context.states else None
         try:
-            outcome = _steps(replace(shared, states=states), lr, objective)
+            outcome = _steps(replace(context, states=states), lr, objective)
         except DivergedError as error:
             tries.append(diverged(lr))
             if next_rate(rates, tries) is None and all(one.best is None for one in tries):
@@ -193,39 +205,42 @@ def _tries(shared: _Shared, rates: list[float], *, probed: bool) -> list[Try]:
             progress.note(f"learning rate {lr:.3g}: {error}")
             continue
         last = next_rate(rates, [*tries, diverged(lr)]) is None
-        standing = objective.standing(shared.stage.network)
-        best = _best(shared, objective, outcome, probed=probed, last=last)
-        tries.append(Try(lr, outcome, objective, standing, best, {} if last else _weights(module)))
-        enough = arrived(best, shared.before) if shared.stops_by_itself else best is not None
-        if enough or not (shared.stops_by_itself or probed):
+        target_quality = objective.target_quality(context.run_data.network)
+        best = _best(context, objective, outcome, probed=probed, last=last)
+        tries.append(
+            Try(lr, outcome, objective, target_quality, best, {} if last else copy_weights(module))
+        )
+        enough = succeeded(best, context.before) if context.stops_by_itself else best is not None
+        if enough or not (context.stops_by_itself or probed):
             break
     return tries
 
 
-def looks_of(recipe: UnlearnRecipe, view: View, work: Work) -> int:
+def evaluation_count(recipe: UnlearnRecipe, samples: StoppingSamples, work: Work) -> int:
     """Return the number of evaluations of a run: all, or what the steps afford if that is safe."""
     if load_method(recipe.method).overshoots:
-        return LOOKS
-    return affordable_looks(len(view), work.steps, recipe.batch_size)
+        return MAX_EVALUATIONS
+    return affordable_evaluations(len(samples), work.steps, recipe.batch_size)
 
 
-def _watch(shared: _Shared) -> Watch | None:
+def _early_stopping(context: _RunContext) -> EarlyStopping | None:
     """Return the early stopping of the run, or None if nothing is evaluated."""
-    recipe, view, before = shared.config.unlearn, shared.view, shared.before
-    if view is None or before is None or not (shared.stops_by_itself or recipe.trace):
+    recipe, samples, before = context.config.unlearn, context.samples, context.before
+    if samples is None or before is None or not (context.stops_by_itself or recipe.trace):
         return None
-    reference, stage, seed = mean_metrics(shared.references), shared.stage, shared.config.seed
-    return Watch(
-        view, before, recipe.max_utility_loss, decides=shared.stops_by_itself,
-        judge=(lambda network: avg_gap(measure(network, stage.judged, seed), reference))
+    reference, run_data = mean_metrics(context.references), context.run_data
+    seed = context.config.seed
+    return EarlyStopping(
+        samples, before, recipe.max_utility_loss, decides=context.stops_by_itself,
+        measure_gap=(lambda network: avg_gap(measure(network, run_data.judged, seed), reference))
         if recipe.trace and reference else None,
-        looks=looks_of(recipe, view, stage.work(shared.config, 1.0)),
+        evaluations=evaluation_count(recipe, samples, run_data.work(context.config, 1.0)),
     )  # fmt: skip
 
 
 def _best(
-    shared: _Shared, objective: Unlearning, outcome: Outcome, *, probed: bool, last: bool
-) -> Look | None:
+    context: _RunContext, objective: Unlearning, outcome: Outcome, *, probed: bool, last: bool
+) -> Evaluation | None:
     """Restore the step to keep and return its evaluation; None if no step is allowed.
 
     Args:
@@ -234,57 +249,51 @@ def _best(
         last: whether no smaller learning rate remains. If so, a run that came no closer but did no
             harm is accepted, with a warning.
     """
-    network, watch, before = shared.stage.network, objective.watch, shared.before
-    if watch is not None and watch.decides:
-        return watch.best if watch.settle(network) else None
-    if not probed or shared.view is None or before is None:
+    network, stopping, before = context.run_data.network, objective.stopping, context.before
+    if stopping is not None and stopping.decides:
+        return stopping.best if stopping.restore_best(network) else None
+    if not probed or context.samples is None or before is None:
         return None
-    found = look(network, shared.view, outcome.steps, before)
-    return found if shared.allows(found) and (last or found.score < before.score) else None
+    found = evaluate_step(network, context.samples, outcome.steps, before)
+    return found if context.allows(found) and (last or found.score < before.score) else None
 
 
-def _weights(module: torch.nn.Module) -> dict[str, Tensor]:
-    return {name: value.detach().clone() for name, value in module.state_dict().items()}
-
-
-def _steps(shared: _Shared, lr: float, objective: Unlearning, share_of_run: float = 1.0) -> Outcome:
+def _steps(
+    context: _RunContext, lr: float, objective: Unlearning, share_of_run: float = 1.0
+) -> Outcome:
     """Run the loop, or the single step of a method without a loop."""
-    method, network, started = objective.method, shared.stage.network, time.perf_counter()
+    method, network, started = objective.method, context.run_data.network, time.perf_counter()
     if method.uses_forget or method.uses_retain:
-        work = shared.stage.work(shared.config, lr, share_of_run)
-        return fit(network, work, objective, shared.progress, shared.interrupt, shared.states)
+        work = context.run_data.work(context.config, lr, share_of_run)
+        return fit(network, work, objective, context.progress, context.interrupt, context.states)
     method.apply()
     objective.after_step(network, 1, 1)
     seconds = time.perf_counter() - started
     return Outcome(1, 1, seconds, "the method takes one step")
 
 
-def _objective(shared: _Shared, lr: float, watch: Watch | None) -> Unlearning:
-    return objective_of(shared.config, shared.stage, lr, watch, shared.expectation)
-
-
 def objective_of(
     config: Config,
-    stage: Stage,
+    run_data: RunData,
     lr: float,
-    watch: Watch | None,
+    stopping: EarlyStopping | None,
     expectation: Expectation | None,
 ) -> Unlearning:
-    """Return the objective of a complete config on a stage: method, weighting and target."""
+    """Return the objective of a complete config: method, weighting and target."""
     recipe = config.unlearn
     of_method, of_weighting = hyperparameters(config)
-    number = len(stage.network.classes)
-    start = Start(
-        stage.network, stage.forget, stage.retain, stage.guide, stage.kept,
+    number = len(run_data.network.classes)
+    start = MethodInputs(
+        run_data.network, run_data.forget, run_data.retain, run_data.guide, run_data.kept,
         generator(config.seed, 3), lr, recipe.batch_size, expectation,
     )  # fmt: skip
     method: Method = load_method(recipe.method)(start, of_method)
     assert recipe.weighting is not None  # set by with_method_defaults
-    counts = torch.bincount(stage.forget.labels, minlength=number)
+    counts = torch.bincount(run_data.forget.labels, minlength=number)
     weighting = load_weighting(recipe.weighting)(counts, number, of_weighting)
     estimate: Estimate
     if recipe.target == "exact":
-        estimate = Exact(stage.guide.labels, number, recipe.target_every)
+        estimate = Exact(run_data.guide.labels, number, recipe.target_every)
     else:
-        estimate = Streaming(stage.guide.labels, number, recipe.batch_size, config.seed)
-    return Unlearning(method, weighting, stage.guide, estimate, watch)
+        estimate = Streaming(run_data.guide.labels, number, recipe.batch_size, config.seed)
+    return Unlearning(method, weighting, run_data.guide, estimate, stopping)

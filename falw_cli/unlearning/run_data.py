@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
 from dataclasses import dataclass, replace
 
 import torch
@@ -12,7 +11,7 @@ from falw_cli.config.settings import Config
 from falw_cli.data.device import Samples, place
 from falw_cli.data.splits import join
 from falw_cli.errors import RequestError
-from falw_cli.evaluation.predictions import Judged
+from falw_cli.evaluation.predictions import EvaluationSamples
 from falw_cli.models.inputs import Inputs
 from falw_cli.models.network import Network
 from falw_cli.training.loop import Work
@@ -20,13 +19,13 @@ from falw_cli.unlearning.interfaces import load_method, load_weighting
 
 
 @dataclass(frozen=True)
-class Stage:
+class RunData:
     """The network to unlearn and the samples of the run, on the device."""
 
     network: Network
     whole: Samples
     """Forget samples, then retain samples."""
-    judged: Judged
+    judged: EvaluationSamples
     guide: Samples
     kept: Tensor
     """Number of retain samples per class, whether the run uses them or not, int64 [C]."""
@@ -42,30 +41,30 @@ class Stage:
         return self.whole.of(slice(len(self.forget), None))
 
     @classmethod
-    def of(cls, config: Config, given: Inputs) -> Stage:
+    def of(cls, config: Config, inputs: Inputs) -> RunData:
         """Move the samples to the device.
 
         Raises:
             RequestError: the method, weighting or stopping needs held-out data; none was given.
         """
-        parts, device = given.splits, given.network.fabric.device
+        parts, device = inputs.splits, inputs.network.fabric.device
         guide = place(parts.heldout, device)
         whole, cut = place(join(parts.forget, parts.retain), device), len(parts.forget)
         forget, retain = whole.of(slice(cut)), whole.of(slice(cut, None))
         if parts.judged is not parts.retain:
             retain = place(parts.judged, device)
-        judged = Judged(forget, retain, place(parts.test, device))
+        judged = EvaluationSamples(forget, retain, place(parts.test, device))
         for what, needed in _needs_guide(config).items():
             if needed and not len(guide):
                 raise RequestError(
                     f"{what} needs held-out data",
                     "give --heldout, or use another --method, --weighting none and --stop epochs",
                 )
-        return cls(given.network, whole, judged, guide, torch.from_numpy(parts.kept).to(device))
+        return cls(inputs.network, whole, judged, guide, torch.from_numpy(parts.kept).to(device))
 
-    def copy(self) -> Stage:
-        """Return the stage with a copy of the network, which may be changed freely."""
-        return replace(self, network=replace(self.network, module=deepcopy(self.network.module)))
+    def copy(self) -> RunData:
+        """Return the data with a copy of the network, which may be changed freely."""
+        return replace(self, network=self.network.copy())
 
     def work(self, config: Config, lr: float, share_of_run: float = 1.0) -> Work:
         """Return the input of the loop: both sets, or the one that the method uses."""

@@ -29,23 +29,23 @@ FORGET_SAMPLES = 2000
 not cost more than its steps."""
 
 
-def best_threshold(member: Tensor, stranger: Tensor) -> float:
+def best_threshold(member: Tensor, non_member: Tensor) -> float:
     """Return the threshold of the true-class probability that best identifies members.
 
-    Best by balanced accuracy on `member` [n] and `stranger` [m]. The SVC of the metrics comes close
-    to this attack on one number, but needs training.
+    Best by balanced accuracy on `member` [n] and `non_member` [m]. The SVC of the metrics comes
+    close to this attack on one number, but needs training.
     """
-    candidates = torch.cat([member, stranger]).sort().values
+    candidates = torch.cat([member, non_member]).sort().values
     below = [
         torch.searchsorted(part.sort().values, candidates) / len(part)
-        for part in (member, stranger)
+        for part in (member, non_member)
     ]
     return float(candidates[int((below[1] - below[0]).argmax())])
 
 
 @dataclass(frozen=True)
-class Look:
-    """Estimate at one step. `gap` is for studies: no decision uses it."""
+class Evaluation:
+    """Evaluation of the model at one step. `gap` is for studies: no decision uses it."""
 
     step: int
     distance: float
@@ -68,7 +68,7 @@ class Look:
 
 
 @dataclass(frozen=True)
-class View:
+class StoppingSamples:
     """The samples that an estimate uses, and the weight of each held-out sample.
 
     The weight of a held-out sample in `share` [N] is the share of its class that is retained.
@@ -79,7 +79,7 @@ class View:
     retain: Samples
     share: Tensor
     expectation: Expectation
-    """Expectation of the forget samples in the view."""
+    """Expectation of `forget`."""
 
     def __len__(self) -> int:
         """Number of samples that an estimate uses."""
@@ -93,8 +93,8 @@ class View:
         guide: Samples,
         kept: Tensor,
         expectation: Expectation,
-    ) -> View:
-        """Return the view of the parts of a run.
+    ) -> StoppingSamples:
+        """Return the evaluated samples of a run.
 
         Args:
             forget, retain, guide: the parts.
@@ -112,35 +112,37 @@ class View:
         return cls(forget.of(some), guide, retain, share[guide.labels], expectation.of(chosen))
 
 
-def look(network: Network, view: View, step: int, before: Look | None) -> Look:
+def evaluate_step(
+    network: Network, samples: StoppingSamples, step: int, before: Evaluation | None
+) -> Evaluation:
     """Estimate how far a model is from a retrained one, in eval mode and without augmentation.
 
     Args:
-        network, view: the model and the samples.
+        network, samples: the model and the samples.
         step: steps taken so far.
         before: the estimate of the original; None if this is the original.
     """
-    parts = [view.forget, view.guide, view.retain]
+    parts = [samples.forget, samples.guide, samples.retain]
     found = [network.confidence(part) for part in parts]
     (forget, forget_right), (guide, guide_right), (retain, retain_right) = found
-    kept = float((guide_right * view.share).sum() / view.share.sum().clamp(min=1e-9))
+    kept = float((guide_right * samples.share).sum() / samples.share.sum().clamp(min=1e-9))
     threshold = best_threshold(retain, guide)
-    expected = view.expectation.prob
+    expected = samples.expectation.prob
     off = [
-        forget_right.float().mean() - view.expectation.correct.float().mean(),
+        forget_right.float().mean() - samples.expectation.correct.float().mean(),
         (forget < threshold).float().mean() - (expected < threshold).float().mean(),
     ]
-    now = Look(
+    now = Evaluation(
         step,
         float((forget - expected).abs().mean()),
         100 * sum(abs(float(one)) for one in off) / 4,
         100 * float(retain_right.float().mean()),
         100 * kept,
     )
-    return now if before is None else _with_harm(now, before)
+    return now if before is None else _with_utility_loss(now, before)
 
 
-def _with_harm(now: Look, before: Look) -> Look:
+def _with_utility_loss(now: Evaluation, before: Evaluation) -> Evaluation:
     """Add the loss of retain and held-out accuracy to the estimated gap: Retrain keeps both."""
     lost = [
         max(0.0, before.retain_accuracy - now.retain_accuracy),

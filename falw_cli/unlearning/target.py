@@ -37,10 +37,10 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Standing:
+class TargetQuality:
     """How well the target was known at the end: samples per class and error of mu, [C] each."""
 
-    rests_on: Tensor
+    effective_samples: Tensor
     mu_error: Tensor
 
 

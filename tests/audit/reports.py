@@ -29,14 +29,14 @@ from falw_cli.evaluation.metrics import (
     SampleAttack,
 )
 from falw_cli.evaluation.predictions import Predictions
-from falw_cli.evaluation.scores import Seen, columns
+from falw_cli.evaluation.scores import SamplePredictions, columns
 
 FIGURE = Figure(value=0.5, lower=0.4, upper=0.6)
 HOSTILE = "<script>alert(1)</script>"
 CLASSES = (HOSTILE, "b | *c*", "$x^2$ \x1b[31m", "d" * 80)
 
 
-def evidence(seed: int, forget: float) -> Predictions:
+def predictions(seed: int, forget: float) -> Predictions:
     """Predictions whose true-class logits are `forget` higher on forget samples."""
     rng = np.random.default_rng(seed)
     seen = []
@@ -45,7 +45,7 @@ def evidence(seed: int, forget: float) -> Predictions:
         logits = rng.normal(size=(len(label), 4))
         logits[np.arange(len(label)), label] += lift
         found = columns(torch.from_numpy(logits), torch.from_numpy(label)).numpy().T
-        seen.append(Seen(label, found[0].astype(np.int64), *found[1:]))
+        seen.append(SamplePredictions(label, found[0].astype(np.int64), *found[1:]))
     return Predictions(CLASSES, *seen, seed=0)
 
 
@@ -58,8 +58,8 @@ def per_sample() -> PerSample:
 @cache
 def report(after: float = 1.5, references: int = 2) -> Report:
     """A report on a model whose true-class logits are `after` higher on forget samples."""
-    retrains = [evidence(seed, 1.5) for seed in range(2, 2 + references)]
-    found = full_audit(evidence(0, 6.0), evidence(1, after), retrains, FIELD)
+    retrains = [predictions(seed, 1.5) for seed in range(2, 2 + references)]
+    found = full_audit(predictions(0, 6.0), predictions(1, after), retrains, FIELD)
     moments = [
         Moment(step=step, distance=0.1, estimated_gap=9.0 - step, retain_accuracy=99,
                heldout_accuracy=70, gap=None)

@@ -9,7 +9,7 @@ from torch import nn
 from falw_cli.audit.comeback import comeback, round_weights
 from falw_cli.config.settings import Preprocessing, Recipe
 from falw_cli.data.device import Resident
-from falw_cli.evaluation.predictions import Judged, Predictions
+from falw_cli.evaluation.predictions import EvaluationSamples, Predictions
 from falw_cli.models.architectures import tiny_cnn
 from falw_cli.models.network import Network, to_device
 from falw_cli.runtime.interrupt import Interrupt
@@ -43,8 +43,8 @@ def samples(seed: int, count: int) -> Resident:
 
 
 @pytest.fixture(scope="module")
-def parts() -> Judged:
-    return Judged(samples(1, 40), samples(2, 80), samples(3, 40))
+def parts() -> EvaluationSamples:
+    return EvaluationSamples(samples(1, 40), samples(2, 80), samples(3, 40))
 
 
 def network(seed: int) -> Network:
@@ -56,7 +56,7 @@ def network(seed: int) -> Network:
 
 
 @pytest.fixture(scope="module")
-def learned(parts: Judged) -> Network:
+def learned(parts: EvaluationSamples) -> Network:
     made = network(0)
     recipe = Recipe(lr=0.05, epochs=6, batch_size=20)
     work = Work(parts.retain, 0, recipe, 0, "")
@@ -65,7 +65,7 @@ def learned(parts: Judged) -> Network:
     return made
 
 
-def test_learned_samples_return_at_once(parts: Judged, learned: Network) -> None:
+def test_learned_samples_return_at_once(parts: EvaluationSamples, learned: Network) -> None:
     before = {name: value.clone() for name, value in learned.module.state_dict().items()}
     found = comeback(learned, parts, Predictions.of(learned, parts, 0), [network(5)], learned)
     assert found is not None
@@ -78,7 +78,7 @@ def test_learned_samples_return_at_once(parts: Judged, learned: Network) -> None
         assert torch.equal(value, before[name])
 
 
-def test_rounding_a_robust_net_changes_nothing(parts: Judged, learned: Network) -> None:
+def test_rounding_a_robust_net_changes_nothing(parts: EvaluationSamples, learned: Network) -> None:
     found = comeback(learned, parts, Predictions.of(learned, parts, 0), [], None)
     assert found is not None
     for rounded in (found.fp16, found.int8):
@@ -87,7 +87,7 @@ def test_rounding_a_robust_net_changes_nothing(parts: Judged, learned: Network) 
         assert rounded.forget_change.lower < 0 < rounded.forget_change.upper
 
 
-def test_without_a_list_nothing_is_relearned(parts: Judged, learned: Network) -> None:
-    empty = Judged(parts.forget.of(torch.arange(0)), parts.retain, parts.test)
+def test_without_a_list_nothing_is_relearned(parts: EvaluationSamples, learned: Network) -> None:
+    empty = EvaluationSamples(parts.forget.of(torch.arange(0)), parts.retain, parts.test)
     seen = Predictions.of(learned, empty, 0)
     assert comeback(learned, empty, seen, [], None) is None

@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 import pytest
 
 from falw_cli.audit import gates
-from falw_cli.audit.gates import judge, parse
+from falw_cli.audit.gates import evaluate, parse
 from falw_cli.audit.report import Report
 from falw_cli.errors import RequestError
 
@@ -75,7 +75,7 @@ def report(monkeypatch: pytest.MonkeyPatch) -> Report:
     ],
 )
 def test_verdicts(report: Report, expression: str, value: float | None, passed: bool) -> None:
-    result = judge(parse(expression, CLASSES), report)
+    result = evaluate(parse(expression, CLASSES), report)
     assert (result.value, result.passed) == (value, passed)
 
 

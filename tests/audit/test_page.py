@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from falw_cli.audit.page import Named, html, junit, markdown
+from falw_cli.audit.page import NamedReport, html, junit, markdown
 from falw_cli.audit.seal import to_text
 from falw_cli.errors import RequestError
 from falw_cli.runs.publish import Asked, publish
@@ -25,7 +25,7 @@ CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 
 @pytest.fixture(scope="module")
 def page() -> str:
-    return html([Named("audit", report())])
+    return html([NamedReport("audit", report())])
 
 
 def test_the_verdict_comes_first(page: str) -> None:
@@ -36,21 +36,21 @@ def test_the_verdict_comes_first(page: str) -> None:
 def test_without_matplotlib_the_page_names_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(RequestError, match="needs matplotlib") as found:
-        html([Named("audit", report())])
+        html([NamedReport("audit", report())])
     assert found.value.hint == "pip install 'falw[report]'"
-    assert markdown([Named("audit", report())])
-    assert junit([Named("audit", report())])
+    assert markdown([NamedReport("audit", report())])
+    assert junit([NamedReport("audit", report())])
 
 
 def test_text_from_files_is_escaped(page: str) -> None:
-    for text in (page, html([Named(HOSTILE, report()), Named("b", report(4.0))])):
+    for text in (page, html([NamedReport(HOSTILE, report()), NamedReport("b", report(4.0))])):
         assert "<script" not in text
         assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
         assert "\x1b" not in text
 
 
 def test_a_page_is_the_same_for_the_same_report(page: str) -> None:
-    assert html([Named("audit", report())]) == page
+    assert html([NamedReport("audit", report())]) == page
 
 
 def test_html_ids_are_unique(page: str) -> None:
@@ -67,7 +67,7 @@ def test_every_figure_has_a_caption(page: str) -> None:
 
 
 def test_markdown_escapes_hostile_text() -> None:
-    text = markdown([Named("a|b", report())])
+    text = markdown([NamedReport("a|b", report())])
     assert text.startswith("### a\\|b: A gate failed")
     assert HOSTILE not in text
     assert "| forget accuracy, % |" in text
@@ -75,7 +75,7 @@ def test_markdown_escapes_hostile_text() -> None:
 
 
 def test_junit_has_one_case_per_gate() -> None:
-    suite = ET.fromstring(junit([Named("audit", report())])).find("testsuite")
+    suite = ET.fromstring(junit([NamedReport("audit", report())])).find("testsuite")
     assert suite is not None
     assert (suite.get("tests"), suite.get("failures")) == ("2", "1")
     failures = suite.findall("testcase/failure")
@@ -83,7 +83,7 @@ def test_junit_has_one_case_per_gate() -> None:
         f"per_class.{HOSTILE}.test_accuracy>9: no value"
     ]
     bare = report().model_copy(update={"gates": []})
-    suite = ET.fromstring(junit([Named("audit", bare)])).find("testsuite")
+    suite = ET.fromstring(junit([NamedReport("audit", bare)])).find("testsuite")
     assert suite is not None
     assert (suite.get("tests"), suite.get("failures")) == ("1", "0")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from falw_cli.bench.plan import entries, lots, read, search_lots
+from falw_cli.bench.plan import entries, read, scenarios, search_scenarios
 from falw_cli.errors import RequestError
 
 GOOD = {
@@ -31,8 +31,8 @@ def test_entries_are_methods_times_weightings(tmp_path: Path) -> None:
     assert [entry.label for entry in entries(bench)] == [
         "random-label x none", "random-label x falw", "salun x none", "salun x falw",
     ]  # fmt: skip
-    assert len(list(lots(bench))) == 2 * 2 * 2
-    assert [lot.seed for lot in search_lots(bench)] == [0]
+    assert len(list(scenarios(bench))) == 2 * 2 * 2
+    assert [scenario.seed for scenario in search_scenarios(bench)] == [0]
 
 
 def test_a_method_that_searches_its_own_rate_has_rates_to_search(tmp_path: Path) -> None:
@@ -90,4 +90,4 @@ def test_impossible_cells_are_named(tmp_path: Path, change: dict[str, object], w
 def test_the_search_seed_is_never_scored(tmp_path: Path) -> None:
     bench = read(written(tmp_path, search={"seed": 2}))
     with pytest.raises(RequestError, match="scored"):
-        list(search_lots(bench))
+        list(search_scenarios(bench))

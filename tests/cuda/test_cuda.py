@@ -22,7 +22,7 @@ from falw_cli.models.network import Network, to_device
 from falw_cli.runtime.engine import make_fabric
 from falw_cli.training.recipe import optimizer
 from falw_cli.unlearning.estimate import Streaming
-from falw_cli.unlearning.interfaces import Settings, Start
+from falw_cli.unlearning.interfaces import MethodInputs, Settings
 from falw_cli.unlearning.methods.random_label import RandomLabel
 from falw_cli.unlearning.objective import Unlearning
 from falw_cli.unlearning.weighting.falw import FalwSettings, FalwWeighting
@@ -97,7 +97,7 @@ def test_a_step_never_waits_for_the_gpu() -> None:
     whole = Resident(pixels, labels)
     forget, retain, guide = whole.of(slice(60)), whole.of(slice(60, 400)), whole.of(slice(400, 600))
     kept = torch.bincount(retain.labels, minlength=3)
-    start = Start(network, forget, retain, guide, kept, generator(0, 3), 0.1)
+    start = MethodInputs(network, forget, retain, guide, kept, generator(0, 3), 0.1)
     counts = torch.bincount(forget.labels, minlength=3)
     objective = Unlearning(
         RandomLabel(start, Settings()), FalwWeighting(counts, 3, FalwSettings()), guide,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from falw_cli.data.forget_list import find
-from falw_cli.data.lookalike import told_apart
+from falw_cli.data.lookalike import describe_difference
 from falw_cli.errors import RequestError
 
 
@@ -28,8 +28,8 @@ from falw_cli.errors import RequestError
     ],
 )
 def test_the_difference_is_named(listed: str, there: str, said: str) -> None:
-    assert said in told_apart(listed, [there, "other/1.jpg"])
-    assert said or told_apart(listed, [there]) == ""
+    assert said in describe_difference(listed, [there, "other/1.jpg"])
+    assert said or describe_difference(listed, [there]) == ""
 
 
 def test_an_unknown_id_is_reported_with_the_difference() -> None:

@@ -9,7 +9,7 @@ from textwrap import indent
 
 import pytest
 
-from falw_cli.audit.page import Named, html, markdown
+from falw_cli.audit.page import NamedReport, html, markdown
 from falw_cli.audit.report import Report
 from falw_cli.cli.app import run
 from falw_cli.errors import RequestError
@@ -28,8 +28,8 @@ from falw_cli.evaluation.gap_metric import Metric
 from falw_cli.evaluation.intervals import Vector, means
 
 
-def _draw(evidence: Predictions, again: Resamples) -> Vector:
-    return 100 * means(again.test, evidence.test.top)
+def _draw(predictions: Predictions, resamples: Resamples) -> Vector:
+    return 100 * means(resamples.test, predictions.test.top)
 
 
 metric = Metric(__name__, "TC", "test confidence", _draw)
@@ -89,10 +89,10 @@ def test_a_metric_is_one_file(evaluated: tuple[Report, str]) -> None:
     row = next(line for line in console.splitlines() if "test confidence" in line)
     assert f"{own.value:.2f}" in row
     assert f"{other.value:.2f}" in row
-    assert "test confidence" in html([Named("audit", report)])
-    assert f"| test confidence, % | {own.value:.2f}" in markdown([Named("audit", report)])
+    assert "test confidence" in html([NamedReport("audit", report)])
+    assert f"| test confidence, % | {own.value:.2f}" in markdown([NamedReport("audit", report)])
     folder = gap_metrics.__path__.pop()  # simulates reading the report without the file
-    assert "| certain | " in markdown([Named("audit", report)])
+    assert "| certain | " in markdown([NamedReport("audit", report)])
     gap_metrics.__path__.append(folder)
 
 

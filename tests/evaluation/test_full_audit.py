@@ -9,7 +9,7 @@ import torch
 from falw_cli.evaluation.full_audit import full_audit
 from falw_cli.evaluation.gap import FIELD
 from falw_cli.evaluation.predictions import Predictions
-from falw_cli.evaluation.scores import Seen, columns
+from falw_cli.evaluation.scores import SamplePredictions, columns
 
 CLASSES = ("a", "b", "c", "d")
 TRUTH = {"forget": np.repeat([0, 1, 2, 3], [120, 60, 20, 3]), "retain": np.repeat(range(4), 200),
@@ -25,7 +25,7 @@ def model(seed: int, forget: float, unseen: float = 1.5, retain: float = 6.0) ->
         logits = rng.normal(size=(len(label), 4))
         logits[np.arange(len(label)), label] += lift
         found = columns(torch.from_numpy(logits), torch.from_numpy(label)).numpy().T
-        parts.append(Seen(label, found[0].astype(np.int64), *found[1:]))
+        parts.append(SamplePredictions(label, found[0].astype(np.int64), *found[1:]))
     return Predictions(CLASSES, *parts, seed=0)
 
 

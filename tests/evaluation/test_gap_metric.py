@@ -13,7 +13,7 @@ from falw_cli.evaluation.gap_metric import Metric, described, extra_metrics, loa
 from falw_cli.evaluation.measurement import metrics_of
 from falw_cli.evaluation.metrics import Metrics
 from falw_cli.evaluation.predictions import Resamples
-from tests.audit.reports import evidence
+from tests.audit.reports import predictions
 
 SHARE = Metric("somewhere.share", "S", "a share", lambda e, again: again.test.mean(axis=1) * 40)
 
@@ -34,12 +34,12 @@ def test_labels() -> None:
 
 @pytest.fixture(scope="module")
 def metrics() -> Metrics:
-    return full_audit(None, evidence(1, 1.5), [], FIELD).after
+    return full_audit(None, predictions(1, 1.5), [], FIELD).after
 
 
 @pytest.mark.parametrize("name", list(METRICS))
 def test_value_interval_and_draws_agree(name: str, metrics: Metrics) -> None:
-    metric, seen = load_metric(name), evidence(1, 1.5)
+    metric, seen = load_metric(name), predictions(1, 1.5)
     value, ends = metric.find(metrics)
     assert value is not None
     assert ends is not None
@@ -52,7 +52,7 @@ def test_value_interval_and_draws_agree(name: str, metrics: Metrics) -> None:
 
 
 def test_value_and_interval_follow_from_the_draws() -> None:
-    seen = evidence(1, 1.5)
+    seen = predictions(1, 1.5)
     assert SHARE.extra
     assert SHARE.measure(seen) == 40
     again = Resamples(*(np.repeat([[0, 1, 2]], len(seen.test), axis=0).T.astype(np.uint8),) * 3)
@@ -63,7 +63,7 @@ def test_value_and_interval_follow_from_the_draws() -> None:
 
 
 def test_no_samples_give_no_value() -> None:
-    seen = evidence(1, 1.5)
+    seen = predictions(1, 1.5)
     rows = np.arange(0)
     empty = type(seen)(seen.classes, seen.forget.of_rows(rows), seen.retain, seen.test, 0)
     assert load_metric("forget_accuracy").measure(empty) is None

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from falw_cli.config.settings import Preprocessing
 from falw_cli.data.device import Resident
 from falw_cli.evaluation.measurement import compare, mean_metrics, measure
-from falw_cli.evaluation.predictions import Judged
+from falw_cli.evaluation.predictions import EvaluationSamples
 from falw_cli.models.network import Network
 from tests.engine import cpu
 
@@ -45,7 +45,7 @@ def part(labels: list[int], answers: list[int]) -> Resident:
     return Resident(pixels, torch.tensor(labels))
 
 
-PARTS = Judged(
+PARTS = EvaluationSamples(
     forget=part([0, 0, 0, 1, 1, 2], [0, 0, 1, 1, 1, 0]),
     retain=part([0, 1, 2, 2], [0, 1, 2, 2]),
     test=part([0, 0, 1, 1, 2, 2], [0, 1, 1, 1, 2, 2]),
@@ -73,7 +73,7 @@ def test_groups_vs_unseen_data_and_retrained_model() -> None:
     assert (found.groups.head.classes, found.groups.tail.classes) == (["a"], ["c"])
     assert found.groups.head.unseen_deviation == pytest.approx(100 * (2 / 3 - 1 / 2))
     assert found.groups.tail.unseen_deviation == -100
-    retrain = measure(network(), Judged(part([0, 1, 2], [0, 1, 2]), *_others()), seed=0)
+    retrain = measure(network(), EvaluationSamples(part([0, 1, 2], [0, 1, 2]), *_others()), seed=0)
     compared = compare(found, retrain)
     assert compared.groups is not None
     assert compared.groups.tail.deviation == -100
@@ -98,7 +98,7 @@ def test_the_mean_over_references_is_per_field() -> None:
 
 def test_without_a_forget_list_there_are_no_groups() -> None:
     empty = Resident(PARTS.forget.pixels[:0], PARTS.forget.labels[:0])
-    found = measure(network(), Judged(empty, *_others()), seed=0)
+    found = measure(network(), EvaluationSamples(empty, *_others()), seed=0)
     assert found.forget_accuracy is None
     assert found.mia_efficacy is None
     assert found.groups is None

@@ -7,7 +7,7 @@ import pytest
 from sklearn.svm import SVC
 
 from falw_cli.evaluation.intervals import Vector
-from falw_cli.evaluation.mia import ATTACK_SAMPLES, attack_size, called_strangers
+from falw_cli.evaluation.mia import ATTACK_SAMPLES, attack_size, predicted_non_members
 
 RNG = np.random.default_rng(0)
 SURE = RNG.uniform(0.97, 1.0, 400)
@@ -16,7 +16,7 @@ UNSURE = RNG.uniform(0.0, 0.8, 300)
 
 def mia_efficacy(forget: Vector, retain: Vector, test: Vector, seed: int) -> float:
     """Return the percentage of forget samples that the attack classifies as non-members."""
-    flags = called_strangers(forget, retain, test, seed)
+    flags = predicted_non_members(forget, retain, test, seed)
     assert flags is not None
     return float(100 * flags.mean())
 
@@ -47,5 +47,5 @@ def test_members_and_non_members_are_equal_in_number_and_bounded() -> None:
 
 
 def test_empty_sets_have_no_value() -> None:
-    assert called_strangers(SURE[:0], SURE, UNSURE, 0) is None
-    assert called_strangers(SURE, SURE, UNSURE[:0], 0) is None
+    assert predicted_non_members(SURE[:0], SURE, UNSURE, 0) is None
+    assert predicted_non_members(SURE, SURE, UNSURE[:0], 0) is None

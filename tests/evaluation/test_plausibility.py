@@ -8,15 +8,15 @@ import pytest
 from falw_cli.errors import RequestError
 from falw_cli.evaluation.plausibility import check_plausible
 from falw_cli.evaluation.predictions import Predictions
-from falw_cli.evaluation.scores import Seen
+from falw_cli.evaluation.scores import SamplePredictions
 
 
-def seen(labels: list[int], predicted: list[int]) -> Seen:
+def seen(labels: list[int], predicted: list[int]) -> SamplePredictions:
     flat = np.zeros(len(labels))
-    return Seen(np.array(labels), np.array(predicted), *[flat] * 6)
+    return SamplePredictions(np.array(labels), np.array(predicted), *[flat] * 6)
 
 
-def evidence(retain: Seen, test: Seen, number: int = 4) -> Predictions:
+def predictions(retain: SamplePredictions, test: SamplePredictions, number: int = 4) -> Predictions:
     classes = tuple(map(str, range(number)))
     return Predictions(classes, seen([], []), retain, test, 0)
 
@@ -26,24 +26,24 @@ NONE = seen([], [])
 
 
 def test_a_model_that_knows_its_data_passes() -> None:
-    check_plausible(evidence(seen(TRUE, TRUE), seen(TRUE, TRUE)))
-    check_plausible(evidence(NONE, NONE))
+    check_plausible(predictions(seen(TRUE, TRUE), seen(TRUE, TRUE)))
+    check_plausible(predictions(NONE, NONE))
 
 
 def test_another_class_order_is_reported() -> None:
     shifted = [(label + 1) % 4 for label in TRUE]
     with pytest.raises(RequestError, match=r"100\.0 % with its classes in another order") as found:
-        check_plausible(evidence(seen(TRUE, shifted), NONE))
+        check_plausible(predictions(seen(TRUE, shifted), NONE))
     assert "--classes" in found.value.hint
 
 
 def test_chance_level_is_reported() -> None:
     random = np.random.default_rng(0).integers(0, 4, 400).tolist()
     with pytest.raises(RequestError, match=r"near chance \(25\.0 %\)"):
-        check_plausible(evidence(seen(TRUE, random), NONE))
+        check_plausible(predictions(seen(TRUE, random), NONE))
 
 
 def test_unseen_samples_must_not_be_easier() -> None:
     half = [label if row % 2 else (label + 1 + row // 2 % 3) % 4 for row, label in enumerate(TRUE)]
     with pytest.raises(RequestError, match="not trained on this data"):
-        check_plausible(evidence(seen(TRUE, half), seen(TRUE, TRUE)))
+        check_plausible(predictions(seen(TRUE, half), seen(TRUE, TRUE)))

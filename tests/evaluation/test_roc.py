@@ -13,13 +13,13 @@ RNG = np.random.default_rng(0)
 
 
 def run(
-    members: list[float], strangers: list[float], of: tuple[list[int], list[int]] | None = None
+    members: list[float], non_members: list[float], of: tuple[list[int], list[int]] | None = None
 ) -> Attack:
-    labels = of or ([0] * len(members), [0] * len(strangers))
+    labels = of or ([0] * len(members), [0] * len(non_members))
     one, other = np.array(labels[0]), np.array(labels[1])
     rng = np.random.default_rng(3)
     draws = resample(one, rng, 50), resample(other, rng, 50)
-    return attack(np.array(members), np.array(strangers), matching(one, other), draws)
+    return attack(np.array(members), np.array(non_members), matching(one, other), draws)
 
 
 def test_by_hand() -> None:
@@ -31,30 +31,30 @@ def test_by_hand() -> None:
 
 def test_it_equals_scikit_learn_with_weights() -> None:
     labels = RNG.integers(0, 3, 80), RNG.integers(0, 3, 200)
-    members, strangers = RNG.normal(labels[0]), RNG.normal(labels[1])
+    members, non_members = RNG.normal(labels[0]), RNG.normal(labels[1])
     weights = matching(*labels)
     draws = resample(labels[0], RNG, 10), resample(labels[1], RNG, 10)
     expected = roc_auc_score(
         [1] * 80 + [0] * 200,
-        np.concatenate([members, strangers]),
+        np.concatenate([members, non_members]),
         sample_weight=np.concatenate(weights),
     )
-    assert attack(members, strangers, weights, draws).auc == pytest.approx(expected)
+    assert attack(members, non_members, weights, draws).auc == pytest.approx(expected)
 
 
 def test_the_class_mix_alone_has_no_effect() -> None:
     """Class 1 has higher scores; most members are of class 1 but do not differ within it."""
-    of_members, of_strangers = [0] * 10 + [1] * 90, [0] * 100 + [1] * 100
+    of_members, of_non_members = [0] * 10 + [1] * 90, [0] * 100 + [1] * 100
     members = [float(c) for c in of_members]
-    strangers = [float(c) for c in of_strangers]
-    assert run(members, strangers).auc == pytest.approx(0.7)
-    assert run(members, strangers, (of_members, of_strangers)).auc == pytest.approx(0.5)
+    non_members = [float(c) for c in of_non_members]
+    assert run(members, non_members).auc == pytest.approx(0.7)
+    assert run(members, non_members, (of_members, of_non_members)).auc == pytest.approx(0.5)
 
 
 def test_weights_give_the_members_mix() -> None:
-    members, strangers = matching(np.array([0, 0, 1, 2]), np.array([0, 1, 1, 3]))
+    members, non_members = matching(np.array([0, 0, 1, 2]), np.array([0, 1, 1, 3]))
     assert members == pytest.approx([1 / 3, 1 / 3, 1 / 3, 0])  # no non-member of class 2
-    assert strangers == pytest.approx([2 / 3, 1 / 6, 1 / 6, 0])
+    assert non_members == pytest.approx([2 / 3, 1 / 6, 1 / 6, 0])
     assert not matching(np.array([0]), np.array([1]))[1].any()
 
 

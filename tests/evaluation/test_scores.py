@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from falw_cli.evaluation.scores import ATTACK_SCORES, Seen, columns
+from falw_cli.evaluation.scores import ATTACK_SCORES, SamplePredictions, columns
 
 
-def seen(logits: list[list[float]], labels: list[int]) -> Seen:
+def seen(logits: list[list[float]], labels: list[int]) -> SamplePredictions:
     found = columns(torch.tensor(logits), torch.tensor(labels)).numpy().T
-    return Seen(np.array(labels), found[0].astype(np.int64), *found[1:])
+    return SamplePredictions(np.array(labels), found[0].astype(np.int64), *found[1:])
 
 
 def test_by_hand() -> None:

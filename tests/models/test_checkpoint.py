@@ -43,10 +43,10 @@ def test_prefixes_and_dtypes_are_restored(tmp_path: Path, prefix: str, dtype: to
     found = safetensors.read(file)
     assert found.prefix == prefix
     model = tiny_cnn(2, 1)
-    checkpoint.fill(model, found, "tiny-cnn")
+    checkpoint.load_weights(model, found, "tiny-cnn")
     assert next(model.parameters()).dtype == torch.float32
     again = tmp_path / "b.safetensors"
-    again.write_bytes(safetensors.write(checkpoint.like(model, found), METADATA, found))
+    again.write_bytes(safetensors.write(checkpoint.tensors_like(model, found), METADATA, found))
     with safe_open(file, "pt") as one, safe_open(again, "pt") as other:
         assert set(one.keys()) == set(other.keys())
         for name in one.keys():  # noqa: SIM118
@@ -58,7 +58,7 @@ def test_the_first_tensors_that_differ_are_named(tmp_path: Path) -> None:
     file = tmp_path / "a.safetensors"
     write(file)
     with pytest.raises(RequestError, match=r"0\.weight is 32x1x3x3, expected 32x3x3x3"):
-        checkpoint.fill(tiny_cnn(2, 3), safetensors.read(file), "tiny-cnn")
+        checkpoint.load_weights(tiny_cnn(2, 3), safetensors.read(file), "tiny-cnn")
 
 
 def test_a_network_that_diverged_is_never_written(tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_a_network_that_diverged_is_never_written(tmp_path: Path) -> None:
         model.get_parameter("0.weight")[0] = 1e6
     checkpoint.check_finite(model.state_dict())
     with pytest.raises(RunError, match=r"0\.weight is not finite in torch\.float16"):
-        checkpoint.like(model, source)
+        checkpoint.tensors_like(model, source)
 
 
 def test_prefixes_are_removed_completely() -> None:

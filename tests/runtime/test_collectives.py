@@ -22,7 +22,7 @@ from falw_cli.runtime.progress import Silent
 from falw_cli.training.loop import Work, fit
 from falw_cli.unlearning.estimate import Exact, Streaming
 from falw_cli.unlearning.expectation import expect
-from falw_cli.unlearning.interfaces import Start, load_method, load_weighting
+from falw_cli.unlearning.interfaces import MethodInputs, load_method, load_weighting
 from falw_cli.unlearning.objective import Unlearning
 from falw_cli.unlearning.resolution import hyperparameters, with_method_defaults
 from tests.engine import cpu
@@ -57,7 +57,7 @@ def unlearn(fabric: Fabric, name: str, target: str) -> dict[str, Tensor]:
     )
     kept = torch.bincount(retain.labels, minlength=3)
     expectation = expect(network, forget, retain, guide, kept)
-    start = Start(
+    start = MethodInputs(
         network, forget, retain, guide, kept, generator(0, 3), 0.01, expectation=expectation
     )
     of_method, of_weighting = hyperparameters(settled)

@@ -7,25 +7,25 @@ import pytest
 
 from falw_cli.evaluation.metrics import PerSample
 from falw_cli.shadow.attacks import halves
-from falw_cli.shadow.judge import Answers, judge
+from falw_cli.shadow.judge import ModelOutputs, run_attacks
 
 MODELS, COUNT = 8, 300
 
 
-def answers(rng: np.random.Generator, lifted: np.ndarray, hard: np.ndarray) -> Answers:
+def model_outputs(rng: np.random.Generator, lifted: np.ndarray, hard: np.ndarray) -> ModelOutputs:
     """Return margins of samples of difficulty `hard`, higher by `lifted` where learned."""
     margins = hard + lifted + rng.normal(size=lifted.shape) * 0.5
     population = 1 / (1 + np.exp(-rng.normal(size=(len(margins), 400))))
-    return Answers(margins, 1 / (1 + np.exp(-margins)), population)
+    return ModelOutputs(margins, 1 / (1 + np.exp(-margins)), population)
 
 
 def run(shadows_lift: float, model_lift: float) -> PerSample:
     rng = np.random.default_rng(0)
     members = halves(MODELS, COUNT, rng)
     hard = rng.normal(size=COUNT) * 2
-    shadows = answers(rng, shadows_lift * members, hard)
-    model = answers(rng, np.full((1, COUNT), model_lift), hard)
-    return judge(model, shadows, members, np.arange(COUNT) % 3, seed=0)
+    shadows = model_outputs(rng, shadows_lift * members, hard)
+    model = model_outputs(rng, np.full((1, COUNT), model_lift), hard)
+    return run_attacks(model, shadows, members, np.arange(COUNT) % 3, seed=0)
 
 
 def test_remaining_memory_is_detected_per_sample() -> None:

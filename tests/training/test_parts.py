@@ -15,7 +15,7 @@ from falw_cli.runtime.progress import Silent
 from falw_cli.training.loop import Objective, Work, fit
 from falw_cli.training.run import CrossEntropy
 from falw_cli.unlearning.estimate import Streaming
-from falw_cli.unlearning.interfaces import Start, load_weighting
+from falw_cli.unlearning.interfaces import MethodInputs, load_weighting
 from falw_cli.unlearning.methods.l1_sparse import method as l1_sparse
 from falw_cli.unlearning.objective import Unlearning
 from tests.engine import cpu
@@ -61,7 +61,7 @@ def unlearning(net: Network) -> Unlearning:
     data = samples()
     parts = data.of(slice(0, 9)), data.of(slice(9, 40)), data.of(slice(40, 60))
     kept = torch.bincount(parts[1].labels, minlength=3)
-    start = Start(net, *parts, kept, torch.Generator().manual_seed(0), 0.05)
+    start = MethodInputs(net, *parts, kept, torch.Generator().manual_seed(0), 0.05)
     falw = load_weighting("falw")
     weighting = falw(torch.bincount(parts[0].labels), 3, falw.settings_type())
     return Unlearning(

@@ -13,14 +13,14 @@ from falw_cli.models.architectures import tiny_cnn
 from falw_cli.models.network import Network
 from falw_cli.unlearning import early_stopping
 from falw_cli.unlearning.early_stopping import (
-    FEWEST_LOOKS,
-    LOOKS,
+    MAX_EVALUATIONS,
+    MIN_EVALUATIONS,
     PATIENCE,
-    Watch,
-    affordable_looks,
+    EarlyStopping,
+    affordable_evaluations,
 )
 from falw_cli.unlearning.expectation import Expectation
-from falw_cli.unlearning.stop_estimate import Look, View
+from falw_cli.unlearning.stop_estimate import Evaluation, StoppingSamples
 from tests.engine import cpu
 
 
@@ -42,57 +42,60 @@ def network() -> Network:
     )
 
 
-def view() -> View:
+def samples() -> StoppingSamples:
     part = Resident(pixels(6), torch.arange(6) % 3)
     known = Expectation(torch.full((6, 3), 1 / 3), part.labels, *torch.zeros(3, 6))
-    return View.of(part, part, part, torch.tensor([2, 2, 2]), known)
+    return StoppingSamples.of(part, part, part, torch.tensor([2, 2, 2]), known)
 
 
-BEFORE = Look(0, 0.3, 15.0, 99.0, 70.0)
+BEFORE = Evaluation(0, 0.3, 15.0, 99.0, 70.0)
 
 
-def watched(
-    network: Network, monkeypatch: pytest.MonkeyPatch, moments: list[Look], max_loss: float = 3.0
-) -> tuple[Watch, int | None]:
-    """Feed `moments` to a watch, one per step; return it and the step at which it stopped."""
-    looks = iter(moments)
-    monkeypatch.setattr(early_stopping, "look", lambda *_: next(looks))
-    watch = Watch(view(), BEFORE, max_loss, looks=len(moments))
+def fed(
+    network: Network,
+    monkeypatch: pytest.MonkeyPatch,
+    moments: list[Evaluation],
+    max_loss: float = 3.0,
+) -> tuple[EarlyStopping, int | None]:
+    """Feed `moments` to early stopping, one per step; return it and the step at which it ended."""
+    coming = iter(moments)
+    monkeypatch.setattr(early_stopping, "evaluate_step", lambda *_: next(coming))
+    stopping = EarlyStopping(samples(), BEFORE, max_loss, evaluations=len(moments))
     for done in range(1, len(moments) + 1):
         with torch.no_grad():
             next(network.module.parameters()).fill_(done)
-        if watch.look(network, done, len(moments)):
-            return watch, done
-    return watch, None
+        if stopping.after_step(network, done, len(moments)):
+            return stopping, done
+    return stopping, None
 
 
-def curve(*gaps: float, **more: float) -> list[Look]:
+def curve(*gaps: float, **more: float) -> list[Evaluation]:
     return [replace(BEFORE, step=n, estimated_gap=g, **more) for n, g in enumerate(gaps, 1)]
 
 
 def test_evaluations_cost_no_more_than_the_steps() -> None:
     """18 samples per evaluation; a step of 6 costs 18 forward passes."""
-    assert affordable_looks(len(view()), steps=10, batch_size=6) == 10
-    assert affordable_looks(len(view()), steps=2, batch_size=6) == FEWEST_LOOKS
-    assert affordable_looks(len(view()), steps=100, batch_size=6) == LOOKS
+    assert affordable_evaluations(len(samples()), steps=10, batch_size=6) == 10
+    assert affordable_evaluations(len(samples()), steps=2, batch_size=6) == MIN_EVALUATIONS
+    assert affordable_evaluations(len(samples()), steps=100, batch_size=6) == MAX_EVALUATIONS
 
 
 def test_the_weights_of_the_best_evaluation_are_restored(
     network: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    watch, ended = watched(network, monkeypatch, curve(9, 3, 4, 6))
+    stopping, ended = fed(network, monkeypatch, curve(9, 3, 4, 6))
     assert ended is None
-    assert watch.settle(network)
+    assert stopping.restore_best(network)
     assert next(network.module.parameters()).unique().item() == 2
-    assert "step 2" in watch.reason()
+    assert "step 2" in stopping.reason()
 
 
 def test_of_similar_evaluations_the_later_is_kept(
     network: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """3 and 3.4 count as equal; 3.8 is close to 3.4, but not to the best value."""
-    watch, _ = watched(network, monkeypatch, curve(9, 3, 3.4, 3.8))
-    assert watch.settle(network)
+    stopping, _ = fed(network, monkeypatch, curve(9, 3, 3.4, 3.8))
+    assert stopping.restore_best(network)
     assert next(network.module.parameters()).unique().item() == 3
 
 
@@ -100,9 +103,9 @@ def test_patience_ends_the_run_in_its_last_quarter(
     network: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Best at step 1 of 16: patience is over at step 6, the last quarter begins at 12."""
-    _, ended = watched(network, monkeypatch, curve(3, *[6] * 15))
+    _, ended = fed(network, monkeypatch, curve(3, *[6] * 15))
     assert ended == 12
-    _, ended = watched(network, monkeypatch, curve(*[6] * 8, 3, *[6] * 7))
+    _, ended = fed(network, monkeypatch, curve(*[6] * 8, 3, *[6] * 7))
     assert ended == 9 + PATIENCE
 
 
@@ -112,18 +115,18 @@ def test_the_guard_rejects_evaluations_that_harm_utility(
 ) -> None:
     """An evaluation that lost more than three points of either accuracy is never kept."""
     closer = replace(BEFORE, step=2, estimated_gap=0.1, **harm)
-    watch, _ = watched(network, monkeypatch, [*curve(6), closer])
-    assert watch.best is not None
-    assert watch.best.step == 1
-    watch, _ = watched(network, monkeypatch, [closer])
-    assert not watch.settle(network)
+    stopping, _ = fed(network, monkeypatch, [*curve(6), closer])
+    assert stopping.best is not None
+    assert stopping.best.step == 1
+    stopping, _ = fed(network, monkeypatch, [closer])
+    assert not stopping.restore_best(network)
 
 
 def test_state_is_restored_completely(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
-    watch, _ = watched(network, monkeypatch, curve(6, 3, 4))
-    again = Watch(view(), BEFORE, 3.0)
-    again.restore(watch.state())
-    assert again.curve == watch.curve
-    assert again.best == watch.best
-    assert again.settle(network)
+    stopping, _ = fed(network, monkeypatch, curve(6, 3, 4))
+    again = EarlyStopping(samples(), BEFORE, 3.0)
+    again.restore(stopping.state())
+    assert again.curve == stopping.curve
+    assert again.best == stopping.best
+    assert again.restore_best(network)
     assert next(network.module.parameters()).unique().item() == 2

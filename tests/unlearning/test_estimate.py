@@ -48,7 +48,7 @@ def test_it_is_exact_at_the_first_step(estimate: Estimate) -> None:
     looked = follow(estimate, draw(1), range(5, 6))
     assert looked == [60]
     assert_same(estimate.target, Target.of(draw(1), LABEL, 3))
-    assert estimate.rests_on().tolist() == [20, 20, 20]
+    assert estimate.effective_samples().tolist() == [20, 20, 20]
 
 
 def test_a_streaming_step_costs_a_tenth_of_the_batch() -> None:
@@ -67,7 +67,7 @@ def test_it_becomes_exact_if_the_model_does_not_change() -> None:
     known = Target.of(draw(2), LABEL, 3)
     torch.testing.assert_close(estimate.target.prob, known.prob)
     assert (estimate.target.mu - known.mu).abs().max() < 0.1
-    assert estimate.rests_on().max() < 20
+    assert estimate.effective_samples().max() < 20
 
 
 def test_recent_values_have_more_weight() -> None:
@@ -88,4 +88,4 @@ def test_state_is_restored_completely(steps: int, seed: int) -> None:
         second.restore(first.state())
         follow(second, draw(1), range(steps, 80))
         assert torch.equal(second.target.mu, undisturbed.target.mu)
-        assert torch.equal(second.rests_on(), undisturbed.rests_on())
+        assert torch.equal(second.effective_samples(), undisturbed.effective_samples())

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from falw_cli.unlearning.interfaces import Method, Seen
+from falw_cli.unlearning.interfaces import Method, StepSamples
 
 
 class Uniform(Method):
@@ -31,9 +31,9 @@ class Uniform(Method):
 
     defaults = {"lr": 0.01, "epochs": 2}
 
-    def forget_loss(self, seen: Seen) -> Tensor:
+    def forget_loss(self, samples: StepSamples) -> Tensor:
         """Return the mean of the negative log-probabilities, [n]."""
-        return -seen.logits.log_softmax(1).mean(1)
+        return -samples.logits.log_softmax(1).mean(1)
 
 
 method = Uniform

@@ -12,17 +12,17 @@ from falw_cli.runtime.progress import Silent
 from falw_cli.unlearning.lr_search import (
     FACTORS,
     Try,
-    arrived,
     diverged,
     next_rate,
     probe_rates,
     short_list_scale,
+    succeeded,
 )
-from falw_cli.unlearning.stop_estimate import Look
+from falw_cli.unlearning.stop_estimate import Evaluation
 
 
-def at(gap: float) -> Look:
-    return Look(0, 0.1, gap, 99.0, 70.0)
+def at(gap: float) -> Evaluation:
+    return Evaluation(0, 0.1, gap, 99.0, 70.0)
 
 
 def test_the_closest_probe_within_the_guard_wins() -> None:
@@ -35,7 +35,7 @@ def test_the_closest_probe_within_the_guard_wins() -> None:
         1.0: (at(0.05), False),
     }
 
-    def run(lr: float) -> tuple[Look, bool]:
+    def run(lr: float) -> tuple[Evaluation, bool]:
         factor = min(FACTORS, key=lambda f: abs(f * own - lr))
         if factor not in found:
             raise DivergedError("the loss is nan", "take a smaller --lr")
@@ -57,13 +57,13 @@ def test_no_rate_is_chosen_if_no_probe_comes_closer() -> None:
         probe_rates(0.1, at(0.1), lambda _: (at(0.2), True), Silent())
 
 
-def tried(lr: float, best: Look | None) -> Try:
+def tried(lr: float, best: Evaluation | None) -> Try:
     nothing = cast(Any, SimpleNamespace())
     return Try(lr, nothing, nothing, None, best, {})
 
 
-def after(gap: float, distance: float = 0.0) -> Look:
-    return Look(1, distance, gap, 100.0, 70.0)
+def after(gap: float, distance: float = 0.0) -> Evaluation:
+    return Evaluation(1, distance, gap, 100.0, 70.0)
 
 
 def test_weak_runs_raise_the_rate_and_harmful_runs_lower_it() -> None:
@@ -77,10 +77,10 @@ def test_weak_runs_raise_the_rate_and_harmful_runs_lower_it() -> None:
 
 def test_a_run_has_arrived_near_the_expectation() -> None:
     before = after(30, 0.4)
-    assert arrived(after(3, 0.02), before)
-    assert not arrived(after(17, 0.2), before)
-    assert not arrived(None, before)
-    assert arrived(after(1.5), after(1.6))  # nothing to forget
+    assert succeeded(after(3, 0.02), before)
+    assert not succeeded(after(17, 0.2), before)
+    assert not succeeded(None, before)
+    assert succeeded(after(1.5), after(1.6))  # nothing to forget
 
 
 @pytest.mark.parametrize(("count", "scale"), [(1, 0.4), (16, 0.4), (25, 0.5), (100, 1), (600, 1)])

@@ -24,9 +24,9 @@ from falw_cli.unlearning.expectation import expect
 from falw_cli.unlearning.gradients import diagonal_fisher, mean_gradient
 from falw_cli.unlearning.interfaces import (
     Method,
-    Seen,
+    MethodInputs,
     Settings,
-    Start,
+    StepSamples,
     load_method,
     load_weighting,
 )
@@ -63,24 +63,24 @@ def make_network(module: nn.Module | None = None, arch: str = "tiny-cnn") -> Net
     return Network(module, arch, ("a", "b", "c"), shown, cpu())
 
 
-def start(network: Network, seed: int = 0, **more: Resident) -> Start:
+def inputs(network: Network, seed: int = 0, **more: Resident) -> MethodInputs:
     parts = {"forget": FORGET, "retain": RETAIN, "guide": GUIDE, **more}
     kept = torch.bincount(parts["retain"].labels, minlength=CLASSES)
     draws = torch.Generator().manual_seed(seed)
     known = None
     if isinstance(network.module, nn.Sequential):  # other networks in this file make no predictions
         known = expect(network, parts["forget"], parts["retain"], parts["guide"], kept)
-    return Start(network, **parts, kept=kept, generator=draws, lr=0.1, expectation=known)
+    return MethodInputs(network, **parts, kept=kept, generator=draws, lr=0.1, expectation=known)
 
 
 def make(name: str, network: Network, **settings: float) -> Method:
     kind = load_method(name)
-    return kind(start(network), kind.settings_type(**settings))
+    return kind(inputs(network), kind.settings_type(**settings))
 
 
-def seen(network: Network, data: Resident = FORGET) -> Seen:
+def seen(network: Network, data: Resident = FORGET) -> StepSamples:
     images = network.inputs(data.pixels)
-    return Seen(network.module(images), torch.arange(len(data)), data.labels, images)
+    return StepSamples(network.module(images), torch.arange(len(data)), data.labels, images)
 
 
 def backward(method: Method, network: Network) -> Tensor:
@@ -129,7 +129,7 @@ def test_random_labels_are_never_true_and_drawn_once(number: int, seed: int) -> 
     some = Resident(label, label)
 
     def drawn() -> Tensor:
-        return RandomLabel(start(network, seed, forget=some), Settings()).drawn
+        return RandomLabel(inputs(network, seed, forget=some), Settings()).drawn
 
     assert (drawn() != label).all()
     assert ((drawn() >= 0) & (drawn() < number)).all()
@@ -139,7 +139,7 @@ def test_random_labels_are_never_true_and_drawn_once(number: int, seed: int) -> 
 def test_random_labels_spread_over_all_other_classes() -> None:
     label = torch.zeros(9000, dtype=torch.long)
     network = Network(nn.Identity(), "x", tuple("abcdefghij"), Preprocessing(), None)  # type: ignore[arg-type]
-    drawn = RandomLabel(start(network, forget=Resident(label, label)), Settings()).drawn
+    drawn = RandomLabel(inputs(network, forget=Resident(label, label)), Settings()).drawn
     counts = torch.bincount(drawn, minlength=10)
     assert counts[0] == 0
     assert (counts[1:] > 850).all()
@@ -151,7 +151,7 @@ def test_random_label_loss_is_cross_entropy_against_the_drawn() -> None:
     assert isinstance(method, RandomLabel)
     shown = seen(network)
     position = torch.tensor([3, 0, 1, 2])
-    some = Seen(shown.logits, position, shown.label, shown.images)
+    some = StepSamples(shown.logits, position, shown.label, shown.images)
     expected = F.cross_entropy(shown.logits, method.drawn[position], reduction="none")
     assert torch.equal(method.forget_loss(some), expected)
 
@@ -356,7 +356,7 @@ def test_boundary_expand_adds_a_class_and_removes_it() -> None:
 
 def test_boundary_expand_refuses_a_net_without_a_last_linear_layer() -> None:
     with pytest.raises(RequestError, match="cannot widen"):
-        BoundaryExpand(start(make_network(Pixel(), "x")), Settings())
+        BoundaryExpand(inputs(make_network(Pixel(), "x")), Settings())
 
 
 # influence
@@ -383,7 +383,7 @@ def test_influence_raises_the_forget_loss_more_than_the_retain_loss() -> None:
 
     before = losses()
     kind = load_method("influence")
-    step = replace(start(network), lr=0.01)
+    step = replace(inputs(network), lr=0.01)
     kind(step, kind.settings_type()).apply()
     after = losses()
     assert after[0] > before[0]
@@ -397,7 +397,7 @@ def test_a_completely_forgotten_class_gets_no_probability() -> None:
     network = make_network()
     retain = Resident(RETAIN.pixels[:6], torch.arange(6) % 2)
     kind = load_method("match")
-    method = kind(start(network, retain=retain), kind.settings_type())
+    method = kind(inputs(network, retain=retain), kind.settings_type())
     gone = method.target[LABEL == 2]  # type: ignore[attr-defined]
     assert (gone[:, 2] < 1e-3).all()
     torch.testing.assert_close(gone.sum(1), torch.ones(2))
@@ -411,7 +411,7 @@ def test_match_pulls_from_both_sides() -> None:
         rest = (1 - confidence) / 2
         prob = torch.full((4, 3), rest).scatter(1, LABEL[:, None], confidence)
         logits = prob.log().requires_grad_()
-        loss = method.forget_loss(Seen(logits, torch.arange(4), LABEL, FORGET.pixels))
+        loss = method.forget_loss(StepSamples(logits, torch.arange(4), LABEL, FORGET.pixels))
         loss.sum().backward()
         wanted = method.target.gather(1, LABEL[:, None])  # type: ignore[attr-defined]
         assert logits.grad is not None
@@ -429,7 +429,7 @@ def test_match_adds_no_huber_loss_to_confident_retain_samples() -> None:
     own = RETAIN.labels[:4, None]
     for step, more in ((1.0, False), (-1.0, True)):
         moved = original.scatter_add(1, own, torch.full((4, 1), step))
-        shown = Seen(moved, position, RETAIN.labels[:4], RETAIN.pixels[:4])
+        shown = StepSamples(moved, position, RETAIN.labels[:4], RETAIN.pixels[:4])
         extra = method.retain_loss(shown) - plain.retain_loss(shown)
         assert bool((extra > 1e-4).all()) is more
         assert bool((extra.abs() < 1e-6).all()) is not more
@@ -454,7 +454,7 @@ def test_regun_distils_towards_the_mean_of_the_class() -> None:
     network = make_network()
     method = make("regun", network)
     there = method.reference[LABEL].log()  # type: ignore[attr-defined]
-    loss = method.forget_loss(Seen(there, torch.arange(4), LABEL, FORGET.pixels))
+    loss = method.forget_loss(StepSamples(there, torch.arange(4), LABEL, FORGET.pixels))
     torch.testing.assert_close(loss, torch.zeros(4))
 
 
@@ -469,7 +469,7 @@ def test_lotus_smooths_forget_samples_while_they_are_known() -> None:
         for draw in range(50):
             torch.manual_seed(draw)
             even = torch.zeros_like(logits)
-            shown = Seen(logits, torch.arange(4), LABEL, FORGET.pixels)
+            shown = StepSamples(logits, torch.arange(4), LABEL, FORGET.pixels)
             taught = method.forget_loss(replace(shown, logits=even + logits * 1e-6))
             losses.append(taught)
         accuracy = (logits.argmax(1) == LABEL).float().mean()

@@ -14,7 +14,7 @@ from falw_cli.data.device import Resident
 from falw_cli.models.architectures import tiny_cnn
 from falw_cli.models.network import Network, true_class_probability
 from falw_cli.unlearning.estimate import Exact, Streaming
-from falw_cli.unlearning.interfaces import Seen, Settings, Start
+from falw_cli.unlearning.interfaces import MethodInputs, Settings, StepSamples
 from falw_cli.unlearning.methods.gradient_ascent import GradientAscent
 from falw_cli.unlearning.methods.random_label import RandomLabel
 from falw_cli.unlearning.objective import Unlearning
@@ -52,7 +52,7 @@ def test_a_part_without_forget_samples_knows_its_retain_samples(network: Network
     """Retain positions are relative to the first retain sample, also without forget samples."""
 
     class Notes(GradientAscent):
-        def retain_loss(self, seen: Seen) -> torch.Tensor:
+        def retain_loss(self, seen: StepSamples) -> torch.Tensor:
             self.position = seen.position
             return super().retain_loss(seen)
 
@@ -72,17 +72,17 @@ def exact(every: int = 1) -> Exact:
     return Exact(GUIDE.labels, CLASSES, every)
 
 
-def start(network: Network) -> Start:
+def start(network: Network) -> MethodInputs:
     """Return a start with seven forget and five retain samples."""
     retain = Resident(pixels(5, 4), torch.tensor([0, 1, 2, 0, 1]))
     draws = torch.Generator().manual_seed(3)
     kept = torch.bincount(retain.labels, minlength=CLASSES)
-    return Start(network, Resident(pixels(7, 5), LABEL), retain, GUIDE, kept, draws, 0.1)
+    return MethodInputs(network, Resident(pixels(7, 5), LABEL), retain, GUIDE, kept, draws, 0.1)
 
 
-def seen(given: Batch, images: torch.Tensor, logits: torch.Tensor) -> Seen:
+def seen(given: Batch, images: torch.Tensor, logits: torch.Tensor) -> StepSamples:
     """Return the forget samples of a batch."""
-    return Seen(logits[:3], given.sample[:3], given.labels[:3], images[:3])
+    return StepSamples(logits[:3], given.sample[:3], given.labels[:3], images[:3])
 
 
 @pytest.mark.parametrize("kind", METHODS)

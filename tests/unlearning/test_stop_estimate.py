@@ -12,7 +12,7 @@ from falw_cli.config.settings import Preprocessing
 from falw_cli.data.device import Resident
 from falw_cli.models.network import Network
 from falw_cli.unlearning.expectation import Expectation
-from falw_cli.unlearning.stop_estimate import View, best_threshold, look
+from falw_cli.unlearning.stop_estimate import StoppingSamples, best_threshold, evaluate_step
 from tests.engine import cpu
 
 
@@ -35,13 +35,13 @@ def test_a_completely_forgotten_class_has_no_heldout_accuracy_to_keep() -> None:
     retain = part((0, 0), (0, 0), (0, 1), (0, 1))
     guide = part((0, 0), (0, 1), (0, 2))
     known = Expectation(torch.zeros(3, 3), forget.labels, *torch.zeros(3, 3))
-    view = View.of(forget, retain, guide, torch.tensor([2, 2, 0]), known)
-    assert view.share.tolist() == pytest.approx([1, 2 / 3, 0])
+    samples = StoppingSamples.of(forget, retain, guide, torch.tensor([2, 2, 0]), known)
+    assert samples.share.tolist() == pytest.approx([1, 2 / 3, 0])
 
 
 def test_the_best_threshold_separates_members_from_non_members() -> None:
-    member, stranger = torch.tensor([0.2, 0.8, 0.9, 0.95]), torch.tensor([0.1, 0.3, 0.7])
-    assert best_threshold(member, stranger) == pytest.approx(0.8)
+    member, non_member = torch.tensor([0.2, 0.8, 0.9, 0.95]), torch.tensor([0.1, 0.3, 0.7])
+    assert best_threshold(member, non_member) == pytest.approx(0.8)
 
 
 class Brightness(nn.Module):
@@ -69,14 +69,14 @@ def test_the_estimated_gap_by_hand() -> None:
     forget, retain = part((250, 1), (255, 1)), part((245, 1), (250, 1), (255, 1), (5, 0))
     known = expected(forget.labels, torch.tensor([0.6, 0.2]))
     guide = part((200, 1), (50, 1))
-    view = View.of(forget, retain, guide, torch.tensor([1, 3]), known)
-    before = look(network, view, 0, None)
+    samples = StoppingSamples.of(forget, retain, guide, torch.tensor([1, 3]), known)
+    before = evaluate_step(network, samples, 0, None)
     assert before.estimated_gap == pytest.approx((50 + 100) / 4)
     assert before.distance == pytest.approx(0.6, abs=1e-3)
     assert before.score == pytest.approx(before.estimated_gap + 25 * before.distance)
     assert (before.retain_accuracy, before.heldout_accuracy) == (100, 50)
     harmed = replace(before, retain_accuracy=108, heldout_accuracy=80)
-    assert look(network, view, 1, harmed).estimated_gap == pytest.approx(47)
+    assert evaluate_step(network, samples, 1, harmed).estimated_gap == pytest.approx(47)
 
 
 def test_matching_class_accuracy_alone_scores_poorly_on_a_hard_list() -> None:
@@ -86,9 +86,11 @@ def test_matching_class_accuracy_alone_scores_poorly_on_a_hard_list() -> None:
     network = Network(Brightness(), "x", ("dark", "bright"), shown, cpu())
     guide = part((250, 1), (5, 1))
     scores = [
-        look(
+        evaluate_step(
             network,
-            View.of(forget, retain, guide, torch.tensor([1, 2]), expected(forget.labels, prob)),
+            StoppingSamples.of(
+                forget, retain, guide, torch.tensor([1, 2]), expected(forget.labels, prob)
+            ),
             1,
             None,
         ).score

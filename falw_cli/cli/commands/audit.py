@@ -10,7 +10,7 @@ from falw_cli.config.flags import Flag
 from falw_cli.config.settings import Count, Section
 
 
-class Attack(Section):
+class AuditSettings(Section):
     """Settings of the attack."""
 
     shadow: Annotated[int, Flag("Run", environment=False)] = 16
@@ -24,14 +24,14 @@ class Attack(Section):
 
 
 @command(
-    "audit", ("model", "forget", *DATA, *MODEL, "seed", "device", "precision", *AUDIT), Attack,
-    needs_model=True,
+    "audit", ("model", "forget", *DATA, *MODEL, "seed", "device", "precision", *AUDIT),
+    AuditSettings, needs_model=True,
     example="falw audit model.unlearned.safetensors --forget ids.txt --shadow 16",
 )  # fmt: skip
 def audit(call: Call) -> None:
     """Run the command."""
     config, own = call.config("evaluate"), call.own
-    from falw_cli.audit.build import Occasion
+    from falw_cli.audit.build import Invocation
     from falw_cli.cli import tables
     from falw_cli.cli.verdict import show_verdict
     from falw_cli.runtime.interrupt import listening
@@ -40,7 +40,7 @@ def audit(call: Call) -> None:
 
     listening()
     asked = Asked(own.shadow, own.folder, own.jobs, own.dry_run)
-    report = run(config, asked, call.console, Occasion.now())
+    report = run(config, asked, call.console, Invocation.now())
     if report is None:
         return
     if call.as_json:

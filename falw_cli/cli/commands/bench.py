@@ -12,7 +12,7 @@ from falw_cli.config.settings import Count, Section
 from falw_cli.errors import RequestError, RunError
 
 
-class Grid(Section):
+class BenchSettings(Section):
     """Settings of the bench."""
 
     config: Annotated[Path | None, Flag("Options", argument=True)] = None
@@ -26,7 +26,9 @@ class Grid(Section):
 
 
 @command(
-    "bench", own=Grid, example="falw bench sample_configs/bench-digits.yaml --out digits.bench"
+    "bench",
+    own=BenchSettings,
+    example="falw bench sample_configs/bench-digits.yaml --out digits.bench",
 )
 def bench(call: Call) -> None:
     """Run the command."""

@@ -12,7 +12,7 @@ def demo(call: Call) -> None:
     """Run the command."""
     from falw_cli.cli import demo as story
 
-    story.tell(
+    story.run_demo(
         Path("falw-demo"),
         bool(call.given.get("force")),
         call.file,

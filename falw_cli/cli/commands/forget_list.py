@@ -12,7 +12,7 @@ from falw_cli.config.settings import Section
 from falw_cli.errors import RequestError, unknown_name
 
 
-class Draw(Section):
+class ForgetListSettings(Section):
     """Settings of the draw."""
 
     ratio: Annotated[float | None, Flag("Options", environment=False)] = None
@@ -30,7 +30,7 @@ class Draw(Section):
 
 
 @command(
-    "forget-list", ("data", "allow_outside", "seed"), Draw,
+    "forget-list", ("data", "allow_outside", "seed"), ForgetListSettings,
     example="falw forget-list --data digits --ratio 0.1 --gamma 1 > ids.txt",
 )  # fmt: skip
 def forget_list(call: Call) -> None:
@@ -63,7 +63,7 @@ def forget_list(call: Call) -> None:
     call.console.result("\n".join(ids))
 
 
-def _total(own: Draw, available: int) -> int:
+def _total(own: ForgetListSettings, available: int) -> int:
     """Return the number of samples to draw."""
     if (own.ratio is None) == (own.count is None):
         state = "both given" if own.count is not None else "required"

@@ -9,7 +9,7 @@ from falw_cli.config.flags import Flag
 from falw_cli.config.settings import Section
 
 
-class What(Section):
+class InspectSettings(Section):
     """What to show."""
 
     path: Annotated[str, Flag("Options", argument=True)]
@@ -17,16 +17,16 @@ class What(Section):
 
 
 @command(
-    "inspect", ("data", "allow_outside"), What,
+    "inspect", ("data", "allow_outside"), InspectSettings,
     example="falw inspect ids.txt --data imagefolder:photos",
 )  # fmt: skip
 def inspect(call: Call) -> None:
     """Run the command."""
     config, console = call.config("inspect"), call.console
     from falw_cli.cli import tables
-    from falw_cli.runs.inspection import look
+    from falw_cli.runs.inspection import inspect_path
 
-    facts = look(call.own.path, config)
+    facts = inspect_path(call.own.path, config)
     report = facts.pop("report", None)
     if call.as_json:
         console.document(report.model_dump(mode="json") if report else facts)

@@ -12,7 +12,7 @@ from falw_cli.config.flags import Flag
 from falw_cli.config.settings import Section
 
 
-class Page(Section):
+class ReportSettings(Section):
     """What to write, and where."""
 
     reports: Annotated[tuple[Path, ...], Flag("Options", argument=True)]
@@ -27,7 +27,9 @@ class Page(Section):
     """Open the page after writing it."""
 
 
-@command("report", ("force",), Page, example="falw report model.unlearned.audit.json --open")
+@command(
+    "report", ("force",), ReportSettings, example="falw report model.unlearned.audit.json --open"
+)
 def report(call: Call) -> None:
     """Run the command."""
     from falw_cli.runs.publish import Asked, publish

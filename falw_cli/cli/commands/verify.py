@@ -13,7 +13,7 @@ from falw_cli.config.flags import Flag
 from falw_cli.config.settings import Section
 
 
-class Claim(Section):
+class VerifySettings(Section):
     """What to verify, and how."""
 
     report: Annotated[Path, Flag("Options", argument=True)]
@@ -24,7 +24,12 @@ class Claim(Section):
     """Measure again, and compare the metrics."""
 
 
-@command("verify", ("trust_code",), Claim, example="falw verify model.unlearned.audit.json --rerun")
+@command(
+    "verify",
+    ("trust_code",),
+    VerifySettings,
+    example="falw verify model.unlearned.audit.json --rerun",
+)
 def verify(call: Call) -> None:
     """Run the command."""
     from falw_cli.cli import tables

@@ -24,8 +24,8 @@ def listing(spec: Spec, allow_outside: bool) -> Listing:
         saved = any((folder / name).is_file() for name in ("state.json", "dataset_dict.json"))
         found = library.load_from_disk(str(folder)) if saved else _cached(spec, library)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        told = str(error).partition("\n")[0]
-        raise RequestError(f"{spec.text!r} cannot be loaded: {told}", SAVE_IT) from error
+        reason = str(error).partition("\n")[0]
+        raise RequestError(f"{spec.text!r} cannot be loaded: {reason}", SAVE_IT) from error
     if isinstance(found, library.DatasetDict):
         if spec.part not in found:
             raise RequestError(

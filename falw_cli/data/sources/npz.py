@@ -57,8 +57,8 @@ def _unpack(file: Path, hint: str) -> tuple[Array, Array, Array]:
     except KeyError as error:
         raise RequestError(f"{file}: {error.args[0]}", hint) from error
     except Exception as error:  # zipfile, zlib and numpy's header parser raise many types
-        told = str(error).partition("\n")[0] or type(error).__name__
-        raise RequestError(f"{file} cannot be read as npz: {told}", hint) from error
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise RequestError(f"{file} cannot be read as npz: {reason}", hint) from error
     for name, array in (("images", images), ("labels", labels), ("ids", ids)):
         if not isinstance(array, np.ndarray) or array.dtype.kind not in "iuUS":
             raise RequestError(f"{file}: {name} is not an array of numbers or names", hint)

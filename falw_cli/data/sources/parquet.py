@@ -57,8 +57,8 @@ def listing(spec: Spec, allow_outside: bool) -> Listing:
         found = library.read_table([str(file) for file in files], columns=wanted)
         table = ParquetColumn(files, image)
     except (arrow.ArrowException, OSError) as error:
-        told = str(error).partition("\n")[0]
-        raise RequestError(f"{spec.text!r} cannot be read as Parquet: {told}", HINT) from error
+        reason = str(error).partition("\n")[0]
+        raise RequestError(f"{spec.text!r} cannot be read as Parquet: {reason}", HINT) from error
     names = _features(schema.metadata or {}).get(label, {}).get("names")
     ids = found.column("id").to_pylist() if "id" in wanted else None
     cells = Cells(table, np.arange(found.num_rows), place, "*.parquet")

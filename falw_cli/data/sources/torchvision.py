@@ -47,9 +47,9 @@ def listing(spec: Spec, allow_outside: bool) -> Listing:
     try:
         found = kind(folder, download=False, **second)
     except (RuntimeError, OSError, ValueError) as error:
-        told = str(error).partition("\n")[0]
+        reason = str(error).partition("\n")[0]
         raise RequestError(
-            f"{spec.text!r}: torchvision does not find {known} there: {told}",
+            f"{spec.text!r}: torchvision does not find {known} there: {reason}",
             "use the layout of torchvision's download",
         ) from error
     given = _labels(found)

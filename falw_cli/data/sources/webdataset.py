@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from falw_cli.data.listing import Listing, Source, Spec, Stored, files_below, mark_of, number
+from falw_cli.data.listing import Listing, Source, Spec, StoredImages, files_below, mark_of, number
 from falw_cli.errors import RequestError
 
 IMAGES = frozenset({"jpg", "jpeg", "png", "webp", "gif"})
@@ -29,7 +29,7 @@ class Member:
 
 
 @dataclass(frozen=True)
-class Members(Stored):
+class Members(StoredImages):
     """Images in tar files, read without unpacking."""
 
     members: tuple[Member, ...]

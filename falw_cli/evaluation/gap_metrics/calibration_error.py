@@ -8,8 +8,8 @@ from falw_cli.evaluation.intervals import Vector
 from falw_cli.evaluation.predictions import Predictions, Resamples
 
 
-def _draw(evidence: Predictions, again: Resamples) -> Vector:
-    return 100 * calibration_error(evidence.test.top, evidence.test.correct, again.test)
+def _draw(predictions: Predictions, resamples: Resamples) -> Vector:
+    return 100 * calibration_error(predictions.test.top, predictions.test.correct, resamples.test)
 
 
 metric = Metric(__name__, "ECE", "calibration error on test", _draw)

@@ -16,8 +16,10 @@ def _read(metrics: Metrics) -> Reading:
     return 100 * auc.value, Interval(lower=100 * auc.lower, upper=100 * auc.upper)
 
 
-def _draw(evidence: Predictions, again: Resamples) -> Vector:
-    found = matched_attack((evidence.forget, evidence.test), (again.forget, again.test))
+def _draw(predictions: Predictions, resamples: Resamples) -> Vector:
+    found = matched_attack(
+        (predictions.forget, predictions.test), (resamples.forget, resamples.test)
+    )
     assert found is not None
     return 100 * found.auc_draws
 

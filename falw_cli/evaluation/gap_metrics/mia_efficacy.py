@@ -9,22 +9,25 @@ from falw_cli.evaluation.gap_metric import Metric
 from falw_cli.evaluation.predictions import Predictions, Resamples
 
 
-def _value(evidence: Predictions) -> float | None:
-    found = evidence.strangers
+def _value(predictions: Predictions) -> float | None:
+    found = predictions.non_members
     return None if found is None else 100 * float(found.mean())
 
 
-def _draw(evidence: Predictions, again: Resamples) -> intervals.Vector:
-    assert evidence.strangers is not None
-    drawn = 100 * intervals.means(again.forget, evidence.strangers)
-    return drawn + np.resize(evidence.attack_noise, len(drawn))
+def _draw(predictions: Predictions, resamples: Resamples) -> intervals.Vector:
+    assert predictions.non_members is not None
+    drawn = 100 * intervals.means(resamples.forget, predictions.non_members)
+    return drawn + np.resize(predictions.attack_noise, len(drawn))
 
 
-def _ends(evidence: Predictions) -> intervals.Interval:
+def _ends(predictions: Predictions) -> intervals.Interval:
     """Combine two sources of variance: the forget samples and the samples that train the attack."""
-    assert evidence.strangers is not None
-    share, noise = float(evidence.strangers.mean()), float(evidence.attack_noise.std()) / 100
-    own = intervals.wilson(share, len(evidence.strangers))
+    assert predictions.non_members is not None
+    share, noise = (
+        float(predictions.non_members.mean()),
+        float(predictions.attack_noise.std()) / 100,
+    )
+    own = intervals.wilson(share, len(predictions.non_members))
     lower, upper = intervals.apart(share, own, 0.0, (-intervals.Z * noise, intervals.Z * noise))
     return 100 * lower, 100 * upper
 

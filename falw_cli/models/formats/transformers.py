@@ -48,8 +48,10 @@ def read(path: Path) -> Checkpoint:
             trust_remote_code=False, output_loading_info=True, dtype="auto",
         )  # fmt: skip
     except (OSError, ValueError, RuntimeError, KeyError) as error:
-        told = str(error).strip().partition("\n")[0]
-        raise RequestError(f"transformers cannot load {place}: {told}", "save it again") from error
+        reason = str(error).strip().partition("\n")[0]
+        raise RequestError(
+            f"transformers cannot load {place}: {reason}", "save it again"
+        ) from error
     if missing := sorted(report["missing_keys"]):
         raise RequestError(
             f"{place} lacks {missing[0]} (and {len(missing) - 1} more)",
@@ -126,8 +128,10 @@ def builder(arch: str, said: dict[str, Any]) -> Builder:
         try:
             model: nn.Module = library.AutoModelForImageClassification.from_config(config)
         except ValueError as error:
-            told = str(error).partition("\n")[0]
-            raise RequestError(f"{arch} is no image classifier: {told}", "give another") from error
+            reason = str(error).partition("\n")[0]
+            raise RequestError(
+                f"{arch} is no image classifier: {reason}", "give another"
+            ) from error
         return model
 
     return build

@@ -16,11 +16,11 @@ from falw_cli.config.file import explain
 from falw_cli.config.settings import Config, Preprocessing
 from falw_cli.data.device import send
 from falw_cli.errors import RequestError
-from falw_cli.evaluation.predictions import Judged
+from falw_cli.evaluation.predictions import EvaluationSamples
 from falw_cli.models.network import Network
 from falw_cli.runtime.engine import make_fabric
 from falw_cli.unlearning.resolution import with_method_defaults
-from falw_cli.unlearning.run_data import Stage
+from falw_cli.unlearning.run_data import RunData
 
 
 class _Images(Dataset[Tensor]):
@@ -34,7 +34,7 @@ class _Images(Dataset[Tensor]):
 
 
 @dataclass(frozen=True)
-class Given:
+class DatasetSamples:
     """Samples of a map-style dataset of (image, label), with the images unchanged.
 
     Attributes:
@@ -59,7 +59,7 @@ class Given:
         for images in loader:
             yield images.to(self.labels.device)
 
-    def of(self, rows: Tensor | slice) -> Given:
+    def of(self, rows: Tensor | slice) -> DatasetSamples:
         """See `Samples`."""
         there = rows if isinstance(rows, slice) else send(rows, self.labels.device)
         place = rows if isinstance(rows, slice) else rows.cpu()
@@ -67,7 +67,7 @@ class Given:
 
 
 @dataclass(frozen=True)
-class Plain(Network):
+class PlainNetwork(Network):
     """A network whose images need no preprocessing."""
 
     def inputs(self, pixels: Tensor) -> Tensor:
@@ -75,7 +75,7 @@ class Plain(Network):
         return pixels
 
 
-def staged(
+def prepare(
     module: nn.Module,
     data: Dataset[Any],
     forget: Sequence[int],
@@ -85,7 +85,7 @@ def staged(
     seed: int,
     workers: int,
     recipe: dict[str, Any],
-) -> tuple[Config, Stage]:
+) -> tuple[Config, RunData]:
     """Return the complete config, and the samples in their parts."""
     device = next(module.parameters()).device
     config = with_method_defaults(_config(seed, device, recipe))
@@ -102,24 +102,28 @@ def staged(
             f"data has class {int(labels.max())}, num_classes is {number}",
             "give a larger num_classes",
         )
-    whole = Given(data, order, labels[order].to(device), workers)
+    whole = DatasetSamples(data, order, labels[order].to(device), workers)
     cut = len(gone)
 
-    def apart(dataset: Dataset[Any]) -> Given:
+    def apart(dataset: Dataset[Any]) -> DatasetSamples:
         its = _labels(dataset)
-        return Given(dataset, torch.arange(len(its)), its.to(device), workers)
+        return DatasetSamples(dataset, torch.arange(len(its)), its.to(device), workers)
 
     classes = tuple(str(one) for one in range(number))
-    network = Plain(module, type(module).__name__, classes, Preprocessing(), make_fabric(config))
+    network = PlainNetwork(
+        module, type(module).__name__, classes, Preprocessing(), make_fabric(config)
+    )
     guide = apart(heldout)
     outputs = network.predict(guide.of(slice(1))).shape[1]
     if outputs != number:
         raise RequestError(
             f"the module has {outputs} outputs, but data has {number} classes", "set num_classes"
         )
-    judged = Judged(whole.of(slice(cut)), whole.of(slice(cut, None)), apart(test or heldout))
+    judged = EvaluationSamples(
+        whole.of(slice(cut)), whole.of(slice(cut, None)), apart(test or heldout)
+    )
     kept = torch.bincount(labels[stays], minlength=number).to(device)
-    return config, Stage(network, whole, judged, guide, kept)
+    return config, RunData(network, whole, judged, guide, kept)
 
 
 def _config(seed: int, device: torch.device, recipe: dict[str, Any]) -> Config:

@@ -20,13 +20,13 @@ from falw_cli.runtime.extras import need
 from falw_cli.runtime.interrupt import Interrupt
 from falw_cli.runtime.progress import Progress, Silent
 from falw_cli.training.loop import Work
-from falw_cli.unlearning.arrival import no_share, share_of
-from falw_cli.unlearning.early_stopping import Watch
-from falw_cli.unlearning.embedded.data import staged
+from falw_cli.unlearning.early_stopping import EarlyStopping
+from falw_cli.unlearning.embedded.data import prepare
 from falw_cli.unlearning.expectation import Expectation
+from falw_cli.unlearning.forgotten_share import forgotten_share_of, reason_for_no_share
 from falw_cli.unlearning.objective import Unlearning
-from falw_cli.unlearning.perform import expectation_of, looks_of, objective_of, perform
-from falw_cli.unlearning.stop_estimate import View, look
+from falw_cli.unlearning.perform import evaluation_count, expectation_of, objective_of, perform
+from falw_cli.unlearning.stop_estimate import StoppingSamples, evaluate_step
 
 
 @dataclass(frozen=True)
@@ -75,20 +75,22 @@ def unlearn_module(
         RequestError: a row or a setting is invalid, or the module cannot classify `data`.
         RunError: the run diverged, or no evaluated step kept utility.
     """
-    told = progress or Silent()
-    config, stage = staged(module, data, forget, heldout, test, num_classes, seed, workers, recipe)
+    reporter = progress or Silent()
+    config, run_data = prepare(
+        module, data, forget, heldout, test, num_classes, seed, workers, recipe
+    )
     judged = test is not None
-    original = Predictions.of(stage.network, stage.judged, seed)
+    original = Predictions.of(run_data.network, run_data.judged, seed)
     check_plausible(original)
-    done = perform(config, stage, (), told, Interrupt(), None)
-    share = share_of(done.expectation, stage.network, stage.forget)
+    done = perform(config, run_data, (), reporter, Interrupt(), None)
+    share = forgotten_share_of(done.expectation, run_data.network, run_data.forget)
     if share is None:
-        told.warn(no_share(done.expectation))
+        reporter.warn(reason_for_no_share(done.expectation))
     return Unlearned(
         done.steps, done.seconds, done.stopped_because,
         metrics_of(original) if judged else None,
-        measure(stage.network, stage.judged, seed) if judged else None,
-        share, tuple(told.warnings),
+        measure(run_data.network, run_data.judged, seed) if judged else None,
+        share, tuple(reporter.warnings),
     )  # fmt: skip
 
 
@@ -145,16 +147,16 @@ class Unlearner:
         Raises:
             RequestError: as in `unlearn_module`, or the method is more than a loss.
         """
-        self.config, self._stage = staged(
+        self.config, self._run_data = prepare(
             module, data, forget, heldout, None, num_classes, seed, workers, recipe
         )
-        self._network, self._work = self._stage.network, self._stage.work(self.config, 0.0)
-        check_plausible(Predictions.of(self._network, self._stage.judged, seed))
-        expectation = expectation_of(self._stage)
-        watched = self.config.unlearn.stop == "auto"
-        self._watch = self._watched(expectation) if watched and expectation else None
+        self._network, self._work = self._run_data.network, self._run_data.work(self.config, 0.0)
+        check_plausible(Predictions.of(self._network, self._run_data.judged, seed))
+        expectation = expectation_of(self._run_data)
+        stops = self.config.unlearn.stop == "auto"
+        self._stopping = self._early_stopping(expectation) if stops and expectation else None
         self._objective: Unlearning = objective_of(
-            self.config, self._stage, 0.0, self._watch, expectation
+            self.config, self._run_data, 0.0, self._stopping, expectation
         )
         method = self._objective.method
         if method.mask or method.forget_mask or not (method.uses_forget or method.uses_retain):
@@ -167,13 +169,15 @@ class Unlearner:
         self.done = 0
         """Steps taken."""
 
-    def _watched(self, expectation: Expectation) -> Watch:
-        stage = self._stage
-        view = View.of(stage.forget, stage.retain, stage.guide, stage.kept, expectation)
-        before = look(stage.network, view, 0, None)
+    def _early_stopping(self, expectation: Expectation) -> EarlyStopping:
+        run_data = self._run_data
+        samples = StoppingSamples.of(
+            run_data.forget, run_data.retain, run_data.guide, run_data.kept, expectation
+        )
+        before = evaluate_step(run_data.network, samples, 0, None)
         recipe = self.config.unlearn
-        looks = looks_of(recipe, view, self._work)
-        return Watch(view, before, recipe.max_utility_loss, looks=looks)
+        number = evaluation_count(recipe, samples, self._work)
+        return EarlyStopping(samples, before, recipe.max_utility_loss, evaluations=number)
 
     def batches(self) -> Batches:
         """Return all batches of the run, with images `batch.pixels` and classes `batch.labels`."""
@@ -208,7 +212,7 @@ class Unlearner:
         Raises:
             RequestError: no evaluated step kept utility; the module keeps its last weights.
         """
-        if self._watch is not None and not self._watch.settle(self._network):
+        if self._stopping is not None and not self._stopping.restore_best(self._network):
             raise RequestError(
                 "no evaluated step kept retain and held-out accuracy within "
                 f"{self.config.unlearn.max_utility_loss:g} points",

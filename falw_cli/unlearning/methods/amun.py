@@ -16,7 +16,7 @@ from torch import Tensor
 from falw_cli.data.device import Samples
 from falw_cli.models import architectures
 from falw_cli.models.network import INFERENCE_BATCH, Network, evaluating
-from falw_cli.unlearning.interfaces import Method, Seen, Settings, Start
+from falw_cli.unlearning.interfaces import Method, MethodInputs, Settings, StepSamples
 
 STEPS = 10
 """Steps of each attack."""
@@ -38,19 +38,19 @@ class Amun(Method):
     defaults = {"lr": "auto", "epochs": 4, "crop": 0, "flip": False}
     settings_type = AmunSettings
 
-    def __init__(self, start: Start, settings: AmunSettings) -> None:
+    def __init__(self, inputs: MethodInputs, settings: AmunSettings) -> None:
         """See `Method`. `moved` holds the difference of each neighbour, `wrong` its class."""
-        self.module = start.network.module
-        found = adversarial_neighbours(start.network, start.forget, settings.first_radius)
+        self.module = inputs.network.module
+        found = adversarial_neighbours(inputs.network, inputs.forget, settings.first_radius)
         self.moved, self.wrong = found
 
-    def forget_loss(self, seen: Seen) -> Tensor:
+    def forget_loss(self, samples: StepSamples) -> Tensor:
         """Return the cross-entropy of n neighbours against their wrong labels, [n]."""
-        if not len(seen.label):
-            return seen.logits.new_zeros(0)
-        images = seen.images + self.moved[seen.position]
+        if not len(samples.label):
+            return samples.logits.new_zeros(0)
+        images = samples.images + self.moved[samples.position]
         logits = architectures.logits(self.module(images)).float()
-        return F.cross_entropy(logits, self.wrong[seen.position], reduction="none")
+        return F.cross_entropy(logits, self.wrong[samples.position], reduction="none")
 
 
 def adversarial_neighbours(

@@ -12,12 +12,12 @@ from functools import partial
 
 import torch
 from pydantic import PositiveFloat
-from torch import Tensor, nn
+from torch import Tensor
 
 from falw_cli.models import architectures
 from falw_cli.models.network import to_device
-from falw_cli.unlearning.divergence import divergence
-from falw_cli.unlearning.interfaces import Method, Seen, Settings, Start
+from falw_cli.unlearning.divergence import teacher_divergence
+from falw_cli.unlearning.interfaces import Method, MethodInputs, Settings, StepSamples
 
 
 class BadTeacherSettings(Settings):
@@ -32,35 +32,28 @@ class BadTeacher(Method):
     defaults = {"lr": 0.1, "epochs": 4}
     settings_type = BadTeacherSettings
 
-    def __init__(self, start: Start, settings: BadTeacherSettings) -> None:
+    def __init__(self, inputs: MethodInputs, settings: BadTeacherSettings) -> None:
         """See `Method`."""
-        network = start.network
+        network = inputs.network
         self.temperature = settings.temperature
         self.competent = deepcopy(network.module).eval().requires_grad_(False)
         channels = len(network.preprocessing.mean or ())
-        made = network.plan
-        build = made.build if made else partial(
-            architectures.builder(network.arch), start.num_classes, channels
+        spec = network.spec
+        build = spec.build if spec else partial(
+            architectures.builder(network.arch), inputs.num_classes, channels
         )  # fmt: skip
         with torch.random.fork_rng():
-            torch.manual_seed(start.generator.initial_seed() % 2**63)
+            torch.manual_seed(inputs.generator.initial_seed() % 2**63)
             fresh = build()
         self.incompetent = to_device(fresh, network.fabric).eval().requires_grad_(False)
 
-    def forget_loss(self, seen: Seen) -> Tensor:
+    def forget_loss(self, samples: StepSamples) -> Tensor:
         """Divergence from the incompetent teacher, [n]."""
-        return self._apart(seen, self.incompetent)
+        return teacher_divergence(samples, self.incompetent, self.temperature)
 
-    def retain_loss(self, seen: Seen) -> Tensor:
+    def retain_loss(self, samples: StepSamples) -> Tensor:
         """Divergence from the competent teacher, [n]."""
-        return self._apart(seen, self.competent)
-
-    def _apart(self, seen: Seen, teacher: nn.Module) -> Tensor:
-        if not len(seen.label):
-            return seen.logits.new_zeros(0)
-        with torch.no_grad():
-            taught = architectures.logits(teacher(seen.images)).float()
-        return divergence(seen.logits, taught, self.temperature)
+        return teacher_divergence(samples, self.competent, self.temperature)
 
 
 method = BadTeacher

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from falw_cli.errors import RequestError
-from falw_cli.unlearning.interfaces import Method, Seen, Settings, Start
+from falw_cli.unlearning.interfaces import Method, MethodInputs, Settings, StepSamples
 
 
 class BoundaryExpand(Method):
@@ -24,14 +24,14 @@ class BoundaryExpand(Method):
     weightable = False
     defaults = {"lr": 3e-3, "epochs": 5}
 
-    def __init__(self, start: Start, settings: Settings) -> None:
+    def __init__(self, inputs: MethodInputs, settings: Settings) -> None:
         """See `Method`. Replaces the module's last linear layer by a `Widened` one.
 
         Raises:
             RequestError: the architecture does not end in a linear layer of C outputs.
         """
-        self.module = start.network.module
-        self.shadow = start.num_classes
+        self.module = inputs.network.module
+        self.shadow = inputs.num_classes
         heads = [
             name
             for name, part in self.module.named_modules()
@@ -39,17 +39,17 @@ class BoundaryExpand(Method):
         ]
         if not heads or heads[-1] == "":
             raise RequestError(
-                f"boundary-expand cannot widen {start.network.arch}: it has no last linear layer",
+                f"boundary-expand cannot widen {inputs.network.arch}: it has no last linear layer",
                 "take another --method",
             )
         self.place, _, self.name = heads[-1].rpartition(".")
         head = getattr(self.module.get_submodule(self.place), self.name)
-        setattr(self.module.get_submodule(self.place), self.name, Widened(head, start.generator))
+        setattr(self.module.get_submodule(self.place), self.name, Widened(head, inputs.generator))
 
-    def forget_loss(self, seen: Seen) -> Tensor:
+    def forget_loss(self, samples: StepSamples) -> Tensor:
         """Return the cross-entropy against the shadow class, [n]; logits are [n, C + 1]."""
-        target = torch.full_like(seen.label, self.shadow)
-        return F.cross_entropy(seen.logits, target, reduction="none")
+        target = torch.full_like(samples.label, self.shadow)
+        return F.cross_entropy(samples.logits, target, reduction="none")
 
     def finish(self) -> None:
         """Prune the shadow class."""

@@ -15,7 +15,7 @@ from torch import Tensor
 from falw_cli.data.device import Samples
 from falw_cli.models import architectures
 from falw_cli.models.network import INFERENCE_BATCH, Network
-from falw_cli.unlearning.interfaces import Method, Seen, Settings, Start
+from falw_cli.unlearning.interfaces import Method, MethodInputs, Settings, StepSamples
 
 
 class BoundaryShrinkSettings(Settings):
@@ -32,13 +32,13 @@ class BoundaryShrink(Method):
     defaults = {"lr": 3e-3, "epochs": 5}
     settings_type = BoundaryShrinkSettings
 
-    def __init__(self, start: Start, settings: BoundaryShrinkSettings) -> None:
+    def __init__(self, inputs: MethodInputs, settings: BoundaryShrinkSettings) -> None:
         """See `Method`. `nearest` holds the wrong class of each forget sample, int64 [N_f]."""
-        self.nearest = nearest_wrong_class(start.network, start.forget, settings.bound)
+        self.nearest = nearest_wrong_class(inputs.network, inputs.forget, settings.bound)
 
-    def forget_loss(self, seen: Seen) -> Tensor:
+    def forget_loss(self, samples: StepSamples) -> Tensor:
         """Return the cross-entropy against the nearest wrong class, [n]."""
-        return F.cross_entropy(seen.logits, self.nearest[seen.position], reduction="none")
+        return F.cross_entropy(samples.logits, self.nearest[samples.position], reduction="none")
 
 
 def nearest_wrong_class(network: Network, data: Samples, bound: float) -> Tensor:

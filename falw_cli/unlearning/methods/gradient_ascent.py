@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from falw_cli.unlearning.interfaces import Method, Seen
+from falw_cli.unlearning.interfaces import Method, StepSamples
 
 
 class GradientAscent(Method):
@@ -17,9 +17,9 @@ class GradientAscent(Method):
     uses_retain = False
     defaults = {"lr": 1e-3, "epochs": 5}
 
-    def forget_loss(self, seen: Seen) -> Tensor:
+    def forget_loss(self, samples: StepSamples) -> Tensor:
         """Return the negative cross-entropy, [n]."""
-        return -F.cross_entropy(seen.logits, seen.label, reduction="none")
+        return -F.cross_entropy(samples.logits, samples.label, reduction="none")
 
 
 method = GradientAscent

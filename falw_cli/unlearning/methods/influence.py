@@ -14,7 +14,7 @@ from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor
 
 from falw_cli.unlearning.gradients import Gradients, mean_gradient, sample_gradients, trained
-from falw_cli.unlearning.interfaces import Method, Settings, Start
+from falw_cli.unlearning.interfaces import Method, MethodInputs, Settings
 
 
 class InfluenceSettings(Settings):
@@ -38,19 +38,19 @@ class Influence(Method):
     defaults = {"lr": 5e-3}
     settings_type = InfluenceSettings
 
-    def __init__(self, start: Start, settings: InfluenceSettings) -> None:
+    def __init__(self, inputs: MethodInputs, settings: InfluenceSettings) -> None:
         """See `Method`."""
-        self.start = start
+        self.inputs = inputs
         self.settings = settings
 
     def apply(self) -> None:
         """Take the step."""
-        network, settings = self.start.network, self.settings
-        forget = mean_gradient(network, self.start.forget)
-        retain = mean_gradient(network, self.start.retain)
+        network, settings = self.inputs.network, self.settings
+        forget = mean_gradient(network, self.inputs.forget)
+        retain = mean_gradient(network, self.inputs.retain)
         away = _flat({name: forget[name] - retain[name] for name in forget})
-        singles = sample_gradients(network, self.start.retain, settings.fisher_samples)
-        step = self.start.lr * inverse_fisher(away, map(_flat, singles), settings.damping)
+        singles = sample_gradients(network, self.inputs.retain, settings.fisher_samples)
+        step = self.inputs.lr * inverse_fisher(away, map(_flat, singles), settings.damping)
         weights = list(trained(network.module).values())
         parts = torch.split(step, [weight.numel() for weight in weights])
         with torch.no_grad():

@@ -10,7 +10,7 @@ import torch
 from pydantic import NonNegativeFloat
 from torch import Tensor
 
-from falw_cli.unlearning.interfaces import Method, Settings, Start
+from falw_cli.unlearning.interfaces import Method, MethodInputs, Settings
 
 
 class L1Settings(Settings):
@@ -28,10 +28,10 @@ class L1Sparse(Method):
     defaults = {"lr": 0.1, "epochs": 5}
     settings_type = L1Settings
 
-    def __init__(self, start: Start, settings: L1Settings) -> None:
+    def __init__(self, inputs: MethodInputs, settings: L1Settings) -> None:
         """See `Method`."""
         self.l1 = settings.l1
-        self.weights = list(start.network.module.parameters())
+        self.weights = list(inputs.network.module.parameters())
 
     def penalty(self, progress: float) -> Tensor:
         """gamma * (1 - progress) * ||theta||_1, a scalar."""

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from pydantic import PositiveFloat
 from torch import Tensor
 
-from falw_cli.unlearning.interfaces import Method, Seen, Settings, Start
+from falw_cli.unlearning.interfaces import Method, MethodInputs, Settings, StepSamples
 
 SHARP = 1e-3
 """Temperature of the retain samples."""
@@ -36,34 +36,34 @@ class Lotus(Method):
     defaults = {"lr": "auto", "epochs": 4}
     settings_type = LotusSettings
 
-    def __init__(self, start: Start, settings: LotusSettings) -> None:
+    def __init__(self, inputs: MethodInputs, settings: LotusSettings) -> None:
         """See `Method`. `forget`, `retain` hold the original's logits, [N_f, C] and [N_r, C]."""
         self.smoothing = settings.smoothing
-        self.forget = start.network.predict(start.forget)
-        self.retain = start.network.predict(start.retain)
-        right = start.network.confidence(start.guide)[1].float()
-        classes = torch.bincount(start.forget.labels, minlength=start.num_classes)
-        weight = classes[start.guide.labels].float()
+        self.forget = inputs.network.predict(inputs.forget)
+        self.retain = inputs.network.predict(inputs.retain)
+        right = inputs.network.confidence(inputs.guide)[1].float()
+        classes = torch.bincount(inputs.forget.labels, minlength=inputs.num_classes)
+        weight = classes[inputs.guide.labels].float()
         self.unseen_accuracy = (right * weight).sum() / weight.sum().clamp(min=1e-9)
 
-    def forget_loss(self, seen: Seen) -> Tensor:
+    def forget_loss(self, samples: StepSamples) -> Tensor:
         """Return the cross-entropy against the original at the current temperature, [n]."""
-        if not len(seen.label):
-            return seen.logits.new_zeros(0)
-        accuracy = (seen.logits.detach().argmax(1) == seen.label).float().mean()
+        if not len(samples.label):
+            return samples.logits.new_zeros(0)
+        accuracy = (samples.logits.detach().argmax(1) == samples.label).float().mean()
         temperature = torch.exp(self.smoothing * (accuracy - self.unseen_accuracy))
-        return self._loss(seen, self.forget, temperature)
+        return self._loss(samples, self.forget, temperature)
 
-    def retain_loss(self, seen: Seen) -> Tensor:
+    def retain_loss(self, samples: StepSamples) -> Tensor:
         """Return the cross-entropy against the original at the temperature SHARP, [n]."""
-        return self._loss(seen, self.retain, self.unseen_accuracy.new_tensor(SHARP))
+        return self._loss(samples, self.retain, self.unseen_accuracy.new_tensor(SHARP))
 
-    def _loss(self, seen: Seen, logits: Tensor, temperature: Tensor) -> Tensor:
-        taught = logits[seen.position]
+    def _loss(self, samples: StepSamples, logits: Tensor, temperature: Tensor) -> Tensor:
+        taught = logits[samples.position]
         uniform = torch.rand_like(taught)  # the loop seeds torch's global generator per step
         noise = -torch.log(-torch.log(uniform.clamp(1e-10, 1 - 1e-7)))
         target = ((taught + noise) / temperature).softmax(1)
-        return F.cross_entropy(seen.logits, target, reduction="none")
+        return F.cross_entropy(samples.logits, target, reduction="none")
 
 
 method = Lotus

@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from pydantic import NonNegativeFloat
 from torch import Tensor
 
-from falw_cli.unlearning.interfaces import Method, Seen, Settings, Start
+from falw_cli.unlearning.interfaces import Method, MethodInputs, Settings, StepSamples
 
 SURE = 6.0
 """Log-odds beyond which predictions count as equally confident: a probability of 0.9975."""
@@ -50,30 +50,30 @@ class Match(Method):
     }  # fmt: skip
     settings_type = MatchSettings
 
-    def __init__(self, start: Start, settings: MatchSettings) -> None:
+    def __init__(self, inputs: MethodInputs, settings: MatchSettings) -> None:
         """See `Method`. `target` holds the expected prediction of each forget sample, [N_f, C]."""
-        assert start.expectation is not None  # `needs_guide` ensures held-out samples
+        assert inputs.expectation is not None  # `needs_guide` ensures held-out samples
         self.settings = settings
-        self.target = start.expectation.prediction
-        self.original = start.network.predict(start.retain).softmax(1)
-        wanted = self.defaults["forget_share"] * start.batch_size
+        self.target = inputs.expectation.prediction
+        self.original = inputs.network.predict(inputs.retain).softmax(1)
+        wanted = self.defaults["forget_share"] * inputs.batch_size
         self.boost = min(MOST_BOOST, max(1.0, wanted / len(self.target)))
 
-    def forget_loss(self, seen: Seen) -> Tensor:
+    def forget_loss(self, samples: StepSamples) -> Tensor:
         """Return cross-entropy and Huber loss of the log-odds against the expectation, [n]."""
-        target = self.target[seen.position]
-        off = log_odds(seen.logits, seen.label) - odds_of(target, seen.label)
-        loss: Tensor = self.boost * self._loss(seen, target, off)
+        target = self.target[samples.position]
+        off = log_odds(samples.logits, samples.label) - odds_of(target, samples.label)
+        loss: Tensor = self.boost * self._loss(samples, target, off)
         return loss
 
-    def retain_loss(self, seen: Seen) -> Tensor:
+    def retain_loss(self, samples: StepSamples) -> Tensor:
         """Return the same loss against the original's prediction, for fallen log-odds, [n]."""
-        target = self.original[seen.position]
-        off = log_odds(seen.logits, seen.label) - odds_of(target, seen.label)
-        return self._loss(seen, target, off.clamp(max=0))
+        target = self.original[samples.position]
+        off = log_odds(samples.logits, samples.label) - odds_of(target, samples.label)
+        return self._loss(samples, target, off.clamp(max=0))
 
-    def _loss(self, seen: Seen, target: Tensor, off: Tensor) -> Tensor:
-        plain = F.cross_entropy(seen.logits, target, reduction="none")
+    def _loss(self, samples: StepSamples, target: Tensor, off: Tensor) -> Tensor:
+        plain = F.cross_entropy(samples.logits, target, reduction="none")
         apart = F.huber_loss(off, torch.zeros_like(off), reduction="none")
         return plain + self.settings.log_odds * apart
 

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from falw_cli.unlearning.interfaces import Method, Seen, Settings, Start
+from falw_cli.unlearning.interfaces import Method, MethodInputs, Settings, StepSamples
 
 
 class NegGradSettings(Settings):
@@ -32,13 +32,13 @@ class NegGradPlus(Method):
     defaults = {"lr": 0.1, "epochs": 4}
     settings_type = NegGradSettings
 
-    def __init__(self, start: Start, settings: NegGradSettings) -> None:
+    def __init__(self, inputs: MethodInputs, settings: NegGradSettings) -> None:
         """See `Method`."""
         self.scale = (1 - settings.beta) / settings.beta
 
-    def forget_loss(self, seen: Seen) -> Tensor:
+    def forget_loss(self, samples: StepSamples) -> Tensor:
         """Return -(1 - beta) / beta times the cross-entropy, [n]."""
-        return -self.scale * F.cross_entropy(seen.logits, seen.label, reduction="none")
+        return -self.scale * F.cross_entropy(samples.logits, samples.label, reduction="none")
 
 
 method = NegGradPlus

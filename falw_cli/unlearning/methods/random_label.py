@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from falw_cli.unlearning.interfaces import Method, Seen, Settings, Start
+from falw_cli.unlearning.interfaces import Method, MethodInputs, Settings, StepSamples
 
 
 class RandomLabel(Method):
@@ -22,15 +22,15 @@ class RandomLabel(Method):
 
     defaults = {"lr": 0.1, "epochs": 4}
 
-    def __init__(self, start: Start, settings: Settings) -> None:
+    def __init__(self, inputs: MethodInputs, settings: Settings) -> None:
         """See `Method`. `drawn` holds the random label of each forget sample, int64 [N_f]."""
-        label = start.forget.labels
-        shift = torch.randint(1, start.num_classes, label.shape, generator=start.generator)
-        self.drawn = (label + shift.to(label.device)) % start.num_classes
+        label = inputs.forget.labels
+        shift = torch.randint(1, inputs.num_classes, label.shape, generator=inputs.generator)
+        self.drawn = (label + shift.to(label.device)) % inputs.num_classes
 
-    def forget_loss(self, seen: Seen) -> Tensor:
+    def forget_loss(self, samples: StepSamples) -> Tensor:
         """Return the cross-entropy against the drawn labels, [n]."""
-        return F.cross_entropy(seen.logits, self.drawn[seen.position], reduction="none")
+        return F.cross_entropy(samples.logits, self.drawn[samples.position], reduction="none")
 
 
 method = RandomLabel

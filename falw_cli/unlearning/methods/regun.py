@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from falw_cli.unlearning.interfaces import Method, Seen, Settings, Start
+from falw_cli.unlearning.interfaces import Method, MethodInputs, Settings, StepSamples
 
 
 class ReGUn(Method):
@@ -23,15 +23,15 @@ class ReGUn(Method):
     search_from = 0.1
     defaults = {"lr": "auto", "epochs": 4}
 
-    def __init__(self, start: Start, settings: Settings) -> None:
+    def __init__(self, inputs: MethodInputs, settings: Settings) -> None:
         """See `Method`. `reference` holds the reference prediction of each class, [C, C]."""
-        prob = start.network.predict(start.guide).softmax(1)
-        self.reference = class_means(prob, start.guide.labels, start.num_classes)
+        prob = inputs.network.predict(inputs.guide).softmax(1)
+        self.reference = class_means(prob, inputs.guide.labels, inputs.num_classes)
 
-    def forget_loss(self, seen: Seen) -> Tensor:
+    def forget_loss(self, samples: StepSamples) -> Tensor:
         """Return the KL divergence of the prediction from the reference of the class, [n]."""
-        log_prob = seen.logits.log_softmax(1)
-        return F.kl_div(log_prob, self.reference[seen.label], reduction="none").sum(1)
+        log_prob = samples.logits.log_softmax(1)
+        return F.kl_div(log_prob, self.reference[samples.label], reduction="none").sum(1)
 
 
 def class_means(prob: Tensor, label: Tensor, num_classes: int) -> Tensor:

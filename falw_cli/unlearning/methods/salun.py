@@ -14,7 +14,7 @@ from pydantic import Field
 from torch import Tensor
 
 from falw_cli.unlearning.gradients import Gradients, mean_gradient, trained
-from falw_cli.unlearning.interfaces import Settings, Start
+from falw_cli.unlearning.interfaces import MethodInputs, Settings
 from falw_cli.unlearning.methods.random_label import RandomLabel
 
 
@@ -31,12 +31,12 @@ class SalUn(RandomLabel):
     defaults = {"lr": 0.1, "epochs": 4}
     settings_type = SalUnSettings
 
-    def __init__(self, start: Start, settings: SalUnSettings) -> None:
+    def __init__(self, inputs: MethodInputs, settings: SalUnSettings) -> None:
         """See `Method`."""
-        super().__init__(start, settings)
-        gradient = mean_gradient(start.network, start.forget)
+        super().__init__(inputs, settings)
+        gradient = mean_gradient(inputs.network, inputs.forget)
         chosen = saliency_mask({k: g.abs() for k, g in gradient.items()}, settings.salient)
-        named = trained(start.network.module)
+        named = trained(inputs.network.module)
         self.mask = {named[name]: free for name, free in chosen.items()}
         self.held = {weights: weights.detach().clone() for weights in named.values()}
 

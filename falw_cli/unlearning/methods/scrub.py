@@ -9,13 +9,11 @@ from __future__ import annotations
 
 from copy import deepcopy
 
-import torch
 from pydantic import NonNegativeFloat, PositiveFloat
 from torch import Tensor
 
-from falw_cli.models import architectures
-from falw_cli.unlearning.divergence import divergence
-from falw_cli.unlearning.interfaces import Method, Seen, Settings, Start
+from falw_cli.unlearning.divergence import teacher_divergence
+from falw_cli.unlearning.interfaces import Method, MethodInputs, Settings, StepSamples
 
 
 class ScrubSettings(Settings):
@@ -34,26 +32,20 @@ class Scrub(Method):
     defaults = {"lr": 0.1, "epochs": 4}
     settings_type = ScrubSettings
 
-    def __init__(self, start: Start, settings: ScrubSettings) -> None:
+    def __init__(self, inputs: MethodInputs, settings: ScrubSettings) -> None:
         """See `Method`. `teacher` is a frozen copy of the original."""
-        self.teacher = deepcopy(start.network.module).eval().requires_grad_(False)
+        self.teacher = deepcopy(inputs.network.module).eval().requires_grad_(False)
         self.settings = settings
 
-    def forget_loss(self, seen: Seen) -> Tensor:
+    def forget_loss(self, samples: StepSamples) -> Tensor:
         """Return the negative divergence from the teacher, [n]."""
-        return -self._apart(seen)
+        return -teacher_divergence(samples, self.teacher, self.settings.temperature)
 
-    def retain_loss(self, seen: Seen) -> Tensor:
+    def retain_loss(self, samples: StepSamples) -> Tensor:
         """Return alpha times the divergence plus gamma times the cross-entropy, [n]."""
-        plain = super().retain_loss(seen)
-        return self.settings.alpha * self._apart(seen) + self.settings.gamma * plain
-
-    def _apart(self, seen: Seen) -> Tensor:
-        if not len(seen.label):
-            return seen.logits.new_zeros(0)
-        with torch.no_grad():
-            taught = architectures.logits(self.teacher(seen.images)).float()
-        return divergence(seen.logits, taught, self.settings.temperature)
+        plain = super().retain_loss(samples)
+        apart = teacher_divergence(samples, self.teacher, self.settings.temperature)
+        return self.settings.alpha * apart + self.settings.gamma * plain
 
 
 method = Scrub

@@ -13,7 +13,7 @@ from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 
 from falw_cli.unlearning.gradients import diagonal_fisher, trained
-from falw_cli.unlearning.interfaces import Method, Seen, Settings, Start
+from falw_cli.unlearning.interfaces import Method, MethodInputs, Settings, StepSamples
 
 TINY = 1e-15
 
@@ -41,23 +41,23 @@ class Sfron(Method):
     defaults = {"lr": 0.01, "epochs": 2}
     settings_type = SfronSettings
 
-    def __init__(self, start: Start, settings: SfronSettings) -> None:
+    def __init__(self, inputs: MethodInputs, settings: SfronSettings) -> None:
         """See `Method`."""
         self.settings = settings
         forget, retain = (
-            diagonal_fisher(start.network, part, settings.fisher_samples)
-            for part in (start.forget, start.retain)
+            diagonal_fisher(inputs.network, part, settings.fisher_samples)
+            for part in (inputs.forget, inputs.retain)
         )
         self.forget_mask = {
             weights: forget[name] + TINY >= settings.ratio * (retain[name] + TINY)
-            for name, weights in trained(start.network.module).items()
+            for name, weights in trained(inputs.network.module).items()
         }
 
-    def forget_loss(self, seen: Seen) -> Tensor:
+    def forget_loss(self, samples: StepSamples) -> Tensor:
         """Return -alpha times the adaptively weighted cross-entropy, [n]; weights have mean 1."""
-        plain = F.cross_entropy(seen.logits, seen.label, reduction="none")
+        plain = F.cross_entropy(samples.logits, samples.label, reduction="none")
         weight = (plain.detach() + TINY).pow(-self.settings.adapt)
-        return -self.settings.strength * weight / seen.mean(weight) * plain
+        return -self.settings.strength * weight / samples.mean(weight) * plain
 
 
 method = Sfron

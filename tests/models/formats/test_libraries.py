@@ -210,18 +210,18 @@ def training(model: nn.Module) -> Any:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("made", [plain, training])
-def test_torch_files_keep_their_structure(data: Path, made: Any) -> None:
+def test_torch_files_keep_their_structure(data: Path, spec: Any) -> None:
     from falw_cli.models.architectures import builder
 
     torch.manual_seed(0)
     model = builder("tiny-cnn")(3, 3)
-    torch.save(made(model), data / "model.pt")
+    torch.save(spec(model), data / "model.pt")
     asked = ("unlearn", "model.pt", "--forget", "ids.txt", "--arch", "tiny-cnn", "--batch-size",
              "6", "--no-forgotten-gate")  # fmt: skip
     done = falw(*asked, cwd=data)
     assert done.returncode == 0, done.stderr
     whole = torch.load(data / "model.unlearned.pt", weights_only=True)
-    if made is training:
+    if spec is training:
         assert set(whole) == {"epoch", "model", "args"}  # moments and averages remember
         whole = {k.removeprefix("module."): v for k, v in whole["model"].items()}
     model.load_state_dict(whole)

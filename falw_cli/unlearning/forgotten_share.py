@@ -9,7 +9,9 @@ from falw_cli.models.network import Network
 from falw_cli.unlearning.expectation import Expectation
 
 
-def share_of(expectation: Expectation | None, network: Network, forget: Samples) -> Figure | None:
+def forgotten_share_of(
+    expectation: Expectation | None, network: Network, forget: Samples
+) -> Figure | None:
     """Return the forgotten share of a model.
 
     Args:
@@ -25,8 +27,8 @@ def share_of(expectation: Expectation | None, network: Network, forget: Samples)
     return forgotten_share(*(vector.double().cpu().numpy() for vector in vectors))
 
 
-def no_share(expectation: Expectation | None) -> str:
-    """Return why `share_of` returned None, as the text of a warning."""
+def reason_for_no_share(expectation: Expectation | None) -> str:
+    """Return why `forgotten_share_of` returned None, as the text of a warning."""
     if expectation is None:
         return "no forgotten share: there are no held-out samples to compare with"
     if len(expectation.level) < FEW:
