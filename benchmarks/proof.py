@@ -21,7 +21,7 @@ from proof_nets import KEPT_OUT, PER_CLASS, RETRAINS, SEEDS, source
 
 from falw_cli import __version__
 from falw_cli.config.resolution import resolve
-from falw_cli.data import forget_list, loading, splits
+from falw_cli.data import forget_list, images, loading, splits
 from falw_cli.data.device import place
 from falw_cli.data.images import Geometry
 from falw_cli.evaluation.full_audit import full_audit
@@ -67,7 +67,7 @@ def measure_pools(cifar: Path, folder: Path, names: list[str]) -> dict[str, Pool
     judged = EvaluationSamples.of(given.splits, fabric.device)
     rest = {**flags, "per_class": {"data": [PER_CLASS, 10**6]}}
     listing = loading.open_source(resolve("evaluate", rest), "data")
-    data = loading.load(listing, first, Geometry(32, 32, 3), Silent())
+    data = images.load(listing, first, Geometry(32, 32, 3), Silent())
     unseen = place(
         splits.part(data, splits.align(data.listing, given.network.classes)), fabric.device
     )
@@ -156,7 +156,7 @@ def class_mix(pools: dict[str, Pool]) -> list[str]:
             found = []
             for gamma in (2.0, 0.0):
                 one = with_list(pool, listed(pool.unseen.labels, gamma, order, used))
-                after = full_audit(None, one, [], FIELD).after
+                after = full_audit(None, one, [], FIELD).metrics.after
                 assert after.mia is not None
                 found.append((after.mia_efficacy or 0.0, after.mia.auc))
             (tail, long), (flat, even) = found
@@ -183,7 +183,7 @@ def power(pools: dict[str, Pool]) -> list[str]:
         last = {"distance": 9.0, "AUC": 9.0}
         for percent in (*KEPT_OUT, 100):
             name = f"out-{percent}-{seed}" if percent < 100 else f"retrain-{seed}"
-            after = full_audit(None, pools[name].predictions, [], FIELD).after
+            after = full_audit(None, pools[name].predictions, [], FIELD).metrics.after
             assert after.mia is not None
             assert after.distance is not None
             auc, far = after.mia.auc, after.distance
@@ -206,7 +206,7 @@ def alarms(pools: dict[str, Pool]) -> list[str]:
     for number in range(LISTS):
         pool = pools[nets[number % len(nets)]]
         rows = listed(pool.unseen.labels, 1.0, number, set())
-        after = full_audit(None, with_list(pool, rows, number), [], FIELD).after
+        after = full_audit(None, with_list(pool, rows, number), [], FIELD).metrics.after
         assert after.mia is not None
         assert after.distance is not None
         far = after.distance.p_value <= 0.05

@@ -32,11 +32,7 @@ def unlearn(
 
 @overload
 def unlearn(
-    model: nn.Module,
-    *,
-    config: None = None,
-    progress: Progress | None = None,
-    **options: Any,
+    model: nn.Module, *, config: None = None, progress: Progress | None = None, **options: Any
 ) -> Unlearned: ...
 
 

@@ -13,7 +13,7 @@ class FalwError(Exception):
     """
 
     exit_code = 2
-    own = False
+    single_rank = False
     """Whether only this one of several ranks knows about the error."""
 
     def __init__(self, message: str, hint: str) -> None:
@@ -35,10 +35,14 @@ class DivergedError(RunError):
     """The loss is not finite: a smaller learning rate may help."""
 
 
-class ReaderError(RunError):
-    """A process that reads samples ahead was killed, usually because memory ran out."""
+class SingleRankError(RunError):
+    """An error that only this one of several ranks knows about."""
 
-    own = True
+    single_rank = True
+
+
+class ReaderError(SingleRankError):
+    """A process that reads samples ahead was killed, usually because memory ran out."""
 
     def __init__(self) -> None:
         super().__init__("a process that reads images was killed", "free some memory and run again")

@@ -2,39 +2,36 @@
 
 from __future__ import annotations
 
+import math
 import platform
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from pydantic import BaseModel
+from torch import Tensor
 
 from falw_cli.audit import gates, report
 from falw_cli.audit.gates import Gate
-from falw_cli.audit.report import (
-    AllMetrics,
-    ClassTarget,
-    Environment,
-    EpochWeights,
-    Forget,
-    Output,
-    Report,
-    Run,
-)
+from falw_cli.audit.report import ClassTarget, Comeback, EpochWeights, Output, Report, Run
 from falw_cli.audit.seal import seal
 from falw_cli.config.settings import Config
 from falw_cli.data.device import Samples
-from falw_cli.evaluation.full_audit import Audit
 from falw_cli.evaluation.gap import noise_floor
 from falw_cli.evaluation.measurement import compare, mean_metrics
-from falw_cli.evaluation.metrics import Comeback, Metrics, PerSample
+from falw_cli.evaluation.metrics import AllMetrics, Metrics, PerSample
 from falw_cli.models.inputs import Inputs
 from falw_cli.models.network import Network
 from falw_cli.runtime.progress import Progress
+from falw_cli.unlearning.perform import UnlearningResult
+from falw_cli.unlearning.stop_estimate import Evaluation
 from falw_cli.unlearning.target import Target, TargetQuality
+
+M = TypeVar("M", bound=BaseModel)
 
 
 @dataclass(frozen=True)
@@ -64,12 +61,6 @@ def all_metrics(
         reference=reference,
         noise_floor=noise_floor(references),
     )
-
-
-def all_figures(found: Audit) -> AllMetrics:
-    """Return all metrics of an audit."""
-    names = AllMetrics.model_fields
-    return AllMetrics(**{name: getattr(found, name) for name in names})
 
 
 def class_targets(
@@ -111,11 +102,15 @@ def build_report(
     run: Run | None = None,
     output: Output | None = None,
     target: dict[str, ClassTarget] | None = None,
-    weights: Sequence[EpochWeights] = (),
-    asked: Sequence[Gate] = (),
+    weights: Sequence[Tensor] = (),
+    wanted_gates: Sequence[Gate] = (),
     remarks: Sequence[str] = (),
 ) -> Report:
-    """Build the report and evaluate its gates; `remarks` are warnings that were not shown."""
+    """Build the report and evaluate its gates.
+
+    Args: weights, the summary of each epoch, see `Unlearning.epochs`; wanted_gates, to evaluate;
+    remarks, warnings that were not shown; the others describe the run or are sections.
+    """
     network, forget = inputs.network, inputs.splits.forget
     counts = np.bincount(forget.labels, minlength=len(network.classes)).tolist()
     made = Report(
@@ -125,7 +120,7 @@ def build_report(
         environment=_environment(network),
         inputs=report.Inputs.model_validate(inputs.described),
         output=output,
-        forget=Forget(
+        forget=report.Forget(
             count=len(forget), per_class=dict(zip(network.classes, counts, strict=True)), unknown=0
         ),
         run=run,
@@ -133,29 +128,55 @@ def build_report(
         per_sample=per_sample,
         comeback=comeback,
         target=target or {},
-        weights=list(weights),
+        weights=[
+            EpochWeights(min=low, mean=mean, max=high)
+            for low, mean, high, *_ in (epoch.tolist() for epoch in weights)
+        ],
         gates=[],
         warnings=[*progress.warnings, *remarks],
     )
-    judged = [gates.evaluate(gate, made) for gate in asked]
+    judged = [gates.evaluate(gate, made) for gate in wanted_gates]
     return seal(made.model_copy(update={"gates": judged}))
+
+
+def run_section(done: UnlearningResult, peak: int) -> Run:
+    """Return the report's section on an unlearning run that took `peak` bytes of memory."""
+    return Run(
+        steps=done.steps,
+        epochs=done.epochs,
+        seconds=done.seconds,
+        peak_memory_bytes=peak,
+        stopped_because=done.stopped_because,
+        lr=done.lr,
+        probes=[_figures(report.Probed, one.found, lr=one.lr) for one in done.probes],
+        curve=[_figures(report.Moment, found) for found in done.curve],
+        course=[
+            report.Course(loss=loss, mu=_number(mu), sigma=_number(sigma))
+            for *_, loss, mu, sigma in (epoch.tolist() for epoch in done.epochs_seen)
+        ],
+    )
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+def _figures(kind: type[M], found: Evaluation | None, **more: Any) -> M:
+    figures = asdict(found) if found is not None else {}
+    return kind.model_validate({name: figures.get(name) for name in kind.model_fields} | more)
 
 
 def _final_config(config: Config, network: Network) -> dict[str, Any]:
     """Return the final config, with the network's architecture, classes and preprocessing."""
-    known = {
-        "arch": network.arch,
-        "classes": network.classes,
-        "preprocessing": network.preprocessing,
-    }
+    known = {name: getattr(network, name) for name in ("arch", "classes", "preprocessing")}
     return config.model_copy(update=known).model_dump(mode="json", exclude={"train"})
 
 
-def _environment(network: Network) -> Environment:
+def _environment(network: Network) -> report.Environment:
     device = network.fabric.device
     kind = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
     bf16 = "bf16" in str(network.fabric._precision.precision)
-    return Environment(
+    return report.Environment(
         python=platform.python_version(),
         torch=torch.__version__,
         device=f"{device} ({kind})",

@@ -10,12 +10,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from falw_cli.audit.report import Comeback, Relearned, Rounded
 from falw_cli.config.settings import Recipe
 from falw_cli.data.batches import Batch
 from falw_cli.data.device import Samples
 from falw_cli.data.splits import class_aware_order
-from falw_cli.evaluation import intervals
-from falw_cli.evaluation.metrics import Comeback, Figure, Relearned, Rounded
+from falw_cli.evaluation.changes import paired_change
+from falw_cli.evaluation.metrics import Figure
 from falw_cli.evaluation.predictions import EvaluationSamples, Predictions
 from falw_cli.evaluation.roc import matching
 from falw_cli.evaluation.scores import SamplePredictions
@@ -59,7 +60,7 @@ def comeback(
         return None
     rounded = {kind: _rounded(network, parts, predictions, kind) for kind in ROUNDED}
     again = _relearned(network, parts, references, original, predictions.seed)
-    return Comeback(fp16=rounded["fp16"], int8=rounded["int8"], relearned=again)
+    return Comeback(**rounded, relearned=again)
 
 
 def round_weights(module: nn.Module, kind: str) -> None:
@@ -89,7 +90,7 @@ def _change(before: SamplePredictions, network: Network, samples: Samples) -> Fi
     if not len(samples):
         return None
     difference = network.confidence(samples)[1].double().cpu().numpy() - before.correct
-    return Figure.of(float(difference.mean()), intervals.paired(difference), 100)
+    return paired_change(difference)
 
 
 class _Relearning(CrossEntropy):

@@ -15,6 +15,7 @@ from falw_cli.audit.report import Report
 from falw_cli.audit.rows import Row
 from falw_cli.audit.verdict import Verdict, verdict
 from falw_cli.evaluation.gap_metric import load_metric
+from falw_cli.evaluation.metrics import Metrics
 from falw_cli.runtime.extras import need
 from falw_cli.runtime.printable import printable
 
@@ -63,10 +64,7 @@ def _single_report(named: NamedReport) -> str:
         name=named.name,
         report=report,
         verdict=verdict(report),
-        columns=list(shown),
-        main=rows.main_rows(shown),
-        groups=rows.group_rows(shown),
-        attacks=rows.attack_rows(shown),
+        **_tables(shown),
         per_sample=rows.per_sample_rows(report.per_sample) if report.per_sample else [],
         comeback=rows.comeback_rows(report.comeback) if report.comeback else [],
         classes={
@@ -76,18 +74,25 @@ def _single_report(named: NamedReport) -> str:
         pictures=pictures(report, shown),
         after=report.metrics.after,
         cell=rows.figure,
-        limits=LIMITS,
         settings=_settings(report),
     )
 
 
+def _tables(shown: dict[str, Metrics]) -> dict[str, Any]:
+    """Return the tables of models, one column each, and the text on the limits of a report."""
+    return {
+        "columns": list(shown), "main": rows.main_rows(shown), "groups": rows.group_rows(shown),
+        "attacks": rows.attack_rows(shown), "limits": LIMITS,
+    }  # fmt: skip
+
+
 def _settings(report: Report) -> dict[str, Any]:
     """Return the main settings and results of the run, by label."""
-    asked, run = report.config.get("unlearn", {}), report.run
+    recipe, run = report.config.get("unlearn", {}), report.run
     facts: dict[str, Any] = {"forgotten": f"{report.forget.count:,} samples"}
     if run:
         facts |= {
-            "method": f"{asked.get('method')} × {asked.get('weighting')}",
+            "method": f"{recipe.get('method')} × {recipe.get('weighting')}",
             "run": f"{run.steps:,} steps, {run.epochs} epochs, {run.seconds:.1f} s",
             "stopped": run.stopped_because,
         }
@@ -103,13 +108,9 @@ def _side_by_side(named: Sequence[NamedReport]) -> str:
         "beside.html.j2",
         named=named,
         verdicts=verdicts,
-        columns=list(shown),
-        main=rows.main_rows(shown),
-        groups=rows.group_rows(shown),
-        attacks=rows.attack_rows(shown),
+        **_tables(shown),
         settings={one.name: _settings(one.report) for one in named},
         picture=picture,
-        limits=LIMITS,
     )
 
 

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from falw_cli.audit.report import Report
+from falw_cli.audit.report import Relearned, Report
 from falw_cli.audit.rows import GROUPS
 from falw_cli.evaluation.gap_metric import load_metric
-from falw_cli.evaluation.metrics import GroupApart, Metrics, Relearned
+from falw_cli.evaluation.metrics import GroupApart, Metrics
 from falw_cli.runtime.printable import printable
 
 INK = "#010203"

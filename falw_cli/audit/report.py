@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from falw_cli.evaluation.metrics import Changes, Comeback, Figures, Metrics, PerSample, Seeds
+from falw_cli.evaluation.metrics import AllMetrics, Figure, Figures, PerSample
 from falw_cli.version import __version__
 
 
@@ -136,20 +136,6 @@ class Run(Figures):
     """The epochs of the run."""
 
 
-class AllMetrics(Figures):
-    """Metrics before and after, and of the mean Retrain reference."""
-
-    before: Metrics | None
-    after: Metrics | None
-    reference: Metrics | None
-    noise_floor: float | None
-    """Mean Avg. Gap between two references, percentage points; None with fewer than two."""
-    changes: Changes | None = None
-    """None without a model before unlearning."""
-    seeds: Seeds | None = None
-    """None with fewer than two references."""
-
-
 class ClassTarget(Figures):
     """The final target distribution of a class: true-class probability of held-out samples."""
 
@@ -183,6 +169,43 @@ class GateResult(Figures):
     def shown(self) -> str:
         """The value as text."""
         return "no value" if self.value is None else f"{self.value:.4g}"
+
+
+class Rounded(Figures):
+    """Accuracy change by rounding the weights, percentage points. A rise of FA means recovery."""
+
+    forget_change: Figure | None
+    test_change: Figure | None
+
+
+class Relearned(Figures):
+    """Effect of relearning a few forget samples on the other forget samples."""
+
+    samples: int
+    """Forget samples that were relearned."""
+    goal: float
+    """Accuracy of the other forget samples that counts as recovered, percent: the original's on
+    them minus one point or, without the original, the model's on retain samples minus one point."""
+    returned_after: int | None
+    """Steps until the accuracy recovered; None if it did not within 50."""
+    reference_returned_after: list[int | None]
+    """`returned_after` of each Retrain model, which learns these samples for the first time."""
+    excess: float
+    """Largest gain of the other forget samples over that of unseen ones, percentage points."""
+    reference_excess: list[float]
+    """`excess` of each Retrain model."""
+    curve: list[tuple[int, float, float]]
+    """Steps, accuracy of the other forget samples, of unseen ones of their class mix; percent."""
+    reference_curve: list[tuple[int, float, float]]
+    """`curve` of the first reference."""
+
+
+class Comeback(Figures):
+    """Recovery of forgotten samples after rounding the weights and after relearning."""
+
+    fp16: Rounded
+    int8: Rounded
+    relearned: Relearned | None
 
 
 class Report(BaseModel):

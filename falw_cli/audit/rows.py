@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from falw_cli.audit.report import AllMetrics
+from falw_cli.audit.report import Comeback
 from falw_cli.evaluation.gap import FIELD
 from falw_cli.evaluation.gap_metric import described, load_metric
-from falw_cli.evaluation.metrics import Comeback, Figure, Interval, Metrics, PerSample, Scores
+from falw_cli.evaluation.metrics import AllMetrics, Figure, Interval, Metrics, PerSample, Scores
 
 GROUPS = ("head", "mid", "tail")
 ATTACK = {

@@ -14,7 +14,8 @@ from falw_cli.bench.jobs import Job
 from falw_cli.bench.plan import Bench, Dataset, Entry, Scenario
 from falw_cli.bench.store import Store, digest
 from falw_cli.config.settings import Config
-from falw_cli.data import forget_list, loading
+from falw_cli.data import loading
+from falw_cli.data.forget_list import draw_long_tail
 from falw_cli.data.listing import Listing
 from falw_cli.runtime.outputs import write_all
 
@@ -35,23 +36,22 @@ class Source:
         return {**some, "allow_outside": True}
 
     @cached_property
-    def listing(self) -> Listing:
-        """The training samples."""
-        return loading.open_source(Config.model_validate(self.config), "data")
+    def listings(self) -> dict[str, Listing]:
+        """The samples of each part that is given: data, heldout, test."""
+        config = Config.model_validate(self.config)
+        given = [part for part in loading.CALLED if getattr(config, part) is not None]
+        return {part: loading.open_source(config, part) for part in given}
 
     @cached_property
     def digest(self) -> str:
         """Digest of IDs, classes and image bytes of all parts, independent of their location."""
-        config = Config.model_validate(self.config)
         whole = hashlib.sha256()
-        for part in ("data", "heldout", "test"):
-            if getattr(config, part) is not None:
-                listing = loading.open_source(config, part)
-                whole.update(repr((part, listing.ids, listing.labels.tolist())).encode())
-                for row in range(len(listing.files)):
-                    whole.update(hashlib.sha256(listing.raw(row)).digest())
-                if listing.array is not None:
-                    whole.update(np.ascontiguousarray(listing.array).tobytes())
+        for part, listing in self.listings.items():
+            whole.update(repr((part, listing.ids, listing.labels.tolist())).encode())
+            for row in range(len(listing.files)):
+                whole.update(hashlib.sha256(listing.raw(row)).digest())
+            if listing.array is not None:
+                whole.update(np.ascontiguousarray(listing.array).tobytes())
         return whole.hexdigest()
 
 
@@ -78,10 +78,7 @@ class Grid:
             RequestError: a source is missing, empty or malformed.
         """
         for source in self.sources.values():
-            config = Config.model_validate(source.config)
-            for part in ("data", "heldout", "test"):
-                if getattr(config, part) is not None:
-                    loading.open_source(config, part)
+            source.listings  # noqa: B018
 
     def ids(self, scenario: Scenario) -> str:
         """Return the path of the scenario's forget list."""
@@ -90,12 +87,8 @@ class Grid:
 
     def draw(self, scenario: Scenario) -> None:
         """Draw the scenario's forget list and write it."""
-        listing = self.sources[scenario.dataset].listing
-        available = np.bincount(listing.labels, minlength=len(listing.classes))
-        total = max(1, round(scenario.ratio * len(listing.ids)))
-        sizes = forget_list.tail_sizes(available, total, scenario.gamma, scenario.seed)
-        rows = forget_list.draw(listing.labels, sizes, scenario.seed)
-        text = "".join(f"{listing.ids[row]}\n" for row in rows)
+        listing = self.sources[scenario.dataset].listings["data"]
+        text = draw_long_tail(listing, scenario.ratio, scenario.gamma, scenario.seed)
         write_all({Path(self.ids(scenario)): text.encode()})
 
     def _key(self, scenario: Scenario, *more: Any) -> list[Any]:

@@ -11,7 +11,9 @@ from typing import Any
 from falw_cli.bench.pool import on_this_device
 from falw_cli.bench.store import Store
 from falw_cli.config.settings import Config
+from falw_cli.runtime.interrupt import Interrupt
 from falw_cli.runtime.outputs import write_all
+from falw_cli.runtime.progress import Silent
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,6 @@ class Job:
 
 
 def _train(store: Store, job: Job, config: Config) -> None:
-    from falw_cli.runtime.interrupt import Interrupt
-    from falw_cli.runtime.progress import Silent
     from falw_cli.training.run import train
 
     out = store.file("models", job.name, ".safetensors")
@@ -54,7 +54,6 @@ def _measure(store: Store, job: Job, config: Config) -> None:
     from falw_cli.evaluation.predictions import EvaluationSamples
     from falw_cli.models.inputs import open_inputs
     from falw_cli.runtime.engine import make_fabric
-    from falw_cli.runtime.progress import Silent
 
     fabric = make_fabric(config)
     inputs = open_inputs(config, Silent(), fabric)
@@ -66,8 +65,6 @@ def _unlearn(store: Store, job: Job, config: Config) -> None:
     from falw_cli.audit.build import Invocation
     from falw_cli.evaluation.metrics import Metrics
     from falw_cli.runs.unlearn import KnownMetrics, unlearn
-    from falw_cli.runtime.interrupt import Interrupt
-    from falw_cli.runtime.progress import Silent
 
     metrics = [Metrics.model_validate(store.load("metrics", name)) for name in job.known]
     known = KnownMetrics(metrics[0], tuple(metrics[1:]))

@@ -8,10 +8,9 @@ from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import Field, ValidationError, field_validator
 
-from falw_cli.config.file import explain, parse_yaml, relative_to
+from falw_cli.config.file import parse_yaml, relative_to, validated
 from falw_cli.config.resolution import NAMES
 from falw_cli.config.settings import Config, Positive, Preprocessing, Range, Section, TrainRecipe
 from falw_cli.errors import RequestError
@@ -148,10 +147,7 @@ def read(file: Path) -> Bench:
             name: relative_to(file.parent, one, NAMES) if isinstance(one, dict) else one
             for name, one in content["datasets"].items()
         }
-    try:
-        return Bench.model_validate(content)
-    except ValidationError as error:
-        raise explain(error, file, lines, Bench) from error
+    return validated(Bench, content, file, lines)
 
 
 def entries(bench: Bench) -> list[Entry]:
@@ -163,10 +159,10 @@ def entries(bench: Bench) -> list[Entry]:
     found: list[Entry] = []
     for block in bench.entries:
         for method, weighting in product(block.methods, block.weightings or (None,)):
-            asked = {**block.unlearn, "method": method, "weighting": weighting}
+            settings = {**block.unlearn, "method": method, "weighting": weighting}
             if block.search and bench.search.rule == "reference-free":
-                asked.setdefault("lr", "auto")
-            config = _settled(bench, {k: v for k, v in asked.items() if v is not None})
+                settings.setdefault("lr", "auto")
+            config = _settled(bench, {k: v for k, v in settings.items() if v is not None})
             recipe = config.unlearn
             label = block.name or f"{method} x {recipe.weighting}"
             if any(entry.label == label for entry in found):
@@ -210,8 +206,3 @@ def search_scenarios(bench: Bench) -> Iterator[Scenario]:
     search = bench.search
     for dataset, arch in product(bench.datasets, bench.archs):
         yield Scenario(dataset, arch, search.ratio, search.gamma, search.seed)
-
-
-def dump(bench: Bench) -> str:
-    """Return the bench config as YAML."""
-    return yaml.safe_dump(bench.model_dump(mode="json", exclude_defaults=True), sort_keys=False)

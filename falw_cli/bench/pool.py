@@ -109,8 +109,8 @@ def run_job(store: Store, job: Job) -> str | None:
     try:
         job.do(store)
     except FalwError as error:
-        told = {"label": job.label, "error": str(error), "hint": error.hint}
-        store.save(job.part, job.name, told, ".error.json")
+        failure = {"label": job.label, "error": str(error), "hint": error.hint}
+        store.save(job.part, job.name, failure, ".error.json")
         return str(error)
     return None
 
@@ -185,5 +185,5 @@ def run(
             progress.advance(1, job.label)
     here.wait_for(lambda: all(finished(store, job) for job in wanted))
     undone = [job for job in wanted if not is_stored(store, job)]
-    told = [(job.label, store.load(job.part, job.name, ".error.json")) for job in undone]
-    return [f"{name}: {found['error']}" for name, found in told if found]
+    failures = [(job.label, store.load(job.part, job.name, ".error.json")) for job in undone]
+    return [f"{name}: {found['error']}" for name, found in failures if found]

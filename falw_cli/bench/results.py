@@ -6,12 +6,13 @@ import csv
 import io
 import json
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from falw_cli.bench.grid import Grid
+from falw_cli.bench.jobs import Job
 from falw_cli.bench.plan import Bench, Entry, Scenario
 from falw_cli.evaluation.gap import FIELD
 from falw_cli.evaluation.gap_metric import load_metric
@@ -24,14 +25,9 @@ GROUPS = ("head", "mid", "tail")
 
 
 @dataclass(frozen=True)
-class Row:
+class Row(Scenario):
     """A model on a list: a scored cell, the original, or Retrain (whose gap is the noise floor)."""
 
-    dataset: str
-    arch: str
-    ratio: float
-    gamma: float
-    seed: int
     entry: str
     method: str
     weighting: str
@@ -57,52 +53,26 @@ class Row:
         return self.dataset, self.arch, self.ratio, self.gamma
 
 
-def collect(
-    grid: Grid, scenarios: Sequence[Scenario], entries: Sequence[Entry], rates: dict[Any, float]
-) -> list[Row]:
+def collect(grid: Grid, cells: Mapping[tuple[Scenario, Entry], Job]) -> list[Row]:
     """Return a row for each original, Retrain and finished cell."""
-    rows = []
-    for scenario in scenarios:
-        reports = {}
-        for entry in entries:
-            if entry.wants(scenario):
-                job = grid.cell(
-                    scenario, entry, rates.get((scenario.dataset, scenario.arch, entry.label))
-                )
-                report = grid.store.load("cells", job.name, ".audit.json")
-                if report is not None:
-                    reports[entry] = report
-        trained = [grid.store.load("models", job.name) for job in grid.references(scenario)]
-        seconds = statistics.mean(one["seconds"] for one in trained if one)
-        for number, (entry, report) in enumerate(reports.items()):
-            if not number:
-                rows += _baselines(scenario, report["metrics"])
-            rows.append(_cell(scenario, entry, report, seconds))
+    rows: list[Row] = []
+    seconds: dict[Scenario, float] = {}
+    for (scenario, entry), job in cells.items():
+        report = grid.store.load("cells", job.name, ".audit.json")
+        if report is None:
+            continue
+        metrics, run = report["metrics"], report["run"]
+        if scenario not in seconds:
+            trained = [grid.store.load("models", one.name) for one in grid.references(scenario)]
+            seconds[scenario] = statistics.mean(one["seconds"] for one in trained if one)
+            retrain = {**metrics["reference"], "avg_gap": metrics["noise_floor"]}
+            rows.append(_row(scenario, ORIGINAL, metrics["before"]))
+            rows.append(_row(scenario, RETRAIN, retrain))
+        more = {key: run[key] for key in ("lr", "steps", "stopped_because")}
+        more |= {"method": entry.method, "weighting": entry.weighting, "curve": tuple(run["curve"])}
+        more["time_share"] = 100 * run["seconds"] / seconds[scenario]
+        rows.append(_row(scenario, entry.label, metrics["after"], **more))
     return rows
-
-
-def _baselines(scenario: Scenario, metrics: dict[str, Any]) -> list[Row]:
-    floor = metrics["noise_floor"]
-    return [
-        _row(scenario, ORIGINAL, metrics["before"]),
-        _row(scenario, RETRAIN, {**metrics["reference"], "avg_gap": floor}),
-    ]
-
-
-def _cell(scenario: Scenario, entry: Entry, report: dict[str, Any], seconds: float) -> Row:
-    run = report["run"]
-    return _row(
-        scenario,
-        entry.label,
-        report["metrics"]["after"],
-        method=entry.method,
-        weighting=entry.weighting,
-        lr=run["lr"],
-        steps=run["steps"],
-        time_share=100 * run["seconds"] / seconds,
-        stopped_because=run["stopped_because"],
-        curve=tuple(run["curve"]),
-    )
 
 
 def _row(scenario: Scenario, entry: str, metrics: dict[str, Any], **more: Any) -> Row:
@@ -127,13 +97,11 @@ def write(folder: Path, bench: Bench, rows: Sequence[Row]) -> None:
     table.writeheader()
     table.writerows(asdict(row) for row in rows)
     whole = {"tool": f"falw {__version__}", "rows": [asdict(row) for row in rows]}
-    write_all(
-        {
-            folder / "results.csv": stream.getvalue().encode(),
-            folder / "results.json": json.dumps(whole, indent=1).encode(),
-            folder / "results.md": "\n".join(markdown(bench, rows)).encode(),
-        }
-    )
+    texts = {
+        "results.csv": stream.getvalue(), "results.json": json.dumps(whole, indent=1),
+        "results.md": "\n".join(markdown(bench, rows)),
+    }  # fmt: skip
+    write_all({folder / name: text.encode() for name, text in texts.items()})
 
 
 def markdown(bench: Bench, rows: Sequence[Row]) -> list[str]:
@@ -171,7 +139,8 @@ def _setting(setting: tuple[str, str, float, float], rows: Sequence[Row]) -> lis
         f"| entry | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|",
     ]  # fmt: skip
     floor = mean(row.avg_gap for row in rows if row.entry == RETRAIN) or 0.0
-    gaps = {name: mean(r.avg_gap for r in rows if r.entry == name) for name in _names(rows)}
+    names = dict.fromkeys(row.entry for row in rows)
+    gaps = {name: mean(r.avg_gap for r in rows if r.entry == name) for name in names}
     known = {n: gap for n, gap in gaps.items() if gap is not None and n not in (ORIGINAL, RETRAIN)}
     least = min(known.values(), default=0.0)
     for name in sorted(gaps, key=lambda n: (n == RETRAIN, gaps[n] if gaps[n] is not None else 1e9)):
@@ -205,13 +174,9 @@ def versus(rows: Sequence[Row], one: str = "falw", other: str = "none") -> list[
         cells = [
             _shift([p for p in pairs if (p[0].ratio, p[0].gamma) == s], floor) for s in settings
         ]
-        tail = spread(_tail(a) - _tail(b) for a, b in pairs)
+        tail = spread(abs(a.tail or 0.0) - abs(b.tail or 0.0) for a, b in pairs)
         lines.append(f"| {method} | {' | '.join(cells)} | {_shift(pairs, floor)} | {tail} |")
     return [*lines, ""] if both else []
-
-
-def _tail(row: Row) -> float:
-    return abs(row.tail or 0.0)
 
 
 def _pairs(rows: Sequence[Row], method: str, one: str, other: str) -> list[tuple[Row, Row]]:
@@ -235,10 +200,6 @@ def _shift(pairs: Sequence[tuple[Row, Row]], floor: float) -> str:
         return "–"
     near = "~" if abs(statistics.mean(differences)) <= floor else ""
     return near + spread(differences)
-
-
-def _names(rows: Sequence[Row]) -> list[str]:
-    return list(dict.fromkeys(row.entry for row in rows))
 
 
 def mean(values: Iterable[float | None]) -> float | None:

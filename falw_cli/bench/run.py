@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
 from falw_cli.bench import plan, plots, results
 from falw_cli.bench.grid import Grid
 from falw_cli.bench.jobs import Job
@@ -14,16 +16,6 @@ from falw_cli.bench.store import Store
 from falw_cli.runtime.extras import need
 from falw_cli.runtime.outputs import write_all
 from falw_cli.runtime.progress import Progress
-
-
-@dataclass(frozen=True)
-class Asked:
-    """Request for a bench."""
-
-    file: Path
-    folder: Path
-    jobs: int | None
-    dry_run: bool
 
 
 @dataclass(frozen=True)
@@ -37,51 +29,59 @@ class BenchResult:
     """Number of missing jobs by kind, from a dry run."""
 
 
-def bench(asked: Asked, progress: Progress) -> BenchResult:
+def bench(
+    file: Path, folder: Path, jobs: int | None, progress: Progress, *, dry_run: bool = False
+) -> BenchResult:
     """Run a bench, or continue one.
+
+    Args:
+        file: the bench config.
+        folder: the work folder.
+        jobs: number of parallel runs; None is one per GPU or core.
+        progress: receives progress and warnings.
+        dry_run: whether only to count the missing runs.
 
     Raises:
         RequestError: the config is inconsistent; nothing was trained.
         Interrupted: a signal arrived; the same command continues the bench.
     """
     need("matplotlib", "report", "a bench's plots")
-    config = plan.read(asked.file)
+    config = plan.read(file)
     entries = plan.entries(config)
     scenarios = list(plan.scenarios(config))
     searched = [entry for entry in entries if entry.search]
     probes = list(plan.search_scenarios(config)) if searched else []
-    store = Store(asked.folder)
+    store = Store(folder)
     here = Machine.here()
     grid = Grid(config, store)
     grid.check()
     stages = _stages(grid, scenarios, probes, entries)
-    if asked.dry_run:
+    if dry_run:
         wanted = sum(entry.wants(scenario) for scenario in scenarios for entry in entries)
-        return BenchResult(asked.folder, [], [], _missing(store, stages, wanted))
+        return BenchResult(folder, [], [], _missing(store, stages, wanted))
     here.wait_for(lambda: store.mark.exists() or here.rank == 0)
-    if (told := store.open()) is not None:
-        progress.warn(told)
+    if (warning := store.open()) is not None:
+        progress.warn(warning)
     for scenario in (*probes, *scenarios):
         grid.draw(scenario)
     failed: list[str] = []
-    with workers(asked.jobs, config.device) as pool:
-        for label, jobs in stages:
-            failed += run(pool, store, here, jobs, label, progress)
+    with workers(jobs, config.device) as pool:
+        for label, stage in stages:
+            failed += run(pool, store, here, stage, label, progress)
         rates = search(grid, probes, searched)
-        cells = [
-            grid.cell(scenario, entry, rates.get((scenario.dataset, scenario.arch, entry.label)))
-            for scenario in scenarios
-            for entry in entries
-            if entry.wants(scenario)
-        ]
-        failed += run(pool, store, here, cells, "cells", progress)
+        cells = {
+            (one, entry): grid.cell(one, entry, rates.get((one.dataset, one.arch, entry.label)))
+            for one in scenarios for entry in entries if entry.wants(one)
+        }  # fmt: skip
+        failed += run(pool, store, here, cells.values(), "cells", progress)
     if here.rank:
-        return BenchResult(asked.folder, [], [], {})
-    rows = results.collect(grid, scenarios, entries, rates)
-    results.write(asked.folder, config, rows)
-    plots.draw(asked.folder, rows)
-    write_all({asked.folder / "bench.yaml": plan.dump(config).encode()})
-    return BenchResult(asked.folder, rows, failed, {})
+        return BenchResult(folder, [], [], {})
+    rows = results.collect(grid, cells)
+    results.write(folder, config, rows)
+    plots.draw(folder, rows)
+    settings = config.model_dump(mode="json", exclude_defaults=True)
+    write_all({folder / "bench.yaml": yaml.safe_dump(settings, sort_keys=False).encode()})
+    return BenchResult(folder, rows, failed, {})
 
 
 def _stages(

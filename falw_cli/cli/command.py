@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import typer
-from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from falw_cli.cli import completion
 from falw_cli.cli.commands import COMMANDS
 from falw_cli.cli.console import Console
 from falw_cli.cli.session import session
-from falw_cli.config.file import explain
+from falw_cli.config.file import validated
 from falw_cli.config.flags import Flag, flag_of
 from falw_cli.config.resolution import SECTIONS, resolve
 from falw_cli.config.settings import Config, Section, TrainRecipe, UnlearnRecipe
@@ -103,7 +102,7 @@ def command(
             given = {key: value for key, value in values.items() if value not in (None, [], ())}
             with session(common["quiet"], common["verbose"]) as console:
                 _warn_of_environment(console)
-                settings = own and _own(own, {k: given.pop(k) for k in mine if k in given})
+                settings = own and validated(own, {k: given.pop(k) for k in mine if k in given})
                 chosen = {key: _value(fields[key], value) for key, value in given.items()}
                 file = common["config_file"]
                 body(Call(chosen, settings, file, console, common["json"]))
@@ -207,13 +206,6 @@ def _literals(annotation: Any) -> Sequence[str]:
     if get_origin(annotation) is Literal:
         return get_args(annotation)
     return [name for one in get_args(annotation) for name in _literals(one)]
-
-
-def _own(kind: type[BaseModel], given: dict[str, Any]) -> BaseModel:
-    try:
-        return kind.model_validate(given)
-    except ValidationError as error:
-        raise explain(error, None, {}, kind) from error
 
 
 def _value(field: FieldInfo, value: Any) -> Any:

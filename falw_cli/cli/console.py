@@ -67,7 +67,7 @@ class Console:
         if self.quiet or not total:
             return
         if self.verbose:
-            self._say(f"[dim]{_shown(label)}: {total} steps[/]")
+            self._say(f"[dim]{safe(label)}: {total} steps[/]")
         if self.err.is_terminal:
             self._bar = Progress(
                 TextColumn("{task.description}"),
@@ -81,7 +81,7 @@ class Console:
                 transient=True,
                 speed_estimate_period=1e9,  # the mean over the whole stage: updates are rare
             )
-            self._bar.add_task(_shown(label), total=total, detail="")
+            self._bar.add_task(safe(label), total=total, detail="")
             self._bar.start()
 
     def advance(self, steps: int = 1, detail: str = "") -> None:
@@ -95,7 +95,7 @@ class Console:
             self.stop()
             if not self.quiet:
                 seconds = time.perf_counter() - self._began
-                self._say(f"[dim]{_shown(self._label)}: {seconds:.1f} s {_shown(detail)}[/]")
+                self._say(f"[dim]{safe(self._label)}: {seconds:.1f} s {safe(detail)}[/]")
             self._total = 0
 
     def stop(self) -> None:
@@ -107,13 +107,13 @@ class Console:
     def note(self, text: str) -> None:
         """See `Progress`."""
         if not self.quiet:
-            self._say("\n".join(map(_shown, text.split("\n"))))
+            self._say("\n".join(map(safe, text.split("\n"))))
 
     def warn(self, text: str) -> None:
         """See `Progress`; warnings are shown even if `quiet` is set."""
         self.warnings.append(text)
         if not self.rank:
-            self._say(f"[yellow]warning:[/] {_shown(text)}")
+            self._say(f"[yellow]warning:[/] {safe(text)}")
 
     def result(self, text: str) -> None:
         """Print lines of the result on stdout; on a terminal, without control characters."""
@@ -152,8 +152,8 @@ class Console:
         """Print two lines on stderr: the problem, and the next action."""
         self.stop()
         whose = f"rank {self.rank}: " if self.rank else ""
-        self._say(f"[red]error:[/] {whose}{_shown(message)}")
-        self._say(f"[cyan]hint:[/] {_shown(hint)}")
+        self._say(f"[red]error:[/] {whose}{safe(message)}")
+        self._say(f"[cyan]hint:[/] {safe(hint)}")
 
     def _say(self, what: str | Table) -> None:
         """Print on stderr; a closed stderr ends the output, but not the run."""
@@ -164,7 +164,7 @@ class Console:
             self.err = Rich(file=io.StringIO())
 
 
-def _shown(text: str) -> str:
+def safe(text: str) -> str:
     """Return text that is safe to print with rich: names and messages are untrusted."""
     return escape(printable(text))
 

@@ -5,27 +5,25 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import yaml
 
 from falw_cli.audit.build import Invocation
-from falw_cli.audit.report import AllMetrics, Report
+from falw_cli.audit.report import Report
 from falw_cli.cli import tables
 from falw_cli.cli.console import Console
 from falw_cli.config.resolution import resolve
-from falw_cli.data import forget_list, opening
+from falw_cli.data.forget_list import draw_long_tail
+from falw_cli.data.opening import open_listing
 from falw_cli.errors import RequestError
+from falw_cli.evaluation.metrics import AllMetrics
 from falw_cli.runs.unlearn import unlearn
 from falw_cli.runtime import outputs
 from falw_cli.runtime.interrupt import Interrupt
 from falw_cli.training.run import train
 
 SETTINGS: dict[str, Any] = {
-    "arch": "tiny-cnn",
-    "data": "digits",
-    "heldout": "digits",
-    "train": {"epochs": 15, "lr": 0.1},
-}
+    "arch": "tiny-cnn", "data": "digits", "heldout": "digits", "train": {"epochs": 15, "lr": 0.1},
+}  # fmt: skip
 SHARE, GAMMA = 0.25, 1.0
 SEED = 4
 """Random seed; none of those that the defaults were searched with."""
@@ -58,10 +56,9 @@ def run_demo(
         ) from error
     reports = _run_all(folder, file, console)
     if as_json:
-        everything = {name: report.model_dump(mode="json") for name, report in reports.items()}
-        console.document(everything)
-        return
-    _show(folder, reports, console)
+        console.document({name: one.model_dump(mode="json") for name, one in reports.items()})
+    else:
+        _show(folder, reports, console)
 
 
 def _run_all(folder: Path, file: Path | None, console: Console) -> dict[str, Report]:
@@ -71,7 +68,8 @@ def _run_all(folder: Path, file: Path | None, console: Console) -> dict[str, Rep
     config = folder / "falw.yaml"
     settings = yaml.safe_dump(SETTINGS, sort_keys=False)
     ids = folder / "forget.txt"
-    outputs.write_all({config: settings.encode(), ids: _draw().encode()})
+    drawn = draw_long_tail(open_listing("digits"), SHARE, GAMMA, SEED)
+    outputs.write_all({config: settings.encode(), ids: drawn.encode()})
     chosen = file or config
     model = folder / "model.safetensors"
     retrains = [folder / "retrain-a.safetensors", folder / "retrain-b.safetensors"]
@@ -81,30 +79,17 @@ def _run_all(folder: Path, file: Path | None, console: Console) -> dict[str, Rep
         without = {**common, "out": str(retrain), "without": str(ids), "seed": SEED + number}
         train(resolve("train", without, chosen), console, interrupt)
     reports = {}
-    for name, asked in RUNS.items():
+    for name, settings_of_run in RUNS.items():
         flags = {
-            **common,
-            **asked,
-            "model": str(model),
-            "forget": str(ids),
+            **common, **settings_of_run, "model": str(model), "forget": str(ids),
             "reference": [str(retrain) for retrain in retrains],
             "out": str(folder / f"model.{name}.safetensors"),
-        }
+        }  # fmt: skip
         console.warnings.clear()
         reports[name] = unlearn(
             resolve("unlearn", flags, chosen), console, interrupt, Invocation.now()
         )
     return reports
-
-
-def _draw() -> str:
-    """Return the text of the forget list."""
-    listing = opening.open_listing("digits")
-    available = np.bincount(listing.labels)
-    total = round(SHARE * len(listing.ids))
-    sizes = forget_list.tail_sizes(available, total, GAMMA, SEED)
-    rows = forget_list.draw(listing.labels, sizes, SEED)
-    return "".join(f"{listing.ids[row]}\n" for row in rows)
 
 
 def _show(folder: Path, reports: dict[str, Report], console: Console) -> None:

@@ -47,7 +47,7 @@ def examine(file: Path | None) -> list[Finding]:
         file: a config given by the user; default: falw.yaml in the working folder.
     """
     found: list[Finding] = []
-    for check in (_python, _libraries, _gpu, _machine, _cache, _folder, _extras):
+    for check in (_python, _libraries, _gpu, _machine, _folders, _extras):
         found += check()
     return found + list(_config(file))
 
@@ -111,8 +111,7 @@ def _machine() -> Iterator[Finding]:
     import torch
 
     there, free = os.cpu_count() or 1, psutil.virtual_memory().available
-    threads = torch.get_num_threads()
-    yield Finding("CPU", "ok", f"{there} cores, {threads} threads")
+    yield Finding("CPU", "ok", f"{there} cores, {torch.get_num_threads()} threads")
     short = free < LEAST_MEMORY
     yield Finding(
         "memory", "problem" if short else "ok", f"{_size(free)} free",
@@ -120,14 +119,11 @@ def _machine() -> Iterator[Finding]:
     )  # fmt: skip
 
 
-def _cache() -> Iterator[Finding]:
+def _folders() -> Iterator[Finding]:
     place = platformdirs.user_cache_path("falw")
     yield _writable(
         "cache", place, "every run decodes all images again; set XDG_CACHE_HOME or give --no-cache"
     )
-
-
-def _folder() -> Iterator[Finding]:
     yield _writable("this folder", Path.cwd(), "set --out and --report to another folder")
 
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import typer
 
 from falw_cli.cli.console import Console
-from falw_cli.errors import FalwError, ReaderError, RunError
+from falw_cli.errors import FalwError, ReaderError, SingleRankError
 from falw_cli.runtime import ranks
 
 
@@ -34,7 +34,7 @@ def session(quiet: bool, verbose: int) -> Iterator[Console]:
         if ranks.lost(error) and ranks.launched():
             raise typer.Exit(3) from error  # the launcher reports it
         failure = error if isinstance(error, FalwError) else _unexpected(error)
-        if ranks.follows() and not failure.own:
+        if ranks.follows() and not failure.single_rank:
             # The first rank reports the error and sets the exit code.
             raise typer.Exit(0 if failure is error else 3) from error
         if verbose > 1:
@@ -49,20 +49,15 @@ def session(quiet: bool, verbose: int) -> Iterator[Console]:
 def _unexpected(error: Exception) -> FalwError:
     """Turn an exception of a library into an error with a hint."""
     if ranks.lost(error):
-        return _own(RunError("another rank has ended; nothing was written", "see its message"))
+        return SingleRankError("another rank has ended; nothing was written", "see its message")
     if "DataLoader worker" in str(error):  # torch raises it at any point of the command
         return ReaderError()
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return _own(
-            RunError(
-                "memory ran out; nothing was written",
-                "close other programs, or choose a smaller --batch-size or another --device",
-            )
+        return SingleRankError(
+            "memory ran out; nothing was written",
+            "close other programs, or choose a smaller --batch-size or another --device",
         )
-    failure = f"{type(error).__name__}: {error}"
-    return _own(RunError(failure, "this is a bug in falw; run with -v -v and report the traceback"))
-
-
-def _own(error: RunError) -> RunError:
-    error.own = True
-    return error
+    return SingleRankError(
+        f"{type(error).__name__}: {error}",
+        "this is a bug in falw; run with -v -v and report the traceback",
+    )

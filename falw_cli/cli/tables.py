@@ -9,9 +9,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from falw_cli.audit import rows
-from falw_cli.audit.report import AllMetrics, Report
-from falw_cli.evaluation.metrics import Metrics, PerSample
-from falw_cli.runtime.printable import printable
+from falw_cli.audit.report import Report
+from falw_cli.cli.console import safe
+from falw_cli.evaluation.metrics import AllMetrics, Metrics, PerSample
 
 if TYPE_CHECKING:
     from falw_cli.cli.doctor import Finding
@@ -81,8 +81,8 @@ def plan(report: Report) -> Table:
     table.add_row("retain", f"{inputs.data.count - report.forget.count} samples")
     for name, source in (("held-out (guides)", inputs.heldout), ("test (judges)", inputs.test)):
         if source:
-            table.add_row(name, f"{source.used} of {source.count} in {_safe(source.spec)}")
-    table.add_row("method", f"{_safe(str(settings['method']))} x {settings['weighting']}")
+            table.add_row(name, f"{source.used} of {source.count} in {safe(source.spec)}")
+    table.add_row("method", f"{safe(str(settings['method']))} x {settings['weighting']}")
     table.add_row("lr, batch size", f"{settings['lr']}, {settings['batch_size']}")
     if run:
         table.add_row("steps", f"at most {run.steps} in {run.epochs} epochs")
@@ -90,7 +90,7 @@ def plan(report: Report) -> Table:
             time = f"about {_duration(run.seconds)}, and the audit before and after"
             table.add_row("time of the steps", time)
         table.add_row("memory", f"{run.peak_memory_bytes / (1 << 30):.1f} GiB or a little more")
-    table.add_row("device", _safe(report.environment.device))
+    table.add_row("device", safe(report.environment.device))
     return table
 
 
@@ -108,13 +108,8 @@ def facts(found: Mapping[str, object]) -> Table:
     table.add_column()
     table.add_column(overflow="fold")  # a digest must not be truncated
     for name, value in found.items():
-        table.add_row(f"[bold]{escape(name)}[/]", _safe(_plain(value)))
+        table.add_row(f"[bold]{escape(name)}[/]", safe(_plain(value)))
     return table
-
-
-def _safe(text: str) -> str:
-    """Return text from files, made safe to print with rich."""
-    return escape(printable(text))
 
 
 def _plain(value: object) -> str:
@@ -154,8 +149,8 @@ def findings(found: Sequence[Finding]) -> Table:
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     colours = {"ok": "[green]ok[/]", "note": "[dim]note[/]", "problem": "[red]problem[/]"}
     for one in found:
-        hint = f"\n[cyan]hint:[/] {_safe(one.hint)}" if one.hint else ""
-        table.add_row(colours[one.state], f"[bold]{_safe(one.name)}[/]", _safe(one.found) + hint)
+        hint = f"\n[cyan]hint:[/] {safe(one.hint)}" if one.hint else ""
+        table.add_row(colours[one.state], f"[bold]{safe(one.name)}[/]", safe(one.found) + hint)
     return table
 
 
@@ -166,5 +161,5 @@ def bars(per_class: Mapping[str, int]) -> Table:
     for name, count in per_class.items():
         length = round(40 * count / largest)
         bar = "█" * length or ("▏" if count else "")
-        table.add_row(_safe(name), str(count), f"[cyan]{bar}[/]")
+        table.add_row(safe(name), str(count), f"[cyan]{bar}[/]")
     return table

@@ -6,6 +6,7 @@ import typer
 
 from falw_cli.audit.report import Report
 from falw_cli.audit.verdict import verdict
+from falw_cli.cli import tables
 from falw_cli.cli.console import Console
 from falw_cli.config.settings import Config
 from falw_cli.runtime import ranks
@@ -16,6 +17,17 @@ def launch(config: Config) -> None:
     code = ranks.launch(config)
     if code is not None:
         raise typer.Exit(code)
+
+
+def show_report(report: Report, console: Console, *, as_json: bool) -> None:
+    """Print a report's metrics, or all of it as JSON; then verdict and gates."""
+    if as_json:
+        console.document(report.model_dump(mode="json"))
+    else:
+        console.table(tables.metrics(report.metrics))
+        if report.per_sample:
+            console.table(tables.per_sample(report.per_sample))
+    show_verdict(report, console)
 
 
 def show_verdict(report: Report, console: Console) -> None:

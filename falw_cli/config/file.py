@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -16,7 +16,8 @@ FILE_LIMIT = 1 << 20
 """Maximum size of a config in bytes; configs are untrusted."""
 DEEPEST = 20
 """Maximum nesting depth of a config."""
-Lines = dict[tuple[str, ...], int]
+M = TypeVar("M", bound=BaseModel)
+Lines = Mapping[tuple[str, ...], int]
 """(key path) -> line, from 1, of the keys in the first two levels of a YAML document."""
 
 
@@ -131,9 +132,19 @@ def class_names(file: Path) -> list[str]:
     return names
 
 
-def explain(
-    error: ValidationError, file: Path | None, lines: Mapping[tuple[str, ...], int], root: Any
-) -> RequestError:
+def validated(kind: type[M], content: Any, file: Path | None = None, lines: Lines = {}) -> M:  # noqa: B006
+    """Return the model with this content.
+
+    Raises:
+        RequestError: a key is unknown, or a value is out of range; see `explain`.
+    """
+    try:
+        return kind.model_validate(content)
+    except ValidationError as error:
+        raise explain(error, file, lines, kind) from error
+
+
+def explain(error: ValidationError, file: Path | None, lines: Lines, root: Any) -> RequestError:
     """Return pydantic's first error, with the line in the file or the name of the flag.
 
     Args: root, the model that was validated.

@@ -10,9 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
-from falw_cli.config.file import class_names, explain, parse_yaml, relative_to
+from falw_cli.config.file import class_names, parse_yaml, relative_to, validated
 from falw_cli.config.flags import flag_of
 from falw_cli.config.settings import Config, Recipe, TrainRecipe, UnlearnRecipe, merged_over
 from falw_cli.errors import RequestError, unknown_name
@@ -67,10 +65,7 @@ def resolve(
             given[key] = class_names(Path(value)) if key == "classes" else value
         else:
             raise unknown_name("option", key, [*Config.model_fields, *TrainRecipe.model_fields])
-    try:
-        Config.model_validate(given)
-    except ValidationError as error:
-        raise explain(error, None, {}, Config) from error
+    validated(Config, given)
     return Config.model_validate(merged_over(below, given))
 
 
@@ -94,8 +89,5 @@ def _read_file(file: Path) -> dict[str, Any]:
             raise RequestError(
                 f"{file} line {lines[key,]}: {key} cannot be set in a file", f"give it as --{name}"
             )
-    try:
-        Config.model_validate(content)
-    except ValidationError as error:
-        raise explain(error, file, lines, Config) from error
+    validated(Config, content, file, lines)
     return relative_to(file.parent, content, NAMES)

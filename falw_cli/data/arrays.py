@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from falw_cli.data.listing import Listing, Spec, folder_of
+from falw_cli.data.listing import Listing, Source, Spec, folder_of
 from falw_cli.errors import RequestError
 
 
-def cifar(spec: Spec, name: str) -> Listing:
-    """Return a part of torchvision's dataset `name`, stored as torchvision stores it.
+def cifar(name: str) -> Source:
+    """Return the source of torchvision's dataset `name`, stored as torchvision stores it."""
+    return Source(partial(_cifar, name), parts="two")
 
-    Raises:
-        RequestError: the folder does not hold the dataset.
-    """
+
+def _cifar(name: str, spec: Spec, allow_outside: bool) -> Listing:
     from torchvision import datasets
 
     root = folder_of(spec)

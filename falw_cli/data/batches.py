@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from falw_cli.config.settings import Recipe
 from falw_cli.data.device import Samples, send
 
 
@@ -67,14 +68,6 @@ class Batch:
                 labels=self.labels[there], forget=len(first), place=self.place[rows],
                 begins=index == 0,
             )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Augmentation:
-    """Random crop after padding by `crop` pixels, random horizontal flip."""
-
-    crop: int
-    flip: bool
 
 
 def generator(seed: int, *stream: int) -> torch.Generator:
@@ -187,7 +180,7 @@ def epoch(
 
 def augment(
     pixels: Tensor,
-    how: Augmentation,
+    recipe: Recipe,
     random: torch.Generator,
     place: Tensor | None = None,
     whole: int | None = None,
@@ -195,24 +188,25 @@ def augment(
     """Crop and flip each image of a batch separately: uint8 [n, S, S, channels] -> the same.
 
     Args:
-        pixels, how: the images and their augmentation.
+        pixels: the images.
+        recipe: `crop`, pixels of padding before a random crop; `flip`, random horizontal flips.
         random: draws for the whole batch, so that results do not depend on the number of ranks.
         place, whole: places of these images among the `whole` in the batch, int64 [n]; or all.
     """
-    if not (how.crop or how.flip):
+    if not (recipe.crop or recipe.flip):
         return pixels
     count, size = pixels.shape[:2]
     whole = count if whole is None else whole
     place = torch.arange(whole) if place is None else place
     columns = torch.arange(size).expand(count, size)
-    if how.flip:
+    if recipe.flip:
         flipped = (torch.rand(whole, 1, generator=random) < 0.5)[place]
         columns = torch.where(flipped, columns.flip(1), columns)
     rows = torch.arange(size).expand(count, size)
-    if how.crop:
-        shift = torch.randint(0, 2 * how.crop + 1, (2, whole, 1), generator=random)[:, place]
+    if recipe.crop:
+        shift = torch.randint(0, 2 * recipe.crop + 1, (2, whole, 1), generator=random)[:, place]
         rows, columns = rows + shift[0], columns + shift[1]
-        edge = (how.crop, how.crop)
+        edge = (recipe.crop, recipe.crop)
         pixels = torch.nn.functional.pad(pixels, (0, 0, *edge, *edge))
     device = pixels.device
     each = torch.arange(count, device=device)[:, None, None]

@@ -42,11 +42,7 @@ def fingerprint(listing: Listing, geometry: str) -> str:
 
 def entry(key: str) -> Path:
     """Return the folder of the entry with this fingerprint."""
-    return _all() / key
-
-
-def _all() -> Path:
-    return platformdirs.user_cache_path("falw") / "images"
+    return platformdirs.user_cache_path("falw") / "images" / key
 
 
 def read(folder: Path) -> tuple[Bytes, Bytes] | None:

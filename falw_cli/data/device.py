@@ -92,6 +92,7 @@ class Streamed:
             for rows in wanted:
                 yield torch.from_numpy(self.pixels[rows]).to(device)
             return
+        forks = "fork" in multiprocessing.get_all_start_methods()
         loader: DataLoader[Tensor] = DataLoader(
             _Rows(self.pixels),
             batch_sampler=wanted,
@@ -100,7 +101,7 @@ class Streamed:
             prefetch_factor=AHEAD,
             pin_memory=device.type == "cuda",
             # Forked workers share the map; others would receive a copy.
-            multiprocessing_context="fork" if _forks() else None,
+            multiprocessing_context="fork" if forks else None,
         )
         try:
             for pixels in loader:
@@ -126,15 +127,18 @@ class _Rows(Dataset[Tensor]):
         return self.pixels[rows]
 
 
-def _forks() -> bool:
-    return "fork" in multiprocessing.get_all_start_methods()
-
-
 def send(values: Tensor, device: torch.device) -> Tensor:
     """Move values to the device without waiting for its pending work."""
     if device.type == "cuda" and values.device.type == "cpu":
         return values.pin_memory().to(device, non_blocking=True)
     return values.to(device)
+
+
+def in_batches(data: Samples, rows: Tensor, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield labels and pixels of some rows, `size` samples at a time."""
+    groups = torch.split(rows, size)
+    for chunk, pixels in zip(groups, data.read(groups), strict=True):
+        yield data.labels[send(chunk, data.labels.device)], pixels
 
 
 def free_memory(device: torch.device) -> int:

@@ -12,9 +12,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from falw_cli.data.listing import Listing
 from falw_cli.data.lookalike import describe_difference
 from falw_cli.data.text import Lines
 from falw_cli.errors import RequestError, nearest
+
+Counts = npt.NDArray[np.int64]
+Shares = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,11 @@ def read(path: str) -> ForgetList:
     try:
         with nullcontext(sys.stdin.buffer) if path == "-" else Path(path).open("rb") as stream:
             lines = Lines(stream, where)
-            names = _column(lines, where) if path.lower().endswith(".csv") else _plain(lines)
+            if path.lower().endswith(".csv"):
+                names = _column(lines, where)
+            else:
+                stripped = (line.strip() for line in lines)
+                names = [line for line in stripped if line and not line.startswith("#")]
     except OSError as error:
         raise RequestError(
             f"{where} cannot be read: {error.strerror}", "check the path after --forget"
@@ -46,11 +54,6 @@ def read(path: str) -> ForgetList:
         raise RequestError(f"{where} has no ID", "write one sample ID per line; # starts a comment")
     ids = tuple(dict.fromkeys(names))
     return ForgetList(ids, lines.digest.hexdigest(), len(names) - len(ids))
-
-
-def _plain(lines: Iterable[str]) -> list[str]:
-    stripped = (line.strip() for line in lines)
-    return [line for line in stripped if line and not line.startswith("#")]
 
 
 def _column(lines: Iterable[str], where: str) -> list[str]:
@@ -63,7 +66,7 @@ def _column(lines: Iterable[str], where: str) -> list[str]:
         raise RequestError(f"{where} is not a CSV: {error}", "save it again as CSV") from error
 
 
-def find(ids: Sequence[str], known: Sequence[str]) -> npt.NDArray[np.int64]:
+def find(ids: Sequence[str], known: Sequence[str]) -> Counts:
     """Return the rows of IDs in the training data, sorted: the order of a list has no meaning.
 
     Raises:
@@ -84,9 +87,7 @@ def find(ids: Sequence[str], known: Sequence[str]) -> npt.NDArray[np.int64]:
     return np.sort(np.array([place[name] for name in ids], dtype=np.int64))
 
 
-def tail_sizes(
-    available: npt.NDArray[np.int64], total: int, gamma: float, seed: int
-) -> npt.NDArray[np.int64]:
+def tail_sizes(available: Counts, total: int, gamma: float, seed: int) -> Counts:
     """Return the number of samples to draw per class, by a power law of exponent gamma (FALW.md).
 
     Shares are proportional to rank ** -gamma in a seeded order of the classes; gamma = 0 is
@@ -111,12 +112,7 @@ def tail_sizes(
     return _round_to_sum(sizes, floor, available, total, rank)
 
 
-def _waterfill(
-    share: npt.NDArray[np.float64],
-    floor: npt.NDArray[np.int64],
-    cap: npt.NDArray[np.int64],
-    total: int,
-) -> npt.NDArray[np.float64]:
+def _waterfill(share: Shares, floor: Counts, cap: Counts, total: int) -> Shares:
     """Return clip(s * share, floor, cap) for the s at which it sums to the total (bisection)."""
     low, high = 0.0, (total + 1) / share[share > 0].min()
     for _ in range(200):
@@ -125,17 +121,11 @@ def _waterfill(
             low = middle
         else:
             high = middle
-    sizes: npt.NDArray[np.float64] = np.clip(high * share, floor, cap)
+    sizes: Shares = np.clip(high * share, floor, cap)
     return sizes
 
 
-def _round_to_sum(
-    sizes: npt.NDArray[np.float64],
-    floor: npt.NDArray[np.int64],
-    cap: npt.NDArray[np.int64],
-    total: int,
-    rank: npt.NDArray[np.float64],
-) -> npt.NDArray[np.int64]:
+def _round_to_sum(sizes: Shares, floor: Counts, cap: Counts, total: int, rank: Shares) -> Counts:
     """Round to a given sum: largest remainders first, and the lower rank in a tie."""
     whole = np.clip(np.floor(sizes + 1e-9).astype(np.int64), floor, cap)
     by_remainder = np.lexsort((rank, whole - sizes))
@@ -145,9 +135,15 @@ def _round_to_sum(
     return whole
 
 
-def draw(
-    labels: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64], seed: int
-) -> npt.NDArray[np.int64]:
+def draw_long_tail(listing: Listing, share: float, gamma: float, seed: int) -> str:
+    """Draw a share of a listing, at least one sample; return the text of a forget list."""
+    available = np.bincount(listing.labels, minlength=len(listing.classes))
+    total = max(1, round(share * len(listing.ids)))
+    rows = draw(listing.labels, tail_sizes(available, total, gamma, seed), seed)
+    return "".join(f"{listing.ids[row]}\n" for row in rows)
+
+
+def draw(labels: Counts, sizes: Counts, seed: int) -> Counts:
     """Return rows of `sizes[c]` samples of each class c, drawn without replacement, sorted."""
     rng = np.random.default_rng([seed, 1])
     rows = [

@@ -14,7 +14,7 @@ import psutil
 import torch
 from torch import Tensor
 
-from falw_cli.config.settings import Preprocessing
+from falw_cli.config.settings import Config, Preprocessing
 from falw_cli.data import cache as cached
 from falw_cli.data.cache import Draft
 from falw_cli.data.decoding import decode, size_of
@@ -22,6 +22,7 @@ from falw_cli.data.listing import Listing
 from falw_cli.errors import RequestError, RunError
 from falw_cli.runtime.progress import Progress
 
+Rows = npt.NDArray[np.int64]
 NONE = np.empty(0, dtype=np.int64)
 CHUNK = 256
 """Images that a thread decodes between two updates of the progress bar."""
@@ -37,6 +38,10 @@ class Geometry:
     interpolation: str = "bilinear"
     squash: bool = False
     """Resize both sides to `size`, without a crop."""
+
+    def shape(self, count: int) -> tuple[int, int, int, int]:
+        """Return the shape of the pixels of `count` images."""
+        return count, self.size, self.size, self.channels
 
 
 @dataclass(frozen=True)
@@ -63,7 +68,7 @@ class Images:
         """Return images that are to be decoded into `pixels`."""
         return cls(listing, pixels, np.zeros((len(pixels), 32), dtype=np.uint8))
 
-    def missing(self) -> npt.NDArray[np.int64]:
+    def missing(self) -> Rows:
         """Return the rows that are not decoded: their digest is all zeros."""
         return np.flatnonzero(~self.digests.any(axis=1))
 
@@ -92,23 +97,21 @@ def geometry(listing: Listing, shown: Preprocessing, channels: int | None) -> Ge
 
 def load(
     listing: Listing,
+    config: Config,
     wanted: Geometry,
     progress: Progress,
     *,
-    cache: bool = True,
-    skip_unreadable: bool = False,
-    strict_size: bool = False,
-    secret: npt.NDArray[np.int64] = NONE,
+    strict: bool = False,
+    secret: Rows = NONE,
 ) -> Images:
     """Decode a listing's images, or read them from the cache.
 
     Args:
         listing: the samples.
+        config: `cache`, for sources of files; `skip_unreadable`, to skip images with a warning.
         wanted: geometry of decoded images.
         progress: receives progress and warnings.
-        cache: use the user's cache folder for sources of files.
-        skip_unreadable: leave out images that cannot be read, with a warning, instead of failing.
-        strict_size: fail on an image of another size than `wanted`, if no size was chosen.
+        strict: fail on an image of another size than `wanted`, if no size was chosen.
         secret: rows that the cache must not hold.
 
     Raises:
@@ -119,10 +122,10 @@ def load(
         pixels = _fit_array(listing.array, wanted)
         return Images(listing, pixels, _digest(pixels))
     key = cached.fingerprint(listing, str(wanted))
-    how = Decoding(wanted, skip_unreadable, strict_size)
-    found = _kept(listing, cached.entry(key), how, secret, progress) if cache else None
+    how = Decoding(wanted, config.skip_unreadable, strict)
+    found = _kept(listing, cached.entry(key), how, secret, progress) if config.cache else None
     if found is None:
-        shape = (len(listing.files), wanted.size, wanted.size, wanted.channels)
+        shape = wanted.shape(len(listing.files))
         found = Images.empty(listing, _in_memory(shape, listing.spec))
     bad = _decode(found, found.missing(), how, progress)
     if cached.fingerprint(listing, str(wanted)) != key:
@@ -134,19 +137,13 @@ def load(
 
 
 def _kept(
-    listing: Listing,
-    folder: Path,
-    how: Decoding,
-    secret: npt.NDArray[np.int64],
-    progress: Progress,
+    listing: Listing, folder: Path, how: Decoding, secret: Rows, progress: Progress
 ) -> Images | None:
     """Return a listing's images from the cache, after adding them; None if that fails."""
     cached.expel(folder, secret, progress)
     if found := cached.read(folder):
         return Images(listing, *found)
-    wanted = how.wanted
-    shape = (len(listing.files), wanted.size, wanted.size, wanted.channels)
-    draft = Draft.begin(folder, shape, progress)
+    draft = Draft.begin(folder, how.wanted.shape(len(listing.files)), progress)
     if draft is None:
         return None
     try:
@@ -205,13 +202,11 @@ def _fit_array(array: npt.NDArray[np.uint8], wanted: Geometry) -> npt.NDArray[np
     return result
 
 
-def _decode(
-    into: Images, rows: npt.NDArray[np.int64], how: Decoding, progress: Progress
-) -> list[int]:
+def _decode(into: Images, rows: Rows, how: Decoding, progress: Progress) -> list[int]:
     """Fill pixels and digests of some rows; return the rows that cannot be read."""
     listing, wanted = into.listing, how.wanted
 
-    def decode_rows(some: npt.NDArray[np.int64]) -> list[int]:
+    def decode_rows(some: Rows) -> list[int]:
         bad = []
         for row in some.tolist():
             try:

@@ -177,7 +177,11 @@ def inside(path: Path, root: Path) -> bool:
     return os.path.commonpath([real, os.path.realpath(root)]) == os.path.realpath(root)
 
 
-def number(names: list[str], where: str) -> tuple[npt.NDArray[np.int64], tuple[str, ...], bool]:
+Numbered = tuple[npt.NDArray[np.int64], tuple[str, ...], bool]
+"""Index of each label, class names, and whether labels are bare numbers."""
+
+
+def number(names: list[str], where: str) -> Numbered:
     """Return the index of each label, class names, and whether labels are bare numbers."""
     if all(name.isascii() and name.isdigit() for name in names):
         return bare_numbers(np.array([int(name) for name in names], dtype=np.int64), where)
@@ -186,9 +190,7 @@ def number(names: list[str], where: str) -> tuple[npt.NDArray[np.int64], tuple[s
     return np.array([place[name] for name in names], dtype=np.int64), classes, False
 
 
-def bare_numbers(
-    labels: npt.NDArray[np.int64], where: str
-) -> tuple[npt.NDArray[np.int64], tuple[str, ...], bool]:
+def bare_numbers(labels: npt.NDArray[np.int64], where: str) -> Numbered:
     """Return what `number` does for integers; they must be possible outputs of a model."""
     if len(labels) and (labels.min() < 0 or labels.max() >= 100_000):
         raise RequestError(

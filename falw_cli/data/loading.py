@@ -9,9 +9,9 @@ import numpy as np
 
 from falw_cli.config.settings import Config
 from falw_cli.data import images, opening, splits
-from falw_cli.data.images import Geometry, Images
+from falw_cli.data.images import Geometry, Images, Rows
 from falw_cli.data.listing import Listing
-from falw_cli.data.splits import Chosen, Rows, Splits
+from falw_cli.data.splits import Chosen, Splits
 from falw_cli.errors import RequestError
 from falw_cli.runtime.progress import Progress
 
@@ -34,34 +34,6 @@ def open_source(config: Config, flag: str) -> Listing:
     listing = opening.open_listing(spec, DEFAULT_PART[flag], allow_outside=config.allow_outside)
     some = config.per_class.get(flag)  # type: ignore[call-overload]
     return listing.of_each_class(*some) if some else listing
-
-
-def load(
-    listing: Listing,
-    config: Config,
-    wanted: Geometry,
-    progress: Progress,
-    *,
-    strict: bool = False,
-    secret: Rows = images.NONE,
-) -> Images:
-    """Decode a listing with the settings of the config.
-
-    Args:
-        listing, wanted, progress: see `images.load`.
-        config: cache, and handling of unreadable images.
-        strict: refuse images of several sizes.
-        secret: rows to forget.
-    """
-    return images.load(
-        listing,
-        wanted,
-        progress,
-        cache=config.cache,
-        skip_unreadable=config.skip_unreadable,
-        strict_size=strict,
-        secret=secret,
-    )
 
 
 def check_rows(rows: Rows, labels: Rows, classes: Sequence[str], progress: Progress) -> None:
@@ -99,27 +71,22 @@ def open_unseen(config: Config, data: Images, wanted: Geometry, progress: Progre
     for flag in ("heldout", "test"):
         if getattr(config, flag) is None:
             continue
-        opened[flag] = load(open_source(config, flag), config, wanted, progress)
+        opened[flag] = images.load(open_source(config, flag), config, wanted, progress)
         splits.check_disjoint(data, opened[flag], (CALLED["data"], CALLED[flag]))
     if len(opened) == 2:
         splits.check_disjoint(
             opened["heldout"], opened["test"], (CALLED["heldout"], CALLED["test"])
         )
     heldout, test = opened.get("heldout"), opened.get("test")
-    if heldout is None:
-        return Unseen(None, test, *_all_judge(test))
-    if test is not None:
-        return Unseen(heldout, test, np.arange(len(heldout.listing.ids)), _all_judge(test)[1])
+    if heldout is None or test is not None:
+        guides, judges = (np.arange(len(one.listing.ids) if one else 0) for one in (heldout, test))
+        return Unseen(heldout, test, guides, judges)
     guides, judges = splits.halves(heldout.listing.ids)
     if not len(judges) or not len(guides):
         raise RequestError(
             f"{heldout.listing.spec!r} has too few samples to split in two", "give --test as well"
         )
     return Unseen(heldout, heldout, guides, judges)
-
-
-def _all_judge(test: Images | None) -> tuple[Rows, Rows]:
-    return np.empty(0, dtype=np.int64), np.arange(len(test.listing.ids) if test else 0)
 
 
 def only(listing: Listing, rows: Rows) -> Listing:

@@ -9,11 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from falw_cli.data.images import Images
+from falw_cli.data.images import Images, Rows
 from falw_cli.data.listing import Listing
 from falw_cli.errors import RequestError
-
-Rows = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)

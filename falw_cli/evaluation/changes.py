@@ -8,6 +8,11 @@ from falw_cli.evaluation.predictions import Predictions
 from falw_cli.evaluation.scores import SamplePredictions, Vector
 
 
+def paired_change(difference: Vector) -> Figure:
+    """Return the mean of paired differences [N] in [-1, 1], in percentage points."""
+    return Figure.of(float(difference.mean()), intervals.paired(difference), 100)
+
+
 def changes_between(before: Predictions, after: Predictions) -> Changes:
     """Return how often both models predict the same class, and each class's accuracy change."""
     pairs = {"retain": (before.retain, after.retain), "test": (before.test, after.test)}
@@ -21,9 +26,7 @@ def changes_between(before: Predictions, after: Predictions) -> Changes:
     def change(one: SamplePredictions, other: SamplePredictions, c: int) -> Figure | None:
         rows = one.labels == c
         difference: Vector = other.correct[rows] - one.correct[rows]
-        if not len(difference):
-            return None
-        return Figure.of(float(difference.mean()), intervals.paired(difference), 100)
+        return paired_change(difference) if len(difference) else None
 
     return Changes(
         retain_agreement=agreement(*pairs["retain"]),

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
-from falw_cli.evaluation.intervals import Vector
+from falw_cli.evaluation.intervals import Counts, Vector
 
 
-def thirds(forget_count: npt.NDArray[np.int64]) -> tuple[list[int], list[int], list[int]]:
+def thirds(forget_count: Counts) -> tuple[list[int], list[int], list[int]]:
     """Split the classes that have forget samples by count into head, mid and tail.
 
     Args:
@@ -26,7 +25,7 @@ def thirds(forget_count: npt.NDArray[np.int64]) -> tuple[list[int], list[int], l
     return head.tolist(), mid.tolist(), tail.tolist()
 
 
-def class_means(values: Vector, labels: npt.NDArray[np.int64], num_classes: int) -> Vector:
+def class_means(values: Vector, labels: Counts, num_classes: int) -> Vector:
     """Return the mean of `values` [N] per class; NaN for a class without samples. -> [C]"""
     count = np.bincount(labels, minlength=num_classes)
     total = np.bincount(labels, weights=values, minlength=num_classes)
@@ -35,9 +34,7 @@ def class_means(values: Vector, labels: npt.NDArray[np.int64], num_classes: int)
     return means
 
 
-def mixed_mean(
-    means: Vector, weight: npt.NDArray[np.int64], classes: Sequence[int]
-) -> float | None:
+def mixed_mean(means: Vector, weight: Counts, classes: Sequence[int]) -> float | None:
     """Return the mean over `classes` of class means [C], weighted by sample counts [C].
 
     Classes without samples or without a mean are skipped; None if all are.

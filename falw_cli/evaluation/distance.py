@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -33,16 +34,10 @@ def distance_of(predictions: Predictions, resamples: Resamples) -> Distance | No
     if not parts:
         return None
 
-    def over(classes: Sequence[int]) -> dict[str, float]:
+    def over(classes: Sequence[int]) -> dict[str, Any]:
         some = [c for c in classes if c in parts]
-        found = wasserstein.together(
-            [parts[c] for c in some], [int(predictions.forget_count[c]) for c in some]
-        )
-        lower, upper = found.interval
-        return {
-            "value": found.value, "lower": lower, "upper": upper,
-            "chance": found.chance, "p_value": found.p_value,
-        }  # fmt: skip
+        counts = [int(predictions.forget_count[c]) for c in some]
+        return wasserstein.combined([parts[c] for c in some], counts).model_dump()
 
     return Distance(
         **over(list(parts)),

@@ -15,7 +15,7 @@ from falw_cli.evaluation.distance import FEW_FORGET, FEW_UNSEEN, distance_of
 from falw_cli.evaluation.gap_metric import load_metric
 from falw_cli.evaluation.measurement import compare, mean_metrics, metrics_of
 from falw_cli.evaluation.membership import membership_of
-from falw_cli.evaluation.metrics import Changes, Figure, Groups, Interval, Metrics, Seeds
+from falw_cli.evaluation.metrics import AllMetrics, Figure, Groups, Interval, Metrics
 from falw_cli.evaluation.predictions import Predictions, Resamples
 from falw_cli.evaluation.scores import Vector
 
@@ -25,15 +25,9 @@ SHORTEST = {0.01: 100, 0.001: 1000}
 
 @dataclass(frozen=True)
 class Audit:
-    """Metrics of all models of a run, and the comparisons between them."""
+    """Metrics of all models of a run, with warnings about figures of too few samples."""
 
-    before: Metrics | None
-    after: Metrics
-    references: tuple[Metrics, ...]
-    reference: Metrics | None
-    noise_floor: float | None
-    changes: Changes | None
-    seeds: Seeds | None
+    metrics: AllMetrics
     warnings: tuple[str, ...]
 
 
@@ -79,16 +73,15 @@ def full_audit(
     if scatter:
         pairs = [(whole[id(one)], scatter[id(one)]) for one in (after, *references)]
         seeds = gap.against_seeds(pairs[0], pairs[1:], weights)
-    return Audit(
+    metrics = AllMetrics(
         before=against(before) if before is not None else None,
         after=against(after),
-        references=tuple(retrains),
         reference=mean,
         noise_floor=gap.noise_floor(retrains, weights),
         changes=changes_between(before, after) if before is not None else None,
         seeds=seeds,
-        warnings=tuple(_warnings(after)),
     )
+    return Audit(metrics, tuple(_warnings(after)))
 
 
 def _examined(predictions: Predictions, resamples: Resamples, weights: gap.Weights) -> Metrics:
@@ -130,16 +123,12 @@ def _with_deviations(
         group = getattr(found.groups, name)
         rows = np.isin(own.forget.labels, classes)
         more = {
-            key: _scaled(intervals.paired(values[rows]), 100 if key == "deviation" else 1)
+            key: Interval.scaled(intervals.paired(values[rows]), 100 if key == "deviation" else 1)
             for key, values in differences.items()
             if rows.any()
         }
         groups[name] = group.model_copy(update={"intervals": group.intervals | more})
     return found.model_copy(update={"groups": Groups(**groups)})
-
-
-def _scaled(ends: intervals.Interval, unit: float) -> Interval:
-    return Interval(lower=unit * ends[0], upper=unit * ends[1])
 
 
 def _warnings(predictions: Predictions) -> list[str]:

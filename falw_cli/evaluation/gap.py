@@ -24,16 +24,18 @@ FIELD: Weights = dict.fromkeys(
     ("forget_accuracy", "retain_accuracy", "test_accuracy", "mia_efficacy"), 1.0
 )
 """The usual metrics of the Avg. Gap in the literature."""
+Sampled = tuple[Metrics, Vector]
+"""Metrics of a model, and their deviations over resamples; see `noise`."""
 
 
-def parse_weights(asked: Sequence[str]) -> Weights:
+def parse_weights(expressions: Sequence[str]) -> Weights:
     """Parse `--metrics`: NAME or NAME:WEIGHT each; the four metrics of FIELD by default.
 
     Raises:
         RequestError: a name is unknown or given twice, or a weight is not above 0.
     """
     found: dict[str, float] = {}
-    for text in asked:
+    for text in expressions:
         name, _, number = (part.strip() for part in text.partition(":"))
         name = next((one for one in METRICS if load_metric(one).short == name), name)
         if name not in METRICS:
@@ -104,9 +106,7 @@ def noise_floor(references: Sequence[Metrics], weights: Weights = FIELD) -> floa
 
 
 def against_seeds(
-    model: tuple[Metrics, Vector],
-    references: Sequence[tuple[Metrics, Vector]],
-    weights: Weights = FIELD,
+    model: Sampled, references: Sequence[Sampled], weights: Weights = FIELD
 ) -> Seeds | None:
     """Compare the model's distance to the Retrain models with the distances between them.
 
@@ -151,9 +151,7 @@ def _known(values: object) -> list[float]:
     return [value for value in values if value is not None]  # type: ignore[attr-defined]
 
 
-def _mean_draws(
-    pairs: Sequence[tuple[tuple[Metrics, Vector], tuple[Metrics, Vector]]], weights: Weights
-) -> Vector:
+def _mean_draws(pairs: Sequence[tuple[Sampled, Sampled]], weights: Weights) -> Vector:
     """Return the Avg. Gap in each resample, averaged over pairs of models. -> [B]"""
     share = np.array(list(weights.values())) / sum(weights.values())
     total = []

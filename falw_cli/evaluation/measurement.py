@@ -34,6 +34,7 @@ def metrics_of(predictions: Predictions) -> Metrics:
     kept = test.correct[np.isin(test.labels, retain.labels)]
     metrics = {name: load_metric(name) for name in (*FIELD, "calibration_error")}
     values = {name: metric.measure(predictions) for name, metric in metrics.items()}
+    groups = {name: _group(predictions, members) for name, members in predictions.thirds.items()}
     return Metrics.model_validate(
         {
             **values,
@@ -45,7 +46,7 @@ def metrics_of(predictions: Predictions) -> Metrics:
                 if (value := values[name]) is not None
             },
             "per_class": _per_class(predictions),
-            "groups": _groups(predictions) if len(forget) else None,
+            "groups": groups if len(forget) else None,
         }
     )
 
@@ -89,49 +90,36 @@ def _mean_of(values: Sequence[object]) -> object:
 
 
 def _wilson(share: float, count: float, unit: float = 1) -> Interval:
-    lower, upper = wilson(float(share), count)
-    return Interval(lower=unit * lower, upper=unit * upper)
-
-
-UNITS = {
-    "forget_accuracy": 100, "retain_accuracy": 100, "test_accuracy": 100,
-    "forget_probability": 1, "unseen_probability": 1,
-}  # fmt: skip
+    return Interval.scaled(wilson(float(share), count), unit)
 
 
 def _per_class(predictions: Predictions) -> dict[str, ClassMetrics]:
     number, count = len(predictions.classes), predictions.forget_count
     forget, retain, test = predictions.forget, predictions.retain, predictions.test
     columns = {
-        "forget_accuracy": (forget, forget.correct),
-        "retain_accuracy": (retain, retain.correct),
-        "test_accuracy": (test, test.correct),
-        "forget_probability": (forget, forget.prob),
-        "unseen_probability": (test, test.prob),
+        "forget_accuracy": (forget, forget.correct, 100),
+        "retain_accuracy": (retain, retain.correct, 100),
+        "test_accuracy": (test, test.correct, 100),
+        "forget_probability": (forget, forget.prob, 1),
+        "unseen_probability": (test, test.prob, 1),
     }
-    means = {n: class_means(v, s.labels, number) for n, (s, v) in columns.items()}
-    sizes = {n: np.bincount(s.labels, minlength=number) for n, (s, _) in columns.items()}
+    means = {n: class_means(v, s.labels, number) for n, (s, v, _) in columns.items()}
+    sizes = {n: np.bincount(s.labels, minlength=number) for n, (s, _, _) in columns.items()}
     return {
         name: ClassMetrics(
             forget_count=int(count[c]),
-            **{key: _known(UNITS[key] * values[c]) for key, values in means.items()},
+            **{
+                key: None if np.isnan(values[c]) else float(columns[key][2] * values[c])
+                for key, values in means.items()
+            },
             intervals={
-                key: _wilson(values[c], sizes[key][c], UNITS[key])
+                key: _wilson(values[c], sizes[key][c], columns[key][2])
                 for key, values in means.items()
                 if sizes[key][c]
             },
         )
         for c, name in enumerate(predictions.classes)
     }
-
-
-def _known(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
-
-
-def _groups(predictions: Predictions) -> Groups:
-    found = {name: _group(predictions, members) for name, members in predictions.thirds.items()}
-    return Groups(**found)
 
 
 def _group(predictions: Predictions, members: list[int]) -> GroupMetrics:
@@ -147,8 +135,7 @@ def _group(predictions: Predictions, members: list[int]) -> GroupMetrics:
         if other["correct"] is not None:
             both = ((accuracy, size), (other["correct"], _effective(test, count, members)))
             (a, of_a), (b, of_b) = ((share, wilson(share, number)) for share, number in both)
-            lower, upper = apart(a, of_a, b, of_b)
-            intervals["unseen_deviation"] = Interval(lower=100 * lower, upper=100 * upper)
+            intervals["unseen_deviation"] = Interval.scaled(apart(a, of_a, b, of_b), 100)
     return GroupMetrics(
         classes=[predictions.classes[c] for c in members],
         forget_count=size,
@@ -180,14 +167,10 @@ def _effective(seen: SamplePredictions, count: Counts, members: list[int]) -> fl
 
 
 def _deviate(group: GroupMetrics, reference: GroupMetrics) -> GroupMetrics:
-    return group.model_copy(
-        update={
-            "deviation": _difference(group.forget_accuracy, reference.forget_accuracy),
-            "probability_deviation": _difference(
-                group.forget_probability, reference.forget_probability
-            ),
-        }
-    )
+    accuracy = _difference(group.forget_accuracy, reference.forget_accuracy)
+    probability = _difference(group.forget_probability, reference.forget_probability)
+    update = {"deviation": accuracy, "probability_deviation": probability}
+    return group.model_copy(update=update)
 
 
 def _difference(one: float | None, other: float | None, unit: float = 1) -> float | None:

@@ -7,7 +7,7 @@ import numpy as np
 from falw_cli.evaluation import roc
 from falw_cli.evaluation.distance import FEW_FORGET, FEW_UNSEEN
 from falw_cli.evaluation.metrics import Attack, Figure, InGroups, Membership, Scores
-from falw_cli.evaluation.predictions import Draws, Predictions, Resamples
+from falw_cli.evaluation.predictions import Predictions, Resamples
 from falw_cli.evaluation.scores import ATTACK_SCORES, HEADLINE, SamplePredictions
 
 RETAINED = 5000
@@ -16,7 +16,7 @@ RETAINED = 5000
 
 def matched_attack(
     sides: tuple[SamplePredictions, SamplePredictions],
-    draws: tuple[Draws, Draws],
+    draws: tuple[roc.Draws, roc.Draws],
     score: str = HEADLINE,
 ) -> roc.Attack | None:
     """Attack members and non-members by a score; None if no class is on both sides."""
@@ -26,7 +26,8 @@ def matched_attack(
     return roc.attack(sides[0].score(score), sides[1].score(score), weights, draws)
 
 
-def _attack(found: roc.Attack) -> Attack:
+def attack_figures(found: roc.Attack) -> Attack:
+    """Return an attack's figures for the report."""
     one, tenth = (
         Figure.of(value, ends, 100)
         for value, ends in zip(found.tpr, found.tpr_intervals, strict=True)
@@ -47,7 +48,7 @@ def membership_of(predictions: Predictions, resamples: Resamples) -> Membership 
     found = {name: one for name, one in measured.items() if one}
     if not found:
         return None
-    attacks = {name: _attack(one) for name, one in found.items()}
+    attacks = {name: attack_figures(one) for name, one in found.items()}
     classes = [
         (name, _within(predictions, resamples, [c]))
         for c, name in enumerate(predictions.classes)
@@ -84,7 +85,7 @@ def _retained(predictions: Predictions, resamples: Resamples) -> Attack | None:
     rows = np.sort(rng.permutation(len(predictions.retain))[:RETAINED])
     sides = predictions.retain.of_rows(rows), predictions.test
     found = matched_attack(sides, (resamples.retain[:, rows], resamples.test))
-    return _attack(found) if found else None
+    return attack_figures(found) if found else None
 
 
 def _thinned(curve: roc.Curve) -> list[tuple[float, float]]:

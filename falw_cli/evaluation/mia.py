@@ -7,9 +7,8 @@ on the true-class probability alone, retain samples as members, test samples as 
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-Probabilities = npt.NDArray[np.float64]
+from falw_cli.evaluation.intervals import Vector
 
 ATTACK_SAMPLES = 5000
 """Maximum of members plus non-members: an RBF SVC's time grows with the square of their number."""
@@ -24,9 +23,7 @@ def attack_size(retain: int, test: int) -> int:
     return min(retain, test, ATTACK_SAMPLES // 2)
 
 
-def predicted_non_members(
-    forget: Probabilities, retain: Probabilities, test: Probabilities, seed: int
-) -> Probabilities | None:
+def predicted_non_members(forget: Vector, retain: Vector, test: Vector, seed: int) -> Vector | None:
     """Return 1 for each forget sample that the attack calls non-member, else 0; [N_f].
 
     Args:
@@ -45,9 +42,7 @@ def predicted_non_members(
     return _call(forget, rng.permutation(retain)[:size], rng.permutation(test)[:size])
 
 
-def attack_noise(
-    forget: Probabilities, retain: Probabilities, test: Probabilities, seed: int
-) -> Probabilities:
+def attack_noise(forget: Vector, retain: Vector, test: Vector, seed: int) -> Vector:
     """Return how the efficacy varies with the samples that the attack is trained with, in percent.
 
     The attack is retrained on small subsamples. The deviations of its efficacy are scaled to the
@@ -67,17 +62,15 @@ def attack_noise(
             for _ in range(REFITS)
         ]
     )
-    deviations: Probabilities = (found - found.mean()) * np.sqrt(few / size)
+    deviations: Vector = (found - found.mean()) * np.sqrt(few / size)
     return deviations
 
 
-def _call(
-    forget: Probabilities, members: Probabilities, non_members: Probabilities
-) -> Probabilities:
+def _call(forget: Vector, members: Vector, non_members: Vector) -> Vector:
     from sklearn.svm import SVC
 
     features = np.concatenate([members, non_members])[:, None]
     attack = SVC(C=3, gamma="auto", kernel="rbf")
     attack.fit(features, np.repeat([1, 0], [len(members), len(non_members)]))
-    flags: Probabilities = (attack.predict(forget[:, None]) == 0).astype(np.float64)
+    flags: Vector = (attack.predict(forget[:, None]) == 0).astype(np.float64)
     return flags

@@ -11,6 +11,7 @@ from scipy.optimize import linear_sum_assignment
 
 from falw_cli.errors import RequestError
 from falw_cli.evaluation.predictions import Predictions
+from falw_cli.evaluation.scores import Counts
 
 ABOVE_CHANCE = 0.15
 """An accuracy below chance + this share * (1 - chance) counts as near chance."""
@@ -57,11 +58,7 @@ def check_plausible(original: Predictions) -> None:
         )
 
 
-def _reordered_accuracy(
-    label: np.ndarray[tuple[int], np.dtype[np.int64]],
-    predicted: np.ndarray[tuple[int], np.dtype[np.int64]],
-    number: int,
-) -> float:
+def _reordered_accuracy(label: Counts, predicted: Counts, number: int) -> float:
     """Return the accuracy with the outputs assigned to the classes in the best order."""
     confusion = np.zeros((number, number), dtype=np.int64)
     np.add.at(confusion, (label, predicted), 1)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from falw_cli.data.device import Samples, place
@@ -14,10 +13,9 @@ from falw_cli.data.splits import Splits
 from falw_cli.evaluation.deviation import thirds
 from falw_cli.evaluation.intervals import resample
 from falw_cli.evaluation.mia import attack_noise, predicted_non_members
+from falw_cli.evaluation.roc import Draws
 from falw_cli.evaluation.scores import Counts, SamplePredictions, Vector
 from falw_cli.models.network import Network
-
-Draws = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)

@@ -70,10 +70,7 @@ def matching(members: Counts, non_members: Counts) -> tuple[Vector, Vector]:
 
 
 def attack(
-    members: Vector,
-    non_members: Vector,
-    weights: tuple[Vector, Vector],
-    draws: tuple[Draws, Draws],
+    members: Vector, non_members: Vector, weights: tuple[Vector, Vector], draws: tuple[Draws, Draws]
 ) -> Attack:
     """Attack by a score that is larger for members.
 
@@ -105,8 +102,8 @@ def attack(
         tuple(
             # The threshold varies with the non-members, the share above it with the members. If no
             # member is above it, resampling gives width 0, so Wilson's interval is added.
-            _hull(_between(column), wilson(rate, count))
-            for rate, column in zip(found, drawn.T, strict=True)
+            (min(low, wilson(rate, count)[0]), max(high, wilson(rate, count)[1]))
+            for rate, (low, high) in zip(found, map(_between, drawn.T), strict=True)
         ),
         curve,
     )
@@ -131,10 +128,6 @@ def _area(fpr: Vector, tpr: Vector) -> Vector:
     """Return the area under each row of rates [B, n], by trapezoids: ties count half. -> [B]"""
     found: Vector = (np.diff(fpr) * (tpr[:, 1:] + tpr[:, :-1]) / 2).sum(axis=1)
     return found
-
-
-def _hull(one: Interval, other: Interval) -> Interval:
-    return min(one[0], other[0]), max(one[1], other[1])
 
 
 def _between(drawn: Vector) -> Interval:

@@ -5,28 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from falw_cli.evaluation.intervals import CHUNK, Interval, around
-
-Vector = npt.NDArray[np.float64]
-Counts = npt.NDArray[np.int64]
-Draws = npt.NDArray[np.uint8]
+from falw_cli.evaluation.intervals import CHUNK, Vector, around
+from falw_cli.evaluation.metrics import Apart
+from falw_cli.evaluation.roc import Draws
 
 PERMUTATIONS = 999
-
-
-@dataclass(frozen=True)
-class Distance:
-    """1-Wasserstein distance of true-class probability, forget to unseen, in [0, 1]."""
-
-    value: float
-    interval: Interval
-    """95 % interval, by stratified bootstrap."""
-    chance: float
-    """Mean distance expected if forget samples were unseen ones; above 0 as samples are few."""
-    p_value: float
-    """Share of permutations of forget and unseen within a class with at least this distance."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +37,7 @@ def class_distance(
     steps = np.diff(value[order])
     first = np.arange(len(value)) < len(forget)
 
-    def distances(of_forget: npt.NDArray[np.float64], of_unseen: Vector) -> Vector:
+    def distances(of_forget: Vector, of_unseen: Vector) -> Vector:
         """Return n distances; args: how often each sample is on each side, [n, N] each."""
         sides = [
             np.cumsum(side[:, order], axis=1)[:, :-1] / side.sum(axis=1, keepdims=True)
@@ -74,8 +58,10 @@ def class_distance(
     return ClassDistance(float(found[0]), np.concatenate(drawn), np.concatenate(permuted))
 
 
-def together(parts: list[ClassDistance], weights: list[int]) -> Distance:
+def combined(parts: list[ClassDistance], weights: list[int]) -> Apart:
     """Return the mean distance over classes, weighted by their forget samples.
+
+    The interval is by stratified bootstrap, the p-value by permutations within each class.
 
     Args:
         parts: distances of one or more classes.
@@ -87,9 +73,7 @@ def together(parts: list[ClassDistance], weights: list[int]) -> Distance:
     permuted = np.sum([w * part.permuted for w, part in zip(share, parts, strict=True)], axis=0)
     low, high = around(value, drawn)
     as_far = int((permuted >= value - 1e-12).sum())
-    return Distance(
-        value,
-        (max(0.0, low), min(1.0, high)),
-        float(permuted.mean()),
-        (1 + as_far) / (1 + len(permuted)),
-    )
+    return Apart(
+        value=value, lower=max(0.0, low), upper=min(1.0, high), chance=float(permuted.mean()),
+        p_value=(1 + as_far) / (1 + len(permuted)),
+    )  # fmt: skip

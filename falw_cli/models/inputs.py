@@ -80,7 +80,7 @@ def open_inputs(
     chosen = splits.choose(labels, rows, config.unlearn.retain_budget, config.seed)
     some = loading.only(listing, chosen.used())
     secret = loading.places(listing, some)(rows)
-    data = loading.load(some, config, wanted, progress, secret=secret)
+    data = images.load(some, config, wanted, progress, secret=secret)
     chosen = chosen.within(loading.places(listing, data.listing))
     unseen = loading.open_unseen(config, data, wanted, progress)
     kept = np.bincount(np.delete(labels, rows), minlength=len(classes))
@@ -174,11 +174,6 @@ def _reference(path: str, given: Config, network: Network) -> Network:
     return build_network(spec, source, classes, shown, network.fabric)
 
 
-def _describe(data: Images, used: int | None = None) -> dict[str, Any]:
-    count = len(data.listing.ids)
-    return {
-        "spec": data.listing.spec,
-        "sha256": data.content_digest(),
-        "count": count,
-        "used": count if used is None else used,
-    }
+def _describe(data: Images, used: int) -> dict[str, Any]:
+    spec, count = data.listing.spec, len(data.listing.ids)
+    return {"spec": spec, "sha256": data.content_digest(), "count": count, "used": used}

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from falw_cli.config.settings import Config, Preprocessing
 from falw_cli.data.batches import normalise
-from falw_cli.data.device import Samples, send
+from falw_cli.data.device import Samples, in_batches
 from falw_cli.data.images import Geometry
 from falw_cli.data.splits import Part
 from falw_cli.errors import RequestError
@@ -149,9 +149,9 @@ class Network:
 
     def _pass(self, samples: Samples) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield logits and labels of this rank's share of the samples, per batch."""
-        groups = torch.split(collectives.mine(len(samples), self.fabric), INFERENCE_BATCH)
-        for rows, pixels in zip(groups, samples.read(groups), strict=True):
-            yield self.logits(pixels), samples.labels[send(rows, samples.labels.device)]
+        rows = collectives.mine(len(samples), self.fabric)
+        for labels, pixels in in_batches(samples, rows, INFERENCE_BATCH):
+            yield self.logits(pixels), labels
 
 
 def with_metadata(config: Config, source: Checkpoint) -> Config:

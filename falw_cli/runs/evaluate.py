@@ -7,15 +7,14 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from falw_cli.audit import gates
-from falw_cli.audit.build import Invocation, all_figures, build_report, class_targets
+from falw_cli.audit.build import Invocation, build_report, class_targets
 from falw_cli.audit.comeback import comeback
-from falw_cli.audit.gates import Gate
 from falw_cli.audit.report import Report
 from falw_cli.audit.seal import to_text
 from falw_cli.config.settings import Config
 from falw_cli.data.device import place
 from falw_cli.evaluation.full_audit import full_audit
-from falw_cli.evaluation.gap import Weights, parse_weights
+from falw_cli.evaluation.gap import parse_weights
 from falw_cli.evaluation.metrics import PerSample
 from falw_cli.evaluation.predictions import EvaluationSamples, Predictions
 from falw_cli.models.inputs import Inputs, open_inputs, warn_of_changes
@@ -51,46 +50,35 @@ def evaluate(
             weights = parse_weights(config.metrics)
             inputs = open_inputs(config, progress, fabric)
             classes = inputs.network.classes
-            asked = [gates.parse(expression, classes) for expression in config.gate]
-        report = _measured(inputs, weights, asked, progress, invocation, per_sample)
+            wanted_gates = [gates.parse(expression, classes) for expression in config.gate]
+        config, network = inputs.config, inputs.network
+        device = network.fabric.device
+        attacked = per_sample(inputs) if per_sample else None
+        judged = EvaluationSamples.of(inputs.splits, device)
+        progress.start("evaluate", 1 + len(inputs.references))
+        predictions = []
+        for one in (network, *inputs.references):
+            predictions.append(Predictions.of(one, judged, config.seed))
+            progress.advance()
+        found = full_audit(None, predictions[0], predictions[1:], weights)
+        for warning in found.warnings:
+            progress.note(f"note: {warning}")
+        returned = None
+        if config.relearn:
+            returned = comeback(network, judged, predictions[0], inputs.references, None)
+        warn_of_changes(inputs, progress)
+        report = build_report(
+            config,
+            inputs,
+            invocation,
+            progress,
+            metrics=found.metrics,
+            per_sample=attacked,
+            comeback=returned,
+            target=class_targets(network, place(inputs.splits.heldout, device)),
+            wanted_gates=wanted_gates,
+            remarks=found.warnings,
+        )
         if path:
             outputs.write_all({path: to_text(report).encode()})
         return report
-
-
-def _measured(
-    inputs: Inputs,
-    weights: Weights,
-    asked: list[Gate],
-    progress: Progress,
-    invocation: Invocation,
-    per_sample: Callable[[Inputs], PerSample] | None,
-) -> Report:
-    config, network = inputs.config, inputs.network
-    device = network.fabric.device
-    attacked = per_sample(inputs) if per_sample else None
-    judged = EvaluationSamples.of(inputs.splits, device)
-    progress.start("evaluate", 1 + len(inputs.references))
-    predictions = []
-    for one in (network, *inputs.references):
-        predictions.append(Predictions.of(one, judged, config.seed))
-        progress.advance()
-    found = full_audit(None, predictions[0], predictions[1:], weights)
-    for warning in found.warnings:
-        progress.note(f"note: {warning}")
-    returned = None
-    if config.relearn:
-        returned = comeback(network, judged, predictions[0], inputs.references, None)
-    warn_of_changes(inputs, progress)
-    return build_report(
-        config,
-        inputs,
-        invocation,
-        progress,
-        metrics=all_figures(found),
-        per_sample=attacked,
-        comeback=returned,
-        target=class_targets(network, place(inputs.splits.heldout, device)),
-        asked=asked,
-        remarks=found.warnings,
-    )

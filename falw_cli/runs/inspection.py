@@ -13,7 +13,7 @@ from falw_cli.audit.report import Report
 from falw_cli.config.extensions import SOURCES
 from falw_cli.config.settings import Config
 from falw_cli.data import forget_list, loading, opening
-from falw_cli.data.splits import Rows
+from falw_cli.data.images import Rows
 from falw_cli.errors import RequestError
 from falw_cli.models import checkpoint_files
 
@@ -36,7 +36,7 @@ def inspect_path(path: str, config: Config) -> dict[str, Any]:
     if checkpoint_files.is_checkpoint(Path(path)):
         return _checkpoint(path)
     if path.endswith(".json"):
-        return _report(Path(path))
+        return {"kind": "report", "path": str(Path(path)), "report": read_report(Path(path))}
     if Path(path).is_dir():
         raise RequestError(f"{path} is a folder", f"for a data source, write imagefolder:{path}")
     return _forget_list(path, config)
@@ -93,10 +93,6 @@ def _forget_list(path: str, config: Config) -> dict[str, Any]:
         "percent_of_data": round(100 * len(rows) / len(listing.ids), 2),
         "per_class": dict(sorted(per_class.items(), key=lambda item: -item[1])),
     }
-
-
-def _report(path: Path) -> dict[str, Any]:
-    return {"kind": "report", "path": str(path), "report": read_report(path)}
 
 
 def read_report(path: Path) -> Report:

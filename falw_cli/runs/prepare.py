@@ -27,8 +27,6 @@ from falw_cli.unlearning.run_data import RunData
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-    from falw_cli.audit.gates import Gate
-
 
 @dataclass(frozen=True)
 class Paths:
@@ -74,7 +72,7 @@ class OpenedRun:
     paths: Paths
     inputs: Inputs
     run_data: RunData
-    asked: list[Gate]
+    wanted_gates: list[gates.Gate]
 
 
 def open_request(config: Config, progress: Progress, fabric: Fabric, held: ExitStack) -> OpenedRun:
@@ -90,8 +88,10 @@ def open_request(config: Config, progress: Progress, fabric: Fabric, held: ExitS
         checkpoint_files.check_output(paths.out, inputs.source)
         config = inputs.config
         parse_weights(config.metrics)  # fail before the work
-        asked = [gates.parse(expression, inputs.network.classes) for expression in config.gate]
-        return OpenedRun(config, paths, inputs, RunData.of(config, inputs), asked)
+        wanted_gates = [
+            gates.parse(expression, inputs.network.classes) for expression in config.gate
+        ]
+        return OpenedRun(config, paths, inputs, RunData.of(config, inputs), wanted_gates)
 
 
 def _check_references(inputs: Inputs) -> None:
@@ -107,10 +107,10 @@ def _check_references(inputs: Inputs) -> None:
 def belongs_to(config: Config, inputs: Inputs) -> dict[str, str]:
     """Return what identifies the run of a saved state: model, list, data and settings."""
     others = {key for key, field in Config.model_fields.items() if not flag_of(field).of_run}
-    asked = config.model_dump(mode="json", exclude=others)
+    values = config.model_dump(mode="json", exclude=others)
     rows = inputs.splits.forget.rows.tobytes()
     digests = {"forget list": hashlib.sha256(rows).hexdigest()}
     for name in ("model", "data", "heldout"):
         found = inputs.described[name]
         digests[name] = found["sha256"] if found else "none"
-    return digests | settings(asked)
+    return digests | settings(values)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 from falw_cli.audit.page import NamedReport, html, junit, markdown
@@ -15,19 +15,16 @@ FORMATS = {"html": (html, ".html"), "md": (markdown, ".md"), "junit": (junit, ".
 """Writer and file suffix of each format."""
 
 
-@dataclass(frozen=True)
-class Asked:
-    """Request to publish reports: files, format and output."""
-
-    reports: list[Path]
-    format: str
-    out: str | None
-    """A file, or - for stdout; default: beside the first report."""
-    force: bool
-
-
-def publish(asked: Asked) -> tuple[Path | None, str]:
+def publish(
+    reports: Sequence[Path], format: str, out: str | None, *, force: bool
+) -> tuple[Path | None, str]:
     """Write the reports in the requested format.
+
+    Args:
+        reports: their files.
+        format: a key of FORMATS.
+        out: a file, or - for stdout; default: beside the first report.
+        force: whether the file may exist.
 
     Returns:
         Path of the written file, or None for stdout; and its text.
@@ -36,22 +33,23 @@ def publish(asked: Asked) -> tuple[Path | None, str]:
         RequestError: an unknown format, a report that cannot be read, a file that exists.
         RunError: the file cannot be written.
     """
-    if asked.format not in FORMATS:
-        raise unknown_name("format", asked.format, FORMATS)
-    write, suffix = FORMATS[asked.format]
+    if format not in FORMATS:
+        raise unknown_name("format", format, FORMATS)
+    write, suffix = FORMATS[format]
     path = None
-    if asked.out != "-":
-        path = Path(asked.out) if asked.out else _beside(asked.reports, suffix)
-        if path.resolve() in {report.resolve() for report in asked.reports}:
+    if out != "-":
+        beside = reports[0] if len(reports) == 1 else reports[0].with_name("audits.json")
+        path = Path(out) if out else beside.with_suffix(suffix)
+        if path.resolve() in {report.resolve() for report in reports}:
             raise RequestError(f"{path} is one of the reports", "name another file with --out")
-        outputs.check_writable(path, force=asked.force)
-    reports = [read_report(report) for report in asked.reports]
-    names = _names(asked.reports)
+        outputs.check_writable(path, force=force)
+    pairs = zip(_names(reports), map(read_report, reports), strict=True)
+    named = [NamedReport(name, report) for name, report in pairs]
     try:
-        text = write([NamedReport(n, report) for n, report in zip(names, reports, strict=True)])
+        text = write(named)
     except (LookupError, ValueError, TypeError, ArithmeticError, AttributeError) as error:
         raise RequestError(
-            f"{asked.reports[0]} is inconsistent: {error}",
+            f"{reports[0]} is inconsistent: {error}",
             "run `falw verify` to check whether a report was changed",
         ) from error
     if path is not None:
@@ -59,12 +57,7 @@ def publish(asked: Asked) -> tuple[Path | None, str]:
     return path, text
 
 
-def _beside(reports: list[Path], suffix: str) -> Path:
-    first = reports[0]
-    return first.with_suffix(suffix) if len(reports) == 1 else first.with_name("audits" + suffix)
-
-
-def _names(reports: list[Path]) -> list[str]:
+def _names(reports: Sequence[Path]) -> list[str]:
     """Return a name per report: its file name if that is unique, else its path."""
     short = [report.name.removesuffix(".json").removesuffix(".audit") for report in reports]
     count = Counter(short)

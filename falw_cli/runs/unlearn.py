@@ -2,35 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
 
 import torch
-from pydantic import BaseModel
 from torch import Tensor
 
 from falw_cli.audit import gates
-from falw_cli.audit.build import (
-    Invocation,
-    all_figures,
-    all_metrics,
-    build_report,
-    class_targets,
-)
+from falw_cli.audit.build import Invocation, all_metrics, build_report, class_targets, run_section
 from falw_cli.audit.comeback import comeback
-from falw_cli.audit.report import (
-    AllMetrics,
-    Course,
-    EpochWeights,
-    Moment,
-    Output,
-    Probed,
-    Report,
-    Run,
-)
+from falw_cli.audit.report import Comeback, Output, Report, Run
 from falw_cli.audit.seal import to_text
 from falw_cli.config.settings import Config
 from falw_cli.data.device import Streamed
@@ -39,7 +21,7 @@ from falw_cli.evaluation.full_audit import full_audit
 from falw_cli.evaluation.gap import FIELD, parse_weights
 from falw_cli.evaluation.gap_metric import described
 from falw_cli.evaluation.measurement import measure, metrics_of
-from falw_cli.evaluation.metrics import Comeback, Metrics
+from falw_cli.evaluation.metrics import AllMetrics, Metrics
 from falw_cli.evaluation.plausibility import check_plausible
 from falw_cli.evaluation.predictions import Predictions
 from falw_cli.models import checkpoint, checkpoint_files
@@ -56,9 +38,6 @@ from falw_cli.unlearning.cost_estimate import estimate_cost
 from falw_cli.unlearning.forgotten_share import forgotten_share_of, reason_for_no_share
 from falw_cli.unlearning.perform import UnlearningResult, perform
 from falw_cli.unlearning.run_data import RunData
-from falw_cli.unlearning.stop_estimate import Evaluation
-
-M = TypeVar("M", bound=BaseModel)
 
 
 @dataclass(frozen=True)
@@ -127,14 +106,12 @@ def _run_opened(
     """Measure, unlearn, measure, and write."""
     config, paths, inputs, run_data = opened.config, opened.paths, opened.inputs, opened.run_data
     network, fabric = inputs.network, inputs.network.fabric
-    predictions = [] if known else _looked(inputs, run_data, config.seed)
+    models = () if known else (network, *inputs.references)
+    predictions = [Predictions.of(one, run_data.judged, config.seed) for one in models]
     if predictions:
         check_plausible(predictions[0])
     references = known.references if known else tuple(metrics_of(one) for one in predictions[1:])
-    states = StateFile(
-        paths.out.with_name(paths.out.name + ".state"), belongs_to(config, inputs), config.resume,
-        config.save_every,
-    )  # fmt: skip
+    states = StateFile.beside(paths.out, belongs_to(config, inputs), config)
     done = perform(config, run_data, references, progress, interrupt, states)
     # Measure exactly what is written: the weights in the dtypes of the checkpoint.
     tensors = checkpoint.tensors_like(network.module, inputs.source)
@@ -154,31 +131,30 @@ def _run_opened(
     if metrics.after:
         after = metrics.after.model_copy(update={"forgotten_share": share})
         metrics = metrics.model_copy(update={"after": after})
-    if metrics.after:
-        fabric.log_dict(
-            {f"after/{name}": getattr(metrics.after, name) for name in FIELD}, done.steps
-        )
+        fabric.log_dict({f"after/{name}": getattr(after, name) for name in FIELD}, done.steps)
     content = _files(opened, tensors, done.lr)
     warn_of_changes(inputs, progress)
+    builtin = [gates.FORGOTTEN] if config.forgotten_gate and share else []
     report = build_report(
         config,
         inputs,
         invocation,
         progress,
-        run=_run(done, fabric.device),
+        run=run_section(done, _peak(fabric.device)),
         metrics=metrics,
         comeback=returned,
         output=Output(path=str(paths.out), sha256=checkpoint_files.digest_of(content)),
         target=class_targets(network, run_data.guide, done.target_quality),
-        weights=[
-            EpochWeights(min=e[0], mean=e[1], max=e[2])
-            for e in (epoch.tolist() for epoch in done.epochs_seen)
-        ],
-        asked=[*opened.asked, *([gates.FORGOTTEN] if config.forgotten_gate and share else [])],
+        weights=done.epochs_seen,
+        wanted_gates=[*opened.wanted_gates, *builtin],
         remarks=remarks,
     )
     if fabric.is_global_zero:
-        pages = {paths.page: _page(paths, report)} if config.html else {}
+        pages = {}
+        if config.html:
+            from falw_cli.audit.page import NamedReport, html
+
+            pages = {paths.page: html([NamedReport(paths.out.name, report)]).encode()}
         # The report is written last: its presence means that all files are complete.
         files = {**content, **pages, paths.report: to_text(report).encode()}
         outputs.write_all(files)
@@ -218,7 +194,7 @@ def _audited(
         original = network.copy()
         checkpoint.load_weights(original.module, inputs.source, network.arch)
         returned = comeback(network, run_data.judged, after, inputs.references, original)
-    return all_figures(found), returned, found.warnings
+    return found.metrics, returned, found.warnings
 
 
 def _not_forgotten(share: float, done: UnlearningResult) -> str:
@@ -241,18 +217,6 @@ def _warn_of_harm(metrics: AllMetrics, most: float, progress: Progress) -> None:
             )
 
 
-def _page(paths: Paths, report: Report) -> bytes:
-    from falw_cli.audit.page import NamedReport, html
-
-    return html([NamedReport(paths.out.name, report)]).encode()
-
-
-def _looked(inputs: Inputs, run_data: RunData, seed: int) -> list[Predictions]:
-    """Return the predictions of the original and of each reference."""
-    networks = (inputs.network, *inputs.references)
-    return [Predictions.of(network, run_data.judged, seed) for network in networks]
-
-
 def _peak(device: torch.device) -> int:
     """Return the peak memory so far, in bytes: of the GPU, or of this process."""
     if device.type == "cuda":
@@ -260,29 +224,3 @@ def _peak(device: torch.device) -> int:
     import resource
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
-def _run(done: UnlearningResult, device: torch.device) -> Run:
-    return Run(
-        steps=done.steps,
-        epochs=done.epochs,
-        seconds=done.seconds,
-        peak_memory_bytes=_peak(device),
-        stopped_because=done.stopped_because,
-        lr=done.lr,
-        probes=[_moment(Probed, probe.found, lr=probe.lr) for probe in done.probes],
-        curve=[_moment(Moment, found) for found in done.curve],
-        course=[
-            Course(loss=loss, mu=_number(mu), sigma=_number(sigma))
-            for *_, loss, mu, sigma in (epoch.tolist() for epoch in done.epochs_seen)
-        ],
-    )
-
-
-def _number(value: float) -> float | None:
-    return None if math.isnan(value) else value
-
-
-def _moment(kind: type[M], found: Evaluation | None, **more: Any) -> M:
-    figures = asdict(found) if found is not None else {}
-    return kind.model_validate({name: figures.get(name) for name in kind.model_fields} | more)

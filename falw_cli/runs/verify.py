@@ -11,7 +11,6 @@ import torch
 from pydantic import ValidationError
 
 from falw_cli.audit import seal
-from falw_cli.audit.build import all_figures
 from falw_cli.audit.report import FileInput, Output, Report
 from falw_cli.config.settings import Config
 from falw_cli.data import forget_list
@@ -44,7 +43,7 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Asked:
+class VerifyRequest:
     """Request to verify a report."""
 
     report: Path
@@ -56,24 +55,24 @@ class Asked:
     """Whether an architecture that the report names may be imported as code."""
 
 
-def verify(asked: Asked, progress: Progress) -> list[Check]:
+def verify(request: VerifyRequest, progress: Progress) -> list[Check]:
     """Recompute the digests of a report, its files and its samples, and on request its metrics.
 
     Raises:
         RequestError: the file cannot be read as a report.
     """
-    report = read_report(asked.report)
-    checks = [_report(report, asked.report)]
+    report = read_report(request.report)
+    checks = [_report(report, request.report)]
     for name, file in _files(report):
         checks.append(Check(name, _differs(file)))
     listed = report.inputs.forget_list
-    path = asked.forget or report.config.get("forget")
+    path = request.forget or report.config.get("forget")
     if listed:
         checks.append(Check("forget list", _list_differs(path, listed.sha256)))
     if any(check.problem for check in checks[1:]):
         why = "not checked: the files above are not those of the run"
         return [*checks, *(Check(name, why) for name in _sources(report))]
-    return [*checks, *_samples(report, asked, progress)]
+    return [*checks, *_samples(report, request, progress)]
 
 
 def _report(report: Report, path: Path) -> Check:
@@ -113,19 +112,14 @@ def _list_differs(path: str | None, expected: str) -> str | None:
 def _sources(report: Report) -> dict[str, Any]:
     """Return the report's data sources by name."""
     inputs = report.inputs
-    return {
-        name: source
-        for name, source in (
-            ("data", inputs.data), ("heldout", inputs.heldout), ("test", inputs.test),
-        )
-        if source is not None
-    }  # fmt: skip
+    named = {"data": inputs.data, "heldout": inputs.heldout, "test": inputs.test}
+    return {name: source for name, source in named.items() if source is not None}
 
 
-def _samples(report: Report, asked: Asked, progress: Progress) -> list[Check]:
+def _samples(report: Report, request: VerifyRequest, progress: Progress) -> list[Check]:
     """Decode the samples again, and compare their digests and metrics with the report's."""
     try:
-        config = _config(report, asked)
+        config = _config(report, request)
         inputs = open_inputs(config, progress, make_fabric(config))
     except RequestError as error:
         return [Check(name, str(error)) for name in _sources(report)]
@@ -134,37 +128,36 @@ def _samples(report: Report, asked: Asked, progress: Progress) -> list[Check]:
         found = inputs.described[name]
         same = found is not None and found["sha256"] == source.sha256
         checks.append(Check(name, None if same else "contains other samples than in the run"))
-    if asked.rerun:
+    if request.rerun:
         checks.append(Check("metrics", _metrics_differ(report, inputs)))
     return checks
 
 
-def _config(report: Report, asked: Asked) -> Config:
+def _config(report: Report, request: VerifyRequest) -> Config:
     try:
         config = Config.model_validate(report.config)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         raise RequestError(f"the config is invalid: {where}: {first['msg']}", "") from error
-    if config.arch and architectures.is_code(config.arch) and not asked.trust_code:
+    if config.arch and architectures.is_code(config.arch) and not request.trust_code:
         raise RequestError(f"asks to import code: {config.arch!r}; allow it with --trust-code", "")
     # One process is enough to verify, whatever number of processes the run used.
     alone = {"devices": None, "nodes": 1, "dry_run": False}
-    return config.model_copy(update={"forget": asked.forget or config.forget, **alone})
+    return config.model_copy(update={"forget": request.forget or config.forget, **alone})
 
 
 def _metrics_differ(report: Report, inputs: Inputs) -> str | None:
     """Measure all figures of the report's models again; return the differences, or None."""
-    models, share = [_evidence(inputs.network, inputs)], None
+    models, share = [_predictions(inputs.network, inputs)], None
     if report.output:
         written = _written(report.output, inputs)
-        models.append(_evidence(written, inputs))
+        models.append(_predictions(written, inputs))
         share = _share(inputs, written)
-    references = [_evidence(network, inputs) for network in inputs.references]
+    references = [_predictions(network, inputs) for network in inputs.references]
     before = models[0] if report.output else None
-    found = all_figures(
-        full_audit(before, models[-1], references, parse_weights(inputs.config.metrics))
-    )
+    weights = parse_weights(inputs.config.metrics)
+    found = full_audit(before, models[-1], references, weights).metrics
     if found.after is not None:
         after = found.after.model_copy(update={"forgotten_share": share})
         found = found.model_copy(update={"after": after})
@@ -191,7 +184,7 @@ def _share(inputs: Inputs, written: Network) -> Figure | None:
     return forgotten_share_of(expect(inputs.network, forget, retain, guide, kept), written, forget)
 
 
-def _evidence(network: Network, inputs: Inputs) -> Predictions:
+def _predictions(network: Network, inputs: Inputs) -> Predictions:
     judged = EvaluationSamples.of(inputs.splits, network.fabric.device)
     return Predictions.of(network, judged, inputs.config.seed)
 

@@ -96,7 +96,7 @@ def agreed(fabric: Fabric) -> Iterator[None]:
     if first is None:
         return
     if failure is not None and first == fabric.global_rank:
-        failure.own = True
+        failure.single_rank = True
         raise failure
     other = FalwError(f"rank {first} failed", "see its message above")
     other.exit_code = codes[first]

@@ -125,28 +125,14 @@ class Table(CSVLogger):
         """Do nothing: Fabric's CSV has no columns for settings."""
 
 
-def _csv(folder: Path) -> Logger:
-    return Table(folder.parent, folder.name, flush_logs_every_n_steps=1)
-
-
-def _tensorboard(folder: Path) -> Logger:
-    need("tensorboard", "track", "--track tensorboard")
-    return TensorBoardLogger(folder.parent, folder.name, default_hp_metric=False)
-
-
-def _wandb(folder: Path) -> Logger:
-    need("wandb", "track", "--track wandb")
-    return Wandb(folder)
-
-
-def _mlflow(folder: Path) -> Logger:
-    need("mlflow", "track", "--track mlflow")
-    return Mlflow(folder)
-
-
 TRACKERS: dict[str, Callable[[Path], Logger]] = {
-    "csv": _csv, "tensorboard": _tensorboard, "wandb": _wandb, "mlflow": _mlflow,
-}  # fmt: skip
+    "csv": lambda folder: Table(folder.parent, folder.name, flush_logs_every_n_steps=1),
+    "tensorboard": lambda folder: TensorBoardLogger(
+        folder.parent, folder.name, default_hp_metric=False
+    ),
+    "wandb": Wandb,
+    "mlflow": Mlflow,
+}
 
 
 def loggers(config: Config, out: Path) -> list[Logger]:
@@ -159,7 +145,11 @@ def loggers(config: Config, out: Path) -> list[Logger]:
     Raises:
         RequestError: its library is not installed.
     """
-    return [TRACKERS[config.track](out.with_name(f"{out.stem}.track"))] if config.track else []
+    if config.track is None:
+        return []
+    if config.track != "csv":
+        need(config.track, "track", f"--track {config.track}")
+    return [TRACKERS[config.track](out.with_name(f"{out.stem}.track"))]
 
 
 @contextmanager

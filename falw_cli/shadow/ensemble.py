@@ -17,7 +17,7 @@ from falw_cli.config.settings import Config
 from falw_cli.evaluation.scores import SamplePredictions
 from falw_cli.runtime.outputs import write_all
 from falw_cli.runtime.progress import Silent
-from falw_cli.shadow.attacks import Members, margin
+from falw_cli.shadow.attacks import margin
 from falw_cli.shadow.judge import ModelOutputs
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def _write(path: Path, ids: list[str] | tuple[str, ...]) -> Path:
 
 
 def model_outputs(inputs: Inputs) -> ModelOutputs:
-    """Return a model's answers for the forget and the test samples, as one row."""
+    """Return a model's outputs for the forget and the test samples, as one row."""
     from falw_cli.data.device import place
 
     device: torch.device = inputs.network.fabric.device
@@ -118,30 +118,7 @@ def model_outputs(inputs: Inputs) -> ModelOutputs:
 
 
 def read(store: Store, shadows: list[Shadow]) -> ModelOutputs:
-    """Return the answers of all shadow models, one row per model."""
+    """Return the outputs of all shadow models, one row per model."""
     found = [load_file(store.file("shadows", one.name, ".safetensors")) for one in shadows]
-    columns = (np.concatenate([one[key] for one in found]) for key in ("margins", "probs",
-               "population"))  # fmt: skip
-    return ModelOutputs(*columns)
-
-
-def plan(
-    train: dict[str, Any],
-    unlearn: dict[str, Any],
-    whole: tuple[str, ...],
-    members: Members,
-    content: str,
-    seed: int,
-) -> list[Shadow]:
-    """Return the shadow models for `members` [M, N], each with a different seed."""
-    return [
-        Shadow(
-            number,
-            {**train, "seed": seed + number},
-            {**unlearn, "seed": seed + number},
-            whole,
-            tuple(one for one, inside in zip(whole, row, strict=True) if inside),
-            content,
-        )
-        for number, row in enumerate(members.tolist(), 1)
-    ]
+    keys = ("margins", "probs", "population")
+    return ModelOutputs(*(np.concatenate([one[key] for one in found]) for key in keys))

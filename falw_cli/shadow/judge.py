@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from falw_cli.evaluation import intervals, roc
 from falw_cli.evaluation.intervals import Counts
+from falw_cli.evaluation.membership import attack_figures
 from falw_cli.evaluation.metrics import Figure, PerSample, SampleAttack
 from falw_cli.shadow import attacks
 from falw_cli.shadow.attacks import Matrix, Members, Sides, Vector
@@ -35,7 +36,7 @@ class ModelOutputs:
 
 
 Scorer = Callable[[ModelOutputs, ModelOutputs, Sides], Vector]
-"""Returns scores [N] from a model's answers, the shadow models' answers, and their sides."""
+"""Returns scores [N] from a model's outputs, the shadow models' outputs, and their sides."""
 
 
 def _ulira(model: ModelOutputs, shadows: ModelOutputs, sides: Sides) -> Vector:
@@ -53,8 +54,8 @@ def run_attacks(
     """Run all attacks.
 
     Args:
-        model: answers of the audited model, one row.
-        shadows: answers of the shadow models.
+        model: outputs of the audited model, one row.
+        shadows: outputs of the shadow models.
         members: which model unlearned which sample, [M, N].
         label: class of each forget sample, [N].
         seed: random seed of the resamples.
@@ -93,7 +94,7 @@ def _attack(
     scores = np.stack([_left_out(scorer, shadows, members, row, rng) for row in rows])
     inside, outside = np.nonzero(members), np.nonzero(~members)
     weights = tuple(np.full(len(side[0]), 1 / len(side[0])) for side in (inside, outside))
-    # Resample whole samples: the answers of all models on one sample are not independent.
+    # Resample whole samples: the outputs of all models on one sample are not independent.
     found = roc.attack(
         scores[inside], scores[outside], (weights[0], weights[1]),
         (draws[:, inside[1]], draws[:, outside[1]]),
@@ -101,15 +102,8 @@ def _attack(
     threshold = np.quantile(scores[outside], 1 - FALSE_POSITIVES, method="higher")
     distinguished = scorer(model, shadows, (members, ~members)) > threshold
     share = float(distinguished.mean())
-    one, tenth = (
-        Figure.of(v, ends, 100) for v, ends in zip(found.tpr, found.tpr_intervals, strict=True)
-    )
-    return SampleAttack(
-        auc=Figure.of(found.auc, found.auc_interval),
-        tpr_at_fpr_1=one,
-        tpr_at_fpr_01=tenth,
-        told=Figure.of(share, intervals.wilson(share, len(distinguished)), 100),
-    )
+    told = Figure.of(share, intervals.wilson(share, len(distinguished)), 100)
+    return SampleAttack(**attack_figures(found).model_dump(), told=told)
 
 
 def _left_out(

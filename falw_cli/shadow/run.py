@@ -24,7 +24,7 @@ from falw_cli.runtime.engine import make_fabric
 from falw_cli.runtime.interrupt import Interrupt
 from falw_cli.runtime.progress import Progress, Silent
 from falw_cli.shadow.attacks import halves
-from falw_cli.shadow.ensemble import Shadow, model_outputs, plan, read
+from falw_cli.shadow.ensemble import Shadow, model_outputs, read
 from falw_cli.shadow.judge import run_attacks
 from falw_cli.training.loop import Work, fit
 from falw_cli.training.run import CrossEntropy
@@ -37,7 +37,7 @@ PROBED = 6
 
 
 @dataclass(frozen=True)
-class Asked:
+class AuditRequest:
     """Request for an audit: number of shadow models, their folder, and number of workers."""
 
     shadow: int
@@ -47,7 +47,7 @@ class Asked:
 
 
 def audit(
-    config: Config, asked: Asked, progress: Progress, invocation: Invocation
+    config: Config, request: AuditRequest, progress: Progress, invocation: Invocation
 ) -> Report | None:
     """Measure a model, and attack it with shadow models.
 
@@ -59,39 +59,39 @@ def audit(
         RunError: a shadow model could not be trained or unlearned.
         Interrupted: a signal arrived; the same command continues the audit.
     """
-    if asked.shadow < LEAST or asked.shadow % 2:
+    if request.shadow < LEAST or request.shadow % 2:
         raise RequestError(
-            f"--shadow is {asked.shadow}", f"use an even number, {LEAST} or more; 16 is usual"
+            f"--shadow is {request.shadow}", f"use an even number, {LEAST} or more; 16 is usual"
         )
     if config.forget is None:
         raise RequestError("--forget is missing: the IDs that were forgotten", "give --forget FILE")
-    if asked.dry_run:
-        _cost(config, asked, open_inputs(config, progress, make_fabric(config)), progress)
+    if request.dry_run:
+        _cost(config, request, open_inputs(config, progress, make_fabric(config)), progress)
         return None
     path = Path(config.model or "model.safetensors")
     report = config.report or str(path.with_name(f"{path.stem}.shadow.audit.json"))
     named = config.model_copy(update={"report": report})
-    return evaluate(named, progress, invocation, partial(_attack, named, asked, progress))
+    return evaluate(named, progress, invocation, partial(_attack, named, request, progress))
 
 
-def _attack(config: Config, asked: Asked, progress: Progress, inputs: Inputs) -> PerSample:
+def _attack(config: Config, request: AuditRequest, progress: Progress, inputs: Inputs) -> PerSample:
     """Train and unlearn the missing shadow models, and attack the model with all of them."""
-    members, shadows = _cost(config, asked, inputs, progress)
-    store = Store(asked.folder)
-    if (told := store.open()) is not None:
-        progress.warn(told)
-    with workers(asked.jobs, config.device) as pool:
+    members, shadows = _cost(config, request, inputs, progress)
+    store = Store(request.folder)
+    if (warning := store.open()) is not None:
+        progress.warn(warning)
+    with workers(request.jobs, config.device) as pool:
         run(pool, store, Machine.here(), shadows, "shadow models", progress)
     labels = inputs.splits.forget.labels
     return run_attacks(model_outputs(inputs), read(store, shadows), members, labels, config.seed)
 
 
 def _cost(
-    config: Config, asked: Asked, inputs: Inputs, progress: Progress
+    config: Config, request: AuditRequest, inputs: Inputs, progress: Progress
 ) -> tuple[np.ndarray[Any, np.dtype[np.bool_]], list[Shadow]]:
     """Return the shadow models and note the cost of the missing ones."""
-    shadows, members, recipe = _plan(config, asked, inputs, progress)
-    store = Store(asked.folder)
+    shadows, members, recipe = _plan(config, request, inputs, progress)
+    store = Store(request.folder)
     missing = [one for one in shadows if not is_stored(store, one)]
     untrained = [
         one for one in missing if not store.file("models", one.trained, ".safetensors").exists()
@@ -109,7 +109,7 @@ def _cost(
 
 
 def _plan(
-    config: Config, asked: Asked, inputs: Inputs, progress: Progress
+    config: Config, request: AuditRequest, inputs: Inputs, progress: Progress
 ) -> tuple[list[Shadow], np.ndarray[Any, np.dtype[np.bool_]], Config]:
     """Return the shadow models, their members, and the config of their training."""
     said = inputs.source.metadata
@@ -143,7 +143,7 @@ def _plan(
     listing = loading.open_source(config, "data")
     rows = forget_list.find(forget_list.read(config.forget).ids, listing.ids)
     whole = tuple(listing.ids[row] for row in rows)
-    members = halves(asked.shadow, len(whole), np.random.default_rng([config.seed, 13]))
+    members = halves(request.shadow, len(whole), np.random.default_rng([config.seed, 13]))
     if not (members.any(axis=1) & ~members.all(axis=1)).all():
         raise RequestError(
             f"a list of {len(whole)} samples is too short: a shadow model would get none or all",
@@ -152,7 +152,11 @@ def _plan(
     sources = [inputs.described[name] for name in ("data", "heldout", "test")]
     content = digest([source and source["sha256"] for source in sources])
     train = {key: value for key, value in both.items() if key not in ("heldout", "test", "unlearn")}
-    shadows = plan(train, both, whole, members, content, config.seed + 1)
+    shadows = []
+    for number, row in enumerate(members.tolist(), 1):
+        inside = tuple(one for one, member in zip(whole, row, strict=True) if member)
+        seed = {"seed": config.seed + 1 + number}
+        shadows.append(Shadow(number, train | seed, both | seed, whole, inside, content))
     return shadows, members, with_method_defaults(asked_for)
 
 

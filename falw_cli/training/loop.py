@@ -25,7 +25,7 @@ from falw_cli.runtime.interrupt import Interrupt
 from falw_cli.runtime.progress import Progress
 from falw_cli.training.curves import Curves
 from falw_cli.training.parts import Parts
-from falw_cli.training.recipe import augmentation, optimizer, schedule
+from falw_cli.training.recipe import optimizer, schedule
 from falw_cli.training.state import Saves, State, StateFile
 
 if TYPE_CHECKING:
@@ -174,7 +174,7 @@ def fit(
                     break
                 # All ranks must end at the same step: they synchronise when they check the loss.
                 if checks or share.ranks == 1:
-                    received = _asked_to_end(interrupt, fabric)
+                    received = max(collectives.numbers(interrupt.signal_number, fabric))
                     if received or saves.due(fabric):
                         seconds = before + clock() - started
                         kept = State.of(module, chosen, objective.state(running), done, seconds)
@@ -237,8 +237,7 @@ def _step(
 ) -> Tensor:
     draws, rank = generator(work.seed, 2, done), network.fabric.global_rank
     own = generator(work.seed, 2, done, rank) if rank else draws
-    how = augmentation(work.recipe)
-    pixels = augment(batch.pixels, how, draws, batch.place, batch.whole)
+    pixels = augment(batch.pixels, work.recipe, draws, batch.place, batch.whole)
 
     def attempt(number: int) -> Tensor:
         # Dropout and similar layers draw from torch's global generator: seed it per step.
@@ -268,11 +267,6 @@ def _check_batches(work: Work, ranks: int) -> None:
             f"batches of {smallest} samples cannot be split among {ranks} ranks",
             "use a larger --batch-size or fewer --devices",
         )
-
-
-def _asked_to_end(interrupt: Interrupt, fabric: Fabric) -> int:
-    """Return the signal that any rank received, or 0."""
-    return max(collectives.numbers(interrupt.signal_number, fabric))
 
 
 def _checked_loss(loss: Tensor, done: int, fabric: Fabric) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from falw_cli.errors import RunError
+from falw_cli.errors import SingleRankError
 from falw_cli.runtime.progress import Progress
 
 
@@ -44,16 +44,12 @@ class Parts:
             except torch.OutOfMemoryError as error:
                 cause = error.with_traceback(None)  # its frames keep tensors alive
             if self._ranks > 1 or 4 * self.number > samples:
-                raise self._failure(step) from cause
+                advice = "or more --devices" if self._ranks > 1 else "or another --device"
+                raise SingleRankError(
+                    f"the GPU ran out of memory at step {step}",
+                    f"use a smaller --batch-size, {advice}",
+                ) from cause
             self._halve(samples)
-
-    def _failure(self, step: int) -> RunError:
-        advice = "or more --devices" if self._ranks > 1 else "or another --device"
-        failure = RunError(
-            f"the GPU ran out of memory at step {step}", f"use a smaller --batch-size, {advice}"
-        )
-        failure.own = True
-        return failure
 
     def _halve(self, samples: int) -> None:
         """Undo the failed attempt and double the number of parts."""

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import nn, optim
 from torch.optim import lr_scheduler
 
 from falw_cli.config.settings import Recipe
-from falw_cli.data.batches import Augmentation
 
 
 def optimizer(module: nn.Module, recipe: Recipe) -> optim.Optimizer:
     """Return SGD with momentum, or AdamW, over all parameters; fused on a GPU."""
     fused = all(weights.is_cuda for weights in module.parameters())
+    how: dict[str, Any] = {"lr": recipe.lr, "weight_decay": recipe.weight_decay, "fused": fused}
     if recipe.optimizer == "adamw":
-        return optim.AdamW(
-            module.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay, fused=fused
-        )
-    return optim.SGD(
-        module.parameters(),
-        lr=recipe.lr,
-        momentum=recipe.momentum,
-        weight_decay=recipe.weight_decay,
-        fused=fused,
-    )
+        return optim.AdamW(module.parameters(), **how)
+    return optim.SGD(module.parameters(), momentum=recipe.momentum, **how)
 
 
 def schedule(chosen: optim.Optimizer, recipe: Recipe, total_steps: int) -> lr_scheduler.LRScheduler:
@@ -41,8 +35,3 @@ def schedule(chosen: optim.Optimizer, recipe: Recipe, total_steps: int) -> lr_sc
             chosen, recipe.lr, steps, pct_start=rise, cycle_momentum=False
         )
     return lr_scheduler.ConstantLR(chosen, factor=1.0)
-
-
-def augmentation(recipe: Recipe) -> Augmentation:
-    """Return the recipe's crop and flip."""
-    return Augmentation(recipe.crop, recipe.flip)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from falw_cli.config.settings import Config, Preprocessing
 from falw_cli.data import forget_list, images, loading, splits
 from falw_cli.data.batches import Batch, generator
 from falw_cli.data.device import Samples, place
-from falw_cli.data.splits import Rows
+from falw_cli.data.images import Geometry, Images, Rows
 from falw_cli.errors import RequestError
 from falw_cli.models import architectures, checkpoint
 from falw_cli.models.formats import safetensors
@@ -29,7 +28,7 @@ from falw_cli.runtime.engine import make_fabric
 from falw_cli.runtime.interrupt import Interrupt
 from falw_cli.runtime.progress import Progress
 from falw_cli.runtime.tracking import loggers, tracked
-from falw_cli.training.loop import Outcome, Work, fit
+from falw_cli.training.loop import Work, fit
 from falw_cli.training.state import StateFile, settings
 
 if TYPE_CHECKING:
@@ -120,14 +119,24 @@ def train(config: Config, progress: Progress, interrupt: Interrupt) -> TrainResu
         label = f"train {inputs.network.arch}"
         work = Work(inputs.retain, 0, config.train, config.seed, label, compiled=config.compile)
         objective = CrossEntropy(config.train.label_smoothing)
-        outcome = fit(
-            inputs.network, work, objective, progress, interrupt, inputs.states, time.perf_counter
-        )
-        content = _content(inputs.network, config)
+        outcome = fit(inputs.network, work, objective, progress, interrupt, inputs.states)
+        tensors = inputs.network.module.state_dict()
+        checkpoint.check_finite(tensors)
+        content = safetensors.write(tensors, metadata(inputs.network, recipe=config.train))
         if fabric.is_global_zero:
             outputs.write_all({inputs.out: content})
             inputs.states.remove()
-        return _summary(inputs, content, outcome, progress)
+        return TrainResult(
+            path=str(inputs.out),
+            sha256=hashlib.sha256(content).hexdigest(),
+            arch=inputs.network.arch,
+            samples=len(inputs.retain),
+            left_out=inputs.left_out,
+            seconds=outcome.seconds,
+            retain_accuracy=_accuracy(inputs.network, inputs.retain),
+            heldout_accuracy=_accuracy(inputs.network, inputs.heldout) if inputs.heldout else None,
+            warnings=tuple(progress.warnings),
+        )
 
 
 def _out(config: Config) -> Path:
@@ -152,7 +161,7 @@ def _open(config: Config, progress: Progress, fabric: Fabric, held: ExitStack) -
     shown = _shown(config, arch)
     wanted = images.geometry(listing, shown, None)
     strict = shown.image_size is None
-    data = loading.load(listing, config, wanted, progress, strict=strict, secret=left_out)
+    data = images.load(listing, config, wanted, progress, strict=strict, secret=left_out)
     kept = np.setdiff1d(np.arange(len(data.listing.ids)), left_out)
     retain = splits.part(data, splits.align(data.listing, classes), kept)
     shown = measured(shown, wanted, retain)
@@ -161,15 +170,9 @@ def _open(config: Config, progress: Progress, fabric: Fabric, held: ExitStack) -
         module = build(len(classes), wanted.channels)
     spec = NetworkSpec(lambda: module, arch, wanted.channels, len(classes), config.arch_config)
     network = Network(to_device(module, fabric), arch, classes, shown, fabric, spec)
-    states = StateFile(
-        out.with_name(out.name + ".state"),
-        _belongs_to(config, data, left_out),
-        config.resume,
-        config.save_every,
-    )
+    states = StateFile.beside(out, _belongs_to(config, data, left_out), config)
     heldout = _heldout(config, network, data, wanted, progress)
-    kept_samples = place(retain, fabric.device)
-    return TrainInputs(out, network, kept_samples, heldout, len(left_out), states)
+    return TrainInputs(out, network, place(retain, fabric.device), heldout, len(left_out), states)
 
 
 def _rows_without(config: Config, ids: tuple[str, ...]) -> Rows:
@@ -196,60 +199,24 @@ def _shown(config: Config, arch: str) -> Preprocessing:
 
 
 def _heldout(
-    config: Config,
-    network: Network,
-    data: images.Images,
-    wanted: images.Geometry,
-    progress: Progress,
+    config: Config, network: Network, data: Images, wanted: Geometry, progress: Progress
 ) -> Samples | None:
     if config.heldout is None:
         return None
-    unseen = loading.load(loading.open_source(config, "heldout"), config, wanted, progress)
+    unseen = images.load(loading.open_source(config, "heldout"), config, wanted, progress)
     splits.check_disjoint(data, unseen, (loading.CALLED["data"], loading.CALLED["heldout"]))
     aligned = splits.align(unseen.listing, network.classes)
     return place(splits.part(unseen, aligned), network.fabric.device)
 
 
-def _belongs_to(config: Config, data: images.Images, left_out: Rows) -> dict[str, str]:
+def _belongs_to(config: Config, data: Images, left_out: Rows) -> dict[str, str]:
     """Return what identifies the run of a saved state: data, left-out samples and settings."""
-    asked = config.model_dump(
-        mode="json",
-        exclude={
-            "out",
-            "report",
-            "force",
-            "resume",
-            "cache",
-            "without",
-            "save_every",
-            "unlearn",
-            "track",
-        },
-    )
+    values = config.model_dump(
+        mode="json", exclude={"out", "report", "force", "resume", "cache", "without", "save_every",
+                              "unlearn", "track"},
+    )  # fmt: skip
     rows = hashlib.sha256(left_out.tobytes()).hexdigest()
-    return {"data": data.content_digest(), "forget list": rows, **settings(asked)}
-
-
-def _content(network: Network, config: Config) -> bytes:
-    checkpoint.check_finite(network.module.state_dict())
-    return safetensors.write(network.module.state_dict(), metadata(network, recipe=config.train))
-
-
-def _summary(
-    inputs: TrainInputs, written: bytes, outcome: Outcome, progress: Progress
-) -> TrainResult:
-    network, retain, heldout = inputs.network, inputs.retain, inputs.heldout
-    return TrainResult(
-        path=str(inputs.out),
-        sha256=hashlib.sha256(written).hexdigest(),
-        arch=network.arch,
-        samples=len(retain),
-        left_out=inputs.left_out,
-        seconds=outcome.seconds,
-        retain_accuracy=_accuracy(network, retain),
-        heldout_accuracy=_accuracy(network, heldout) if heldout else None,
-        warnings=tuple(progress.warnings),
-    )
+    return {"data": data.content_digest(), "forget list": rows, **settings(values)}
 
 
 def _accuracy(network: Network, part: Samples) -> float:

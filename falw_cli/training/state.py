@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn, optim
 
+from falw_cli.config.settings import Config
 from falw_cli.errors import RequestError
 from falw_cli.runtime import collectives
 from falw_cli.runtime.engine import return_freed_memory
@@ -103,10 +104,10 @@ class _Notes(BaseModel):
     parts: Annotated[int, Field(ge=1)] = 1
 
 
-def settings(asked: dict[str, Any], prefix: str = "") -> dict[str, str]:
+def settings(values: dict[str, Any], prefix: str = "") -> dict[str, str]:
     """Return a config's values by dotted name, as JSON text."""
     found: dict[str, str] = {}
-    for key, value in asked.items():
+    for key, value in values.items():
         if isinstance(value, dict):
             found |= settings(value, f"{prefix}{key}.")
         else:
@@ -129,6 +130,12 @@ class StateFile:
     belongs_to: dict[str, str]
     resume: bool
     every: float = 60.0
+
+    @classmethod
+    def beside(cls, out: Path, belongs_to: dict[str, str], config: Config) -> StateFile:
+        """Return the file of a run that writes `out`."""
+        path = out.with_name(f"{out.name}.state")
+        return cls(path, belongs_to, config.resume, config.save_every)
 
     def load(self, progress: Progress) -> State | None:
         """Return the saved state, or None if the run starts from the beginning.

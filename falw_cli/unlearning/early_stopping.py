@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, astuple, fields, replace
+from dataclasses import asdict, astuple, dataclass, field, fields, replace
 
 import torch
 from torch import Tensor
@@ -64,40 +64,26 @@ def decide(
     return best, None
 
 
+@dataclass
 class EarlyStopping:
     """Early stopping: evaluates a run at intervals, keeps the best weights, and ends the run."""
 
-    def __init__(
-        self,
-        samples: StoppingSamples,
-        before: Evaluation,
-        max_loss: float,
-        *,
-        decides: bool = True,
-        measure_gap: Callable[[Network], float | None] | None = None,
-        evaluations: int = MAX_EVALUATIONS,
-    ) -> None:
-        """Prepare the evaluations.
-
-        Args:
-            samples: the samples to evaluate.
-            before: evaluation of the original, the baseline of the guard.
-            max_loss: percentage points that retain and held-out accuracy may fall.
-            decides: whether to end the run and keep its best weights; False only records.
-            measure_gap: returns the Avg. Gap, for studies; the run then continues to its end.
-            evaluations: number per run.
-        """
-        self.samples = samples
-        self.before = before
-        self.max_loss = max_loss
-        self.decides = decides
-        self.measure_gap = measure_gap
-        self.evaluations = evaluations
-        self.curve: list[Evaluation] = []
-        self.best: Evaluation | None = None
-        self.ended: int | None = None
-        """Step at which the run ended, or would have ended without `measure_gap`."""
-        self._weights: dict[str, Tensor] = {}
+    samples: StoppingSamples
+    before: Evaluation
+    """Evaluation of the original, the baseline of the guard."""
+    max_loss: float
+    """Percentage points that retain and held-out accuracy may fall."""
+    decides: bool = True
+    """Whether to end the run and keep its best weights; False only records."""
+    measure_gap: Callable[[Network], float | None] | None = None
+    """Returns the Avg. Gap, for studies; the run then continues to its end."""
+    evaluations: int = MAX_EVALUATIONS
+    """Number of evaluations per run."""
+    curve: list[Evaluation] = field(default_factory=list)
+    best: Evaluation | None = None
+    ended: int | None = None
+    """Step at which the run ended, or would have ended without `measure_gap`."""
+    _weights: dict[str, Tensor] = field(default_factory=dict)
 
     def after_step(self, network: Network, done: int, total: int) -> str | None:
         """Evaluate the model if it is due; return the reason to stop, or None."""
@@ -144,7 +130,7 @@ class EarlyStopping:
 
     def restore(self, state: dict[str, Tensor]) -> None:
         """Restore what `state` returned."""
-        names = [field.name for field in fields(Evaluation)]
+        names = [one.name for one in fields(Evaluation)]
         self.curve = []
         for row in state["curve"].tolist():
             values = dict(zip(names, row, strict=True))

@@ -30,6 +30,7 @@ from falw_cli.data.device import Samples
 from falw_cli.models.network import Network, true_class_probability
 from falw_cli.unlearning.features import middle_features
 from falw_cli.unlearning.gradients import spread_rows
+from falw_cli.unlearning.target import share_below
 
 FITTED = 10_000
 """Maximum number of retain samples on which the regression is fitted."""
@@ -138,7 +139,7 @@ def rank_among(score: Tensor, label: Tensor, among: Tensor, among_label: Tensor)
     Returns:
         [n] in [0, 1].
     """
-    return _per_class(_share_below, score, label, among, among_label)
+    return _per_class(share_below, score, label, among, among_label)
 
 
 def look_up(rank: Tensor, label: Tensor, prob: Tensor, prob_label: Tensor) -> Tensor:
@@ -285,12 +286,6 @@ def _per_class(
         own = of(value[rows], theirs.sort().values)
         found[rows] = (len(theirs) * own + BORROWED * pool[rows]) / (len(theirs) + BORROWED)
     return found
-
-
-def _share_below(value: Tensor, ordered: Tensor) -> Tensor:
-    below = torch.searchsorted(ordered, value)
-    upto = torch.searchsorted(ordered, value, right=True)
-    return (below + upto) / (2 * len(ordered))
 
 
 def _quantile(rank: Tensor, ordered: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from falw_cli.data.device import Samples
+from falw_cli.data.device import Samples, in_batches
 from falw_cli.models import architectures
 from falw_cli.models.network import INFERENCE_BATCH, Network, evaluating
 from falw_cli.runtime import collectives
@@ -29,11 +29,9 @@ def spread_rows(count: int, wanted: int) -> Tensor:
 
 def mean_gradient(network: Network, data: Samples) -> Gradients:
     """Return the gradient of the mean cross-entropy over N samples, in eval mode, unaugmented."""
-    groups = torch.split(collectives.mine(len(data), network.fabric), INFERENCE_BATCH)
-    found = (
-        _gradient(network, pixels, data.labels[rows.to(data.labels.device)])
-        for rows, pixels in zip(groups, data.read(groups), strict=True)
-    )
+    rows = collectives.mine(len(data), network.fabric)
+    batches = in_batches(data, rows, INFERENCE_BATCH)
+    found = (_gradient(network, pixels, label) for label, pixels in batches)
     return _mean(network, found, len(data))
 
 
@@ -57,9 +55,8 @@ def diagonal_fisher(network: Network, data: Samples, wanted: int) -> Gradients:
 
 
 def _each(network: Network, data: Samples) -> Iterator[Gradients]:
-    groups = torch.split(torch.arange(len(data)), 1)
-    for row, pixels in zip(groups, data.read(groups), strict=True):
-        yield _gradient(network, pixels, data.labels[row.to(data.labels.device)])
+    for label, pixels in in_batches(data, torch.arange(len(data)), 1):
+        yield _gradient(network, pixels, label)
 
 
 def _mean(network: Network, parts: Iterator[Gradients], count: int) -> Gradients:

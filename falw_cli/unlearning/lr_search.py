@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
@@ -92,23 +92,18 @@ class Try:
     """A whole run with one learning rate, and its final weights."""
 
     lr: float
-    outcome: Outcome | None
-    """None if the run diverged; `objective` is then None too."""
-    objective: Unlearning | None
-    target_quality: TargetQuality | None
-    best: Evaluation | None
+    outcome: Outcome | None = None
+    """None if the run diverged; all others are then None too."""
+    objective: Unlearning | None = None
+    target_quality: TargetQuality | None = None
+    best: Evaluation | None = None
     """Evaluation of the kept step; None if the guard allowed none, or nothing was evaluated."""
-    weights: dict[str, Tensor]
+    weights: dict[str, Tensor] = field(default_factory=dict)
 
     @property
     def score(self) -> float:
         """The quantity that is minimised over tries."""
         return self.best.score if self.best else float("inf")
-
-
-def diverged(lr: float) -> Try:
-    """Return a try whose loss became non-finite."""
-    return Try(lr, None, None, None, None, {})
 
 
 def short_list_scale(count: int) -> float:

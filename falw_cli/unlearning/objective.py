@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from functools import partial
 
 import torch
@@ -19,6 +20,7 @@ from falw_cli.unlearning.interfaces import Masks, Method, StepSamples, Weighting
 from falw_cli.unlearning.target import Target, TargetQuality
 
 
+@dataclass(eq=False)
 class Unlearning:
     """Mean over the merged batch of w_i * L_forget for forget and L_retain for retain samples.
 
@@ -27,27 +29,21 @@ class Unlearning:
     streaming estimate, p comes from the training pass.
     """
 
-    def __init__(
-        self,
-        method: Method,
-        weighting: Weighting,
-        guide: Samples,
-        estimate: Estimate,
-        stopping: EarlyStopping | None = None,
-    ) -> None:
-        """Args: guide, the held-out samples of `estimate`."""
-        self.method = method
-        self.weighting = weighting
-        self.guide = guide
-        self.estimate = estimate
-        self.stopping = stopping
-        self.epochs: list[Tensor] = []
-        """Per finished epoch, [6]: min, mean and max of the weights, mean loss, mu and sigma of
-        the target as means over classes (NaN if no target is needed)."""
-        self._seen: list[Tensor] = []
-        self._step: list[tuple[Tensor, Tensor | None]] = []
-        """Loss and weights of each part of the current step."""
-        self._loss = guide.labels.new_zeros(2, dtype=torch.float64)
+    method: Method
+    weighting: Weighting
+    guide: Samples
+    """Held-out samples of `estimate`."""
+    estimate: Estimate
+    stopping: EarlyStopping | None = None
+    epochs: list[Tensor] = field(default_factory=list, init=False)
+    """Per finished epoch, [6]: min, mean and max of the weights, mean loss, mu and sigma of the
+    target as means over classes (NaN if no target is needed)."""
+    _kept_weights: list[Tensor] = field(default_factory=list, init=False)
+    _step: list[tuple[Tensor, Tensor | None]] = field(default_factory=list, init=False)
+    """Loss and weights of each part of the current step."""
+
+    def __post_init__(self) -> None:
+        self._loss = self.guide.labels.new_zeros(2, dtype=torch.float64)
         """Sum and number of the epoch's losses so far."""
 
     def backward(
@@ -56,47 +52,40 @@ class Unlearning:
         """See `Objective`."""
         if batch.begins:
             self._step = []  # discard the parts of an attempt that ran out of memory
-        loss, weight = self._backward(network, batch, images, step, progress)
-        self._step.append((loss, weight))
-        return loss
-
-    def _backward(
-        self, network: Network, batch: Batch, images: Tensor, step: int, progress: float
-    ) -> tuple[Tensor, Tensor | None]:
-        prob = self._before(network, batch, step) if batch.whole_forget else None
-        logits = architectures.logits(network.module(images)).float()
-        weight = self._weigh(batch, logits, prob) if batch.forget else None
-        forget, retain = self._losses(network, batch, images, logits, weight)
+        forget, retain, weight = self._losses(network, batch, images, step)
         # Fabric averages the ranks' gradients; this factor makes it the mean over the whole batch.
         share = network.fabric.world_size / batch.whole
         if self.method.forget_mask is not None and 0 < batch.whole_forget < batch.whole:
             apart = forget.sum() * share, retain.sum() * share
-            return _backward_masked(network, *apart, self.method.forget_mask), weight
-        loss = torch.cat([forget, retain]).sum() * share
-        if batch.begins and (penalty := self.method.penalty(progress)) is not None:
-            loss = loss + penalty
-        network.fabric.backward(loss)
-        if self.method.mask is not None:
-            _mask_gradients(self.method.mask)
-        return loss.detach(), weight
+            loss = _backward_masked(network, *apart, self.method.forget_mask)
+        else:
+            loss = torch.cat([forget, retain]).sum() * share
+            if batch.begins and (penalty := self.method.penalty(progress)) is not None:
+                loss = loss + penalty
+            network.fabric.backward(loss)
+            if self.method.mask is not None:
+                _mask_gradients(self.method.mask)
+        self._step.append((loss.detach(), weight))
+        return loss.detach()
 
     def loss(
         self, network: Network, batch: Batch, images: Tensor, step: int, progress: float
     ) -> Tensor:
         """Return the loss of a whole batch on one device, a scalar with gradient."""
-        prob = self._before(network, batch, step) if batch.whole_forget else None
-        logits = architectures.logits(network.module(images)).float()
-        weight = self._weigh(batch, logits, prob) if batch.forget else None
-        whole = torch.cat(self._losses(network, batch, images, logits, weight)).mean()
+        forget, retain, weight = self._losses(network, batch, images, step)
+        whole = torch.cat([forget, retain]).mean()
         if (penalty := self.method.penalty(progress)) is not None:
             whole = whole + penalty
         self._step = [(whole.detach(), weight)]
         return whole
 
     def _losses(
-        self, network: Network, batch: Batch, images: Tensor, logits: Tensor, weight: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
-        """Return the losses of a batch's forget and retain samples from its logits [n, C]."""
+        self, network: Network, batch: Batch, images: Tensor, step: int
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return the losses of a batch's forget and retain samples, and the applied weights."""
+        prob = self._measured_before(network, batch, step) if batch.whole_forget else None
+        logits = architectures.logits(network.module(images)).float()
+        weight = self._weights(batch, logits, prob) if batch.forget else None
         cut, mean = batch.forget, partial(collectives.mean, fabric=network.fabric)
         parts = []
         for rows, first in ((slice(None, cut), 0), (slice(cut, None), batch.offset)):
@@ -107,27 +96,27 @@ class Unlearning:
         forget = self.method.forget_loss(parts[0])
         if weight is not None:
             forget = weight * forget
-        return forget, self.method.retain_loss(parts[1])
+        return forget, self.method.retain_loss(parts[1]), weight
 
-    def _before(self, network: Network, batch: Batch, step: int) -> Tensor | None:
+    def _measured_before(self, network: Network, batch: Batch, step: int) -> Tensor | None:
         """Update the target if due; return p [n] if it is measured before the step."""
         needs = self.weighting.needs
         rows = self.estimate.due(step) if needs == "target" else None
         own = needs in ("probability", "target") and self.estimate.separate_pass
-        looked = batch.pixels[: batch.forget] if own else batch.pixels[:0]
+        measured = batch.pixels[: batch.forget] if own else batch.pixels[:0]
         if rows is None:
-            logits = network.logits(looked)
+            logits = network.logits(measured)
         else:
             # One forward pass for this rank's share of the held-out samples and its forget samples.
             share = rows[network.fabric.global_rank :: network.fabric.world_size]
             guides = next(iter(self.guide.read([share])))
-            logits = network.logits(torch.cat([guides, looked]))
+            logits = network.logits(torch.cat([guides, measured]))
             prob = true_class_probability(logits[: len(share)], self.guide.labels[share])
             self.estimate.take(step, rows, collectives.gather(prob, len(rows), network.fabric))
             logits = logits[len(share) :]
         return true_class_probability(logits, batch.labels[: batch.forget]) if own else None
 
-    def _weigh(self, batch: Batch, logits: Tensor, prob: Tensor | None) -> Tensor | None:
+    def _weights(self, batch: Batch, logits: Tensor, prob: Tensor | None) -> Tensor | None:
         """Return the weights [n] of the batch's forget samples, or None if all are equal."""
         if self.weighting.needs == "nothing":
             return None
@@ -141,7 +130,7 @@ class Unlearning:
         for loss, weight in self._step:
             self._loss[0] += loss.double()
             if weight is not None:
-                self._seen.append(weight)
+                self._kept_weights.append(weight)
         self._loss[1] += bool(self._step)
         self._step = []
         if self.method.mask is not None:
@@ -161,16 +150,22 @@ class Unlearning:
 
     def end_epoch(self, network: Network) -> None:
         """Summarise the epoch for the report; without a weighting, the weights are 1."""
-        seen = self._all_seen(network)
+        seen = self._epoch_weights(network)
         if not len(seen):
             seen = torch.ones(1)
         total, steps = collectives.total(self._loss, network.fabric).cpu()
-        row = [seen.min(), seen.mean(), seen.max(), total / steps.clamp(min=1), *self._target()]
+        row = [
+            seen.min(),
+            seen.mean(),
+            seen.max(),
+            total / steps.clamp(min=1),
+            *self._target_means(),
+        ]
         self.epochs.append(torch.stack([value.detach().cpu().float() for value in row]))
-        self._seen = []
+        self._kept_weights = []
         self._loss = torch.zeros_like(self._loss)
 
-    def _target(self) -> tuple[Tensor, Tensor]:
+    def _target_means(self) -> tuple[Tensor, Tensor]:
         """Return the means of mu and sigma over the classes that have held-out samples."""
         if self.weighting.needs != "target":
             return torch.tensor(torch.nan), torch.tensor(torch.nan)
@@ -178,22 +173,19 @@ class Unlearning:
         there = known.count > 0
         return known.mu[there].mean(), known.sigma[there].mean()
 
-    def _all_seen(self, network: Network) -> Tensor:
+    def _epoch_weights(self, network: Network) -> Tensor:
         """Return the epoch's weights so far, from all ranks."""
         none = self.guide.labels.new_zeros(0, dtype=torch.float32)
-        return collectives.gather_uneven(torch.cat([none, *self._seen]), network.fabric)
+        return collectives.gather_uneven(torch.cat([none, *self._kept_weights]), network.fabric)
 
     def figures(self) -> dict[str, Tensor]:
         """See `Objective`: weights of the step's forget samples, and the current target."""
         found: dict[str, Tensor] = {}
-        if self._seen and len(last := self._seen[-1]):
-            found |= {
-                "weight/min": last.min(),
-                "weight/mean": last.mean(),
-                "weight/max": last.max(),
-            }
+        if self._kept_weights and len(last := self._kept_weights[-1]):
+            parts = {"min": last.min(), "mean": last.mean(), "max": last.max()}
+            found |= {f"weight/{name}": value for name, value in parts.items()}
         if self.weighting.needs == "target":
-            mu, sigma = self._target()
+            mu, sigma = self._target_means()
             found |= {"target/mu": mu, "target/sigma": sigma}
         return found
 
@@ -203,7 +195,7 @@ class Unlearning:
         kept["loss"] = collectives.total(self._loss, network.fabric)
         if self.epochs:
             kept["epochs"] = torch.stack(self.epochs)
-        if len(seen := self._all_seen(network)):
+        if len(seen := self._epoch_weights(network)):
             kept["seen"] = seen
         if self.stopping:
             kept |= {f"watch/{name}": value for name, value in self.stopping.state().items()}
@@ -214,7 +206,7 @@ class Unlearning:
         self.epochs = list(state["epochs"]) if "epochs" in state else []
         # The state holds the weights of all ranks: only the first rank restores them.
         mine = "seen" in state and network.fabric.is_global_zero
-        self._seen = [state["seen"].to(self.guide.labels.device)] if mine else []
+        self._kept_weights = [state["seen"].to(self.guide.labels.device)] if mine else []
         first = network.fabric.is_global_zero
         self._loss = state["loss"].to(self._loss.device) * (1.0 if first else 0.0)
         self.estimate.restore(below("estimate/", state))

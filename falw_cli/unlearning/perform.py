@@ -20,6 +20,7 @@ from falw_cli.runtime.interrupt import Interrupt
 from falw_cli.runtime.progress import Progress
 from falw_cli.training.loop import Outcome, Work, fit
 from falw_cli.training.state import StateFile
+from falw_cli.unlearning import lr_search
 from falw_cli.unlearning.early_stopping import (
     MAX_EVALUATIONS,
     EarlyStopping,
@@ -29,17 +30,7 @@ from falw_cli.unlearning.early_stopping import (
 from falw_cli.unlearning.estimate import Estimate, Exact, Streaming
 from falw_cli.unlearning.expectation import Expectation, expect
 from falw_cli.unlearning.interfaces import Method, MethodInputs, load_method, load_weighting
-from falw_cli.unlearning.lr_search import (
-    SHARE,
-    Probe,
-    Try,
-    check_best,
-    diverged,
-    next_rate,
-    probe_rates,
-    short_list_scale,
-    succeeded,
-)
+from falw_cli.unlearning.lr_search import Probe, Try, next_rate
 from falw_cli.unlearning.objective import Unlearning
 from falw_cli.unlearning.resolution import base_rate, hyperparameters
 from falw_cli.unlearning.run_data import RunData
@@ -48,13 +39,9 @@ from falw_cli.unlearning.target import TargetQuality
 
 
 @dataclass(frozen=True)
-class UnlearningResult:
+class UnlearningResult(Outcome):
     """Result of a run; the network of its `RunData` is the unlearned model."""
 
-    steps: int
-    epochs: int
-    seconds: float
-    stopped_because: str
     lr: float
     epochs_seen: list[Tensor]
     """Per epoch, [6]: see `Unlearning.epochs`."""
@@ -140,7 +127,7 @@ def perform(
     tries = _tries(context, rates, probed=bool(probes))
     chosen = min(tries, key=lambda one: one.score)
     if context.stops_by_itself or probes:
-        check_best(chosen, tries, before, recipe.max_utility_loss, progress)
+        lr_search.check_best(chosen, tries, before, recipe.max_utility_loss, progress)
     if chosen is not tries[-1]:
         run_data.network.module.load_state_dict(chosen.weights)
     assert chosen.objective is not None  # diverged runs have raised an error
@@ -167,7 +154,7 @@ def _rates(context: _RunContext) -> tuple[list[float], list[Probe]]:
     method, own = load_method(recipe.method), base_rate(context.config)
     if method.tries:
         factors = method.tries if context.stops_by_itself else method.tries[:1]
-        scale = short_list_scale(len(context.run_data.forget))
+        scale = lr_search.short_list_scale(len(context.run_data.forget))
         return [own * scale * factor for factor in factors], []
     assert context.samples is not None
     assert context.before is not None
@@ -175,11 +162,11 @@ def _rates(context: _RunContext) -> tuple[list[float], list[Probe]]:
 
     def run(lr: float) -> tuple[Evaluation, bool]:
         trial = replace(context, run_data=context.run_data.copy(), states=None)
-        _steps(trial, lr, trial.objective(lr, None), SHARE)
+        _steps(trial, lr, trial.objective(lr, None), lr_search.SHARE)
         found = evaluate_step(trial.run_data.network, samples, 0, before)
         return found, context.allows(found)
 
-    lr, probes = probe_rates(own, before, run, context.progress)
+    lr, probes = lr_search.probe_rates(own, before, run, context.progress)
     context.progress.note(f"learning rate {lr:.3g}")
     # A probe is shorter than the run: if the whole run does harm, the smaller rates are tried.
     return [lr, *sorted((one.lr for one in probes if one.lr < lr), reverse=True)], probes
@@ -199,18 +186,22 @@ def _tries(context: _RunContext, rates: list[float], *, probed: bool) -> list[Tr
         try:
             outcome = _steps(replace(context, states=states), lr, objective)
         except DivergedError as error:
-            tries.append(diverged(lr))
+            tries.append(Try(lr))
             if next_rate(rates, tries) is None and all(one.best is None for one in tries):
                 raise
             progress.note(f"learning rate {lr:.3g}: {error}")
             continue
-        last = next_rate(rates, [*tries, diverged(lr)]) is None
+        last = next_rate(rates, [*tries, Try(lr)]) is None
         target_quality = objective.target_quality(context.run_data.network)
         best = _best(context, objective, outcome, probed=probed, last=last)
         tries.append(
             Try(lr, outcome, objective, target_quality, best, {} if last else copy_weights(module))
         )
-        enough = succeeded(best, context.before) if context.stops_by_itself else best is not None
+        enough = (
+            lr_search.succeeded(best, context.before)
+            if context.stops_by_itself
+            else best is not None
+        )
         if enough or not (context.stops_by_itself or probed):
             break
     return tries

@@ -10,12 +10,10 @@ from falw_cli.config.settings import Config, Recipe
 from falw_cli.errors import RequestError, unknown_name
 from falw_cli.models.checkpoint import Checkpoint
 from falw_cli.models.network import with_metadata
-from falw_cli.unlearning.interfaces import Method, Settings, Weighting, load_method, load_weighting
+from falw_cli.unlearning.interfaces import Settings, load_method, load_weighting
 
 SGD_TO_ADAMW = 50
 """Ratio of learning rates with a similar effect: SGD with momentum at 0.05, AdamW at 0.001."""
-
-
 OF_TRAINING = {"optimizer", "momentum", "weight_decay", "crop", "flip"}
 """Settings that unlearning inherits from training, unless its method has a default for them."""
 
@@ -44,19 +42,19 @@ def with_method_defaults(config: Config, trained: Recipe | None = None) -> Confi
     """
     name = config.unlearn.method
     method = load_method(name)
-    asked = config.unlearn.model_dump(exclude_unset=True)
+    given = config.unlearn.model_dump(exclude_unset=True)
     for key, value in method.fixed.items():
-        if key in asked and asked[key] not in (value, None):
+        if key in given and given[key] not in (value, None):
             raise RequestError(
-                f"method {name} requires {key} {value}, not {asked[key]}",
+                f"method {name} requires {key} {value}, not {given[key]}",
                 f"leave out {key}, or use --method random-label",
             )
     defaults = {**method.defaults, **method.fixed}
-    if "epochs" in asked:
+    if "epochs" in given:
         defaults.pop("least_steps", None)
     training = trained.model_dump(include=OF_TRAINING) if trained else {}
     settled = config.over({"unlearn": training | defaults})
-    if "lr" not in asked and settled.unlearn.lr != "auto":
+    if "lr" not in given and settled.unlearn.lr != "auto":
         recipe = settled.unlearn.model_copy(update={"lr": base_rate(settled)})
         settled = settled.model_copy(update={"unlearn": recipe})
     weighting = settled.unlearn.weighting
@@ -94,11 +92,8 @@ def hyperparameters(config: Config) -> tuple[Settings, Settings]:
     """
     recipe = config.unlearn
     assert recipe.weighting is not None  # set by with_method_defaults
-    parts: list[type[Method] | type[Weighting]] = [
-        load_method(recipe.method),
-        load_weighting(recipe.weighting),
-    ]
-    kinds = [part.settings_type for part in parts]
+    method, weighting = load_method(recipe.method), load_weighting(recipe.weighting)
+    kinds = [method.settings_type, weighting.settings_type]
     known = {name for kind in kinds for name in kind.model_fields}
     given: dict[str, Any] = dict(recipe.hyperparameters)
     for name in given:

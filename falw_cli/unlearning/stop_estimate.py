@@ -139,11 +139,9 @@ def evaluate_step(
         100 * float(retain_right.float().mean()),
         100 * kept,
     )
-    return now if before is None else _with_utility_loss(now, before)
-
-
-def _with_utility_loss(now: Evaluation, before: Evaluation) -> Evaluation:
-    """Add the loss of retain and held-out accuracy to the estimated gap: Retrain keeps both."""
+    if before is None:
+        return now
+    # Retrain keeps retain and held-out accuracy: add their loss to the estimated gap.
     lost = [
         max(0.0, before.retain_accuracy - now.retain_accuracy),
         max(0.0, before.heldout_accuracy - now.heldout_accuracy),

@@ -68,3 +68,10 @@ def class_statistics(
     mu = zeros.index_add(0, label, counts * wide) / total
     variance = zeros.index_add(0, label, counts * (wide - mu[label]).square()) / total
     return mu.to(prob.dtype), variance.sqrt().to(prob.dtype), number
+
+
+def share_below(value: Tensor, ordered: Tensor) -> Tensor:
+    """Return the share of sorted numbers [m] below each value [n], ties counted half: [n]."""
+    below = torch.searchsorted(ordered, value)
+    upto = torch.searchsorted(ordered, value, right=True)
+    return (below + upto) / (2 * len(ordered))

@@ -8,26 +8,21 @@ from functools import cache
 import numpy as np
 import torch
 
-from falw_cli.audit.build import all_figures
 from falw_cli.audit.report import (
+    Comeback,
     Course,
     EpochWeights,
     GateResult,
     Moment,
+    Relearned,
     Report,
+    Rounded,
     Run,
 )
 from falw_cli.audit.seal import seal
 from falw_cli.evaluation.full_audit import full_audit
 from falw_cli.evaluation.gap import FIELD
-from falw_cli.evaluation.metrics import (
-    Comeback,
-    Figure,
-    PerSample,
-    Relearned,
-    Rounded,
-    SampleAttack,
-)
+from falw_cli.evaluation.metrics import Figure, PerSample, SampleAttack
 from falw_cli.evaluation.predictions import Predictions
 from falw_cli.evaluation.scores import SamplePredictions, columns
 
@@ -86,7 +81,7 @@ def report(after: float = 1.5, references: int = 2) -> Report:
                 curve=moments,
                 course=[Course(loss=1 / e, mu=0.5, sigma=0.2) for e in range(1, 4)],
             ),
-            "metrics": all_figures(found),
+            "metrics": found.metrics,
             "per_sample": per_sample(),
             "comeback": Comeback(
                 fp16=Rounded(forget_change=FIGURE, test_change=None),

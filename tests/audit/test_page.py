@@ -15,7 +15,7 @@ import pytest
 from falw_cli.audit.page import NamedReport, html, junit, markdown
 from falw_cli.audit.seal import to_text
 from falw_cli.errors import RequestError
-from falw_cli.runs.publish import Asked, publish
+from falw_cli.runs.publish import publish
 from tests.audit.reports import HOSTILE, report
 from tests.conftest import falw
 
@@ -128,7 +128,7 @@ def test_invalid_requests(
 ) -> None:
     monkeypatch.chdir(folder)
     with pytest.raises(RequestError, match=said):
-        publish(Asked([Path(name) for name in names], form, out, force=True))
+        publish([Path(name) for name in names], form, out, force=True)
     assert not list(folder.glob("*.html"))
 
 
@@ -142,7 +142,7 @@ def test_invalid_requests(
 def test_it_opens_in_a_browser_without_errors(folder: Path, names: list[str]) -> None:
     """Three widths, light and dark: no console line, request, cut text, or serious axe issue."""
     paths = [folder / f"{name}.audit.json" for name in names]
-    written, _ = publish(Asked(paths, "html", None, force=False))
+    written, _ = publish(paths, "html", None, force=False)
     done = subprocess.run(
         ["node", str(BROWSER / "look.mjs"), str(written), str(folder)],
         capture_output=True, text=True, check=False, timeout=1200,

@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from falw_cli import unlearn
-from falw_cli.config.settings import Config, Preprocessing
+from falw_cli.config.settings import Config, Preprocessing, Recipe
 from falw_cli.data import device
-from falw_cli.data.batches import Augmentation, Mix, augment, epoch, generator
+from falw_cli.data.batches import Mix, augment, epoch, generator
 from falw_cli.data.device import Resident
 from falw_cli.errors import RequestError, RunError
 from falw_cli.models.architectures import tiny_cnn
@@ -109,7 +109,7 @@ def test_a_step_never_waits_for_the_gpu() -> None:
     for step, batch in enumerate(batches):
         if step == 1:
             torch.cuda.set_sync_debug_mode("error")
-        moved = augment(batch.pixels, Augmentation(2, flip=True), generator(0, 2, step))
+        moved = augment(batch.pixels, Recipe(crop=2, flip=True), generator(0, 2, step))
         objective.backward(network, batch, network.inputs(moved), step, 0.0)
         chosen.step()
         chosen.zero_grad(set_to_none=True)

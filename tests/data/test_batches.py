@@ -7,8 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from falw_cli.config.settings import Recipe
 from falw_cli.data.batches import (
-    Augmentation,
     Mix,
     augment,
     batches_per_epoch,
@@ -70,14 +70,14 @@ def test_a_share_of_one_set_alone_is_that_set(forget: int) -> None:
 
 def test_crop_and_flip_are_drawn_for_each_sample() -> None:
     images = data(64).pixels[:1].expand(64, 8, 8, 1)
-    shown = augment(images, Augmentation(crop=2, flip=True), generator(0, 0))
+    shown = augment(images, Recipe(crop=2, flip=True), generator(0, 0))
     assert shown.shape == images.shape
     assert len({image.numpy().tobytes() for image in shown}) > 20
 
 
 def test_flip_alone_mirrors_or_leaves() -> None:
     images = data(32).pixels
-    shown = augment(images, Augmentation(crop=0, flip=True), generator(0, 0))
+    shown = augment(images, Recipe(crop=0, flip=True), generator(0, 0))
     mirrored = [torch.equal(a, b.flip(1)) for a, b in zip(shown, images, strict=True)]
     left = [torch.equal(a, b) for a, b in zip(shown, images, strict=True)]
     assert all(m != k for m, k in zip(mirrored, left, strict=True))
@@ -87,15 +87,14 @@ def test_flip_alone_mirrors_or_leaves() -> None:
 def test_crop_is_a_shift_with_black_edges() -> None:
     image = torch.full((1, 4, 4, 1), 9, dtype=torch.uint8)
     sums = {
-        int(augment(image, Augmentation(crop=1, flip=False), generator(0, i)).sum())
-        for i in range(40)
+        int(augment(image, Recipe(crop=1, flip=False), generator(0, i)).sum()) for i in range(40)
     }
     assert sums == {9 * 16, 9 * 12, 9 * 9}
 
 
 def test_without_augmentation_nothing_changes() -> None:
     images = data(3).pixels
-    assert augment(images, Augmentation(0, False), generator(0)) is images
+    assert augment(images, Recipe(crop=0, flip=False), generator(0)) is images
 
 
 def test_normalise_by_hand() -> None:

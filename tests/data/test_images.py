@@ -11,7 +11,7 @@ import platformdirs
 import pytest
 import torch
 
-from falw_cli.config.settings import Preprocessing
+from falw_cli.config.settings import Config, Preprocessing
 from falw_cli.data.cache import Draft
 from falw_cli.data.decoding import decode
 from falw_cli.data.images import Geometry, geometry, load
@@ -36,37 +36,37 @@ def _refuse(*args: object) -> None:
 
 
 def test_a_second_run_decodes_nothing(listing: Listing, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = load(listing, WANTED, Silent())
+    first = load(listing, Config(), WANTED, Silent())
     monkeypatch.setattr("falw_cli.data.images.decode", _refuse)
-    again = load(listing, WANTED, Silent())
+    again = load(listing, Config(), WANTED, Silent())
     np.testing.assert_array_equal(first.pixels, again.pixels)
     assert first.content_digest() == again.content_digest()
 
 
 def test_no_cache_writes_nothing(listing: Listing, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Draft, "begin", _refuse)
-    assert len(load(listing, WANTED, Silent(), cache=False).pixels) == 5
+    assert len(load(listing, Config(cache=False), WANTED, Silent()).pixels) == 5
 
 
 def test_a_changed_file_is_detected(listing: Listing) -> None:
-    before = load(listing, WANTED, Silent())
+    before = load(listing, Config(), WANTED, Silent())
     save_png(listing.files.image(0), seed=999)
     os.utime(listing.files.image(0), ns=(1, 1))
-    after = load(listing, WANTED, Silent())
+    after = load(listing, Config(), WANTED, Silent())
     assert (before.pixels[0] != after.pixels[0]).any()
     assert before.content_digest() != after.content_digest()
 
 
 def test_two_runs_at_once_make_one_entry(listing: Listing) -> None:
     with ThreadPoolExecutor(4) as pool:
-        runs = list(pool.map(lambda _: load(listing, WANTED, Silent()), range(4)))
+        runs = list(pool.map(lambda _: load(listing, Config(), WANTED, Silent()), range(4)))
     assert len({run.content_digest() for run in runs}) == 1
     entries = list((platformdirs.user_cache_path("falw") / "images").iterdir())
     assert not [entry for entry in entries if entry.name.startswith("draft-")]
 
 
 def test_only_the_user_can_read_the_cache(listing: Listing) -> None:
-    load(listing, WANTED, Silent())
+    load(listing, Config(), WANTED, Silent())
     folder = platformdirs.user_cache_path("falw") / "images"
     assert all(entry.stat().st_mode & 0o077 == 0 for entry in folder.iterdir())
 
@@ -80,9 +80,9 @@ def held() -> bytes:
 @pytest.mark.parametrize("before", [True, False], ids=["kept before", "never kept"])
 def test_images_to_forget_are_not_in_the_cache(listing: Listing, before: bool) -> None:
     """A run with a forget list removes its images, even if an earlier run cached them."""
-    whole = load(listing, WANTED, Silent(), cache=before)
+    whole = load(listing, Config(cache=before), WANTED, Silent())
     forgotten = np.array([1, 3])
-    got = load(listing, WANTED, Silent(), secret=forgotten)
+    got = load(listing, Config(), WANTED, Silent(), secret=forgotten)
     np.testing.assert_array_equal(got.pixels, whole.pixels)
     np.testing.assert_array_equal(got.digests, whole.digests)
     for row, pixels in enumerate(whole.pixels):
@@ -91,7 +91,7 @@ def test_images_to_forget_are_not_in_the_cache(listing: Listing, before: bool) -
 
 def test_an_entry_with_gaps_is_used(listing: Listing, monkeypatch: pytest.MonkeyPatch) -> None:
     """The next run decodes only the missing images."""
-    whole = load(listing, WANTED, Silent(), secret=np.array([1, 3]))
+    whole = load(listing, Config(), WANTED, Silent(), secret=np.array([1, 3]))
     seen: list[str] = []
 
     def noted(file: Path, name: str, channels: int) -> torch.Tensor:
@@ -99,7 +99,7 @@ def test_an_entry_with_gaps_is_used(listing: Listing, monkeypatch: pytest.Monkey
         return decode(file, name, channels)
 
     monkeypatch.setattr("falw_cli.data.images.decode", noted)
-    again = load(listing, WANTED, Silent(), secret=np.array([1]))
+    again = load(listing, Config(), WANTED, Silent(), secret=np.array([1]))
     np.testing.assert_array_equal(again.pixels, whole.pixels)
     assert sorted(seen) == [listing.ids[1], listing.ids[3]]
     assert whole.pixels[3].tobytes() not in held()
@@ -114,7 +114,7 @@ def test_images_that_change_while_being_read_are_refused(
 
     monkeypatch.setattr("falw_cli.data.images.decode", touched)
     with pytest.raises(RunError, match="changed while it was read"):
-        load(listing, WANTED, Silent())
+        load(listing, Config(), WANTED, Silent())
 
 
 @pytest.mark.parametrize("content", [b"", b"no image", None], ids=["empty", "text", "truncated"])
@@ -122,18 +122,18 @@ def test_an_unreadable_image_is_named_or_left_out(listing: Listing, content: byt
     bad = listing.files.image(1)
     bad.write_bytes(bad.read_bytes()[:60] if content is None else content)
     with pytest.raises(RequestError, match=r"'a/1\.png' cannot be read"):
-        load(listing, WANTED, Silent())
+        load(listing, Config(), WANTED, Silent())
     progress = Silent()
-    kept = load(listing, WANTED, progress, skip_unreadable=True)
+    kept = load(listing, Config(skip_unreadable=True), WANTED, progress)
     assert kept.listing.ids == ("a/0.png", "a/2.png", "b/0.png", "b/1.png")
     assert progress.warnings == [f"1 unreadable images of {listing.spec!r} were skipped"]
 
 
 def test_images_are_resized_or_refused(listing: Listing) -> None:
     save_png(listing.files.image(0), size=30)
-    assert load(listing, WANTED, Silent()).pixels.shape == (5, 12, 12, 3)
+    assert load(listing, Config(), WANTED, Silent()).pixels.shape == (5, 12, 12, 3)
     with pytest.raises(RequestError, match="30x30"):
-        load(listing, WANTED, Silent(), strict_size=True, cache=False)
+        load(listing, Config(cache=False), WANTED, Silent(), strict=True)
 
 
 def test_geometry_follows_the_first_image(listing: Listing) -> None:
@@ -144,9 +144,9 @@ def test_geometry_follows_the_first_image(listing: Listing) -> None:
 
 def test_grey_arrays_become_colour_but_not_vice_versa() -> None:
     digits = open_listing("digits")
-    assert load(digits, Geometry(8, 8, 3), Silent()).pixels.shape == (1198, 8, 8, 3)
+    assert load(digits, Config(), Geometry(8, 8, 3), Silent()).pixels.shape == (1198, 8, 8, 3)
     colour = Listing(
         "npz:x", "x", ("0",), np.array([0]), ("a",), array=np.zeros((1, 8, 8, 3), dtype=np.uint8)
     )
     with pytest.raises(RequestError, match="3 channels"):
-        load(colour, Geometry(8, 8, 1), Silent())
+        load(colour, Config(), Geometry(8, 8, 1), Silent())

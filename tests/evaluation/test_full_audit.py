@@ -36,7 +36,7 @@ def retrains() -> list[Predictions]:
 
 def test_incomplete_forgetting_is_detected(retrains: list[Predictions]) -> None:
     found = full_audit(model(9, 6.0), model(8, forget=4.0), retrains, FIELD)
-    after = found.after
+    after = found.metrics.after
     assert after.mia is not None
     assert after.distance is not None
     assert after.mia.auc.lower > 0.6
@@ -44,43 +44,47 @@ def test_incomplete_forgetting_is_detected(retrains: list[Predictions]) -> None:
     assert after.distance.lower > after.distance.chance
     assert after.groups is not None
     assert after.groups.head.intervals["deviation"].lower > 0
-    assert found.seeds is not None
-    assert found.seeds.verdict == "outside"
+    assert found.metrics.seeds is not None
+    assert found.metrics.seeds.verdict == "outside"
     gap = after.intervals["avg_gap"]
     assert after.avg_gap is not None
     assert gap.lower < after.avg_gap < gap.upper
-    assert found.before is not None
-    assert found.before.avg_gap is not None
-    assert found.before.avg_gap > after.avg_gap
+    assert found.metrics.before is not None
+    assert found.metrics.before.avg_gap is not None
+    assert found.metrics.before.avg_gap > after.avg_gap
 
 
 def test_another_retrained_model_is_within_the_noise(retrains: list[Predictions]) -> None:
     found = full_audit(None, model(7, forget=1.5), retrains, FIELD)
-    assert found.after.mia is not None
-    assert found.after.distance is not None
-    assert found.after.mia.auc.lower < 0.5 < found.after.mia.auc.upper
-    assert found.after.distance.p_value > 0.05
-    assert found.seeds is not None
-    assert found.seeds.verdict == "within"
-    assert found.seeds.pairs == 3
-    assert found.changes is None
+    assert found.metrics.after.mia is not None
+    assert found.metrics.after.distance is not None
+    assert found.metrics.after.mia.auc.lower < 0.5 < found.metrics.after.mia.auc.upper
+    assert found.metrics.after.distance.p_value > 0.05
+    assert found.metrics.seeds is not None
+    assert found.metrics.seeds.verdict == "within"
+    assert found.metrics.seeds.pairs == 3
+    assert found.metrics.changes is None
 
 
 def test_retain_samples_are_distinguished_from_unseen_samples(retrains: list[Predictions]) -> None:
     found = full_audit(None, model(7, forget=1.5), [], FIELD)
-    assert found.after.mia is not None
-    assert found.after.mia.retained is not None
-    assert found.after.mia.retained.auc.lower > 0.8
-    assert (found.reference, found.seeds, found.noise_floor) == (None, None, None)
+    assert found.metrics.after.mia is not None
+    assert found.metrics.after.mia.retained is not None
+    assert found.metrics.after.mia.retained.auc.lower > 0.8
+    assert (found.metrics.reference, found.metrics.seeds, found.metrics.noise_floor) == (
+        None,
+        None,
+        None,
+    )
 
 
 def test_changes_are_relative_to_the_original() -> None:
     before = model(1, forget=6.0)
-    same = full_audit(before, before, [], FIELD).changes
+    same = full_audit(before, before, [], FIELD).metrics.changes
     assert same is not None
     assert same.test_agreement is not None
     assert same.test_agreement.value == 100
-    worse = full_audit(before, model(2, forget=1.5, unseen=0.0), [], FIELD).changes
+    worse = full_audit(before, model(2, forget=1.5, unseen=0.0), [], FIELD).metrics.changes
     assert worse is not None
     change = worse.per_class["b"].test_accuracy
     assert change is not None
@@ -91,14 +95,14 @@ def test_few_samples_give_a_warning() -> None:
     found = full_audit(None, model(1, forget=1.5), [], FIELD)
     assert any("class 'd'" in warning for warning in found.warnings)
     assert any("0.1 % false positives" in warning for warning in found.warnings)
-    assert found.after.distance is not None
-    assert set(found.after.distance.per_class) == {"a", "b", "c"}
+    assert found.metrics.after.distance is not None
+    assert set(found.metrics.after.distance.per_class) == {"a", "b", "c"}
 
 
 def test_the_gap_consists_of_the_requested_metrics(retrains: list[Predictions]) -> None:
     weights = {"mia_auc": 1.0, "tail_accuracy": 3.0}
     found = full_audit(None, model(8, forget=4.0), retrains, weights)
-    after, mean = found.after, found.reference
+    after, mean = found.metrics.after, found.metrics.reference
     assert after.mia is not None
     assert after.groups is not None
     assert mean is not None
@@ -113,4 +117,4 @@ def test_the_gap_consists_of_the_requested_metrics(retrains: list[Predictions]) 
 
 def test_results_are_reproducible(retrains: list[Predictions]) -> None:
     once, again = (full_audit(None, model(8, 4.0), retrains, FIELD) for _ in range(2))
-    assert once.after == again.after
+    assert once.metrics.after == again.metrics.after

@@ -34,7 +34,7 @@ def test_labels() -> None:
 
 @pytest.fixture(scope="module")
 def metrics() -> Metrics:
-    return full_audit(None, predictions(1, 1.5), [], FIELD).after
+    return full_audit(None, predictions(1, 1.5), [], FIELD).metrics.after
 
 
 @pytest.mark.parametrize("name", list(METRICS))

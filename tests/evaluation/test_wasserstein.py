@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import wasserstein_distance
 
 from falw_cli.evaluation.intervals import resample
-from falw_cli.evaluation.wasserstein import ClassDistance, class_distance, together
+from falw_cli.evaluation.wasserstein import ClassDistance, class_distance, combined
 
 RNG = np.random.default_rng(0)
 
@@ -29,9 +29,9 @@ def test_by_hand() -> None:
 
 
 def test_memorised_samples_are_far_and_significant() -> None:
-    found = together([distance(RNG.uniform(0.9, 1, 60), RNG.uniform(0, 1, 200))], [60])
+    found = combined([distance(RNG.uniform(0.9, 1, 60), RNG.uniform(0, 1, 200))], [60])
     assert found.p_value == pytest.approx(1 / 1000)
-    assert found.interval[0] > found.chance
+    assert found.lower > found.chance
 
 
 def test_samples_of_one_distribution_are_at_chance() -> None:
@@ -40,10 +40,10 @@ def test_samples_of_one_distribution_are_at_chance() -> None:
     for seed in range(40):
         rng = np.random.default_rng(seed)
         found = distance(rng.beta(5, 1, 50), rng.beta(5, 1, 100), seed)
-        alarms += together([found], [50]).p_value <= 0.05
+        alarms += combined([found], [50]).p_value <= 0.05
     assert alarms <= 5
 
 
 def test_classes_are_weighted_by_their_forget_samples() -> None:
     near, far = distance(np.zeros(5), np.zeros(5)), distance(np.zeros(5), np.ones(5))
-    assert together([near, far], [30, 10]).value == pytest.approx(0.25)
+    assert combined([near, far], [30, 10]).value == pytest.approx(0.25)

@@ -39,14 +39,14 @@ from torchvision.io import encode_jpeg, encode_png
 from falw_cli.audit.seal import to_text
 from falw_cli.bench import plan
 from falw_cli.config.resolution import resolve
-from falw_cli.config.settings import Preprocessing, Recipe
+from falw_cli.config.settings import Config, Preprocessing, Recipe
 from falw_cli.data import forget_list, images
 from falw_cli.data.images import Geometry
 from falw_cli.data.opening import open_listing
 from falw_cli.errors import FalwError
 from falw_cli.models.architectures import tiny_cnn
 from falw_cli.models.formats.safetensors import KEY, read
-from falw_cli.runs.publish import FORMATS, Asked, publish
+from falw_cli.runs.publish import FORMATS, publish
 from falw_cli.runtime.progress import Silent
 from falw_cli.training.recipe import optimizer
 from falw_cli.training.state import State, StateFile
@@ -131,7 +131,7 @@ def read_image(file: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "0.png").write_bytes(file.read_bytes())
     listing = open_listing(f"imagefolder:{folder.parent}")
-    images.load(listing, Geometry(8, 8, 3), Silent(), cache=False)
+    images.load(listing, Config(cache=False), Geometry(8, 8, 3), Silent())
     images.geometry(listing, Preprocessing(), None)
 
 
@@ -146,7 +146,7 @@ def read_yaml(file: Path) -> None:
 def show_report(file: Path) -> None:
     """Read the report, and show it in every format."""
     for form in FORMATS:
-        publish(Asked([file], form, "-", force=False))
+        publish([file], form, "-", force=False)
 
 
 def read_state(file: Path) -> None:

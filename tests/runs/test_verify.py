@@ -13,7 +13,7 @@ from falw_cli import unlearn
 from falw_cli.audit.report import Report
 from falw_cli.audit.seal import seal, to_text
 from falw_cli.data.opening import open_listing
-from falw_cli.runs.verify import Asked, verify
+from falw_cli.runs.verify import VerifyRequest, verify
 from falw_cli.runtime.progress import Silent
 from tests.conftest import falw
 
@@ -52,12 +52,12 @@ def copy(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def problems(**more: bool | str) -> dict[str, str]:
     """Return the problems that verify finds, by name."""
-    asked = Asked(Path(REPORT), **more)  # type: ignore[arg-type]
+    asked = VerifyRequest(Path(REPORT), **more)  # type: ignore[arg-type]
     return {one.name: one.problem for one in verify(asked, Silent()) if one.problem}
 
 
 def test_an_unchanged_run_has_no_problems(copy: Path) -> None:
-    checks = verify(Asked(Path(REPORT), rerun=True), Silent())
+    checks = verify(VerifyRequest(Path(REPORT), rerun=True), Silent())
     assert [check.name for check in checks] == [
         "report", "model", "reference retrain.safetensors", "output", "forget list", "data",
         "heldout", "test", "metrics",

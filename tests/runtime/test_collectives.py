@@ -132,7 +132,7 @@ def collect(fabric: Fabric, folder: Path) -> None:
     with pytest.raises(FalwError) as caught, collectives.agreed(fabric):
         fail_but_on_the_first(rank)
     assert caught.value.exit_code == 2
-    assert caught.value.own == (rank == 1)
+    assert caught.value.single_rank == (rank == 1)
     assert str(caught.value) == ("rank 1 cannot read it" if rank == 1 else "rank 1 failed")
 
 

@@ -12,7 +12,6 @@ from falw_cli.runtime.progress import Silent
 from falw_cli.unlearning.lr_search import (
     FACTORS,
     Try,
-    diverged,
     next_rate,
     probe_rates,
     short_list_scale,
@@ -90,5 +89,5 @@ def test_short_lists_take_smaller_steps(count: int, scale: float) -> None:
 
 def test_a_diverged_run_lowers_the_rate_and_is_never_chosen() -> None:
     rates = [1.0, 0.3, 3.0]
-    assert next_rate(rates, [diverged(1.0)]) == 0.3
-    assert min([tried(1.0, after(9)), diverged(3.0)], key=lambda one: one.score).lr == 1.0
+    assert next_rate(rates, [Try(1.0)]) == 0.3
+    assert min([tried(1.0, after(9)), Try(3.0)], key=lambda one: one.score).lr == 1.0

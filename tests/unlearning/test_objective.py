@@ -193,8 +193,8 @@ def test_the_weight_carries_no_gradient(network: Network) -> None:
     objective = Unlearning(method, FalwWeighting(COUNTS, CLASSES, FalwSettings()), GUIDE, exact())
     given, images = batch(), network.inputs(batch().pixels)
     before = deepcopy(network)  # a training pass changes BatchNorm's running statistics
-    prob = objective._before(network, given, 0)
-    constants = objective._weigh(given, torch.zeros(8, CLASSES), prob)
+    prob = objective._measured_before(network, given, 0)
+    constants = objective._weights(given, torch.zeros(8, CLASSES), prob)
     assert constants is not None
     assert not constants.requires_grad
     logits = network.module(images)

@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from falw_cli.unlearning.interfaces import load_weighting
-from falw_cli.unlearning.target import Target, class_statistics
+from falw_cli.unlearning.target import Target, class_statistics, share_below
 from falw_cli.unlearning.weighting import balance_factor, forgetting_aware_weight
 from falw_cli.unlearning.weighting.class_balanced import effective_number
 from falw_cli.unlearning.weighting.falw import FalwSettings, FalwWeighting
-from falw_cli.unlearning.weighting.falw_quantile import quantile, shrunken_quantile
+from falw_cli.unlearning.weighting.falw_quantile import shrunken_quantile
 
 GOLDEN = Path(__file__).parent / "falw_weights.json"
 CASES: list[dict[str, Any]] = json.loads(GOLDEN.read_text())["cases"]
@@ -187,7 +187,7 @@ def unseen(prob: list[float], label: list[int], number: int = 2) -> Target:
 
 
 def test_quantile_counts_ties_half() -> None:
-    found = quantile(torch.tensor([0.1, 0.2, 0.5, 0.9]), torch.tensor([0.2, 0.2, 0.6, 0.7]))
+    found = share_below(torch.tensor([0.1, 0.2, 0.5, 0.9]), torch.tensor([0.2, 0.2, 0.6, 0.7]))
     assert found.tolist() == [0, 0.25, 0.5, 1]
 
 

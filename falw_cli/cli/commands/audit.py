@@ -32,21 +32,13 @@ def audit(call: Call) -> None:
     """Run the command."""
     config, own = call.config("evaluate"), call.own
     from falw_cli.audit.build import Invocation
-    from falw_cli.cli import tables
-    from falw_cli.cli.verdict import show_verdict
+    from falw_cli.cli.verdict import show_report
     from falw_cli.runtime.interrupt import listening
-    from falw_cli.shadow.run import Asked
+    from falw_cli.shadow.run import AuditRequest
     from falw_cli.shadow.run import audit as run
 
     listening()
-    asked = Asked(own.shadow, own.folder, own.jobs, own.dry_run)
-    report = run(config, asked, call.console, Invocation.now())
-    if report is None:
-        return
-    if call.as_json:
-        call.console.document(report.model_dump(mode="json"))
-    else:
-        call.console.table(tables.metrics(report.metrics))
-        if report.per_sample:
-            call.console.table(tables.per_sample(report.per_sample))
-    show_verdict(report, call.console)
+    request = AuditRequest(own.shadow, own.folder, own.jobs, own.dry_run)
+    report = run(config, request, call.console, Invocation.now())
+    if report is not None:
+        show_report(report, call.console, as_json=call.as_json)

@@ -36,13 +36,13 @@ def bench(call: Call) -> None:
     file = own.config or call.file
     if file is None:
         raise RequestError("no bench config is given", "give its file: falw bench bench.yaml")
-    from falw_cli.bench.run import Asked
     from falw_cli.bench.run import bench as run
     from falw_cli.cli import tables
     from falw_cli.runtime.interrupt import listening
 
     listening()
-    done = run(Asked(file, own.out or Path(f"{file.stem}.bench"), own.jobs, own.dry_run), console)
+    folder = own.out or Path(f"{file.stem}.bench")
+    done = run(file, folder, own.jobs, console, dry_run=own.dry_run)
     if own.dry_run:
         console.document(done.missing) if call.as_json else console.table(
             tables.facts({f"missing: {name}": count for name, count in done.missing.items()})

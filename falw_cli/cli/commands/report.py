@@ -32,10 +32,10 @@ class ReportSettings(Section):
 )
 def report(call: Call) -> None:
     """Run the command."""
-    from falw_cli.runs.publish import Asked, publish
+    from falw_cli.runs.publish import publish
 
     own, console, force = call.own, call.console, bool(call.given.get("force"))
-    path, text = publish(Asked(list(own.reports), own.format, own.out, force))
+    path, text = publish(own.reports, own.format, own.out, force=force)
     if path is None:
         console.result(text.rstrip("\n"))
         return

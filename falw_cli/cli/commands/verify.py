@@ -33,13 +33,13 @@ class VerifySettings(Section):
 def verify(call: Call) -> None:
     """Run the command."""
     from falw_cli.cli import tables
-    from falw_cli.runs.verify import Asked
+    from falw_cli.runs.verify import VerifyRequest
     from falw_cli.runs.verify import verify as run
     from falw_cli.runtime.interrupt import listening
 
     listening()
     own, trust = call.own, bool(call.given.get("trust_code"))
-    checks = run(Asked(own.report, own.forget, own.rerun, trust), call.console)
+    checks = run(VerifyRequest(own.report, own.forget, own.rerun, trust), call.console)
     if call.as_json:
         call.console.document([asdict(check) for check in checks])
     else:

@@ -13,7 +13,7 @@ def _read(metrics: Metrics) -> Reading:
     if metrics.mia is None:
         return NOTHING
     auc = metrics.mia.auc
-    return 100 * auc.value, Interval(lower=100 * auc.lower, upper=100 * auc.upper)
+    return 100 * auc.value, Interval.scaled((auc.lower, auc.upper), 100)
 
 
 def _draw(predictions: Predictions, resamples: Resamples) -> Vector:

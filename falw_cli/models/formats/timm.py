@@ -43,8 +43,8 @@ def read(path: Path) -> Checkpoint:
             f"{place} has no {WEIGHTS}", "use save_for_hf(…, safe_serialization=True)"
         )
     tensors, sha256, _ = read_tensors(weights)
-    asked = said.get("model_args")
-    arguments = asked if isinstance(asked, dict) else {}
+    given = said.get("model_args")
+    arguments = given if isinstance(given, dict) else {}
     count = said.get("num_classes", arguments.get("num_classes"))
     metadata = Metadata(
         arch=arch, arch_config=arguments, preprocessing=preprocessing(said, place),

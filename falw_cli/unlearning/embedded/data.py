@@ -8,11 +8,10 @@ from operator import index
 from typing import Any
 
 import torch
-from pydantic import ValidationError
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from falw_cli.config.file import explain
+from falw_cli.config.file import validated
 from falw_cli.config.settings import Config, Preprocessing
 from falw_cli.data.device import send
 from falw_cli.errors import RequestError
@@ -88,7 +87,8 @@ def prepare(
 ) -> tuple[Config, RunData]:
     """Return the complete config, and the samples in their parts."""
     device = next(module.parameters()).device
-    config = with_method_defaults(_config(seed, device, recipe))
+    values = {"seed": seed, "device": str(device), "unlearn": recipe}
+    config = with_method_defaults(validated(Config, values))
     labels = _labels(data)
     gone = _rows(forget, len(labels))
     stays = torch.ones(len(labels), dtype=torch.bool)
@@ -124,14 +124,6 @@ def prepare(
     )
     kept = torch.bincount(labels[stays], minlength=number).to(device)
     return config, RunData(network, whole, judged, guide, kept)
-
-
-def _config(seed: int, device: torch.device, recipe: dict[str, Any]) -> Config:
-    """Return the config with these settings of `unlearn`."""
-    try:
-        return Config.model_validate({"seed": seed, "device": str(device), "unlearn": recipe})
-    except ValidationError as error:
-        raise explain(error, None, {}, Config) from error
 
 
 def _rows(forget: Sequence[int], count: int) -> Tensor:

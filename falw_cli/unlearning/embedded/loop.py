@@ -1,10 +1,10 @@
-"""Unlearning inside your own program: any module, any map-style dataset, your own loop."""
+"""Unlearning of a module in memory, and the unlearning loss for your own loop."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import count, islice
+from itertools import chain, count, islice
 from typing import Any
 
 from torch import Tensor, nn
@@ -106,12 +106,9 @@ class Batches:
 
     def __iter__(self) -> Iterator[Batch]:
         """Yield the batches, reshuffled in each epoch; the seed determines the order."""
-        return islice(self._endless(), len(self))
-
-    def _endless(self) -> Iterator[Batch]:
         work = self.work
-        for number in count():
-            yield from epoch(work.data, work.forget, work.mix, work.seed, number)
+        epochs = (epoch(work.data, work.forget, work.mix, work.seed, n) for n in count())
+        return islice(chain.from_iterable(epochs), len(self))
 
 
 class Unlearner:

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from pydantic import PositiveFloat
 from torch import Tensor
 
-from falw_cli.data.device import Samples
+from falw_cli.data.device import Samples, in_batches
 from falw_cli.models import architectures
 from falw_cli.models.network import INFERENCE_BATCH, Network, evaluating
 from falw_cli.unlearning.interfaces import Method, MethodInputs, Settings, StepSamples
@@ -62,10 +62,8 @@ def adversarial_neighbours(
     no attack succeeds keeps a difference of 0 and gets its most likely wrong class.
     """
     moved, wrong = [], []
-    groups = torch.split(torch.arange(len(data)), INFERENCE_BATCH)
     with evaluating(network.module):
-        for rows, pixels in zip(groups, data.read(groups), strict=True):
-            label = data.labels[rows.to(data.labels.device)]
+        for label, pixels in in_batches(data, torch.arange(len(data)), INFERENCE_BATCH):
             one, other = _attacked(network, network.inputs(pixels), label, first_radius)
             moved.append(one)
             wrong.append(other)
@@ -103,15 +101,11 @@ def _ascend(network: Network, images: Tensor, label: Tensor, radius: float) -> T
         loss = F.cross_entropy(logits, label, reduction="sum")
         (slope,) = torch.autograd.grad(loss, step)
         with torch.no_grad():
-            step = step + 2.5 * radius / STEPS * _of_length(slope, 1.0)
+            scale = 1.0 / slope.flatten(1).norm(dim=1).clamp(min=1e-12)
+            step = step + 2.5 * radius / STEPS * (slope * scale[:, None, None, None])
             length = step.flatten(1).norm(dim=1).clamp(min=1e-12)
             step = step * (radius / length).clamp(max=1)[:, None, None, None]
     return step.detach()
-
-
-def _of_length(slope: Tensor, length: float) -> Tensor:
-    scale: Tensor = length / slope.flatten(1).norm(dim=1).clamp(min=1e-12)
-    return slope * scale[:, None, None, None]
 
 
 @torch.no_grad()

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from pydantic import PositiveFloat
 from torch import Tensor
 
-from falw_cli.data.device import Samples
+from falw_cli.data.device import Samples, in_batches
 from falw_cli.models import architectures
 from falw_cli.models.network import INFERENCE_BATCH, Network
 from falw_cli.unlearning.interfaces import Method, MethodInputs, Settings, StepSamples
@@ -54,9 +54,7 @@ def nearest_wrong_class(network: Network, data: Samples, bound: float) -> Tensor
         1, 1, len(std), 2).permute(3, 0, 1, 2))  # fmt: skip
     found = []
     network.module.eval()
-    groups = torch.split(torch.arange(len(data)), INFERENCE_BATCH)
-    for rows, pixels in zip(groups, data.read(groups), strict=True):
-        label = data.labels[rows.to(std.device)]
+    for label, pixels in in_batches(data, torch.arange(len(data)), INFERENCE_BATCH):
         images = network.inputs(pixels).requires_grad_()
         loss = F.cross_entropy(architectures.logits(network.module(images)), label, reduction="sum")
         (slope,) = torch.autograd.grad(loss, images)

@@ -12,7 +12,7 @@ import torch
 from pydantic import PositiveFloat
 from torch import Tensor
 
-from falw_cli.unlearning.target import Target
+from falw_cli.unlearning.target import Target, share_below
 from falw_cli.unlearning.weighting.falw import FalwSettings, balance_factor
 
 
@@ -21,14 +21,6 @@ class QuantileSettings(FalwSettings):
 
     borrow: PositiveFloat = 5.0
     """k: weight of the pool of all classes, in held-out samples per class."""
-
-
-def quantile(prob: Tensor, among: Tensor) -> Tensor:
-    """Return the share of `among` [N] below each `prob` [n], ties counted half: [n] in [0, 1]."""
-    ordered = among.sort().values
-    below = torch.searchsorted(ordered, prob)
-    upto = torch.searchsorted(ordered, prob, right=True)
-    return (below + upto) / (2 * len(among))
 
 
 def shrunken_quantile(prob: Tensor, label: Tensor, target: Target, borrow: float) -> Tensor:
@@ -45,12 +37,12 @@ def shrunken_quantile(prob: Tensor, label: Tensor, target: Target, borrow: float
     Returns:
         [n] in [0, 1].
     """
-    pooled = quantile(prob, target.prob)
+    pooled = share_below(prob, target.prob.sort().values)
     own = torch.zeros_like(pooled)
     for c in torch.unique(label).tolist():
         theirs = target.prob[target.label == c]
         if len(theirs):
-            own[label == c] = quantile(prob[label == c], theirs)
+            own[label == c] = share_below(prob[label == c], theirs.sort().values)
     count = target.count[label]
     return (count * own + borrow * pooled) / (count + borrow)
 

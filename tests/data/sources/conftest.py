@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from falw_cli.config.settings import Config
 from falw_cli.data.images import Geometry, load
 from falw_cli.data.listing import Listing
 from falw_cli.data.opening import open_listing
@@ -26,7 +27,7 @@ def pictures(tmp_path: Path) -> Listing:
 
 def same_pixels(one: Listing, other: Listing) -> None:
     np.testing.assert_array_equal(
-        load(one, WANTED, Silent()).pixels, load(other, WANTED, Silent()).pixels
+        load(one, Config(), WANTED, Silent()).pixels, load(other, Config(), WANTED, Silent()).pixels
     )
     assert one.labels.tolist() == other.labels.tolist()
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from falw_cli.config.settings import Config
 from falw_cli.data.images import load
 from falw_cli.data.listing import Listing
 from falw_cli.data.opening import open_listing
@@ -50,7 +51,7 @@ def test_missing_columns_and_files_that_are_not_parquet(tmp_path: Path) -> None:
         open_listing(f"parquet:{file}")
     parquet.write_table(pyarrow.table({"image": [None], "label": [0]}), file)
     with pytest.raises(RequestError, match="holds no image bytes"):
-        load(open_listing(f"parquet:{file}"), WANTED, Silent())
+        load(open_listing(f"parquet:{file}"), Config(), WANTED, Silent())
     file.write_bytes(b"PAR1 and no more")
     with pytest.raises(RequestError, match="cannot be read as Parquet"):
         open_listing(f"parquet:{file}")

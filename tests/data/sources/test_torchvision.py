@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from falw_cli.config.settings import Config
 from falw_cli.data.images import Geometry, load
 from falw_cli.data.opening import open_listing
 from falw_cli.runtime.progress import Silent
@@ -25,6 +26,6 @@ def test_a_torchvision_dataset(tmp_path: Path) -> None:
     listing = open_listing(f"torchvision:FashionMNIST:{tmp_path}")
     assert listing.ids == ("0", "1", "2")
     assert listing.classes[0] == "T-shirt/top"
-    found = load(listing, Geometry(28, 28, 1), Silent()).pixels
+    found = load(listing, Config(), Geometry(28, 28, 1), Silent()).pixels
     np.testing.assert_array_equal(found[..., 0], images)
     assert len(open_listing(f"torchvision:fashionmnist:{tmp_path}#test").ids) == 2
