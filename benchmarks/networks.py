@@ -14,6 +14,7 @@ import statistics
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,10 @@ from benchmarks.networks_train import MISLABELLED, POOL, Place, places
 from falw_cli.audit.build import Invocation
 from falw_cli.config.resolution import resolve
 from falw_cli.config.settings import Config
+from falw_cli.data import loading
+from falw_cli.data.device import place as place_on
 from falw_cli.errors import FalwError
-from falw_cli.evaluation.predictions import EvaluationSamples, Predictions
 from falw_cli.models.inputs import open_inputs
-from falw_cli.models.network import Network
 from falw_cli.runs.unlearn import unlearn
 from falw_cli.runtime.engine import make_fabric
 from falw_cli.runtime.interrupt import Interrupt
@@ -49,30 +50,28 @@ ARMS: dict[str, dict[str, Any]] = {
 }
 
 
-def probabilities(config: Config) -> tuple[Predictions, list[Predictions], tuple[str, ...]]:
-    """Return predictions (forget samples in row order) of model and references, and classes."""
+@lru_cache(maxsize=64)
+def probabilities(place: Place, name: str, model: Path) -> dict[str, float]:
+    """Return each training sample's true-class probability in eval mode, by ID."""
+    config = request(place, name, model)
     given = open_inputs(config, Silent(), make_fabric(config))
-    judged = EvaluationSamples.of(given.splits, given.network.fabric.device)
-
-    def seen(network: Network) -> Predictions:
-        return Predictions.of(network, judged, 0)
-
-    return seen(given.network), [seen(one) for one in given.references], given.network.classes
+    prob, _ = given.network.confidence(place_on(given.splits.retain, given.network.fabric.device))
+    return dict(zip(loading.open_source(config, "data").ids, prob.tolist(), strict=True))
 
 
-def request(place: Place, name: str, model: Path, ids: Path, **more: Any) -> Config:
+def retrained(place: Place, name: str) -> list[Path]:
+    """Return the two retrained models that a list is compared with."""
+    without = name if name in place.kind.lists else POOL
+    return [place.retrain(without, number) for number in (1, 2)]
+
+
+def request(place: Place, name: str, model: Path, **more: Any) -> Config:
     """Return the config of a cell."""
     wrong = name == MISLABELLED
-    references = name if name in (*place.kind.lists, POOL) else POOL
-    flags = {
-        "model": str(model), "forget": str(ids), "seed": place.seed, "force": True,
-        "reference": [str(place.retrain(references, number)) for number in (1, 2)],
-        "allow_outside": True, **more,
-    }  # fmt: skip
+    flags = {"model": str(model), "seed": place.seed, "force": True, "allow_outside": True, **more}
     settings = place.settings(mislabelled=wrong)
     settings.pop("train")
-    unlearning = settings | {key: value for key, value in flags.items() if value is not None}
-    return resolve("unlearn", unlearning, find=False)
+    return resolve("unlearn", settings | flags, find=False)
 
 
 def lists(place: Place) -> Iterator[tuple[str, Path]]:
@@ -89,22 +88,11 @@ def lists(place: Place) -> Iterator[tuple[str, Path]]:
             yield name, _written(place, f"{name}-{index}", random.permutation(own)[:count].tolist())
     two = [i for i in ids if i.partition("/")[0] in common[:2]]
     yield "100 of two classes", _written(place, "hundred", random.permutation(two)[:100].tolist())
-    config = request(place, POOL, place.original(), place.ids(POOL))
-    _, references, _ = probabilities(config)
-    prob = np.mean([one.forget.prob for one in references], axis=0)
-    by_row = sorted(ids, key=_order(config))
-    ranked = [by_row[row] for row in np.argsort(prob, kind="stable")]
+    found = [probabilities(place, POOL, path) for path in retrained(place, POOL)]
+    ranked = sorted(ids, key=lambda one: sum(prob[one] for prob in found))
     some = min(EXTREME, len(ranked) // 5)
     yield f"{some} hardest", _written(place, "hardest", ranked[:some])
     yield f"{some} easiest", _written(place, "easiest", ranked[-some:])
-
-
-def _order(config: Config) -> Any:
-    """Return a sort key for the order of forget samples in the splits, which is the listing's."""
-    from falw_cli.data import loading
-
-    place = {name: row for row, name in enumerate(loading.open_source(config, "data").ids)}
-    return lambda name: place[name]
 
 
 def _written(place: Place, name: str, ids: list[str]) -> Path:
@@ -127,7 +115,10 @@ def measure(cell: Cell) -> dict[str, Any]:
     }  # fmt: skip
     began = time.perf_counter()
     try:
-        asked = request(place, name, model, ids, out=str(out), unlearn=ARMS[arm])
+        asked = request(
+            place, name, model, forget=str(ids), out=str(out), unlearn=ARMS[arm],
+            reference=[str(path) for path in retrained(place, name)],
+        )  # fmt: skip
         report = unlearn(asked, Silent(), Interrupt(), Invocation.now())
     except FalwError as error:
         return row | {"failed": str(error), "exit": error.exit_code}
@@ -136,18 +127,26 @@ def measure(cell: Cell) -> dict[str, Any]:
     assert metrics.before
     assert metrics.after
     assert metrics.reference
-    after, references, _ = probabilities(request(place, name, out, ids))
-    before, _, _ = probabilities(request(place, name, model, ids))
-    truth = np.mean([one.forget.prob for one in references], axis=0)
-    between = np.abs(references[0].forget.prob - references[1].forget.prob).mean()
+    before, after, *references = (
+        probabilities(place, name, path) for path in (model, out, *retrained(place, name))
+    )
+    listed = ids.read_text().splitlines()
+    kept = sorted(before.keys() - set(listed))
+
+    def of(prob: dict[str, float], chosen: list[str]) -> Any:
+        return np.array([prob[one] for one in chosen])
+
+    each = [of(one, listed) for one in references]
+    truth = np.mean(each, axis=0)
     share = metrics.after.forgotten_share
     return row | {
         "exit": 0 if report.passed else 1, "steps": report.run.steps,
         "seconds": round(report.run.seconds, 1), "lr": report.run.lr,
         "wall": round(time.perf_counter() - began, 1),
-        "off_before": float(np.abs(before.forget.prob - truth).mean()),
-        "off": float(np.abs(after.forget.prob - truth).mean()), "floor_off": float(between),
-        "p": float(after.forget.prob.mean()), "p_retrain": float(truth.mean()),
+        "off_before": float(np.abs(of(before, listed) - truth).mean()),
+        "off": float(np.abs(of(after, listed) - truth).mean()),
+        "floor_off": float(np.abs(each[0] - each[1]).mean()),
+        "p": float(of(after, listed).mean()), "p_retrain": float(truth.mean()),
         "gap_before": metrics.before.avg_gap, "gap": metrics.after.avg_gap,
         "floor": metrics.noise_floor, "share": share.model_dump() if share else None,
         "test_before": metrics.before.test_accuracy, "test": metrics.after.test_accuracy,
@@ -155,8 +154,8 @@ def measure(cell: Cell) -> dict[str, Any]:
         "retained_test": metrics.after.retained_test_accuracy,
         "retained_test_retrain": metrics.reference.retained_test_accuracy,
         "retain": metrics.after.retain_accuracy,
-        "low_before": float(np.percentile(before.retain.prob, 5)),
-        "low": float(np.percentile(after.retain.prob, 5)),
+        "low_before": float(np.percentile(of(before, kept), 5)),
+        "low": float(np.percentile(of(after, kept), 5)),
         "curve": [(one.step, one.estimated_gap) for one in report.run.curve],
     }  # fmt: skip
 

@@ -101,15 +101,15 @@ def look(folder: Path, old: tuple[str, str], reference: str, tally: Tally, where
         tally.partial.append(f"{where}: report of another checkpoint")
 
 
-def chain(source: Path, reference: str, seconds: float, seed: int) -> Tally:
-    """Kill a run five times, then let it end."""
+def chain(source: Path, reference: str, seconds: float, seed: int, kills: int) -> Tally:
+    """Kill a run several times, then let it end."""
     tally, rng = Tally(), random.Random(seed)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "run"
         shutil.copytree(source, folder)
         old = digest(folder / OUT), digest(folder / REPORT)
         asked = ["unlearn", "model.safetensors", "--forget", "ids.txt", "--force"]
-        for number in range(KILLS_A_CHAIN):
+        for number in range(kills):
             resume = ["--resume"] if (folder / f"{OUT}.state").exists() else []
             tally.resumed += bool(resume)
             process = falw(folder, *asked, *resume)
@@ -132,7 +132,7 @@ def chain(source: Path, reference: str, seconds: float, seed: int) -> Tally:
     return tally
 
 
-def run(kills: int, seed: int, jobs: int) -> tuple[Tally, int]:
+def run(kills: int, seed: int, jobs: int, a_chain: int = KILLS_A_CHAIN) -> tuple[Tally, int]:
     """Run chains until `kills` is reached; return the tally and the number of chains."""
     with tempfile.TemporaryDirectory() as name:
         source = Path(name)
@@ -140,10 +140,10 @@ def run(kills: int, seed: int, jobs: int) -> tuple[Tally, int]:
         whole, chains = Tally(), 0
         with ThreadPoolExecutor(jobs) as pool:
             while whole.kills < kills:
-                wanted = -(-(kills - whole.kills) // KILLS_A_CHAIN)
+                wanted = -(-(kills - whole.kills) // a_chain)
                 seeds = range(seed + chains, seed + chains + min(wanted, 4 * jobs))
                 chains += len(seeds)
-                for one in pool.map(lambda s: chain(source, reference, seconds, s), seeds):
+                for one in pool.map(lambda s: chain(source, reference, seconds, s, a_chain), seeds):
                     for key, value in vars(one).items():
                         setattr(whole, key, getattr(whole, key) + value)
                 print(f"{whole.kills} kills, {whole.ends} of {chains} ends", flush=True)
