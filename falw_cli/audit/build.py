@@ -23,7 +23,7 @@ from falw_cli.config.settings import Config
 from falw_cli.data.device import Samples
 from falw_cli.evaluation.gap import noise_floor
 from falw_cli.evaluation.measurement import compare, mean_metrics
-from falw_cli.evaluation.metrics import AllMetrics, Metrics, PerSample
+from falw_cli.evaluation.metrics import AllMetrics, Metrics, Pairs, PerSample
 from falw_cli.models.inputs import Inputs
 from falw_cli.models.network import Network
 from falw_cli.runtime.progress import Progress
@@ -99,6 +99,7 @@ def build_report(
     metrics: AllMetrics,
     per_sample: PerSample | None = None,
     comeback: Comeback | None = None,
+    pairs: Pairs | None = None,
     run: Run | None = None,
     output: Output | None = None,
     target: dict[str, ClassTarget] | None = None,
@@ -127,6 +128,7 @@ def build_report(
         metrics=metrics,
         per_sample=per_sample,
         comeback=comeback,
+        pairs=pairs,
         target=target or {},
         weights=[
             EpochWeights(min=low, mean=mean, max=high)

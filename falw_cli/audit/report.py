@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from falw_cli.evaluation.metrics import AllMetrics, Figure, Figures, PerSample
+from falw_cli.evaluation.metrics import AllMetrics, Figure, Figures, Pairs, PerSample
 from falw_cli.version import __version__
 
 
@@ -227,6 +227,8 @@ class Report(BaseModel):
     per_sample: PerSample | None = None
     """Per-sample attacks, only from `falw audit`."""
     comeback: Comeback | None = None
+    pairs: Pairs | None = None
+    """Expected and found predictions per forget sample; None without the original's."""
     target: dict[str, ClassTarget]
     weights: list[EpochWeights]
     gates: list[GateResult]

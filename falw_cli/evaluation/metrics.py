@@ -223,6 +223,16 @@ class PerSample(Figures):
     """Mean `klom` expected without a difference; above 0 because there are few models."""
 
 
+class Pairs(Figures):
+    """True-class probability of each forget sample, in ascending order of the expected one. The
+    order says nothing about the list, and long lists are thinned to 2,000 samples."""
+
+    expected: list[float]
+    """Expected of a model that never saw the list."""
+    before: list[float]
+    after: list[float]
+
+
 class ClassChange(Figures):
     """Accuracy changes of a class by unlearning, percentage points."""
 

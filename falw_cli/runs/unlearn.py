@@ -35,7 +35,7 @@ from falw_cli.runtime.progress import Progress
 from falw_cli.runtime.tracking import loggers, tracked
 from falw_cli.training.state import StateFile
 from falw_cli.unlearning.cost_estimate import estimate_cost
-from falw_cli.unlearning.forgotten_share import forgotten_share_of, reason_for_no_share
+from falw_cli.unlearning.forgotten_share import PairedProbabilities, reason_for_no_share
 from falw_cli.unlearning.perform import UnlearningResult, perform
 from falw_cli.unlearning.run_data import RunData
 
@@ -123,7 +123,10 @@ def _run_opened(
     else:
         metrics, returned, remarks = _audited(config, inputs, run_data, predictions, progress)
     _warn_of_harm(metrics, config.unlearn.max_utility_loss, progress)
-    share = forgotten_share_of(done.expectation, network, run_data.forget)
+    paired = None
+    if done.expectation:
+        paired = PairedProbabilities.of(done.expectation, network, run_data.forget)
+    share = paired.share() if paired else None
     if share is None:
         progress.warn(reason_for_no_share(done.expectation))
     elif config.forgotten_gate and share.upper < gates.FORGOTTEN.number:
@@ -143,6 +146,7 @@ def _run_opened(
         run=run_section(done, _peak(fabric.device)),
         metrics=metrics,
         comeback=returned,
+        pairs=paired.pairs() if paired else None,
         output=Output(path=str(paths.out), sha256=checkpoint_files.digest_of(content)),
         target=class_targets(network, run_data.guide, done.target_quality),
         weights=done.epochs_seen,

@@ -7,18 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from pydantic import ValidationError
 
 from falw_cli.audit import seal
 from falw_cli.audit.report import FileInput, Output, Report
 from falw_cli.config.settings import Config
 from falw_cli.data import forget_list
-from falw_cli.data.device import place
 from falw_cli.errors import RequestError
 from falw_cli.evaluation.full_audit import full_audit
 from falw_cli.evaluation.gap import parse_weights
-from falw_cli.evaluation.metrics import Figure
 from falw_cli.evaluation.predictions import EvaluationSamples, Predictions
 from falw_cli.models import architectures, checkpoint_files
 from falw_cli.models.inputs import Inputs, open_inputs
@@ -26,8 +23,7 @@ from falw_cli.models.network import Network, build_network, network_spec, with_m
 from falw_cli.runs.inspection import read_report
 from falw_cli.runtime.engine import make_fabric
 from falw_cli.runtime.progress import Progress
-from falw_cli.unlearning.expectation import expect
-from falw_cli.unlearning.forgotten_share import forgotten_share_of
+from falw_cli.unlearning.forgotten_share import PairedProbabilities
 
 SAME = 0.01
 """Tolerance for figures that are measured again, since other machines sum in another order. In the
@@ -153,7 +149,8 @@ def _metrics_differ(report: Report, inputs: Inputs) -> str | None:
     if report.output:
         written = _written(report.output, inputs)
         models.append(_predictions(written, inputs))
-        share = _share(inputs, written)
+        paired = PairedProbabilities.from_splits(inputs.network, inputs.splits, written)
+        share = paired.share() if paired else None
     references = [_predictions(network, inputs) for network in inputs.references]
     before = models[0] if report.output else None
     weights = parse_weights(inputs.config.metrics)
@@ -170,18 +167,6 @@ def _metrics_differ(report: Report, inputs: Inputs) -> str | None:
     ]
     more = f" (and {len(off) - 3} more)" if len(off) > 3 else ""
     return "; ".join(off[:3]) + more or None
-
-
-def _share(inputs: Inputs, written: Network) -> Figure | None:
-    """Return the forgotten share of the model that the run wrote."""
-    parts, device = inputs.splits, inputs.network.fabric.device
-    if not len(parts.heldout):
-        return None
-    forget, retain, guide = (
-        place(part, device) for part in (parts.forget, parts.retain, parts.heldout)
-    )
-    kept = torch.from_numpy(parts.kept).to(device)
-    return forgotten_share_of(expect(inputs.network, forget, retain, guide, kept), written, forget)
 
 
 def _predictions(network: Network, inputs: Inputs) -> Predictions:

@@ -23,7 +23,7 @@ from falw_cli.training.loop import Work
 from falw_cli.unlearning.early_stopping import EarlyStopping
 from falw_cli.unlearning.embedded.data import prepare
 from falw_cli.unlearning.expectation import Expectation
-from falw_cli.unlearning.forgotten_share import forgotten_share_of, reason_for_no_share
+from falw_cli.unlearning.forgotten_share import PairedProbabilities, reason_for_no_share
 from falw_cli.unlearning.objective import Unlearning
 from falw_cli.unlearning.perform import evaluation_count, expectation_of, objective_of, perform
 from falw_cli.unlearning.stop_estimate import StoppingSamples, evaluate_step
@@ -83,7 +83,9 @@ def unlearn_module(
     original = Predictions.of(run_data.network, run_data.judged, seed)
     check_plausible(original)
     done = perform(config, run_data, (), reporter, Interrupt(), None)
-    share = forgotten_share_of(done.expectation, run_data.network, run_data.forget)
+    share = None
+    if done.expectation:
+        share = PairedProbabilities.of(done.expectation, run_data.network, run_data.forget).share()
     if share is None:
         reporter.warn(reason_for_no_share(done.expectation))
     return Unlearned(
