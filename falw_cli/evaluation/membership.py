@@ -20,10 +20,11 @@ def matched_attack(
     score: str = HEADLINE,
 ) -> roc.Attack | None:
     """Attack members and non-members by a score; None if no class is on both sides."""
-    weights = roc.matching(sides[0].labels, sides[1].labels)
+    strata = sides[0].labels, sides[1].labels
+    weights = roc.matching(*strata)
     if not weights[1].any():
         return None
-    return roc.attack(sides[0].score(score), sides[1].score(score), weights, draws)
+    return roc.attack(sides[0].score(score), sides[1].score(score), weights, draws, strata)
 
 
 def attack_figures(found: roc.Attack) -> Attack:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from falw_cli.evaluation.auc_interval import auc_interval
 from falw_cli.evaluation.intervals import CHUNK, LEVEL, Counts, Interval, Vector, wilson
 
 Draws = npt.NDArray[np.uint8]
@@ -31,21 +32,17 @@ class Curve:
 
 @dataclass(frozen=True)
 class Attack:
-    """Figures of an attack, with their 95 % intervals by stratified bootstrap."""
+    """Figures of an attack, with their 95 % intervals."""
 
     auc: float
     """Area under the ROC curve, in [0, 1]; 0.5 is chance."""
+    auc_interval: Interval
     auc_draws: Vector
     """AUC of each resample, [B]."""
     tpr: tuple[float, ...]
     """True-positive rate at each of FALSE_POSITIVES, in [0, 1]."""
     tpr_intervals: tuple[Interval, ...]
     curve: Curve
-
-    @property
-    def auc_interval(self) -> Interval:
-        """95 % interval of the AUC."""
-        return _between(self.auc_draws)
 
 
 def matching(members: Counts, non_members: Counts) -> tuple[Vector, Vector]:
@@ -70,7 +67,11 @@ def matching(members: Counts, non_members: Counts) -> tuple[Vector, Vector]:
 
 
 def attack(
-    members: Vector, non_members: Vector, weights: tuple[Vector, Vector], draws: tuple[Draws, Draws]
+    members: Vector,
+    non_members: Vector,
+    weights: tuple[Vector, Vector],
+    draws: tuple[Draws, Draws],
+    strata: tuple[Counts, Counts] | None = None,
 ) -> Attack:
     """Attack by a score that is larger for members.
 
@@ -78,6 +79,8 @@ def attack(
         members, non_members: scores, [N_m] and [N_s].
         weights: weight of each sample, see `matching`; [N_m] and [N_s].
         draws: how often each sample is drawn in each resample, [B, N_m] and [B, N_s].
+        strata: class of each sample, if the samples are independent, [N_m] and [N_s]; the AUC's
+            interval is then valid from one member on. Without it, the interval is the bootstrap's.
     """
     score = np.concatenate([members, non_members])
     order = np.argsort(-score, kind="stable")
@@ -95,9 +98,11 @@ def attack(
     curve = Curve(fpr[0], tpr[0])
     found = tuple(curve.at(FALSE_POSITIVES).tolist())
     count = weights[0].sum() ** 2 / max(float((weights[0] ** 2).sum()), 1e-30)
+    auc_draws = np.concatenate(aucs)
     return Attack(
         float(_area(fpr, tpr)[0]),
-        np.concatenate(aucs),
+        auc_interval(members, non_members, strata) if strata else _between(auc_draws),
+        auc_draws,
         found,
         tuple(
             # The threshold varies with the non-members, the share above it with the members. If no
