@@ -168,7 +168,7 @@ def _warnings(predictions: Predictions) -> list[str]:
     for rate, least in SHORTEST.items():
         if len(count) and len(predictions.forget) and 0 < len(predictions.test) < least:
             found.append(
-                f"true-positive rates at {100 * rate:g} % false positives are based on "
-                f"{len(predictions.test)} test samples; use {least:,} or more"
+                f"no true-positive rate at {100 * rate:g} % false positives: "
+                f"{len(predictions.test)} test samples, {least:,} are needed"
             )
     return found

@@ -91,10 +91,11 @@ class Attack(Figures):
 
     auc: Figure
     """Area under the ROC curve, in [0, 1]; 0.5 is chance."""
-    tpr_at_fpr_1: Figure
-    """True-positive rate, percent, at a false-positive rate of 1 %."""
-    tpr_at_fpr_01: Figure
-    """True-positive rate, percent, at a false-positive rate of 0.1 %."""
+    tpr_at_fpr_1: Figure | None
+    """True-positive rate, percent, at a false-positive rate of 1 %; None with fewer than 100
+    non-members, among which there is no such rate."""
+    tpr_at_fpr_01: Figure | None
+    """The same at 0.1 %, with 1,000 or more non-members."""
 
 
 class Scores(Figures):
