@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from falw_cli.audit import rows
-from falw_cli.audit.pictures import Picture, pictures, roc
+from falw_cli.audit.drawing import Picture
+from falw_cli.audit.pictures import pictures, roc
 from falw_cli.audit.report import Report
 from falw_cli.audit.rows import Row
 from falw_cli.audit.verdict import Verdict, verdict
@@ -27,7 +28,7 @@ LIMITS = (
     "Unlearning of this kind is approximate: it moves a model towards a retrained one, and gives "
     "no bound on the remaining influence of the forget samples.",
     "Tests that find nothing do not prove that nothing remains. Per-sample attacks, with models "
-    "trained with and without a sample, find more; `falw audit --shadow` runs some of them.",
+    "trained with and without a sample, find more; “falw audit --shadow” runs some of them.",
     "All figures are based on the available samples and Retrain models. Intervals show how much "
     "other samples would change a figure. They do not cover other forget lists, data or attacks.",
     "One retrained model says nothing about seed-to-seed variation. Train a second one with "
@@ -73,9 +74,18 @@ def _single_report(named: NamedReport) -> str:
         },
         pictures=pictures(report, shown),
         after=report.metrics.after,
+        noise_floor=_noise_floor(report),
         cell=rows.figure,
         settings=_settings(report),
     )
+
+
+def _noise_floor(report: Report) -> str:
+    floor = report.metrics.noise_floor
+    return "" if floor is None else (
+        f"Noise floor: the mean Avg. Gap between two Retrain models, which differ only in their "
+        f"seed, is {floor:.2f} points. A gap to Retrain of this size is seed-to-seed variation."
+    )  # fmt: skip
 
 
 def _tables(shown: dict[str, Metrics]) -> dict[str, Any]:
@@ -89,7 +99,8 @@ def _tables(shown: dict[str, Metrics]) -> dict[str, Any]:
 def _settings(report: Report) -> dict[str, Any]:
     """Return the main settings and results of the run, by label."""
     recipe, run = report.config.get("unlearn", {}), report.run
-    facts: dict[str, Any] = {"forgotten": f"{report.forget.count:,} samples"}
+    count = report.forget.count
+    facts: dict[str, Any] = {"forgotten": f"{count:,} sample{'s' if count != 1 else ''}"}
     if run:
         facts |= {
             "method": f"{recipe.get('method')} × {recipe.get('weighting')}",
@@ -111,6 +122,7 @@ def _side_by_side(named: Sequence[NamedReport]) -> str:
         **_tables(shown),
         settings={one.name: _settings(one.report) for one in named},
         picture=picture,
+        shared=any(one.forgotten_share for one in shown.values()),
     )
 
 
