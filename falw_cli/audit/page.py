@@ -68,6 +68,7 @@ def _single_report(named: NamedReport) -> str:
         **_tables(shown),
         per_sample=rows.per_sample_rows(report.per_sample) if report.per_sample else [],
         comeback=rows.comeback_rows(report.comeback) if report.comeback else [],
+        robustness=rows.robustness_rows(report.robustness) if report.robustness else [],
         classes={
             load_metric(name).label: rows.class_rows(shown, name)
             for name in ("forget_accuracy", "test_accuracy")
@@ -158,6 +159,9 @@ def markdown(named: Sequence[NamedReport]) -> str:
         parts += [f"### {_cell_text(one.name)}: {said.headline}", ""]
         parts += [f"- {_cell_text(point)}" for point in said.points] + [""]
         parts += _table(["figure", *shown], rows.main_rows(shown) + rows.group_rows(shown))
+        if report.robustness:
+            found = rows.robustness_rows(report.robustness)
+            parts += ["", *_table(["with noise", "value"], found)]
         if report.gates:
             parts += ["", "| gate | value | |", "| --- | --- | --- |"]
             parts += [

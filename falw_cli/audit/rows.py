@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from falw_cli.audit.report import Comeback
+from falw_cli.audit.report import Comeback, Robustness
 from falw_cli.evaluation.gap import FIELD
 from falw_cli.evaluation.gap_metric import described, explained, load_metric
 from falw_cli.evaluation.metrics import AllMetrics, Figure, Interval, Metrics, PerSample, Scores
@@ -216,6 +216,23 @@ def comeback_rows(found: Comeback) -> list[Row]:
             ("forget_accuracy", one.forget_change), ("test_accuracy", one.test_change),
         )
     ]  # fmt: skip
+
+
+def robustness_rows(found: Robustness) -> list[Row]:
+    """Return the shares of samples recognised again with noise."""
+    rows = [
+        Row("forget samples recognised again", "%", {"value": figure(found.forget)}),
+        Row("unseen samples recognised again", "%", {"value": figure(found.unseen)}),
+        Row("forget minus unseen", "points", {"value": figure(found.difference)}),
+    ]
+    for number, one in enumerate(found.references, 1):
+        name = f"Retrain {number}"
+        rows += [
+            Row(f"{name}: forget samples recognised again", "%", {"value": figure(one.forget)}),
+            Row(f"forget minus {name}", "points", {"value": figure(one.difference)}),
+            Row(f"residual knowledge against {name}", "", {"value": _cell(one.ratio, None)}),
+        ]
+    return [row for row in rows if any(row.cells.values())]
 
 
 def per_sample_rows(found: PerSample) -> list[Row]:

@@ -10,6 +10,7 @@ from falw_cli.audit import gates
 from falw_cli.audit.build import Invocation, build_report, class_targets
 from falw_cli.audit.comeback import comeback
 from falw_cli.audit.report import Report
+from falw_cli.audit.robustness import robustness
 from falw_cli.audit.seal import to_text
 from falw_cli.config.settings import Config
 from falw_cli.data.device import place
@@ -75,6 +76,9 @@ def evaluate(
             metrics=found.metrics,
             per_sample=attacked,
             comeback=returned,
+            robustness=robustness(network, judged, inputs.references, config.seed)
+            if config.robustness
+            else None,
             target=class_targets(network, place(inputs.splits.heldout, device)),
             wanted_gates=wanted_gates,
             remarks=found.warnings,

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from falw_cli.audit.report import (
+    AgainstRetrain,
     Comeback,
     Course,
     EpochWeights,
@@ -16,6 +17,7 @@ from falw_cli.audit.report import (
     Moment,
     Relearned,
     Report,
+    Robustness,
     Rounded,
     Run,
 )
@@ -94,6 +96,14 @@ def report(after: float = 1.5, references: int = 2) -> Report:
             ),
             "metrics": found.metrics,
             "per_sample": per_sample(),
+            "robustness": Robustness(
+                noise=0.03, copies=100, samples=158, forget=FIGURE, unseen=FIGURE,
+                difference=FIGURE,
+                references=[
+                    AgainstRetrain(forget=FIGURE, difference=FIGURE, ratio=ratio, ratio_samples=9)
+                    for ratio in (1.25, None)
+                ],
+            ),
             "pairs": pairs(158),
             "comeback": Comeback(
                 fp16=Rounded(forget_change=FIGURE, test_change=None),

@@ -94,7 +94,8 @@ def test_each_row_of_the_main_table_is_explained_once(page: str) -> None:
     "words",
     ["“Cannot tell”", "a margin, the range", "Noise floor: ", "“By chance” is", "TPR at 1 % FPR is",
      "Head, mid and tail are", "head: AUC by loss", "shadow models was trained",
-     "tenth of the forget samples", "predict the same class"],
+     "tenth of the forget samples", "predict the same class", "copied 100 times",
+     "Residual knowledge (arXiv 2601.22359) is"],
 )  # fmt: skip
 def test_the_page_explains_its_figures(page: str, words: str) -> None:
     assert page.count(words) == 1
@@ -132,6 +133,8 @@ def test_markdown_escapes_hostile_text() -> None:
     assert HOSTILE not in text
     assert "| forget accuracy, % |" in text
     assert "**failed**" in text
+    assert "| residual knowledge against Retrain 1 | 1.25 |" in text
+    assert "against Retrain 2" not in text
 
 
 def test_junit_has_one_case_per_gate() -> None:
