@@ -17,7 +17,15 @@ from torch import Tensor
 
 from falw_cli.audit import gates, report
 from falw_cli.audit.gates import Gate
-from falw_cli.audit.report import ClassTarget, Comeback, EpochWeights, Output, Report, Run
+from falw_cli.audit.report import (
+    ClassTarget,
+    Comeback,
+    EpochWeights,
+    Output,
+    Report,
+    Robustness,
+    Run,
+)
 from falw_cli.audit.seal import seal
 from falw_cli.config.settings import Config
 from falw_cli.data.device import Samples
@@ -99,6 +107,7 @@ def build_report(
     metrics: AllMetrics,
     per_sample: PerSample | None = None,
     comeback: Comeback | None = None,
+    robustness: Robustness | None = None,
     pairs: Pairs | None = None,
     run: Run | None = None,
     output: Output | None = None,
@@ -128,6 +137,7 @@ def build_report(
         metrics=metrics,
         per_sample=per_sample,
         comeback=comeback,
+        robustness=robustness,
         pairs=pairs,
         target=target or {},
         weights=[

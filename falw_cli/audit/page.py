@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from falw_cli.audit import rows
-from falw_cli.audit.pictures import Picture, pictures, roc
+from falw_cli.audit.drawing import Picture
+from falw_cli.audit.pictures import pictures, roc
 from falw_cli.audit.report import Report
 from falw_cli.audit.rows import Row
 from falw_cli.audit.verdict import Verdict, verdict
@@ -27,7 +28,7 @@ LIMITS = (
     "Unlearning of this kind is approximate: it moves a model towards a retrained one, and gives "
     "no bound on the remaining influence of the forget samples.",
     "Tests that find nothing do not prove that nothing remains. Per-sample attacks, with models "
-    "trained with and without a sample, find more; `falw audit --shadow` runs some of them.",
+    "trained with and without a sample, find more; “falw audit --shadow” runs some of them.",
     "All figures are based on the available samples and Retrain models. Intervals show how much "
     "other samples would change a figure. They do not cover other forget lists, data or attacks.",
     "One retrained model says nothing about seed-to-seed variation. Train a second one with "
@@ -67,15 +68,25 @@ def _single_report(named: NamedReport) -> str:
         **_tables(shown),
         per_sample=rows.per_sample_rows(report.per_sample) if report.per_sample else [],
         comeback=rows.comeback_rows(report.comeback) if report.comeback else [],
+        robustness=rows.robustness_rows(report.robustness) if report.robustness else [],
         classes={
             load_metric(name).label: rows.class_rows(shown, name)
             for name in ("forget_accuracy", "test_accuracy")
         },
         pictures=pictures(report, shown),
         after=report.metrics.after,
+        noise_floor=_noise_floor(report),
         cell=rows.figure,
         settings=_settings(report),
     )
+
+
+def _noise_floor(report: Report) -> str:
+    floor = report.metrics.noise_floor
+    return "" if floor is None else (
+        f"Noise floor: the mean Avg. Gap between two Retrain models, which differ only in their "
+        f"seed, is {floor:.2f} points. A gap to Retrain of this size is seed-to-seed variation."
+    )  # fmt: skip
 
 
 def _tables(shown: dict[str, Metrics]) -> dict[str, Any]:
@@ -89,7 +100,8 @@ def _tables(shown: dict[str, Metrics]) -> dict[str, Any]:
 def _settings(report: Report) -> dict[str, Any]:
     """Return the main settings and results of the run, by label."""
     recipe, run = report.config.get("unlearn", {}), report.run
-    facts: dict[str, Any] = {"forgotten": f"{report.forget.count:,} samples"}
+    count = report.forget.count
+    facts: dict[str, Any] = {"forgotten": f"{count:,} sample{'s' if count != 1 else ''}"}
     if run:
         facts |= {
             "method": f"{recipe.get('method')} × {recipe.get('weighting')}",
@@ -111,6 +123,7 @@ def _side_by_side(named: Sequence[NamedReport]) -> str:
         **_tables(shown),
         settings={one.name: _settings(one.report) for one in named},
         picture=picture,
+        shared=any(one.forgotten_share for one in shown.values()),
     )
 
 
@@ -146,6 +159,9 @@ def markdown(named: Sequence[NamedReport]) -> str:
         parts += [f"### {_cell_text(one.name)}: {said.headline}", ""]
         parts += [f"- {_cell_text(point)}" for point in said.points] + [""]
         parts += _table(["figure", *shown], rows.main_rows(shown) + rows.group_rows(shown))
+        if report.robustness:
+            found = rows.robustness_rows(report.robustness)
+            parts += ["", *_table(["with noise", "value"], found)]
         if report.gates:
             parts += ["", "| gate | value | |", "| --- | --- | --- |"]
             parts += [

@@ -1,43 +1,27 @@
-"""A report's pictures as inline SVG: text and axes take the page's text colour."""
+"""The pictures of a report."""
 
 from __future__ import annotations
 
-import io
-import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
 
+from falw_cli.audit.drawing import COLOURS, FORGET, INK, UNSEEN, Picture, canvas, short, svg
 from falw_cli.audit.report import Relearned, Report
 from falw_cli.audit.rows import GROUPS
 from falw_cli.evaluation.gap_metric import load_metric
-from falw_cli.evaluation.metrics import GroupApart, Metrics
-from falw_cli.runtime.printable import printable
+from falw_cli.evaluation.metrics import GroupApart, Metrics, Pairs
 
-INK = "#010203"
-"""Placeholder that is replaced by the page's text colour."""
-COLOURS = {"before": "#8a8f98", "after": "#2b7cd3", "model": "#2b7cd3", "Retrain": "#c9620a"}
-FORGET, UNSEEN = "#2b7cd3", "#c9620a"
-SIZE = (4.0, 2.7)
-"""Inches: as wide as a phone's screen; a wider page has several pictures side by side."""
 MOST_CLASSES = 24
 """Maximum number of classes in a picture; of more, only the first and last ones are shown."""
-
-
-@dataclass(frozen=True)
-class Picture:
-    """An SVG, its title, and a text description for readers who cannot see it."""
-
-    title: str
-    svg: str
-    words: str
+FEW_SAMPLES, MANY_SAMPLES = 60, 300
+"""Up to FEW_SAMPLES, the paired plot joins both marks of a sample. Above MANY_SAMPLES, its marks
+are pixels, because thousands of vector marks would make the page large and slow."""
 
 
 def pictures(report: Report, shown: dict[str, Metrics]) -> dict[str, list[Picture]]:
     """Return all pictures of a report, by section of the page."""
     run = report.run
     found: dict[str, list[Picture]] = {
+        "pairs": [_pairs(report.pairs, report.forget.count)] if report.pairs else [],
         "spread": [
             picture for name in shown if name != "Retrain" for picture in _spreads(shown, name)
         ],
@@ -55,6 +39,46 @@ def pictures(report: Report, shown: dict[str, Metrics]) -> dict[str, list[Pictur
     return found
 
 
+def _pairs(found: Pairs, listed: int) -> Picture:
+    """Draw the found true-class probability of each forget sample against the expected one."""
+    count = len(found.expected)
+    look = {
+        "linestyle": "none", "alpha": min(0.9, max(0.2, 9 / count**0.5)), "markeredgewidth": 1.2,
+        "markersize": 6 if count <= FEW_SAMPLES else 4, "rasterized": count > MANY_SAMPLES,
+    }  # fmt: skip
+    with canvas((4.0, 3.4)) as (axes, out):
+        axes.plot([0, 1], [0, 1], color=INK, linewidth=1, linestyle=":", label="as expected")
+        if count <= FEW_SAMPLES:
+            axes.vlines(
+                found.expected, found.before, found.after, color=INK, alpha=0.25, linewidth=0.8
+            )
+        before, after = COLOURS["before"], COLOURS["after"]
+        axes.plot(
+            found.expected, found.before, marker="o", color=before, fillstyle="none",
+            label="before", **look,
+        )  # fmt: skip
+        axes.plot(
+            found.expected, found.after, marker="^", color=after, markeredgecolor="none",
+            label="after", **look,
+        )  # fmt: skip
+        axes.set(
+            xlabel="expected true-class probability", ylabel="found true-class probability",
+            xlim=(-0.03, 1.03), ylim=(-0.03, 1.03),
+        )  # fmt: skip
+        legend = axes.figure.legend(loc="outside upper center", ncols=3)
+        for mark in legend.get_lines():
+            mark.set(alpha=1, markersize=6)
+    expected, before_mean, after_mean = (
+        sum(one) / count for one in (found.expected, found.before, found.after)
+    )
+    part = f"{count:,} of the {listed:,}" if count < listed else f"{count:,}"
+    words = (
+        f"Mean true-class probability of {part} forget sample{'s' if count > 1 else ''}: "
+        f"{expected:.3f} expected, {before_mean:.3f} before, {after_mean:.3f} after."
+    )
+    return Picture("Expected and found", svg(out, "pairs"), words)
+
+
 def _spreads(shown: dict[str, Metrics], model: str) -> Iterator[Picture]:
     """Yield histograms of the confidence in forget and unseen samples, one picture per group."""
     distance = shown[model].distance
@@ -64,7 +88,7 @@ def _spreads(shown: dict[str, Metrics], model: str) -> Iterator[Picture]:
         group: GroupApart | None = getattr(distance.groups, name)
         if group is None:
             continue
-        with _canvas() as (axes, out):
+        with canvas() as (axes, out):
             bins = len(group.forget_histogram)
             edges = [i / bins for i in range(bins + 1)]
             for values, colour, label in (
@@ -81,7 +105,7 @@ def _spreads(shown: dict[str, Metrics], model: str) -> Iterator[Picture]:
             axes.legend(loc="upper left")
         yield Picture(
             f"{name}, {model}",
-            _svg(out, f"spread-{model}-{name}"),
+            svg(out, f"spread-{model}-{name}"),
             f"True-class probability of forget and unseen samples of the {name} classes, {model}: "
             f"distance {group.value:.3f}, by chance {group.chance:.3f}, p = {group.p_value:.3f}.",
         )
@@ -99,7 +123,7 @@ def _classes(shown: dict[str, Metrics]) -> Picture:
     truth = shown.get("Retrain")
     what = "Retrain's" if truth else "that of unseen data"
     label = load_metric("forget_accuracy").label
-    with _canvas((8.2, 3.1)) as (axes, out):
+    with canvas((8.2, 3.1)) as (axes, out):
         axes.axhline(0, color=INK, linewidth=0.8, alpha=0.6)
         drawn = [name for name in ("before", "after", "model") if name in shown]
         for number, model in enumerate(drawn):
@@ -124,7 +148,7 @@ def _classes(shown: dict[str, Metrics]) -> Picture:
                 places, middles, yerr=list(zip(*ends, strict=True)) if ends else None, fmt="o",
                 color=COLOURS[model], label=model, markersize=4, linewidth=1.3,
             )  # fmt: skip
-        labels = [f"{_short(name)}\n{last.per_class[name].forget_count}" for name in order]
+        labels = [f"{short(name)}\n{last.per_class[name].forget_count}" for name in order]
         axes.set_xticks(range(len(order)), labels, rotation=0 if len(order) <= 10 else 60)
         axes.set(ylabel=f"{label} minus\n{what}, points")
         axes.legend(loc="best")
@@ -133,18 +157,12 @@ def _classes(shown: dict[str, Metrics]) -> Picture:
     words = f"{label.capitalize()} minus {what}, for each class from head to tail."
     if deviation is not None:
         words += f" Tail classes together: {deviation:+.2f} points."
-    return Picture("Deviation of each class, from head to tail", _svg(out, "classes"), words)
-
-
-def _short(name: str) -> str:
-    """Shorten a class name to fit below an axis, and escape `$`, which would begin a formula."""
-    plain = printable(name).replace("$", r"\$")
-    return plain if len(plain) <= 12 else f"{plain[:11]}…"
+    return Picture("Deviation of each class, from head to tail", svg(out, "classes"), words)
 
 
 def roc(shown: dict[str, Metrics], colours: Sequence[str] = ()) -> Picture:
     """Draw the ROC curve of the class-matched attack on log axes, one line per model."""
-    with _canvas((4.6, 3.6)) as (axes, out):
+    with canvas((4.0, 3.3)) as (axes, out):
         for number, (name, metrics) in enumerate(shown.items()):
             if metrics.mia is None:
                 continue
@@ -152,7 +170,7 @@ def roc(shown: dict[str, Metrics], colours: Sequence[str] = ()) -> Picture:
             points = [(x, y) for x, y in metrics.mia.curve if x > 0]
             axes.plot(
                 [x for x, _ in points], [max(y, 1e-4) for _, y in points], color=colour,
-                label=_short(name) if colours else name, drawstyle="steps-post",
+                label=short(name) if colours else name, drawstyle="steps-post",
             )  # fmt: skip
         axes.plot([1e-4, 1], [1e-4, 1], color=INK, linewidth=0.8, linestyle=":", label="chance")
         axes.set(
@@ -162,7 +180,7 @@ def roc(shown: dict[str, Metrics], colours: Sequence[str] = ()) -> Picture:
         axes.legend(loc="lower right")
     aucs = ", ".join(f"{n} AUC {m.mia.auc.value:.3f}" for n, m in shown.items() if m.mia)
     return Picture(
-        "Can forget samples be distinguished from unseen samples?", _svg(out, "roc"),
+        "Can forget samples be distinguished from unseen samples?", svg(out, "roc"),
         f"ROC curve of the class-matched membership attack by loss, log axes: {aucs}.",
     )  # fmt: skip
 
@@ -170,11 +188,11 @@ def roc(shown: dict[str, Metrics], colours: Sequence[str] = ()) -> Picture:
 def _loss(report: Report) -> Picture:
     assert report.run is not None
     losses = [epoch.loss for epoch in report.run.course]
-    with _canvas() as (axes, out):
+    with canvas() as (axes, out):
         axes.plot(range(1, len(losses) + 1), losses, color=FORGET, marker="o", markersize=3)
         axes.set(xlabel="epoch", ylabel="loss")
     words = f"Mean loss of each epoch: {losses[0]:.3f} in the first, {losses[-1]:.3f} in the last."
-    return Picture("Loss", _svg(out, "loss"), words)
+    return Picture("Loss", svg(out, "loss"), words)
 
 
 def _weights(report: Report) -> Picture:
@@ -183,7 +201,7 @@ def _weights(report: Report) -> Picture:
     course, weights = report.run.course, report.weights
     epochs = range(1, len(weights) + 1)
     targeted = [(e, one.mu) for e, one in enumerate(course, 1) if one.mu is not None]
-    with _canvas() as (axes, out):
+    with canvas() as (axes, out):
         low, high = [one.min for one in weights], [one.max for one in weights]
         axes.fill_between(epochs, low, high, color=FORGET, alpha=0.15, linewidth=0)
         axes.plot(epochs, [one.mean for one in weights], color=FORGET, label="weight, mean")
@@ -194,13 +212,13 @@ def _weights(report: Report) -> Picture:
     words = f"Weights of the forget samples, from {min(low):.2f} to {max(high):.2f}."
     if targeted:
         words += f" Target mu {targeted[0][1]:.3f} at first, {targeted[-1][1]:.3f} at the end."
-    return Picture("Weights and target", _svg(out, "weights"), words)
+    return Picture("Weights and target", svg(out, "weights"), words)
 
 
 def _stopping(report: Report) -> Picture:
     assert report.run is not None
     curve = report.run.curve
-    with _canvas() as (axes, out):
+    with canvas() as (axes, out):
         steps = [moment.step for moment in curve]
         axes.plot(steps, [m.estimated_gap for m in curve], color=FORGET, label="estimated gap")
         known = [(m.step, m.gap) for m in curve if m.gap is not None]
@@ -213,7 +231,7 @@ def _stopping(report: Report) -> Picture:
         f"Estimated gap over {curve[-1].step} steps: smallest, {least.estimated_gap:.2f}, at step "
         f"{least.step}."
     )
-    return Picture("Early stopping", _svg(out, "stopping"), words)
+    return Picture("Early stopping", svg(out, "stopping"), words)
 
 
 def _relearning(found: Relearned) -> Picture:
@@ -227,7 +245,7 @@ def _relearning(found: Relearned) -> Picture:
             [(step, own) for step, own, _ in found.reference_curve],
         ),
     ]
-    with _canvas() as (axes, out):
+    with canvas() as (axes, out):
         for label, colour, points in lines:
             if points:
                 axes.plot(*zip(*points, strict=True), color=colour, label=label)
@@ -246,42 +264,8 @@ def _relearning(found: Relearned) -> Picture:
             else "."
         )
     )
-    return Picture("Relearning", _svg(out, "relearned"), words)
+    return Picture("Relearning", svg(out, "relearned"), words)
 
 
 def _steps(number: int | None) -> str:
     return "not in 50 steps" if number is None else f"after {number} steps"
-
-
-@contextmanager
-def _canvas(size: tuple[float, float] = SIZE) -> Iterator[tuple[Any, io.StringIO]]:
-    """Yield axes and the buffer their SVG is written to; matplotlib's global state is unchanged."""
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
-    style: Any = {
-        "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": INK, "xtick.color": INK,
-        "ytick.color": INK, "axes.spines.top": False, "axes.spines.right": False,
-        "font.size": 9, "legend.frameon": False, "svg.fonttype": "path", "svg.hashsalt": "falw",
-        "axes.formatter.use_mathtext": True,
-    }  # fmt: skip
-    with mpl.rc_context(style):
-        figure, out = Figure(figsize=size, layout="constrained"), io.StringIO()
-        yield figure.subplots(), out
-        figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
-
-
-def _svg(out: io.StringIO, name: str) -> str:
-    """Return the SVG element with unique IDs and with the page's text colour for INK."""
-    text = out.getvalue()
-    text = text[text.index("<svg") :]
-    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    text = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', text)
-    text = re.sub(r'href="#([^"]+)"', rf'href="#{name}-\1"', text)
-    text = re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", text)
-    text = re.sub(r"<!--.*?-->\n?", "", text, flags=re.DOTALL)
-    opening = text[: text.index(">") + 1]
-    sized = re.sub(r'(width|height)="[\d.]+pt"', "", opening, count=2)
-    # Class names cannot inject markup: matplotlib writes them only in comments, removed above.
-    sized = sized.replace("<svg", '<svg aria-hidden="true" focusable="false"', 1)
-    return (sized + text[len(opening) :]).replace(INK, "currentColor")

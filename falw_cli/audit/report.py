@@ -213,6 +213,40 @@ class Comeback(Figures):
     relearned: Relearned | None
 
 
+class AgainstRetrain(Figures):
+    """Residual knowledge of the model, compared with that of one Retrain model."""
+
+    forget: Figure
+    """`Robustness.forget` of the Retrain model."""
+    difference: Figure
+    """The model's share minus the Retrain model's, percentage points."""
+    ratio: float | None
+    """Noisy copies that the model recognises per copy that the Retrain model recognises, mean over
+    the forget samples: the residual knowledge of the paper. It has no interval. None if the Retrain
+    model recognises no copy."""
+    ratio_samples: int
+    """Forget samples in the mean: the Retrain model recognises at least one copy of them."""
+
+
+class Robustness(Figures):
+    """Recognition of forget samples with noise: residual knowledge, arXiv 2601.22359."""
+
+    noise: float
+    """Standard deviation of the Gaussian noise on pixels in [0, 1]."""
+    copies: int
+    """Noisy copies per sample."""
+    samples: int
+    """Forget samples that were evaluated."""
+    forget: Figure
+    """Forget samples that the model does not recognise, although it recognises at least one of
+    their noisy copies, percent."""
+    unseen: Figure | None
+    """The same of unseen samples of the same class mix; None without such samples."""
+    difference: Figure | None
+    """`forget` minus `unseen`, percentage points."""
+    references: list[AgainstRetrain]
+
+
 class Report(BaseModel):
     """The audit report, `schema_version` 1. Units are percent, seconds or bytes; see each field."""
 
@@ -232,6 +266,8 @@ class Report(BaseModel):
     per_sample: PerSample | None = None
     """Per-sample attacks, only from `falw audit`."""
     comeback: Comeback | None = None
+    robustness: Robustness | None = None
+    """Only with --robustness."""
     pairs: Pairs | None = None
     """Expected and found predictions per forget sample; None without the original's."""
     target: dict[str, ClassTarget]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from falw_cli.audit.report import Comeback
+from falw_cli.audit.report import Comeback, Robustness
 from falw_cli.evaluation.gap import FIELD
-from falw_cli.evaluation.gap_metric import described, load_metric
+from falw_cli.evaluation.gap_metric import described, explained, load_metric
 from falw_cli.evaluation.metrics import AllMetrics, Figure, Interval, Metrics, PerSample, Scores
 
 GROUPS = ("head", "mid", "tail")
@@ -51,6 +51,8 @@ class Row:
     label: str
     unit: str
     cells: Mapping[str, Cell | None]
+    explanation: str = ""
+    """What the figure is, for the page; empty if the label says it or another row explains it."""
 
     @property
     def title(self) -> str:
@@ -76,6 +78,7 @@ def models(found: AllMetrics) -> dict[str, Metrics]:
 def main_rows(shown: Mapping[str, Metrics]) -> list[Row]:
     """Return the rows of the main table."""
     rows = [
+        share_row(shown),
         *metric_rows(shown),
         gap_row(shown),
         *unseen_rows(shown),
@@ -84,26 +87,43 @@ def main_rows(shown: Mapping[str, Metrics]) -> list[Row]:
     return [row for row in rows if any(row.cells.values())]
 
 
+def share_row(shown: Mapping[str, Metrics]) -> Row:
+    """Return the forgotten share."""
+    cells = {name: figure(metrics.forgotten_share, 0) for name, metrics in shown.items()}
+    return Row(
+        "forgotten share", "%", cells,
+        "How far the true-class probability of the forget samples moved from the original’s to the "
+        "one expected of a model that never saw them. Above 100 %, they are over-forgotten.",
+    )  # fmt: skip
+
+
 def metric_rows(shown: Mapping[str, Metrics]) -> list[Row]:
     """Return the metrics of the default gap, and those that `--metrics` added to the report."""
     extra = dict.fromkeys(name for metrics in shown.values() for name in metrics.extra_metrics)
     return [metric_row(name, shown) for name in FIELD] + [
-        Row(*described(name), {n: figure(m.extra_metrics.get(name)) for n, m in shown.items()})
+        Row(
+            *described(name), {n: figure(m.extra_metrics.get(name)) for n, m in shown.items()},
+            explained(name),
+        )
         for name in extra
-    ]
+    ]  # fmt: skip
 
 
 def metric_row(name: str, shown: Mapping[str, Metrics]) -> Row:
     """Return the row of a metric of METRICS."""
     metric = load_metric(name)
     cells = {model: _cell(*metric.find(metrics)) for model, metrics in shown.items()}
-    return Row(metric.label, metric.unit, cells)
+    return Row(metric.label, metric.unit, cells, metric.explanation)
 
 
 def gap_row(shown: Mapping[str, Metrics]) -> Row:
     """Return the Avg. Gap to the mean of the Retrain models."""
     cells = {name: _own(metrics, "avg_gap") for name, metrics in shown.items()}
-    return Row("Avg. Gap to Retrain", "points", cells)
+    return Row(
+        "Avg. Gap to Retrain", "points", cells,
+        "Mean absolute difference from Retrain, a model trained without the list, over forget, "
+        "retain and test accuracy and MIA efficacy, or over the metrics that the run names.",
+    )  # fmt: skip
 
 
 def unseen_rows(shown: Mapping[str, Metrics]) -> list[Row]:
@@ -112,9 +132,23 @@ def unseen_rows(shown: Mapping[str, Metrics]) -> list[Row]:
     hard = {n: figure(m.mia.difficulty_matched if m.mia else None, 3) for n, m in shown.items()}
     distances = {name: figure(m.distance, 3) for name, m in shown.items()}
     return [
-        Row(load_metric("mia_auc").label, "0.5 is chance", aucs),
-        Row("same, difficulty-matched", "0.5 is chance", hard),
-        Row("distance to unseen", "0 to 1", distances),
+        Row(
+            load_metric("mia_auc").label, "0.5 is chance", aucs, load_metric("mia_auc").explanation
+        ),
+        Row(
+            "same, difficulty-matched",
+            "0.5 is chance",
+            hard,
+            "The unseen samples are weighted so that they are as hard as the list is expected to "
+            "be. Fairer than the class-matched attack if the list is hard, easy or mislabelled.",
+        ),
+        Row(
+            "distance to unseen",
+            "0 to 1",
+            distances,
+            "How far apart the true-class probabilities of forget and unseen samples of a class "
+            "are (1-Wasserstein), mean over the forget samples. A small list is never at 0.",
+        ),
     ]
 
 
@@ -137,6 +171,9 @@ def attack_rows(shown: Mapping[str, Metrics]) -> list[Row]:
     for score in Scores.model_fields:
         by_score = {name: getattr(mia.scores, score) for name, mia in attacks.items()}
         rows += _attack(score.replace("_", " "), by_score)
+    for group in GROUPS:
+        found = {name: figure(getattr(mia.groups, group), 3) for name, mia in attacks.items()}
+        rows += [Row(f"{group}: AUC by loss", "", found)] if any(found.values()) else []
     retained = {name: mia.retained for name, mia in attacks.items() if mia.retained}
     return rows + _attack("retained vs. unseen", retained)[:1]
 
@@ -189,12 +226,44 @@ def comeback_rows(found: Comeback) -> list[Row]:
     ]  # fmt: skip
 
 
+def robustness_rows(found: Robustness) -> list[Row]:
+    """Return the shares of samples recognised again with noise."""
+    rows = [
+        Row("forget samples recognised again", "%", {"value": figure(found.forget)}),
+        Row("unseen samples recognised again", "%", {"value": figure(found.unseen)}),
+        Row("forget minus unseen", "points", {"value": figure(found.difference)}),
+    ]
+    for number, one in enumerate(found.references, 1):
+        name = f"Retrain {number}"
+        rows += [
+            Row(f"{name}: forget samples recognised again", "%", {"value": figure(one.forget)}),
+            Row(f"forget minus {name}", "points", {"value": figure(one.difference)}),
+            Row(f"residual knowledge against {name}", "", {"value": _cell(one.ratio, None)}),
+        ]
+    return [row for row in rows if any(row.cells.values())]
+
+
 def per_sample_rows(found: PerSample) -> list[Row]:
     """Return the per-sample attacks, and the distance between the ensembles' margins."""
     rows = []
-    for label, one in (("U-LiRA", found.ulira), ("RMIA", found.rmia)):
-        rows += _attack(f"{label} on shadow models", {"value": one})
+    for label, one, test in (
+        ("U-LiRA", found.ulira, "how much more likely the sample’s margin is in models that "
+         "unlearned it than in models that never saw it"),
+        ("RMIA", found.rmia, "how many unseen samples the sample stands out from"),
+    ):  # fmt: skip
+        first, *others = _attack(f"{label} on shadow models", {"value": one})
+        rows += [
+            replace(first, explanation=f"Ranks the samples by {test}; 0.5 is chance."),
+            *others,
+        ]
         title = f"{label}: distinguished in this model at 1 % FPR"
         rows.append(Row(title, "%", {"value": figure(one.told)}))
     klom = f"KLoM, {found.klom_chance:.2f} by chance"
-    return [*rows, Row(klom, "nats", {"value": figure(found.klom)})]
+    return [
+        *rows,
+        Row(
+            klom, "nats", {"value": figure(found.klom)},
+            "How far the margins of unlearned samples are from those of samples never seen (KL "
+            "divergence). With few models it is above 0 by chance.",
+        ),
+    ]  # fmt: skip

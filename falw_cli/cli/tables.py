@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from falw_cli.audit import rows
-from falw_cli.audit.report import Report
+from falw_cli.audit.report import Report, Robustness
 from falw_cli.cli.console import safe
 from falw_cli.evaluation.metrics import AllMetrics, Metrics, PerSample
 
@@ -62,10 +62,20 @@ def side_by_side(models: Mapping[str, Metrics], found: AllMetrics, title: str = 
 
 def per_sample(found: PerSample) -> Table:
     """Return the results of per-sample attacks."""
-    table = Table(title=f"attacks by {found.models} shadow models", title_justify="left")
-    for name in ("attack", "value", "95 %"):
-        table.add_column(name, justify="left" if name == "attack" else "right")
-    for row in rows.per_sample_rows(found):
+    return _values(f"attacks by {found.models} shadow models", rows.per_sample_rows(found))
+
+
+def robustness(found: Robustness) -> Table:
+    """Return the shares of samples recognised again with noise."""
+    return _values(f"with noise, {found.copies} copies", rows.robustness_rows(found))
+
+
+def _values(title: str, figures: Sequence[rows.Row]) -> Table:
+    """Return figures of the audited model alone, with their intervals."""
+    table = Table(title=title, title_justify="left")
+    for name in ("figure", "value", "95 %"):
+        table.add_column(name, justify="left" if name == "figure" else "right")
+    for row in figures:
         cell = row.cells["value"]
         if cell is not None:
             table.add_row(row.title, cell.number, cell.interval)

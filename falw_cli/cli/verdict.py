@@ -27,6 +27,8 @@ def show_report(report: Report, console: Console, *, as_json: bool) -> None:
         console.table(tables.metrics(report.metrics))
         if report.per_sample:
             console.table(tables.per_sample(report.per_sample))
+        if report.robustness:
+            console.table(tables.robustness(report.robustness))
     show_verdict(report, console)
 
 

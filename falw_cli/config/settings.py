@@ -217,6 +217,8 @@ class Config(Section):
     MIA)."""
     relearn: Annotated[bool, Flag("Output", environment=False, of_run=False)] = False
     """Test whether rounding the weights or relearning a few samples recovers forgotten ones."""
+    robustness: Annotated[bool, Flag("Output", environment=False, of_run=False)] = False
+    """Test whether forget samples are recognised again when a little noise is added to them."""
     forgotten_gate: Annotated[
         bool, Flag("Output", environment=False,
                    in_file=False, of_run=False)

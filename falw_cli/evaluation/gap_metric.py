@@ -41,6 +41,8 @@ class Metric:
     read: Callable[[Metrics], Reading] | None = None
     """Return value and interval from the report; default: from the field of the metric's name."""
     unit: str = "%"
+    explanation: str = ""
+    """One or two sentences below the report's tables."""
 
     @property
     def name(self) -> str:
@@ -100,7 +102,12 @@ def described(name: str) -> tuple[str, str]:
     return load_metric(name).label, load_metric(name).unit
 
 
-def accuracy(module: str, short: str, label: str, part: str) -> Metric:
+def explained(name: str) -> str:
+    """Return the explanation of a metric; for a name not in METRICS, an empty string."""
+    return load_metric(name).explanation if name in METRICS else ""
+
+
+def accuracy(module: str, short: str, label: str, part: str, explanation: str) -> Metric:
     """Return the accuracy metric of a part: forget, retain or test."""
 
     def draw(predictions: Predictions, resamples: Resamples) -> Vector:
@@ -111,7 +118,7 @@ def accuracy(module: str, short: str, label: str, part: str) -> Metric:
         lower, upper = intervals.wilson(float(correct.mean()), len(correct))
         return 100 * lower, 100 * upper
 
-    return Metric(module, short, label, draw, ends=ends)
+    return Metric(module, short, label, draw, ends=ends, explanation=explanation)
 
 
 def group_accuracy(module: str, short: str, label: str, group: str) -> Metric:

@@ -10,6 +10,7 @@ from falw_cli.audit import gates
 from falw_cli.audit.build import Invocation, build_report, class_targets
 from falw_cli.audit.comeback import comeback
 from falw_cli.audit.report import Report
+from falw_cli.audit.robustness import robustness
 from falw_cli.audit.seal import to_text
 from falw_cli.config.settings import Config
 from falw_cli.data.device import place
@@ -83,6 +84,9 @@ def evaluate(
             per_sample=attacked,
             comeback=returned,
             pairs=expected.pairs(predictions[0].forget.prob) if expected else None,
+            robustness=robustness(network, judged, inputs.references, config.seed)
+            if config.robustness
+            else None,
             target=class_targets(network, place(inputs.splits.heldout, device)),
             wanted_gates=wanted_gates,
             remarks=found.warnings,

@@ -13,6 +13,7 @@ from falw_cli.audit import gates
 from falw_cli.audit.build import Invocation, all_metrics, build_report, class_targets, run_section
 from falw_cli.audit.comeback import comeback
 from falw_cli.audit.report import Comeback, Output, Report, Run
+from falw_cli.audit.robustness import robustness
 from falw_cli.audit.seal import to_text
 from falw_cli.config.settings import Config
 from falw_cli.data.device import Streamed
@@ -151,6 +152,9 @@ def _run_opened(
         metrics=metrics,
         comeback=returned,
         pairs=expected.pairs(after.forget.prob) if expected else None,
+        robustness=robustness(network, run_data.judged, inputs.references, config.seed)
+        if config.robustness and not known
+        else None,
         output=Output(path=str(paths.out), sha256=checkpoint_files.digest_of(content)),
         target=class_targets(network, run_data.guide, done.target_quality),
         weights=done.epochs_seen,

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from falw_cli.audit.report import (
+    AgainstRetrain,
     Comeback,
     Course,
     EpochWeights,
@@ -16,13 +17,14 @@ from falw_cli.audit.report import (
     Moment,
     Relearned,
     Report,
+    Robustness,
     Rounded,
     Run,
 )
 from falw_cli.audit.seal import seal
 from falw_cli.evaluation.full_audit import full_audit
 from falw_cli.evaluation.gap import FIELD
-from falw_cli.evaluation.metrics import Figure, PerSample, SampleAttack
+from falw_cli.evaluation.metrics import Figure, Pairs, PerSample, SampleAttack
 from falw_cli.evaluation.predictions import Predictions
 from falw_cli.evaluation.scores import SamplePredictions, columns
 
@@ -48,6 +50,17 @@ def per_sample() -> PerSample:
     """Per-sample results of shadow models that detect nothing."""
     attack = SampleAttack(auc=FIGURE, tpr_at_fpr_1=FIGURE, tpr_at_fpr_01=FIGURE, told=FIGURE)
     return PerSample(models=16, forget=158, ulira=attack, rmia=attack, klom=FIGURE, klom_chance=1.0)
+
+
+def pairs(count: int) -> Pairs:
+    """Pairs of `count` samples that were memorised and then forgotten, with noise."""
+    rng = np.random.default_rng(count)
+    expected = np.sort(rng.beta(3, 1, count))
+    found = {
+        "expected": expected, "before": rng.beta(40, 1, count),
+        "after": np.clip(expected + rng.normal(0, 0.1, count), 0, 1),
+    }  # fmt: skip
+    return Pairs(**{name: one.round(4).tolist() for name, one in found.items()})
 
 
 @cache
@@ -83,6 +96,15 @@ def report(after: float = 1.5, references: int = 2) -> Report:
             ),
             "metrics": found.metrics,
             "per_sample": per_sample(),
+            "robustness": Robustness(
+                noise=0.03, copies=100, samples=158, forget=FIGURE, unseen=FIGURE,
+                difference=FIGURE,
+                references=[
+                    AgainstRetrain(forget=FIGURE, difference=FIGURE, ratio=ratio, ratio_samples=9)
+                    for ratio in (1.25, None)
+                ],
+            ),
+            "pairs": pairs(158),
             "comeback": Comeback(
                 fp16=Rounded(forget_change=FIGURE, test_change=None),
                 int8=Rounded(forget_change=FIGURE, test_change=FIGURE),
@@ -103,3 +125,12 @@ def report(after: float = 1.5, references: int = 2) -> Report:
         }
     )  # fmt: skip
     return seal(made)
+
+
+def with_share(made: Report) -> Report:
+    """Return a report with a forgotten share."""
+    assert made.metrics.after is not None
+    share = {"forgotten_share": Figure(value=93, lower=80, upper=104)}
+    after = made.metrics.after.model_copy(update=share)
+    metrics = made.metrics.model_copy(update={"after": after})
+    return seal(made.model_copy(update={"metrics": metrics}))

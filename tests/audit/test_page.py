@@ -8,24 +8,34 @@ import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from html import unescape
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
+from falw_cli.audit import rows
 from falw_cli.audit.page import NamedReport, html, junit, markdown
+from falw_cli.audit.report import Forget
 from falw_cli.audit.seal import to_text
 from falw_cli.errors import RequestError
 from falw_cli.runs.publish import publish
-from tests.audit.reports import HOSTILE, report
+from tests.audit.reports import HOSTILE, pairs, report, with_share
 from tests.conftest import falw
 
 BROWSER = Path(__file__).parents[1] / "page"
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 
 
+def listed(count: int) -> dict[str, Any]:
+    """Return an update of a report to a list of one sample, if `count` is 1."""
+    return {"forget": Forget(count=1, per_class={}, unknown=0)} if count == 1 else {}
+
+
 @pytest.fixture(scope="module")
 def page() -> str:
-    return html([NamedReport("audit", report())])
+    return html([NamedReport("audit", with_share(report()))])
 
 
 def test_the_verdict_comes_first(page: str) -> None:
@@ -50,7 +60,7 @@ def test_text_from_files_is_escaped(page: str) -> None:
 
 
 def test_a_page_is_the_same_for_the_same_report(page: str) -> None:
-    assert html([NamedReport("audit", report())]) == page
+    assert html([NamedReport("audit", with_share(report()))]) == page
 
 
 def test_html_ids_are_unique(page: str) -> None:
@@ -61,9 +71,60 @@ def test_html_ids_are_unique(page: str) -> None:
 
 def test_every_figure_has_a_caption(page: str) -> None:
     figures = page.split("<figure")[1:]
-    assert len(figures) == 6 + 1 + 1 + 3 + 1  # distributions, classes, ROC, run, relearned
+    # Paired plot, distributions, classes, ROC, run, relearned.
+    assert len(figures) == 1 + 6 + 1 + 1 + 3 + 1
     for one in figures:
         assert "<figcaption><strong>" in one
+
+
+def test_each_row_of_the_main_table_is_explained_once(page: str) -> None:
+    made = with_share(report())
+    shown = rows.models(made.metrics)
+    texts = [row.explanation for row in rows.main_rows(shown)]
+    assert "forgotten share" in {row.label for row in rows.main_rows(shown)}
+    assert all(texts)
+    plain = unescape(page)
+    for text in texts:
+        assert plain.count(text) == 1
+    beside = html([NamedReport("a", made), NamedReport("b", report(4.0))])
+    assert all(unescape(beside).count(text) == 1 for text in texts)
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["“Cannot tell”", "a margin, the range", "Noise floor: ", "“By chance” is", "TPR at 1 % FPR is",
+     "Head, mid and tail are", "head: AUC by loss", "shadow models was trained",
+     "tenth of the forget samples", "predict the same class", "copied 100 times",
+     "Residual knowledge (arXiv 2601.22359) is"],
+)  # fmt: skip
+def test_the_page_explains_its_figures(page: str, words: str) -> None:
+    assert page.count(words) == 1
+
+
+@pytest.mark.parametrize(
+    ("count", "words"),
+    [(1, "of 1 forget sample: "), (158, "of 158 forget samples: "),
+     (40, "of 40 of the 158 forget samples: ")],
+)  # fmt: skip
+def test_the_paired_plot_states_the_means(count: int, words: str) -> None:
+    found = pairs(count)
+    text = html([NamedReport("a", report().model_copy(update={"pairs": found, **listed(count)}))])
+    means = [np.mean(one) for one in (found.expected, found.before, found.after)]
+    figures = "{:.3f} expected, {:.3f} before, {:.3f} after.".format(*means)
+    assert f"Mean true-class probability {words}{figures}" in text
+
+
+def test_a_report_without_pairs_has_no_paired_plot() -> None:
+    text = html([NamedReport("a", report().model_copy(update={"pairs": None}))])
+    assert "Each forget sample" not in text
+
+
+def test_thousands_of_pairs_are_drawn_as_pixels(page: str) -> None:
+    many = html([NamedReport("a", report().model_copy(update={"pairs": pairs(2000)}))])
+    assert "<image" not in page
+    assert many.count("<image") == 1
+    assert 'xlink:href="data:image/png' in many
+    assert len(many) < len(page) + 200_000
 
 
 def test_markdown_escapes_hostile_text() -> None:
@@ -72,6 +133,8 @@ def test_markdown_escapes_hostile_text() -> None:
     assert HOSTILE not in text
     assert "| forget accuracy, % |" in text
     assert "**failed**" in text
+    assert "| residual knowledge against Retrain 1 | 1.25 |" in text
+    assert "against Retrain 2" not in text
 
 
 def test_junit_has_one_case_per_gate() -> None:
@@ -91,7 +154,7 @@ def test_junit_has_one_case_per_gate() -> None:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     for name, after in (("one", 1.5), ("two", 4.0)):
-        (tmp_path / f"{name}.audit.json").write_text(to_text(report(after)))
+        (tmp_path / f"{name}.audit.json").write_text(to_text(with_share(report(after))))
     return tmp_path
 
 

@@ -1,4 +1,4 @@
-"""`falw audit`, `falw unlearn --html --relearn --metrics`: the installed command, on the digits."""
+"""`falw audit`, and `falw unlearn` with all options of the audit: the command, on the digits."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def test_shadow_models_are_trained_once_and_their_cost_is_shown(project: Path) -
 def test_all_audit_options_together(project: Path) -> None:
     done = falw(
         "unlearn", "model.safetensors", "--forget", "ids.txt", "--reference", "retrain.safetensors",
-        "--html", "--relearn", "--metrics", "forget_accuracy,mia_auc:2", "--epochs", "2",
-        "--gate", "mia.auc.upper<=1", "--gate", "distance.p_value>=0",
+        "--html", "--relearn", "--robustness", "--metrics", "forget_accuracy,mia_auc:2",
+        "--epochs", "2", "--gate", "mia.auc.upper<=1", "--gate", "distance.p_value>=0",
         "--gate", "tail.deviation<99", cwd=project,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -51,9 +51,15 @@ def test_all_audit_options_together(project: Path) -> None:
     expected += 2 * 100 * abs(after["mia"]["auc"]["value"] - truth["mia"]["auc"]["value"])
     assert after["avg_gap"] == pytest.approx(expected / 3)
     assert report["comeback"]["relearned"]["curve"][0][0] == 0
+    assert report["robustness"]["samples"] == report["forget"]["count"]
+    assert len(report["robustness"]["references"]) == 1
+    assert "forget samples recognised again" in done.stderr
+    verified = falw("verify", "model.unlearned.audit.json", "--rerun", cwd=project)
+    assert verified.returncode == 0, verified.stdout
     assert report["run"]["course"][0]["loss"] > 0
     page = (project / "model.unlearned.audit.html").read_text()
     assert "Relearning" in page
+    assert "Recognition with noise" in page
     assert len(report["gates"]) == 4  # including the built-in gate
     assert "gate mia.auc.upper<=1" in done.stderr
 

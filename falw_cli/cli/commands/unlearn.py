@@ -36,5 +36,7 @@ def unlearn(call: Call) -> None:
         call.console.table(tables.bars(dict(tail)))
     else:
         call.console.show(tables.metrics(report.metrics))
+        if report.robustness:
+            call.console.show(tables.robustness(report.robustness))
         call.console.result(report.output.path)
     show_verdict(report, call.console)

@@ -12,4 +12,7 @@ def _draw(predictions: Predictions, resamples: Resamples) -> Vector:
     return 100 * calibration_error(predictions.test.top, predictions.test.correct, resamples.test)
 
 
-metric = Metric(__name__, "ECE", "calibration error on test", _draw)
+metric = Metric(
+    __name__, "ECE", "calibration error on test", _draw,
+    explanation="Mean difference between confidence and accuracy, over 15 bins of confidence.",
+)  # fmt: skip

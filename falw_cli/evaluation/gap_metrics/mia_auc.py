@@ -24,4 +24,9 @@ def _draw(predictions: Predictions, resamples: Resamples) -> Vector:
     return 100 * found.auc_draws
 
 
-metric = Metric(__name__, "AUC", "forget vs. unseen: AUC", _draw, read=_read)
+metric = Metric(
+    __name__, "AUC", "forget vs. unseen: AUC", _draw, read=_read,
+    explanation="How well an attack by loss distinguishes forget samples from unseen samples of "
+    "the same class mix. Above 0.5, forget samples look like training samples; below 0.5, less "
+    "familiar than unseen samples.",
+)  # fmt: skip

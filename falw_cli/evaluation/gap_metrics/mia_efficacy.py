@@ -32,4 +32,9 @@ def _ends(predictions: Predictions) -> intervals.Interval:
     return 100 * lower, 100 * upper
 
 
-metric = Metric(__name__, "MIA", "MIA efficacy", _draw, value=_value, ends=_ends)
+metric = Metric(
+    __name__, "MIA", "MIA efficacy", _draw, value=_value, ends=_ends,
+    explanation="Share of the forget samples that a membership attack takes for samples outside "
+    "the training data. The attack is an SVM on the true-class probability, trained on retain and "
+    "test samples. Compare it with Retrain: 100 % is not the goal.",
+)  # fmt: skip
