@@ -131,8 +131,9 @@ def main() -> None:
     text = section(asked.trials)
     print(text)
     if not asked.print:
-        before = PAGE.read_text().partition(f"\n{HEAD}\n")[0].rstrip()
-        PAGE.write_text(f"{before}\n\n{text}")
+        before, _, after = PAGE.read_text().partition(f"\n{HEAD}\n")
+        rest = after.partition("\n## ")[2]
+        PAGE.write_text(f"{before.rstrip()}\n\n{text}" + (f"\n## {rest}" if rest else ""))
 
 
 if __name__ == "__main__":

@@ -92,7 +92,7 @@ def test_each_row_of_the_main_table_is_explained_once(page: str) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    ["“Cannot tell”", "a margin, the range", "Noise floor: ", "“By chance” is", "TPR at 1 % FPR is",
+    ["“Cannot tell”", "the whole interval is 50 % or more", "Noise floor: ", "“By chance” is", "TPR at 1 % FPR is",
      "Head, mid and tail are", "head: AUC by loss", "shadow models was trained",
      "tenth of the forget samples", "predict the same class", "copied 100 times",
      "Residual knowledge (arXiv 2601.22359) is"],
