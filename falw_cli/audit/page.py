@@ -66,6 +66,7 @@ def _single_report(named: NamedReport) -> str:
         verdict=verdict(report),
         **_tables(shown),
         per_sample=rows.per_sample_rows(report.per_sample) if report.per_sample else [],
+        evidence=rows.evidence_rows(report.per_sample) if report.per_sample else [],
         comeback=rows.comeback_rows(report.comeback) if report.comeback else [],
         classes={
             load_metric(name).label: rows.class_rows(shown, name)
@@ -146,6 +147,8 @@ def markdown(named: Sequence[NamedReport]) -> str:
         parts += [f"### {_cell_text(one.name)}: {said.headline}", ""]
         parts += [f"- {_cell_text(point)}" for point in said.points] + [""]
         parts += _table(["figure", *shown], rows.main_rows(shown) + rows.group_rows(shown))
+        if evidence := rows.evidence_rows(report.per_sample) if report.per_sample else []:
+            parts += ["", *_table(["evidence, percent", *evidence[0].cells], evidence)]
         if report.gates:
             parts += ["", "| gate | value | |", "| --- | --- | --- |"]
             parts += [

@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from falw_cli.evaluation.metrics import AllMetrics, Figure, Figures, Pairs, PerSample
+from falw_cli.evaluation.metrics import AllMetrics, Figure, Figures, Pairs
+from falw_cli.evaluation.per_sample import PerSample
 from falw_cli.version import __version__
 
 
@@ -25,6 +26,7 @@ class Environment(Figures):
     torch: str
     device: str
     precision: str
+    """Precision of the steps. Metrics are always computed in fp32."""
     threads: int
     ranks: int = 1
     """Processes that shared the run."""
@@ -35,6 +37,8 @@ class FileInput(Figures):
 
     path: str
     sha256: str
+    unlearned: bool | None = None
+    """Whether the metadata says that it was unlearned; None without metadata."""
 
 
 class ListInput(Figures):
@@ -62,6 +66,8 @@ class Inputs(Figures):
     data: DataInput
     heldout: DataInput | None
     test: DataInput | None
+    original: FileInput | None = None
+    """The model before unlearning, where `falw evaluate` was given it."""
     references: list[FileInput]
 
 

@@ -9,7 +9,8 @@ from typing import Any
 from falw_cli.audit.report import Comeback
 from falw_cli.evaluation.gap import FIELD
 from falw_cli.evaluation.gap_metric import described, load_metric
-from falw_cli.evaluation.metrics import AllMetrics, Figure, Interval, Metrics, PerSample, Scores
+from falw_cli.evaluation.metrics import AllMetrics, Figure, Interval, Metrics, Scores
+from falw_cli.evaluation.per_sample import PerSample
 
 GROUPS = ("head", "mid", "tail")
 ATTACK = {
@@ -191,8 +192,25 @@ def per_sample_rows(found: PerSample) -> list[Row]:
     """Return the per-sample attacks, and the distance between the ensembles' margins."""
     rows = []
     for label, one in (("U-LiRA", found.ulira), ("RMIA", found.rmia)):
-        rows += _attack(f"{label} on shadow models", {"value": one})
-        title = f"{label}: distinguished in this model at 1 % FPR"
-        rows.append(Row(title, "%", {"value": figure(one.told)}))
-    klom = f"KLoM, {found.klom_chance:.2f} by chance"
-    return [*rows, Row(klom, "nats", {"value": figure(found.klom)})]
+        if one is not None:
+            rows += _attack(f"{label} on shadow models", {"value": one})
+            title = f"{label}: distinguished in this model at 1 % FPR"
+            rows.append(Row(title, "%", {"value": figure(one.told)}))
+    if found.klom is not None:
+        klom = f"KLoM, {found.klom_chance:.2f} by chance"
+        rows.append(Row(klom, "nats", {"value": figure(found.klom)}))
+    return rows
+
+
+def evidence_rows(found: PerSample) -> list[Row]:
+    """Return the evidence on each sample of a short list, percent: membership and its FPR."""
+    rows = []
+    for one in found.samples:
+        cells: dict[str, Cell | None] = {}
+        for stage, known in (("before", one.before), ("after", one.after)):
+            if known is not None:
+                below = Interval(lower=0, upper=known.upper)
+                cells[f"member {stage}"] = Cell(known.membership, None, 1)
+                cells[f"FPR {stage}"] = Cell(known.false_positive_rate, below, 0)
+        rows.append(Row(f"sample {one.position}", "", cells))
+    return rows

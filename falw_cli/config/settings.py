@@ -210,6 +210,8 @@ class Config(Section):
     """Audit report to write (default: beside the checkpoint)."""
     reference: Annotated[tuple[str, ...], Flag("Output", names="paths", of_run=False)] = ()
     """Retrained checkpoint to compare with. Repeatable."""
+    original: Annotated[str | None, Flag("Output", in_file=False, of_run=False)] = None
+    """Checkpoint before unlearning: shows how much was forgotten, and at what cost."""
     metrics: Annotated[tuple[str, ...], Flag("Output", as_text=True, of_run=False)] = ()
     """Metrics of the Avg. Gap, NAME or NAME:WEIGHT, separated by commas (default: FA, RA, TA and
     MIA)."""

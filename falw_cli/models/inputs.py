@@ -42,6 +42,8 @@ class Inputs:
     source: Checkpoint
     network: Network
     splits: Splits
+    original: Network | None
+    """The model before unlearning, if `evaluate` was given it."""
     references: tuple[Network, ...]
     described: dict[str, Any]
     """The report's `inputs`."""
@@ -88,25 +90,56 @@ def open_inputs(
     loading.warn_of_samples(parts, progress)
     shown = measured(shown, wanted, parts.retain)
     network = build_network(spec, source, classes, shown, fabric)
-    references = tuple(_reference(path, given, network) for path in config.reference)
+    references = tuple(_comparable(path, given, network) for path in config.reference)
+    original = _comparable(config.original, given, network) if config.original else None
+    named_files = _digests(config, source)
     loading.warn_of_unguided(parts, classes, progress)
     described = {
-        "model": {"path": str(source.path), "sha256": checkpoint_files.digest(source.path)},
+        **named_files,
         "forget_list": {"sha256": named.sha256, "count": len(chosen.forget)} if named else None,
         "data": {**_describe(data, len(parts.forget) + len(parts.retain)), "count": len(labels)},
         "heldout": _describe(unseen.heldout, len(parts.heldout)) if unseen.heldout else None,
         "test": _describe(unseen.test, len(parts.test)) if unseen.test else None,
-        "references": [
-            {"path": path, "sha256": checkpoint_files.digest(Path(path))}
-            for path in config.reference
-        ],
     }
-    return Inputs(config, source, network, parts, references, described)
+    return Inputs(config, source, network, parts, original, references, described)
+
+
+def _digests(config: Config, source: Checkpoint) -> dict[str, Any]:
+    """Describe the checkpoints; refuse the model as its own reference or original.
+
+    Raises:
+        RequestError: a checkpoint would be compared with itself, or with another model's original.
+    """
+
+    def described(path: str | Path) -> dict[str, Any]:
+        return {"path": str(path), "sha256": checkpoint_files.digest(Path(path))}
+
+    said = source.metadata
+    unlearned = None if said is None else said.unlearned is not None
+    model = described(source.path)
+    references = [described(path) for path in config.reference]
+    original = described(config.original) if config.original else None
+    for one, what, use in (
+        *((one, "reference", "a model that was retrained without the list") for one in references),
+        (original, "original", "the checkpoint before unlearning"),
+    ):
+        if one is not None and one["sha256"] == model["sha256"]:
+            raise RequestError(f"{what} {one['path']} is the model itself", f"give {use}")
+    parent = said.parent if said is not None else None
+    if original is not None and parent and parent != original["sha256"]:
+        raise RequestError(
+            f"{original['path']} is not the checkpoint that {source.path} was made from",
+            f"give the one with SHA-256 {parent[:12]}…",
+        )
+    return {
+        "model": {**model, "unlearned": unlearned}, "original": original, "references": references,
+    }  # fmt: skip
 
 
 def warn_of_changes(given: Inputs, progress: Progress) -> None:
     """Warn about files that changed after they were read."""
     known = [given.described["model"], *given.described["references"]]
+    known += [given.described["original"]] if given.original else []
     files = {one["path"]: one["sha256"] for one in known}
     if given.config.forget not in (None, "-"):
         files[given.config.forget] = given.described["forget_list"]["sha256"]
@@ -149,8 +182,8 @@ def _shown(config: Config, arch: str, progress: Progress) -> Preprocessing:
     return Preprocessing.model_validate(merged)
 
 
-def _reference(path: str, given: Config, network: Network) -> Network:
-    """Return a retrained model, which must have the same classes and input size."""
+def _comparable(path: str, given: Config, network: Network) -> Network:
+    """Return a retrained model or the original: with the model's classes and input size."""
     source = checkpoint_files.read(path)
     # A reference's own metadata has precedence; without metadata, it gets the settings of the
     # model to unlearn.
@@ -161,15 +194,15 @@ def _reference(path: str, given: Config, network: Network) -> Network:
     classes = config.classes or network.classes
     if classes != network.classes or spec.num_classes != len(classes):
         raise RequestError(
-            f"reference {path} has other classes than the model", "retrain it on the same data"
+            f"{path} has other classes than the model", "give a model of the same classes"
         )
     shown = config.preprocessing
     same = (shown.image_size, shown.resize)
     if same != (network.preprocessing.image_size, network.preprocessing.resize):
         raise RequestError(
-            f"reference {path} takes images of {same[0]} pixels, "
+            f"{path} takes images of {same[0]} pixels, "
             f"the model of {network.preprocessing.image_size}",
-            "retrain it with the same preprocessing",
+            "give a model with the same preprocessing",
         )
     return build_network(spec, source, classes, shown, network.fabric)
 

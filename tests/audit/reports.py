@@ -22,7 +22,8 @@ from falw_cli.audit.report import (
 from falw_cli.audit.seal import seal
 from falw_cli.evaluation.full_audit import full_audit
 from falw_cli.evaluation.gap import FIELD
-from falw_cli.evaluation.metrics import Figure, PerSample, SampleAttack
+from falw_cli.evaluation.metrics import Figure
+from falw_cli.evaluation.per_sample import Evidence, PerSample, SampleAttack, SampleEvidence
 from falw_cli.evaluation.predictions import Predictions
 from falw_cli.evaluation.scores import SamplePredictions, columns
 
@@ -48,6 +49,17 @@ def per_sample() -> PerSample:
     """Per-sample results of shadow models that detect nothing."""
     attack = SampleAttack(auc=FIGURE, tpr_at_fpr_1=FIGURE, tpr_at_fpr_01=FIGURE, told=FIGURE)
     return PerSample(models=16, forget=158, ulira=attack, rmia=attack, klom=FIGURE, klom_chance=1.0)
+
+
+def evidence(count: int) -> PerSample:
+    """Evidence on a short list: learned before, not distinguished after."""
+    before = Evidence(log_ratio=9.0, membership=99.9, false_positive_rate=100 / 9, upper=31.2)
+    after = Evidence(log_ratio=0.0, membership=50.0, false_positive_rate=500 / 9, upper=80.7)
+    samples = [
+        SampleEvidence(position=position, before=before, after=after)
+        for position in range(1, count + 1)
+    ]
+    return PerSample(models=16, forget=count, samples=samples, smallest_rate=100 / 9)
 
 
 @cache

@@ -16,7 +16,7 @@ from falw_cli.audit.page import NamedReport, html, junit, markdown
 from falw_cli.audit.seal import to_text
 from falw_cli.errors import RequestError
 from falw_cli.runs.publish import publish
-from tests.audit.reports import HOSTILE, report
+from tests.audit.reports import HOSTILE, evidence, report
 from tests.conftest import falw
 
 BROWSER = Path(__file__).parents[1] / "page"
@@ -72,6 +72,17 @@ def test_markdown_escapes_hostile_text() -> None:
     assert HOSTILE not in text
     assert "| forget accuracy, % |" in text
     assert "**failed**" in text
+
+
+def test_evidence_on_a_short_list() -> None:
+    short = report().model_copy(update={"per_sample": evidence(2)})
+    whole = html([NamedReport("short", short)])
+    assert "Evidence per sample" in whole
+    assert "<h2>Per-sample attacks" not in whole
+    assert "cannot show a share below 11.1 %" in whole
+    assert "| sample 2 | 99.9 | 11 (0 to 31) | 50.0 | 56 (0 to 81) |" in markdown(
+        [NamedReport("short", short)]
+    )
 
 
 def test_junit_has_one_case_per_gate() -> None:
