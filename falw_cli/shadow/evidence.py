@@ -44,7 +44,7 @@ def log_ratio(target: Vector, inside: Matrix, outside: Matrix) -> Vector:
     The mean is per sample, the variance of a side is pooled over samples, as in `attacks.ulira`.
     The likelihood is Student's predictive t instead of the normal, because mean and variance come
     from a few models. With 4 models and one sample, the normal gives the truth a probability below
-    5 % in 19 % of cases, Student's t in 2 %.
+    5 % in 18 % of cases, Student's t in 2 % (`benchmarks/sample_attacks.py`).
 
     Args:
         target: margins under the audited model, [N].
