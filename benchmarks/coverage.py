@@ -104,8 +104,8 @@ def section(trials: int) -> str:
         HEAD, "",
         f"95 % intervals in {trials:,} simulated lists each, against the known truth "
         f"(`python -m benchmarks.coverage`). Non-members: {UNSEEN} per class. At 1,000 trials, a "
-        "coverage of 95 % is found as 93.6 to 96.4 %. Ranks of a single member among 60 are coarse, "
-        "so its coverage cannot be exact.", "",
+        "coverage of 95 % is found as 93.6 to 96.4 %. Ranks of a single member among 60 are "
+        "coarse, so its coverage cannot be exact.", "",
         "AUC of the class-matched attack, by the true AUC (0.5: never seen):", "",
         f"| list | {' | '.join(SHIFTS.values())} |", f"|---|{'--:|' * len(SHIFTS)}",
     ]  # fmt: skip

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from falw_cli.audit.report import GateResult, Report
 from falw_cli.errors import RequestError, nearest
+from falw_cli.evaluation.forgotten import HALF
 from falw_cli.evaluation.gap_metric import extra_metrics
 from falw_cli.evaluation.metrics import Figure, Groups, Interval, Metrics
 
@@ -38,7 +39,7 @@ class Gate:
 
 
 FORGOTTEN = Gate(
-    "forgotten_share.upper>=50", ("metrics", "after", "forgotten_share", "upper"), ">=", 50.0
+    f"forgotten_share.upper>={HALF:g}", ("metrics", "after", "forgotten_share", "upper"), ">=", HALF
 )
 """The built-in gate: it fails if the 95 % interval of the forgotten share is below 50 %."""
 

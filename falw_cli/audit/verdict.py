@@ -8,13 +8,22 @@ from typing import Literal
 from falw_cli.audit.gates import FORGOTTEN
 from falw_cli.audit.report import Report
 from falw_cli.audit.rows import figure
-from falw_cli.evaluation.metrics import Figure, Metrics
+from falw_cli.evaluation.forgotten import HALF
+from falw_cli.evaluation.gap_metric import described
+from falw_cli.evaluation.metrics import AccuracyChange, Figure
 
 Level = Literal["good", "mixed", "bad", "unknown"]
 OVER = 120
 """Percent: a forgotten share whose interval is above this is over-forgetting."""
+MARGIN = 0.1
+"""Distance of the AUC from 0.5 up to which forget and unseen samples count as alike."""
+HARM = 1.0
+"""Loss of accuracy, in percentage points, that the headline names if it is significant."""
+BELOW_RETRAIN = 0.5
+"""The same loss below the lower of original and Retrain, where there are retrained models."""
 CHANCE = 0.05
 """Significance level: larger p-values are consistent with chance."""
+NO_SHARE = "no forgotten share: "
 SEEDS = {
     "closer": "closer to the Retrain models than they are to one another",
     "within": "as close to the Retrain models as they are to one another: within seed-to-seed "
@@ -33,64 +42,106 @@ class Verdict:
 
 
 def verdict(report: Report) -> Verdict:
-    """Return the verdict of a report, from its figures alone."""
+    """Return the verdict of a report, from its figures alone.
+
+    It claims equivalence or a difference only where an interval lies inside or outside a margin:
+    "cannot tell" is its own result.
+    """
     after = report.metrics.after
     if after is None:
         return Verdict("unknown", "Nothing was measured: a dry run", ())
-    seeds, unseen = _against_retrain(report), _against_unseen(after)
-    before = report.metrics.before
-    if before is not None and unseen[0] == "good" and _against_unseen(before)[0] == "good":
-        # A test that finds nothing in the original is no evidence of forgetting.
-        unseen = "unknown", f"{unseen[1]}; same for the original, so here this test has no power"
-    share = _share(after)
-    points = [text for _, text in (share, seeds, unseen) if text]
+    seeds, unseen, harm = _against_retrain(report), _against_unseen(report), _harm(report)
+    level, headline = _conclusion(report, seeds, unseen)
+    if harm and level == "good":
+        level, headline = "mixed", f"{headline}, but {harm.partition(' (')[0]}"
+    points = [_explained(report), seeds[1], unseen[1], harm]
     failed = [gate.expression for gate in report.gates if not gate.passed]
     if report.gates:
         passed = f"{len(report.gates) - len(failed)} of {len(report.gates)} gates passed"
         points.append(passed + (f"; failed: {', '.join(failed)}" if failed else ""))
-    levels = {level for level, _ in (seeds, unseen)} - {"unknown"}
-    level, headline = _headline(levels, gated=bool(failed), listed=bool(report.forget.count))
-    if after.forgotten_share is not None and failed in ([], [FORGOTTEN.expression]):
-        # The share compares each sample with its own expectation. The other tests compare it with
-        # unseen samples of its class, which are too easy if the list is hard or mislabelled.
-        level, headline = _by_share(after.forgotten_share, outside=seeds[0] == "bad")
-    return Verdict(level, headline, tuple(points))
+    if failed not in ([], [FORGOTTEN.expression]):
+        points.insert(0, headline)
+        level, headline = "bad", "A gate failed"
+    return Verdict(level, headline, tuple(text for text in points if text))
 
 
-def _headline(levels: set[Level], *, gated: bool, listed: bool) -> tuple[Level, str]:
-    if gated:
-        return "bad", "A gate failed"
-    if not listed:
+def _conclusion(
+    report: Report, seeds: tuple[Level, str], unseen: tuple[Level, str]
+) -> tuple[Level, str]:
+    """Return level and headline about the forget list."""
+    after = report.metrics.after
+    assert after is not None
+    if not report.forget.count:
         return "unknown", "No forget list: only accuracy was measured"
-    if not levels:
-        return "unknown", "Inconclusive: these tests do not show whether the list is forgotten"
-    if levels == {"good"}:
-        return "good", "Forgotten, as far as these tests show"
-    if levels == {"bad"}:
+    if after.forgotten_share is not None:
+        # Each sample is compared with its own expectation. The other tests compare it with unseen
+        # samples of its class, which are too easy if the list is hard or mislabelled.
+        return _by_share(after.forgotten_share, outside=seeds[0] == "bad")
+    return _without_share(report, seeds[0], unseen[0])
+
+
+def _without_share(report: Report, seeds: Level, unseen: Level) -> tuple[Level, str]:
+    """Return level and headline where forget samples have no comparison with an expectation."""
+    if unseen == "bad":
         return "bad", "Not forgotten: the list can still be detected"
-    return "mixed", "Forgotten in part: the tests disagree"
+    reasons = [text for text in report.warnings if text.startswith(NO_SHARE)]
+    if report.metrics.before is None and not report.inputs.model.unlearned:
+        # Passing these tests is no proof for a model that may never have been unlearned.
+        reasons = ["no comparison with the original (--original)"]
+    elif unseen == "mixed":
+        return "mixed", "Over-forgotten: the list is less familiar than unseen samples"
+    elif {seeds, unseen} - {"unknown"} == {"good"}:
+        return "good", "Forgotten, as far as these tests show"
+    reason = f": {reasons[0].removeprefix(NO_SHARE)}" if reasons else ""
+    return "unknown", f"Cannot tell whether the list is forgotten{reason}"
 
 
 def _by_share(share: Figure, *, outside: bool) -> tuple[Level, str]:
     """Return level and headline from the forgotten share."""
     figures = f"{share.value:.0f} % ({share.lower:.0f} to {share.upper:.0f} %)"
-    if share.upper < 50:
+    if share.upper < HALF:
         return "bad", f"Not forgotten: {figures}"
-    if share.lower < 50:
+    if share.lower < HALF:
         return "unknown", f"Cannot tell whether the list is forgotten: {figures}"
     if share.lower > OVER:
         return "mixed", f"Over-forgotten: {figures}"
     return "mixed" if outside else "good", f"Forgotten: {figures}"
 
 
-def _share(after: Metrics) -> tuple[Level, str]:
-    """Return the explanation of the forgotten share, if there is one."""
-    if after.forgotten_share is None:
-        return "unknown", ""
-    return (
-        "unknown",
-        "0 % is unchanged, 100 % as expected of a model that never saw the list",
+def _explained(report: Report) -> str:
+    """Return the explanation of the forgotten share, and of its precision."""
+    share = report.metrics.after and report.metrics.after.forgotten_share
+    if not share:
+        return ""
+    text = (
+        "0 % is unchanged, 100 % as expected of a model that never saw the list; forgotten: the "
+        f"whole interval is {HALF:g} % or more"
     )
+    if share.lower < HALF <= share.upper:
+        shown = max(share.value - share.lower, share.upper - share.value)
+        text += f"; a list of {report.forget.count} shows differences of {shown:.0f} points or more"
+    return text
+
+
+def _harm(report: Report) -> str:
+    """Return what unlearning cost in accuracy, if that is more than chance and worth a headline."""
+    found = report.metrics
+    if found.changes is None or found.after is None or found.before is None:
+        return ""
+    texts = []
+    for name in ("retained_test_accuracy", "retain_accuracy"):
+        change: AccuracyChange | None = getattr(found.changes, name)
+        least = -HARM
+        if change is not None and found.reference is not None:
+            before, truth = (getattr(one, name) for one in (found.before, found.reference))
+            if before is not None and truth is not None:
+                least = min(0.0, truth - before) - BELOW_RETRAIN
+        if change is not None and change.value < least and change.p_value <= CHANCE:
+            texts.append(
+                f"{described(name)[0]} fell by {-change.value:.1f} points ({-change.upper:.1f} to "
+                f"{-change.lower:.1f}; McNemar's test: p = {change.p_value:.2g})"
+            )
+    return "; ".join(texts)
 
 
 def _against_retrain(report: Report) -> tuple[Level, str]:
@@ -114,22 +165,37 @@ def _against_retrain(report: Report) -> tuple[Level, str]:
     return level, f"{gap}; {words} (Retrain pairs: {floor})"
 
 
-def _against_unseen(after: Metrics) -> tuple[Level, str]:
+def _against_unseen(report: Report) -> tuple[Level, str]:
     """Compare forget samples with unseen ones of their classes; needs no Retrain model."""
-    if after.mia is None or after.distance is None:
+    after, before = report.metrics.after, report.metrics.before
+    if after is None or after.mia is None:
         return "unknown", ""
-    auc, distance = after.mia.auc, after.distance
-    figures = (
-        f"AUC {figure(auc, 3)}; distance {distance.value:.3f}, by chance "
-        f"{distance.chance:.3f} (p = {distance.p_value:.3f})"
-    )
-    found, apart = not auc.lower <= 0.5 <= auc.upper, distance.p_value <= CHANCE
-    if not found and not apart:
-        return "good", f"forget samples cannot be distinguished from unseen samples: {figures}"
-    # Each test alone has a false-positive rate of 5 %, so only both together count as proof.
-    level: Level = "bad" if found and apart else "mixed"
-    if auc.value < 0.5:
-        look = "look" if level == "bad" else "may look"
-        return level, f"forget samples {look} less familiar than unseen samples: {figures}"
-    look = "still look" if level == "bad" else "may still look"
-    return level, f"forget samples {look} like training samples: {figures}"
+    auc, figures = after.mia.auc, f"AUC {figure(after.mia.auc, 3)}"
+    if after.distance is not None:
+        one = after.distance
+        figures += f"; distance {one.value:.3f}, by chance {one.chance:.3f} (p = {one.p_value:.3f})"
+    level = _apart(auc)
+    if level == "bad":
+        return level, f"forget samples still look like training samples: {figures}"
+    if level == "mixed":
+        return level, f"forget samples look less familiar than unseen samples: {figures}"
+    if level == "unknown":
+        wide = max(auc.value - auc.lower, auc.upper - auc.value)
+        return level, (
+            "forget and unseen samples: no conclusion, since a list of this size shows "
+            f"an AUC of {min(1, 0.5 + wide):.2f} or more: {figures}"
+        )
+    text = f"forget samples cannot be distinguished from unseen samples: {figures}"
+    if before is not None and before.mia is not None and _apart(before.mia.auc) == "good":
+        # A test that finds nothing in the original is no evidence of forgetting.
+        return "unknown", f"{text}; same for the original, so here this test has no power"
+    return level, text
+
+
+def _apart(auc: Figure) -> Level:
+    """Return where an AUC's interval is: within MARGIN of 0.5, above, below, or across."""
+    if auc.lower > 0.5 + MARGIN:
+        return "bad"
+    if auc.upper < 0.5 - MARGIN:
+        return "mixed"
+    return "good" if auc.lower >= 0.5 - MARGIN and auc.upper <= 0.5 + MARGIN else "unknown"

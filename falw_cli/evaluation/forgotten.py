@@ -6,11 +6,13 @@ one sample has a share too, and hard or mislabelled samples are not compared wit
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from falw_cli.evaluation.intervals import LEVEL
-from falw_cli.evaluation.metrics import Figure
-from falw_cli.evaluation.scores import Vector
+from falw_cli.evaluation.metrics import Figure, GroupMetrics, Groups, Metrics, Pairs
+from falw_cli.evaluation.scores import Counts, Vector
 
 DRAWS = 1000
 NEIGHBOURS = 50
@@ -24,6 +26,68 @@ LEAST = 0.25
 """Minimum fraction of the measured excess that counts as real, however large the errors are."""
 SHARED = 0.1
 """Assumed fraction of an error that is common to a list: photos of one person are alike."""
+HALF = 50.0
+"""Percent: a list with an interval below this is not forgotten, above this it is."""
+MAX_PAIRS = 2000
+"""Maximum number of samples in the report's `pairs`."""
+
+
+@dataclass(frozen=True)
+class ExpectedProbabilities:
+    """True-class probability expected of each forget sample, and its error on held-out samples."""
+
+    label: Counts
+    """Class of each forget sample, [N]."""
+    before: Vector
+    """Probability under the original, [N]."""
+    expected: Vector
+    """Probability expected of a model that never saw the list, [N]."""
+    level: Vector
+    """Expected probability of held-out samples, [M]."""
+    error: Vector
+    """True minus expected probability of these samples, [M]."""
+
+    def share(self, after: Vector, classes: list[int] | None = None) -> Figure | None:
+        """Return the forgotten share of a model, of all samples or of those of some classes.
+
+        Args:
+            after: probability of each forget sample under the model, [N].
+            classes: None for all.
+        """
+        mine = slice(None) if classes is None else np.isin(self.label, classes)
+        return forgotten_share(
+            self.before[mine], after[mine], self.expected[mine], self.level, self.error
+        )
+
+    def add_shares(self, metrics: Metrics, after: Vector) -> Metrics:
+        """Add the forgotten share, overall, per class and per third, to a model's metrics."""
+        names = list(metrics.per_class)
+
+        def of(classes: list[str]) -> dict[str, Figure | None]:
+            return {"forgotten_share": self.share(after, [names.index(one) for one in classes])}
+
+        groups = metrics.groups
+        if groups is not None:
+            shared: dict[str, GroupMetrics] = {}
+            for name in Groups.model_fields:
+                group: GroupMetrics = getattr(groups, name)
+                shared[name] = group.model_copy(update=of(group.classes))
+            groups = Groups(**shared)
+        per_class = {
+            name: one.model_copy(update=of([name])) for name, one in metrics.per_class.items()
+        }
+        more = {"forgotten_share": self.share(after), "per_class": per_class, "groups": groups}
+        return metrics.model_copy(update=more)
+
+    def pairs(self, after: Vector) -> Pairs:
+        """Return the report's `pairs` for a model's probability of each forget sample, [N]."""
+        order = np.lexsort((after, self.before, self.expected))
+        count = min(len(order), MAX_PAIRS)
+        rows = order[np.linspace(0, len(order) - 1, count).round().astype(np.int64)]
+        expected, before, found = (
+            one[rows].round(4).tolist() for one in (self.expected, self.before, after)
+        )
+        return Pairs(expected=expected, before=before, after=found)
 
 
 def forgotten_share(

@@ -12,6 +12,7 @@ import numpy as np
 from falw_cli.evaluation import gap, intervals
 from falw_cli.evaluation.changes import changes_between
 from falw_cli.evaluation.distance import FEW_FORGET, FEW_UNSEEN, distance_of
+from falw_cli.evaluation.forgotten import HALF, ExpectedProbabilities
 from falw_cli.evaluation.gap_metric import load_metric
 from falw_cli.evaluation.measurement import compare, mean_metrics, metrics_of
 from falw_cli.evaluation.membership import membership_of
@@ -36,6 +37,7 @@ def full_audit(
     after: Predictions,
     references: Sequence[Predictions],
     weights: gap.Weights,
+    expected: ExpectedProbabilities | None = None,
 ) -> Audit:
     """Measure all metrics with their intervals.
 
@@ -44,6 +46,7 @@ def full_audit(
         after: predictions of the audited model.
         references: predictions of the Retrain models.
         weights: weights of the metrics in the Avg. Gap.
+        expected: what a model that never saw the list would predict, for the forgotten share.
     """
     resamples = Resamples.of(after)
     original = [before] if before is not None else []
@@ -73,15 +76,32 @@ def full_audit(
     if scatter:
         pairs = [(whole[id(one)], scatter[id(one)]) for one in (after, *references)]
         seeds = gap.against_seeds(pairs[0], pairs[1:], weights)
+    compared = against(after)
+    if expected is not None:
+        compared = expected.add_shares(compared, after.forget.prob)
     metrics = AllMetrics(
         before=against(before) if before is not None else None,
-        after=against(after),
+        after=compared,
         reference=mean,
         noise_floor=gap.noise_floor(retrains, weights),
         changes=changes_between(before, after) if before is not None else None,
         seeds=seeds,
     )
-    return Audit(metrics, tuple(_warnings(after)))
+    warnings = [*_warnings(after), *_trained_on_the_list(references, expected)]
+    return Audit(metrics, tuple(warnings))
+
+
+def _trained_on_the_list(
+    references: Sequence[Predictions], expected: ExpectedProbabilities | None
+) -> list[str]:
+    """Return a warning for each reference that predicts the list like training samples."""
+    shares = [expected.share(one.forget.prob) for one in references] if expected else []
+    return [
+        f"reference {number} predicts the list like training samples: its forgotten share is "
+        f"{share.value:.0f} %; was it trained on the list?"
+        for number, share in enumerate(shares, 1)
+        if share is not None and share.upper < HALF
+    ]
 
 
 def _examined(predictions: Predictions, resamples: Resamples, weights: gap.Weights) -> Metrics:
@@ -148,7 +168,7 @@ def _warnings(predictions: Predictions) -> list[str]:
     for rate, least in SHORTEST.items():
         if len(count) and len(predictions.forget) and 0 < len(predictions.test) < least:
             found.append(
-                f"true-positive rates at {100 * rate:g} % false positives are based on "
-                f"{len(predictions.test)} test samples; use {least:,} or more"
+                f"no true-positive rate at {100 * rate:g} % false positives: "
+                f"{len(predictions.test)} test samples, {least:,} are needed"
             )
     return found

@@ -106,17 +106,19 @@ def _per_class(predictions: Predictions) -> dict[str, ClassMetrics]:
     means = {n: class_means(v, s.labels, number) for n, (s, v, _) in columns.items()}
     sizes = {n: np.bincount(s.labels, minlength=number) for n, (s, _, _) in columns.items()}
     return {
-        name: ClassMetrics(
-            forget_count=int(count[c]),
-            **{
-                key: None if np.isnan(values[c]) else float(columns[key][2] * values[c])
-                for key, values in means.items()
-            },
-            intervals={
-                key: _wilson(values[c], sizes[key][c], columns[key][2])
-                for key, values in means.items()
-                if sizes[key][c]
-            },
+        name: ClassMetrics.model_validate(
+            {
+                "forget_count": int(count[c]),
+                **{
+                    key: None if np.isnan(values[c]) else float(columns[key][2] * values[c])
+                    for key, values in means.items()
+                },
+                "intervals": {
+                    key: _wilson(values[c], sizes[key][c], columns[key][2])
+                    for key, values in means.items()
+                    if sizes[key][c]
+                },
+            }
         )
         for c, name in enumerate(predictions.classes)
     }

@@ -30,8 +30,10 @@ def matched_attack(
 def attack_figures(found: roc.Attack) -> Attack:
     """Return an attack's figures for the report."""
     one, tenth = (
-        Figure.of(value, ends, 100)
-        for value, ends in zip(found.tpr, found.tpr_intervals, strict=True)
+        Figure.of(value, ends, 100) if found.non_members >= 1 / rate else None
+        for value, ends, rate in zip(
+            found.tpr, found.tpr_intervals, roc.FALSE_POSITIVES, strict=True
+        )
     )
     return Attack(
         auc=Figure.of(found.auc, found.auc_interval), tpr_at_fpr_1=one, tpr_at_fpr_01=tenth

@@ -50,6 +50,8 @@ class ClassMetrics(Figures):
     """Mean true-class probability of the class's forget samples, in [0, 1]."""
     unseen_probability: float | None
     """Mean true-class probability of the class's test samples, on which no model was trained."""
+    forgotten_share: Figure | None = None
+    """See `Metrics.forgotten_share`."""
     intervals: dict[str, Interval] = {}
     """Intervals of the figures above, by name."""
 
@@ -70,6 +72,8 @@ class GroupMetrics(Figures):
     """Forget accuracy minus that of unseen data of the same class mix, percentage points."""
     unseen_probability_deviation: float | None
     """Mean true-class probability minus that of unseen data of the same class mix."""
+    forgotten_share: Figure | None = None
+    """See `Metrics.forgotten_share`."""
     intervals: dict[str, Interval] = {}
     """Intervals of the figures above, by name."""
 
@@ -87,10 +91,11 @@ class Attack(Figures):
 
     auc: Figure
     """Area under the ROC curve, in [0, 1]; 0.5 is chance."""
-    tpr_at_fpr_1: Figure
-    """True-positive rate, percent, at a false-positive rate of 1 %."""
-    tpr_at_fpr_01: Figure
-    """True-positive rate, percent, at a false-positive rate of 0.1 %."""
+    tpr_at_fpr_1: Figure | None
+    """True-positive rate, percent, at a false-positive rate of 1 %; None with fewer than 100
+    non-members, among which there is no such rate."""
+    tpr_at_fpr_01: Figure | None
+    """The same at 0.1 %, with 1,000 or more non-members."""
 
 
 class Scores(Figures):
@@ -216,8 +221,19 @@ class ClassChange(Figures):
     test_accuracy: Figure | None
 
 
+class AccuracyChange(Figure):
+    """Accuracy after minus before on the same samples, percentage points."""
+
+    p_value: float
+    """McNemar's exact test: probability of such a difference if both models were equally good."""
+
+
 class Changes(Figures):
     """Comparison of the model after unlearning with the model before."""
+
+    retain_accuracy: AccuracyChange | None = None
+    retained_test_accuracy: AccuracyChange | None = None
+    """On the classes that keep at least one retain sample."""
 
     retain_agreement: Figure | None
     """Retain samples for which both models predict the same class, percent."""

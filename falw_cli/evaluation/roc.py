@@ -43,6 +43,8 @@ class Attack:
     """True-positive rate at each of FALSE_POSITIVES, in [0, 1]."""
     tpr_intervals: tuple[Interval, ...]
     curve: Curve
+    non_members: int
+    """Number of non-members with a weight."""
 
 
 def matching(members: Counts, non_members: Counts) -> tuple[Vector, Vector]:
@@ -111,6 +113,7 @@ def attack(
             for rate, (low, high) in zip(found, map(_between, drawn.T), strict=True)
         ),
         curve,
+        int((weights[1] > 0).sum()),
     )
 
 

@@ -97,8 +97,11 @@ class Network:
     def logits(
         self, pixels: Tensor, moved: Callable[[Tensor], Tensor] = lambda inputs: inputs
     ) -> Tensor:
-        """Return logits [N, C] in eval mode; `moved` changes inputs [n, channels, S, S]."""
-        with evaluating(self.module), self.fabric.autocast():
+        """Return logits [N, C] in eval mode; `moved` changes inputs [n, channels, S, S].
+
+        They are computed in fp32 on every device: bf16 would round the scores of attacks.
+        """
+        with evaluating(self.module):
             parts = [
                 architectures.logits(self.module(moved(self.inputs(chunk))))
                 for chunk in torch.split(pixels, INFERENCE_BATCH)

@@ -22,6 +22,7 @@ from falw_cli.runtime import outputs
 from falw_cli.runtime.collectives import agreed, rank_zero_first
 from falw_cli.runtime.engine import make_fabric
 from falw_cli.runtime.progress import Progress
+from falw_cli.unlearning.forgotten_share import expected_from, reason_for_no_share
 
 
 def evaluate(
@@ -55,17 +56,23 @@ def evaluate(
         device = network.fabric.device
         attacked = per_sample(inputs) if per_sample else None
         judged = EvaluationSamples.of(inputs.splits, device)
-        progress.start("evaluate", 1 + len(inputs.references))
+        models = [network, *inputs.references, *([inputs.original] if inputs.original else [])]
+        progress.start("evaluate", len(models))
         predictions = []
-        for one in (network, *inputs.references):
+        for one in models:
             predictions.append(Predictions.of(one, judged, config.seed))
             progress.advance()
-        found = full_audit(None, predictions[0], predictions[1:], weights)
+        before = predictions.pop() if inputs.original else None
+        expected = expected_from(inputs.original, inputs.splits) if inputs.original else None
+        found = full_audit(before, predictions[0], predictions[1:], weights, expected)
+        share = found.metrics.after and found.metrics.after.forgotten_share
+        if inputs.original and len(inputs.splits.forget) and share is None:
+            progress.warn(reason_for_no_share(expected))
         for warning in found.warnings:
             progress.note(f"note: {warning}")
         returned = None
         if config.relearn:
-            returned = comeback(network, judged, predictions[0], inputs.references, None)
+            returned = comeback(network, judged, predictions[0], inputs.references, inputs.original)
         warn_of_changes(inputs, progress)
         report = build_report(
             config,
@@ -75,6 +82,7 @@ def evaluate(
             metrics=found.metrics,
             per_sample=attacked,
             comeback=returned,
+            pairs=expected.pairs(predictions[0].forget.prob) if expected else None,
             target=class_targets(network, place(inputs.splits.heldout, device)),
             wanted_gates=wanted_gates,
             remarks=found.warnings,

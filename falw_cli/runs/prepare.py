@@ -84,7 +84,6 @@ def open_request(config: Config, progress: Progress, fabric: Fabric, held: ExitS
         if fabric.is_global_zero and not config.dry_run:
             held.enter_context(paths.claimed(config))
         inputs = open_inputs(config, progress, fabric, complete)
-        _check_references(inputs)
         checkpoint_files.check_output(paths.out, inputs.source)
         config = inputs.config
         parse_weights(config.metrics)  # fail before the work
@@ -92,16 +91,6 @@ def open_request(config: Config, progress: Progress, fabric: Fabric, held: ExitS
             gates.parse(expression, inputs.network.classes) for expression in config.gate
         ]
         return OpenedRun(config, paths, inputs, RunData.of(config, inputs), wanted_gates)
-
-
-def _check_references(inputs: Inputs) -> None:
-    """Refuse the model itself as its reference."""
-    for one in inputs.described["references"]:
-        if one["sha256"] == inputs.described["model"]["sha256"]:
-            raise RequestError(
-                f"reference {one['path']} is the model itself",
-                "give a model that was retrained without the list",
-            )
 
 
 def belongs_to(config: Config, inputs: Inputs) -> dict[str, str]:

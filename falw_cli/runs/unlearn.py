@@ -20,7 +20,7 @@ from falw_cli.errors import RequestError
 from falw_cli.evaluation.full_audit import full_audit
 from falw_cli.evaluation.gap import FIELD, parse_weights
 from falw_cli.evaluation.gap_metric import described
-from falw_cli.evaluation.measurement import measure, metrics_of
+from falw_cli.evaluation.measurement import metrics_of
 from falw_cli.evaluation.metrics import AllMetrics, Metrics
 from falw_cli.evaluation.plausibility import check_plausible
 from falw_cli.evaluation.predictions import Predictions
@@ -35,7 +35,7 @@ from falw_cli.runtime.progress import Progress
 from falw_cli.runtime.tracking import loggers, tracked
 from falw_cli.training.state import StateFile
 from falw_cli.unlearning.cost_estimate import estimate_cost
-from falw_cli.unlearning.forgotten_share import PairedProbabilities, reason_for_no_share
+from falw_cli.unlearning.forgotten_share import expected_probabilities, reason_for_no_share
 from falw_cli.unlearning.perform import UnlearningResult, perform
 from falw_cli.unlearning.run_data import RunData
 
@@ -116,25 +116,29 @@ def _run_opened(
     # Measure exactly what is written: the weights in the dtypes of the checkpoint.
     tensors = checkpoint.tensors_like(network.module, inputs.source)
     network.module.load_state_dict(tensors)
+    expected = expected_probabilities(done.expectation) if done.expectation else None
+    after = Predictions.of(network, run_data.judged, config.seed)
     remarks: tuple[str, ...] = ()
     if known:
-        after = measure(network, run_data.judged, config.seed)
-        metrics, returned = all_metrics(known.before, after, references), None
+        measured = metrics_of(after)
+        if expected:
+            measured = expected.add_shares(measured, after.forget.prob)
+        metrics, returned = all_metrics(known.before, measured, references), None
     else:
-        metrics, returned, remarks = _audited(config, inputs, run_data, predictions, progress)
+        before, *retrained = predictions
+        found = full_audit(before, after, retrained, parse_weights(config.metrics), expected)
+        for warning in found.warnings:
+            progress.note(f"note: {warning}")
+        metrics, remarks = found.metrics, found.warnings
+        returned = _comeback(inputs, run_data, after) if config.relearn else None
     _warn_of_harm(metrics, config.unlearn.max_utility_loss, progress)
-    paired = None
-    if done.expectation:
-        paired = PairedProbabilities.of(done.expectation, network, run_data.forget)
-    share = paired.share() if paired else None
+    assert metrics.after is not None
+    share = metrics.after.forgotten_share
     if share is None:
-        progress.warn(reason_for_no_share(done.expectation))
+        progress.warn(reason_for_no_share(expected))
     elif config.forgotten_gate and share.upper < gates.FORGOTTEN.number:
         progress.warn(_not_forgotten(share.value, done))
-    if metrics.after:
-        after = metrics.after.model_copy(update={"forgotten_share": share})
-        metrics = metrics.model_copy(update={"after": after})
-        fabric.log_dict({f"after/{name}": getattr(after, name) for name in FIELD}, done.steps)
+    fabric.log_dict({f"after/{name}": getattr(metrics.after, name) for name in FIELD}, done.steps)
     content = _files(opened, tensors, done.lr)
     warn_of_changes(inputs, progress)
     builtin = [gates.FORGOTTEN] if config.forgotten_gate and share else []
@@ -146,7 +150,7 @@ def _run_opened(
         run=run_section(done, _peak(fabric.device)),
         metrics=metrics,
         comeback=returned,
-        pairs=paired.pairs() if paired else None,
+        pairs=expected.pairs(after.forget.prob) if expected else None,
         output=Output(path=str(paths.out), sha256=checkpoint_files.digest_of(content)),
         target=class_targets(network, run_data.guide, done.target_quality),
         weights=done.epochs_seen,
@@ -180,25 +184,11 @@ def _files(opened: OpenedRun, tensors: dict[str, Tensor], lr: float) -> dict[Pat
     return checkpoint_files.written(opened.paths.out, tensors, notes, inputs.source)
 
 
-def _audited(
-    config: Config,
-    inputs: Inputs,
-    run_data: RunData,
-    predictions: list[Predictions],
-    progress: Progress,
-) -> tuple[AllMetrics, Comeback | None, tuple[str, ...]]:
-    """Audit the network; `predictions` holds predictions of the original and of the references."""
-    network, seed = inputs.network, config.seed
-    after = Predictions.of(network, run_data.judged, seed)
-    found = full_audit(predictions[0], after, predictions[1:], parse_weights(config.metrics))
-    for warning in found.warnings:
-        progress.note(f"note: {warning}")
-    returned = None
-    if config.relearn:
-        original = network.copy()
-        checkpoint.load_weights(original.module, inputs.source, network.arch)
-        returned = comeback(network, run_data.judged, after, inputs.references, original)
-    return found.metrics, returned, found.warnings
+def _comeback(inputs: Inputs, run_data: RunData, after: Predictions) -> Comeback | None:
+    """Return the test of recovery, compared with the original."""
+    original = inputs.network.copy()
+    checkpoint.load_weights(original.module, inputs.source, inputs.network.arch)
+    return comeback(inputs.network, run_data.judged, after, inputs.references, original)
 
 
 def _not_forgotten(share: float, done: UnlearningResult) -> str:

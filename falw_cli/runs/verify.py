@@ -23,7 +23,7 @@ from falw_cli.models.network import Network, build_network, network_spec, with_m
 from falw_cli.runs.inspection import read_report
 from falw_cli.runtime.engine import make_fabric
 from falw_cli.runtime.progress import Progress
-from falw_cli.unlearning.forgotten_share import PairedProbabilities
+from falw_cli.unlearning.forgotten_share import expected_from
 
 SAME = 0.01
 """Tolerance for figures that are measured again, since other machines sum in another order. In the
@@ -84,6 +84,8 @@ def _report(report: Report, path: Path) -> Check:
 
 def _files(report: Report) -> Iterator[tuple[str, FileInput]]:
     yield "model", report.inputs.model
+    if report.inputs.original:
+        yield "original", report.inputs.original
     for reference in report.inputs.references:
         yield f"reference {reference.path}", reference
     if report.output:
@@ -145,19 +147,18 @@ def _config(report: Report, request: VerifyRequest) -> Config:
 
 def _metrics_differ(report: Report, inputs: Inputs) -> str | None:
     """Measure all figures of the report's models again; return the differences, or None."""
-    models, share = [_predictions(inputs.network, inputs)], None
+    models, expected = [_predictions(inputs.network, inputs)], None
     if report.output:
         written = _written(report.output, inputs)
         models.append(_predictions(written, inputs))
-        paired = PairedProbabilities.from_splits(inputs.network, inputs.splits, written)
-        share = paired.share() if paired else None
+        expected = expected_from(inputs.network, inputs.splits)
     references = [_predictions(network, inputs) for network in inputs.references]
     before = models[0] if report.output else None
+    if inputs.original:
+        before = _predictions(inputs.original, inputs)
+        expected = expected_from(inputs.original, inputs.splits)
     weights = parse_weights(inputs.config.metrics)
-    found = full_audit(before, models[-1], references, weights).metrics
-    if found.after is not None:
-        after = found.after.model_copy(update={"forgotten_share": share})
-        found = found.model_copy(update={"after": after})
+    found = full_audit(before, models[-1], references, weights, expected).metrics
     claimed = dict(_leaves(report.metrics.model_dump()))
     again = dict(_leaves(found.model_dump()))
     off = [

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from falw_cli.audit.report import Report
+from falw_cli.audit.report import FileInput, Report
 from falw_cli.audit.verdict import verdict
+from falw_cli.evaluation.metrics import AccuracyChange, Figure
 from tests.audit.reports import report
 
 
@@ -13,11 +16,35 @@ def without_gates(after: float, references: int = 2) -> Report:
     return report(after, references).model_copy(update={"gates": []})
 
 
+def with_share(value: float, lower: float, upper: float, **changes: Any) -> Report:
+    """A report with a forgotten share; `changes` are of `metrics.changes`."""
+    made = without_gates(1.5, 0)
+    assert made.metrics.after is not None
+    assert made.metrics.changes is not None
+    share = {"forgotten_share": Figure(value=value, lower=lower, upper=upper)}
+    metrics = made.metrics.model_copy(
+        update={
+            "after": made.metrics.after.model_copy(update=share),
+            "changes": made.metrics.changes.model_copy(update=changes),
+        }
+    )
+    return made.model_copy(update={"metrics": metrics})
+
+
+def evaluated(after: float, unlearned: bool | None) -> Report:
+    """A report of `falw evaluate` without the original."""
+    made = without_gates(after, 0)
+    model = FileInput(path="m.safetensors", sha256="0" * 64, unlearned=unlearned)
+    metrics = made.metrics.model_copy(update={"before": None, "changes": None})
+    inputs = made.inputs.model_copy(update={"model": model})
+    return made.model_copy(update={"metrics": metrics, "inputs": inputs})
+
+
 @pytest.mark.parametrize(
     ("after", "references", "level"),
-    [(1.5, 2, "good"), (4.5, 2, "bad"), (-1.0, 2, "bad"), (1.5, 0, "good"), (4.5, 0, "bad")],
+    [(1.5, 2, "good"), (4.5, 2, "bad"), (-1.0, 2, "mixed"), (1.5, 0, "good"), (4.5, 0, "bad")],
 )
-def test_levels(after: float, references: int, level: str) -> None:
+def test_levels_without_a_share(after: float, references: int, level: str) -> None:
     assert verdict(without_gates(after, references)).level == level
 
 
@@ -26,7 +53,48 @@ def test_it_names_its_evidence() -> None:
     assert "within seed-to-seed variation" in said.points[0]
     assert "cannot be distinguished from unseen samples" in said.points[1]
     over = verdict(without_gates(-1.0, 0))
+    assert over.headline.startswith("Over-forgotten")
     assert "less familiar than unseen samples" in over.points[0]
+
+
+@pytest.mark.parametrize(
+    ("share", "level", "start"),
+    [
+        ((93, 80, 104), "good", "Forgotten: 93 % (80 to 104 %)"),
+        ((20, 5, 45), "bad", "Not forgotten: 20 %"),
+        ((66, 20, 180), "unknown", "Cannot tell"),
+        ((150, 130, 180), "mixed", "Over-forgotten"),
+    ],
+)
+def test_the_interval_of_the_share_decides(
+    share: tuple[float, float, float], level: str, start: str
+) -> None:
+    said = verdict(with_share(*share))
+    assert said.level == level
+    assert said.headline.startswith(start)
+
+
+def test_an_unclear_share_names_the_differences_that_the_list_can_show() -> None:
+    assert "shows differences of 114 points or more" in verdict(with_share(66, 20, 180)).points[0]
+
+
+@pytest.mark.parametrize(("p_value", "named"), [(0.001, True), (0.2, False)])
+def test_a_significant_loss_of_accuracy_is_in_the_headline(p_value: float, named: bool) -> None:
+    change = AccuracyChange(value=-1.6, lower=-2.3, upper=-0.9, p_value=p_value)
+    said = verdict(with_share(93, 80, 104, retained_test_accuracy=change))
+    assert ("fell by 1.6 points" in said.headline) == named
+    assert said.level == ("mixed" if named else "good")
+
+
+@pytest.mark.parametrize("unlearned", [False, None])
+def test_a_model_that_may_never_have_been_unlearned_is_not_called_forgotten(
+    unlearned: bool | None,
+) -> None:
+    said = verdict(evaluated(1.5, unlearned))
+    assert said.level == "unknown"
+    assert "--original" in said.headline
+    assert verdict(evaluated(4.5, unlearned)).level == "bad"
+    assert verdict(evaluated(1.5, True)).level == "good"
 
 
 def test_a_failed_gate_decides() -> None:

@@ -6,7 +6,7 @@ from falw_cli.cli.command import AUDIT, DATA, MODEL, RUN, Call, command
 
 
 @command(
-    "evaluate", ("model", "forget", *DATA, *MODEL, *RUN, *AUDIT),
+    "evaluate", ("model", "forget", "original", *DATA, *MODEL, *RUN, *AUDIT),
     example="falw evaluate model.safetensors --forget ids.txt --gate 'avg_gap<=2'",
 )  # fmt: skip
 def evaluate(call: Call) -> None:

@@ -23,7 +23,7 @@ from falw_cli.training.loop import Work
 from falw_cli.unlearning.early_stopping import EarlyStopping
 from falw_cli.unlearning.embedded.data import prepare
 from falw_cli.unlearning.expectation import Expectation
-from falw_cli.unlearning.forgotten_share import PairedProbabilities, reason_for_no_share
+from falw_cli.unlearning.forgotten_share import expected_probabilities, reason_for_no_share
 from falw_cli.unlearning.objective import Unlearning
 from falw_cli.unlearning.perform import evaluation_count, expectation_of, objective_of, perform
 from falw_cli.unlearning.stop_estimate import StoppingSamples, evaluate_step
@@ -83,11 +83,12 @@ def unlearn_module(
     original = Predictions.of(run_data.network, run_data.judged, seed)
     check_plausible(original)
     done = perform(config, run_data, (), reporter, Interrupt(), None)
-    share = None
+    expected, share = None, None
     if done.expectation:
-        share = PairedProbabilities.of(done.expectation, run_data.network, run_data.forget).share()
+        expected = expected_probabilities(done.expectation)
+        share = expected.share(run_data.network.confidence(run_data.forget)[0].cpu().numpy())
     if share is None:
-        reporter.warn(reason_for_no_share(done.expectation))
+        reporter.warn(reason_for_no_share(expected))
     return Unlearned(
         done.steps, done.seconds, done.stopped_because,
         metrics_of(original) if judged else None,
