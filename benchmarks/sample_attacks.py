@@ -50,7 +50,7 @@ def prepare(work: Path) -> None:
     np.savez(work / "mislabelled.npz", images=images[seen], labels=wrong)
 
 
-def ensemble(work: Path, name: str) -> list[dict[str, Matrix]]:
+def ensemble(work: Path, name: str) -> dict[str, Matrix]:
     """Return the outputs of the shadow models of a list, which are trained if they are missing."""
     folder = work / name
     if not (folder / "report.json").exists():
@@ -66,7 +66,8 @@ def ensemble(work: Path, name: str) -> list[dict[str, Matrix]]:
              "--no-forgotten-gate")  # fmt: skip
         falw(folder, "audit", "model.unlearned.safetensors", "--forget", "ids.txt",
              "--shadow", str(MODELS), "--report", "report.json")  # fmt: skip
-    return [load_file(one) for one in sorted(folder.glob("falw-shadows/shadows/*.safetensors"))]
+    found = [load_file(one) for one in sorted(folder.glob("falw-shadows/shadows/*.safetensors"))]
+    return {key: np.concatenate([one[key] for one in found]) for key in found[0]}
 
 
 def ruli(target: Vector, inside: Matrix, outside: Matrix) -> Vector:
@@ -86,9 +87,15 @@ def iam(target: Vector, learned: Matrix, outside: Matrix) -> Vector:
     return found
 
 
-def strengths(found: list[dict[str, Matrix]], before: bool) -> dict[str, float]:
+def mean_log_odds(columns: dict[str, Matrix]) -> tuple[float, float, float]:
+    """Return the mean log-odds of models that learned, unlearned and never saw the list."""
+    after, trained = columns["margins"], columns["trained_margins"]
+    inside = (after != trained).any(axis=1)
+    return float(trained[inside].mean()), float(after[inside].mean()), float(after[~inside].mean())
+
+
+def strengths(columns: dict[str, Matrix], before: bool) -> dict[str, float]:
     """Return the AUC of each attack: learned, or unlearned, against never seen."""
-    columns = {key: np.concatenate([one[key] for one in found]) for key in found[0]}
     after, trained = columns["margins"], columns["trained_margins"]
     members = np.repeat((after != trained).any(axis=1)[:, None], COUNT, axis=1)
     margins = trained if before else after
@@ -145,9 +152,13 @@ def main() -> None:
     work.mkdir(parents=True, exist_ok=True)
     prepare(work)
     print("| attack | " + " | ".join(f"{name}: before | after" for name in LISTS) + " |")
-    found = [strengths(ensemble(work, name), before) for name in LISTS for before in (True, False)]
+    outputs = [ensemble(work, name) for name in LISTS]
+    found = [strengths(columns, before) for columns in outputs for before in (True, False)]
     for name in found[0]:
         print(f"| {name} | " + " | ".join(f"{one[name]:.3f}" for one in found) + " |")
+    print("\n| list | learned | unlearned | never seen |")
+    for name, columns in zip(LISTS, outputs, strict=True):
+        print(f"| {name} | " + " | ".join(f"{one:.1f}" for one in mean_log_odds(columns)) + " |")
     print("\n| shadow models | normal | Student's t |")
     for models in (4, 8, 16):
         shares = [100 * wrong_share(models, normal=normal) for normal in (True, False)]
