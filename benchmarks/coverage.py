@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from scipy.special import ndtr
 
-from falw_cli.evaluation.auc_interval import auc_interval
+from falw_cli.evaluation.auc_interval import matched_auc
 from falw_cli.evaluation.forgotten import forgotten_share
 
 PAGE = Path(__file__).parents[1] / "docs" / "proof.md"
@@ -52,7 +52,7 @@ def auc_coverage(sizes: Sequence[int], shift: float, trials: int, seed: int = 0)
     held = 0
     for _ in range(trials):
         members, others = (middle[one] + rng.standard_normal(len(one)) for one in strata)
-        low, high = auc_interval(members + shift, others, strata)
+        _, (low, high) = matched_auc(members + shift, others, strata)
         held += low <= truth <= high
     return held / trials
 

@@ -110,9 +110,11 @@ def gap_row(shown: Mapping[str, Metrics]) -> Row:
 def unseen_rows(shown: Mapping[str, Metrics]) -> list[Row]:
     """Return the comparisons of forget samples with unseen samples of their classes."""
     aucs = {name: figure(m.mia.auc if m.mia else None, 3) for name, m in shown.items()}
+    hard = {n: figure(m.mia.difficulty_matched if m.mia else None, 3) for n, m in shown.items()}
     distances = {name: figure(m.distance, 3) for name, m in shown.items()}
     return [
         Row(load_metric("mia_auc").label, "0.5 is chance", aucs),
+        Row("same, difficulty-matched", "0.5 is chance", hard),
         Row("distance to unseen", "0 to 1", distances),
     ]
 

@@ -166,11 +166,12 @@ def _against_retrain(report: Report) -> tuple[Level, str]:
 
 
 def _against_unseen(report: Report) -> tuple[Level, str]:
-    """Compare forget samples with unseen ones of their classes; needs no Retrain model."""
+    """Compare forget samples with unseen ones of their difficulty, where known, or class."""
     after, before = report.metrics.after, report.metrics.before
     if after is None or after.mia is None:
         return "unknown", ""
-    auc, figures = after.mia.auc, f"AUC {figure(after.mia.auc, 3)}"
+    auc = after.mia.difficulty_matched or after.mia.auc
+    figures = f"AUC {figure(auc, 3)}"
     if after.distance is not None:
         one = after.distance
         figures += f"; distance {one.value:.3f}, by chance {one.chance:.3f} (p = {one.p_value:.3f})"
@@ -186,7 +187,8 @@ def _against_unseen(report: Report) -> tuple[Level, str]:
             f"an AUC of {min(1, 0.5 + wide):.2f} or more: {figures}"
         )
     text = f"forget samples cannot be distinguished from unseen samples: {figures}"
-    if before is not None and before.mia is not None and _apart(before.mia.auc) == "good":
+    original = before.mia if before is not None else None
+    if original and _apart(original.difficulty_matched or original.auc) == "good":
         # A test that finds nothing in the original is no evidence of forgetting.
         return "unknown", f"{text}; same for the original, so here this test has no power"
     return level, text

@@ -27,8 +27,10 @@ UNIFORM = 1 / 12
 """Variance of the rank of a member that is like the non-members."""
 
 
-def auc_interval(members: Vector, non_members: Vector, strata: tuple[Counts, Counts]) -> Interval:
-    """Return the interval of the AUC.
+def matched_auc(
+    members: Vector, non_members: Vector, strata: tuple[Counts, Counts]
+) -> tuple[float, Interval]:
+    """Return the AUC and its interval.
 
     Args:
         members, non_members: scores, [N_m] and [N_s].
@@ -60,7 +62,7 @@ def auc_interval(members: Vector, non_members: Vector, strata: tuple[Counts, Cou
     scale = np.sqrt(min(EXACT, int(equal)) / equal) * _measured(rank, stratum, auc, spread * count)
     below = np.hypot(max(0.0, auc - down) * scale, Z * np.sqrt(noise))
     above = np.hypot(max(0.0, up - auc) * scale, Z * np.sqrt(noise))
-    return max(0.0, auc - float(below)), min(1.0, auc + float(above))
+    return auc, (max(0.0, auc - float(below)), min(1.0, auc + float(above)))
 
 
 def _share_below(scores: Vector, among: Vector, weight: Vector) -> Vector:

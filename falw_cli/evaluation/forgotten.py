@@ -15,14 +15,14 @@ from falw_cli.evaluation.metrics import Figure, GroupMetrics, Groups, Metrics, P
 from falw_cli.evaluation.scores import Counts, Vector
 
 DRAWS = 1000
-NEIGHBOURS = 50
+NEIGHBOURS = 200
 """Held-out samples of nearest expectation, whose errors estimate that of a forget sample."""
 MEMORISED = 0.05
 """Mean excess of the true-class probability over the expected one, below which a list counts as
 not memorised."""
 FEW = 20
 """Minimum number of held-out samples for estimating the error of the expectation."""
-LEAST = 0.25
+LEAST = 0.02
 """Minimum fraction of the measured excess that counts as real, however large the errors are."""
 SHARED = 0.1
 """Assumed fraction of an error that is common to a list: photos of one person are alike."""

@@ -15,7 +15,7 @@ from falw_cli.evaluation.distance import FEW_FORGET, FEW_UNSEEN, distance_of
 from falw_cli.evaluation.forgotten import HALF, ExpectedProbabilities
 from falw_cli.evaluation.gap_metric import load_metric
 from falw_cli.evaluation.measurement import compare, mean_metrics, metrics_of
-from falw_cli.evaluation.membership import membership_of
+from falw_cli.evaluation.membership import difficulty_matched, membership_of
 from falw_cli.evaluation.metrics import AllMetrics, Figure, Groups, Interval, Metrics
 from falw_cli.evaluation.predictions import Predictions, Resamples
 from falw_cli.evaluation.scores import Vector
@@ -76,12 +76,18 @@ def full_audit(
     if scatter:
         pairs = [(whole[id(one)], scatter[id(one)]) for one in (after, *references)]
         seeds = gap.against_seeds(pairs[0], pairs[1:], weights)
-    compared = against(after)
+    compared = {id(one): against(one) for one in (*original, after)}
     if expected is not None:
-        compared = expected.add_shares(compared, after.forget.prob)
+        compared[id(after)] = expected.add_shares(compared[id(after)], after.forget.prob)
+        for one in (*original, after) if before is not None else ():
+            found = compared[id(one)]
+            if before is not None and found.mia is not None:
+                matched = difficulty_matched(expected, before.test.prob, one)
+                mia = found.mia.model_copy(update={"difficulty_matched": matched})
+                compared[id(one)] = found.model_copy(update={"mia": mia})
     metrics = AllMetrics(
-        before=against(before) if before is not None else None,
-        after=compared,
+        before=compared[id(before)] if before is not None else None,
+        after=compared[id(after)],
         reference=mean,
         noise_floor=gap.noise_floor(retrains, weights),
         changes=changes_between(before, after) if before is not None else None,

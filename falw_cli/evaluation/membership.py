@@ -5,13 +5,17 @@ from __future__ import annotations
 import numpy as np
 
 from falw_cli.evaluation import roc
+from falw_cli.evaluation.auc_interval import matched_auc
 from falw_cli.evaluation.distance import FEW_FORGET, FEW_UNSEEN
+from falw_cli.evaluation.forgotten import ExpectedProbabilities
 from falw_cli.evaluation.metrics import Attack, Figure, InGroups, Membership, Scores
 from falw_cli.evaluation.predictions import Predictions, Resamples
-from falw_cli.evaluation.scores import ATTACK_SCORES, HEADLINE, SamplePredictions
+from falw_cli.evaluation.scores import ATTACK_SCORES, HEADLINE, SamplePredictions, Vector
 
 RETAINED = 5000
 """Maximum number of retain samples that are attacked."""
+STRATA = 10
+"""Number of strata of difficulty, with equally many unseen samples."""
 
 
 def matched_attack(
@@ -25,6 +29,31 @@ def matched_attack(
     if not weights[1].any():
         return None
     return roc.attack(sides[0].score(score), sides[1].score(score), weights, draws, strata)
+
+
+def difficulty_matched(
+    expected: ExpectedProbabilities, unseen: Vector, model: Predictions
+) -> Figure | None:
+    """Return the AUC against unseen samples of the list's difficulty.
+
+    The stratum of a forget sample follows from its expected probability, that of an unseen sample
+    from the original's, which was not trained on it. Samples of classes that lose all their samples
+    are left out: no unseen sample has an expected probability of 0.
+
+    Args:
+        expected: of the forget samples.
+        unseen: true-class probability of the test samples under the original, [N_t].
+        model: predictions of the attacked model.
+    """
+    rows = np.flatnonzero(expected.expected > 0)
+    if not len(rows) or not len(unseen):
+        return None
+    edges = np.quantile(unseen, np.linspace(0, 1, STRATA + 1)[1:-1])
+    strata = tuple(np.searchsorted(edges, one) for one in (expected.expected[rows], unseen))
+    if not np.isin(strata[0], strata[1]).any():
+        return None
+    members, others = model.forget.of_rows(rows).score(HEADLINE), model.test.score(HEADLINE)
+    return Figure.of(*matched_auc(members, others, (strata[0], strata[1])))
 
 
 def attack_figures(found: roc.Attack) -> Attack:

@@ -119,6 +119,9 @@ class InGroups(Figures):
 class Membership(Attack):
     """Membership attacks on forget samples: the one by `loss`, and those by other scores."""
 
+    difficulty_matched: Figure | None = None
+    """AUC against unseen samples weighted so that the original predicts them as it is expected to
+    predict the list without training on it; for lists of hard or easy samples, in [0, 1]."""
     scores: Scores
     retained: Attack | None
     """The same attack on retain samples."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from falw_cli.evaluation.auc_interval import auc_interval
+from falw_cli.evaluation.auc_interval import matched_auc
 from falw_cli.evaluation.intervals import CHUNK, LEVEL, Counts, Interval, Vector, wilson
 
 Draws = npt.NDArray[np.uint8]
@@ -103,7 +103,7 @@ def attack(
     auc_draws = np.concatenate(aucs)
     return Attack(
         float(_area(fpr, tpr)[0]),
-        auc_interval(members, non_members, strata) if strata else _between(auc_draws),
+        matched_auc(members, non_members, strata)[1] if strata else _between(auc_draws),
         auc_draws,
         found,
         tuple(
