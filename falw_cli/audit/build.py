@@ -31,7 +31,8 @@ from falw_cli.config.settings import Config
 from falw_cli.data.device import Samples
 from falw_cli.evaluation.gap import noise_floor
 from falw_cli.evaluation.measurement import compare, mean_metrics
-from falw_cli.evaluation.metrics import AllMetrics, Metrics, Pairs, PerSample
+from falw_cli.evaluation.metrics import AllMetrics, Metrics, Pairs
+from falw_cli.evaluation.per_sample import PerSample
 from falw_cli.models.inputs import Inputs
 from falw_cli.models.network import Network
 from falw_cli.runtime.progress import Progress

@@ -67,6 +67,7 @@ def _single_report(named: NamedReport) -> str:
         verdict=verdict(report),
         **_tables(shown),
         per_sample=rows.per_sample_rows(report.per_sample) if report.per_sample else [],
+        evidence=rows.evidence_rows(report.per_sample) if report.per_sample else [],
         comeback=rows.comeback_rows(report.comeback) if report.comeback else [],
         robustness=rows.robustness_rows(report.robustness) if report.robustness else [],
         classes={
@@ -162,6 +163,8 @@ def markdown(named: Sequence[NamedReport]) -> str:
         if report.robustness:
             found = rows.robustness_rows(report.robustness)
             parts += ["", *_table(["with noise", "value"], found)]
+        if evidence := rows.evidence_rows(report.per_sample) if report.per_sample else []:
+            parts += ["", *_table(["evidence, percent", *evidence[0].cells], evidence)]
         if report.gates:
             parts += ["", "| gate | value | |", "| --- | --- | --- |"]
             parts += [

@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from falw_cli.evaluation.metrics import AllMetrics, Figure, Figures, Pairs, PerSample
+from falw_cli.evaluation.metrics import AllMetrics, Figure, Figures, Pairs
+from falw_cli.evaluation.per_sample import PerSample
 from falw_cli.version import __version__
 
 

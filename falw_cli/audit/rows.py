@@ -9,7 +9,8 @@ from typing import Any
 from falw_cli.audit.report import Comeback, Robustness
 from falw_cli.evaluation.gap import FIELD
 from falw_cli.evaluation.gap_metric import described, explained, load_metric
-from falw_cli.evaluation.metrics import AllMetrics, Figure, Interval, Metrics, PerSample, Scores
+from falw_cli.evaluation.metrics import AllMetrics, Figure, Interval, Metrics, Scores
+from falw_cli.evaluation.per_sample import PerSample
 
 GROUPS = ("head", "mid", "tail")
 ATTACK = {
@@ -251,6 +252,8 @@ def per_sample_rows(found: PerSample) -> list[Row]:
          "unlearned it than in models that never saw it"),
         ("RMIA", found.rmia, "how many unseen samples the sample stands out from"),
     ):  # fmt: skip
+        if one is None:
+            continue
         first, *others = _attack(f"{label} on shadow models", {"value": one})
         rows += [
             replace(first, explanation=f"Ranks the samples by {test}; 0.5 is chance."),
@@ -258,12 +261,27 @@ def per_sample_rows(found: PerSample) -> list[Row]:
         ]
         title = f"{label}: distinguished in this model at 1 % FPR"
         rows.append(Row(title, "%", {"value": figure(one.told)}))
-    klom = f"KLoM, {found.klom_chance:.2f} by chance"
-    return [
-        *rows,
-        Row(
-            klom, "nats", {"value": figure(found.klom)},
-            "How far the margins of unlearned samples are from those of samples never seen (KL "
-            "divergence). With few models it is above 0 by chance.",
-        ),
-    ]  # fmt: skip
+    if found.klom is not None:
+        klom = f"KLoM, {found.klom_chance:.2f} by chance"
+        rows.append(
+            Row(
+                klom, "nats", {"value": figure(found.klom)},
+                "How far the margins of unlearned samples are from those of samples never seen (KL "
+                "divergence). With few models it is above 0 by chance.",
+            )
+        )  # fmt: skip
+    return rows
+
+
+def evidence_rows(found: PerSample) -> list[Row]:
+    """Return the evidence on each sample of a short list, percent: membership and its FPR."""
+    rows = []
+    for one in found.samples:
+        cells: dict[str, Cell | None] = {}
+        for stage, known in (("before", one.before), ("after", one.after)):
+            if known is not None:
+                below = Interval(lower=0, upper=known.upper)
+                cells[f"member {stage}"] = Cell(known.membership, None, 1)
+                cells[f"FPR {stage}"] = Cell(known.false_positive_rate, below, 0)
+        rows.append(Row(f"sample {one.position}", "", cells))
+    return rows

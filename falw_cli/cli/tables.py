@@ -11,7 +11,8 @@ from rich.table import Table
 from falw_cli.audit import rows
 from falw_cli.audit.report import Report, Robustness
 from falw_cli.cli.console import safe
-from falw_cli.evaluation.metrics import AllMetrics, Metrics, PerSample
+from falw_cli.evaluation.metrics import AllMetrics, Metrics
+from falw_cli.evaluation.per_sample import PerSample
 
 if TYPE_CHECKING:
     from falw_cli.cli.doctor import Finding
@@ -79,6 +80,17 @@ def _values(title: str, figures: Sequence[rows.Row]) -> Table:
         cell = row.cells["value"]
         if cell is not None:
             table.add_row(row.title, cell.number, cell.interval)
+    return table
+
+
+def evidence(found: PerSample) -> Table:
+    """Return the evidence on each sample of a short list."""
+    title = f"evidence per sample, percent ({found.models} models: FPR ≥ {found.smallest_rate:.1f})"
+    table, shown = Table(title=title, title_justify="left"), rows.evidence_rows(found)
+    for name in ("position", *shown[0].cells):
+        table.add_column(name, justify="left" if name == "position" else "right")
+    for row in shown:
+        table.add_row(row.label, *(str(cell) for cell in row.cells.values()))
     return table
 
 

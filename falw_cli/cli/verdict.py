@@ -25,8 +25,9 @@ def show_report(report: Report, console: Console, *, as_json: bool) -> None:
         console.document(report.model_dump(mode="json"))
     else:
         console.table(tables.metrics(report.metrics))
-        if report.per_sample:
-            console.table(tables.per_sample(report.per_sample))
+        if (attacked := report.per_sample) is not None:
+            show = tables.evidence if attacked.samples else tables.per_sample
+            console.table(show(attacked))
         if report.robustness:
             console.table(tables.robustness(report.robustness))
     show_verdict(report, console)

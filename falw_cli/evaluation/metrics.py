@@ -207,30 +207,6 @@ class Metrics(Figures):
         return content
 
 
-class SampleAttack(Attack):
-    """A per-sample attack with shadow models; each of these is attacked with the others."""
-
-    told: Figure
-    """Forget samples that the attack on the audited model calls unlearned rather than never seen,
-    percent, at 1 % false positives: 1 is chance."""
-
-
-class PerSample(Figures):
-    """Attacks with shadow models; each model unlearned half of the list and never saw the rest."""
-
-    models: int
-    forget: int
-    ulira: SampleAttack
-    """Hayes et al., arXiv 2403.01218"""
-    rmia: SampleAttack
-    """Zarifzadeh et al., ICML 2024"""
-    klom: Figure
-    """KL divergence of margins, unlearned to never seen, mean over the list, nats; arXiv
-    2410.23232."""
-    klom_chance: float
-    """Mean `klom` expected without a difference; above 0 because there are few models."""
-
-
 class Pairs(Figures):
     """True-class probability of each forget sample, in ascending order of the expected one. The
     order says nothing about the list, and long lists are thinned to 2,000 samples."""

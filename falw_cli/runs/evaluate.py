@@ -16,7 +16,7 @@ from falw_cli.config.settings import Config
 from falw_cli.data.device import place
 from falw_cli.evaluation.full_audit import full_audit
 from falw_cli.evaluation.gap import parse_weights
-from falw_cli.evaluation.metrics import PerSample
+from falw_cli.evaluation.per_sample import PerSample
 from falw_cli.evaluation.predictions import EvaluationSamples, Predictions
 from falw_cli.models.inputs import Inputs, open_inputs, warn_of_changes
 from falw_cli.runtime import outputs

@@ -1,14 +1,13 @@
-"""Shadow models: trained with half of the list, unlearned, and evaluated on the whole list."""
+"""Shadow models: trained with a part of the list, unlearned, and evaluated on the whole list."""
 
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from safetensors.numpy import load_file, save
 
 from falw_cli.bench.pool import on_this_device
@@ -17,11 +16,15 @@ from falw_cli.config.settings import Config
 from falw_cli.evaluation.scores import SamplePredictions
 from falw_cli.runtime.outputs import write_all
 from falw_cli.runtime.progress import Silent
-from falw_cli.shadow.attacks import margin
+from falw_cli.shadow.attacks import Matrix, Vector, margin
 from falw_cli.shadow.judge import ModelOutputs
 
 if TYPE_CHECKING:
-    from falw_cli.models.inputs import Inputs
+    from falw_cli.data.splits import Part, Splits
+    from falw_cli.models.network import Network
+
+STORED = "margins before and after unlearning"
+"""What is stored of a shadow model; results with other content are recomputed."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class Shadow:
     whole: tuple[str, ...]
     """IDs of the forget list."""
     inside: tuple[str, ...]
-    """IDs of the list that the model is trained with and then unlearns."""
+    """IDs of the list that the model is trained with and then unlearns; may be all or none."""
     content: str
     """Digest of all samples."""
     part: str = "shadows"
@@ -49,7 +52,7 @@ class Shadow:
     @property
     def name(self) -> str:
         """See `pool.Job`."""
-        return digest([self.train, self.unlearn, self.whole, self.inside, self.content])
+        return digest([STORED, self.train, self.unlearn, self.whole, self.inside, self.content])
 
     @property
     def trained(self) -> str:
@@ -60,7 +63,9 @@ class Shadow:
         """See `pool.Job`."""
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
-            self._evaluate(store, folder, self._unlearn(folder, self._train(store, folder)))
+            trained = self._train(store, folder)
+            unlearned = self._unlearn(folder, trained) if self.inside else trained
+            self._evaluate(store, folder, trained, unlearned)
 
     def _train(self, store: Store, folder: Path) -> Path:
         from falw_cli.runtime.interrupt import Interrupt
@@ -70,8 +75,9 @@ class Shadow:
         if out.exists():  # written atomically
             return out
         mine = set(self.inside)
-        left_out = _write(folder / "out.txt", [one for one in self.whole if one not in mine])
-        more = {"without": str(left_out), "out": str(out)}
+        left_out = [one for one in self.whole if one not in mine]
+        without = str(_write(folder / "out.txt", left_out)) if left_out else None
+        more = {"without": without, "out": str(out)}
         train(on_this_device(Config.model_validate(self.train | more)), Silent(), Interrupt())
         return out
 
@@ -88,15 +94,19 @@ class Shadow:
         unlearn(config, Silent(), Interrupt(), Invocation.now(), KnownMetrics(None, ()))
         return out
 
-    def _evaluate(self, store: Store, folder: Path, model: Path) -> None:
+    def _evaluate(self, store: Store, folder: Path, trained: Path, unlearned: Path) -> None:
+        from falw_cli.models import checkpoint, checkpoint_files
         from falw_cli.models.inputs import open_inputs
         from falw_cli.runtime.engine import make_fabric
 
         ids = _write(folder / "whole.txt", self.whole)
-        more = {"model": str(model), "forget": str(ids)}
+        more = {"model": str(unlearned), "forget": str(ids)}
         config = on_this_device(Config.model_validate(self.unlearn | more))
-        found = model_outputs(open_inputs(config, Silent(), make_fabric(config)))
-        content = {"margins": found.margins, "probs": found.probs, "population": found.population}
+        inputs = open_inputs(config, Silent(), make_fabric(config))
+        network, splits = inputs.network, inputs.splits
+        content = asdict(model_outputs(network, splits))
+        checkpoint.load_weights(network.module, checkpoint_files.read(trained), network.arch)
+        content["trained_margins"] = margins(network, splits.forget)[None]
         write_all({store.file("shadows", self.name, ".safetensors"): save(content)})
 
 
@@ -105,20 +115,26 @@ def _write(path: Path, ids: list[str] | tuple[str, ...]) -> Path:
     return path
 
 
-def model_outputs(inputs: Inputs) -> ModelOutputs:
+def model_outputs(network: Network, splits: Splits) -> ModelOutputs:
     """Return a model's outputs for the forget and the test samples, as one row."""
-    from falw_cli.data.device import place
-
-    device: torch.device = inputs.network.fabric.device
-    forget, test = (
-        SamplePredictions.of(inputs.network, place(part, device))
-        for part in (inputs.splits.forget, inputs.splits.test)
-    )
+    forget, test = _predict(network, splits.forget), _predict(network, splits.test)
     return ModelOutputs(margin(forget.loss)[None], forget.prob[None], test.prob[None])
 
 
-def read(store: Store, shadows: list[Shadow]) -> ModelOutputs:
-    """Return the outputs of all shadow models, one row per model."""
+def margins(network: Network, part: Part) -> Vector:
+    """Return the margins of samples, [N], see `attacks.margin`."""
+    return margin(_predict(network, part).loss)
+
+
+def _predict(network: Network, part: Part) -> SamplePredictions:
+    from falw_cli.data.device import place
+
+    return SamplePredictions.of(network, place(part, network.fabric.device))
+
+
+def read(store: Store, shadows: list[Shadow]) -> tuple[ModelOutputs, Matrix]:
+    """Return the outputs of all shadow models, one row per model, and margins before unlearning."""
     found = [load_file(store.file("shadows", one.name, ".safetensors")) for one in shadows]
-    keys = ("margins", "probs", "population")
-    return ModelOutputs(*(np.concatenate([one[key] for one in found]) for key in keys))
+    stacked = {key: np.concatenate([one[key] for one in found]) for key in found[0]}
+    before = stacked.pop("trained_margins")
+    return ModelOutputs(**stacked), before

@@ -15,7 +15,8 @@ import numpy.typing as npt
 from falw_cli.evaluation import intervals, roc
 from falw_cli.evaluation.intervals import Counts
 from falw_cli.evaluation.membership import attack_figures
-from falw_cli.evaluation.metrics import Figure, PerSample, SampleAttack
+from falw_cli.evaluation.metrics import Figure
+from falw_cli.evaluation.per_sample import PerSample, SampleAttack
 from falw_cli.shadow import attacks
 from falw_cli.shadow.attacks import Matrix, Members, Sides, Vector
 

@@ -17,14 +17,15 @@ from falw_cli.bench.store import Store, digest
 from falw_cli.config.settings import Config, UnlearnRecipe
 from falw_cli.data import forget_list, loading
 from falw_cli.errors import RequestError
-from falw_cli.evaluation.metrics import PerSample
+from falw_cli.evaluation.per_sample import PerSample
 from falw_cli.models.inputs import Inputs, open_inputs
 from falw_cli.runs.evaluate import evaluate
 from falw_cli.runtime.engine import make_fabric
 from falw_cli.runtime.interrupt import Interrupt
 from falw_cli.runtime.progress import Progress, Silent
-from falw_cli.shadow.attacks import halves
-from falw_cli.shadow.ensemble import Shadow, model_outputs, read
+from falw_cli.shadow.attacks import Members, halves
+from falw_cli.shadow.ensemble import Shadow, margins, model_outputs, read
+from falw_cli.shadow.evidence import LONGEST, Margins, per_sample_evidence, with_or_without
 from falw_cli.shadow.judge import run_attacks
 from falw_cli.training.loop import Work, fit
 from falw_cli.training.run import CrossEntropy
@@ -76,42 +77,94 @@ def audit(
 
 def _attack(config: Config, request: AuditRequest, progress: Progress, inputs: Inputs) -> PerSample:
     """Train and unlearn the missing shadow models, and attack the model with all of them."""
-    members, shadows = _cost(config, request, inputs, progress)
+    plan = _cost(config, request, inputs, progress)
     store = Store(request.folder)
     if (warning := store.open()) is not None:
         progress.warn(warning)
     with workers(request.jobs, config.device) as pool:
-        run(pool, store, Machine.here(), shadows, "shadow models", progress)
-    labels = inputs.splits.forget.labels
-    return run_attacks(model_outputs(inputs), read(store, shadows), members, labels, config.seed)
+        run(pool, store, Machine.here(), plan.shadows, "shadow models", progress)
+    network, splits, original = inputs.network, inputs.splits, inputs.original
+    outputs, trained = read(store, plan.shadows)
+    if not plan.short:
+        audited = model_outputs(network, splits)
+        return run_attacks(audited, outputs, plan.members, splits.forget.labels, config.seed)
+    before = Margins(margins(original, splits.forget), trained) if original else None
+    after = Margins(margins(network, splits.forget), outputs.margins)
+    return per_sample_evidence(after, before, plan.members, plan.positions)
 
 
-def _cost(
-    config: Config, request: AuditRequest, inputs: Inputs, progress: Progress
-) -> tuple[np.ndarray[Any, np.dtype[np.bool_]], list[Shadow]]:
+@dataclass(frozen=True)
+class Plan:
+    """The shadow models of an audit."""
+
+    shadows: list[Shadow]
+    members: Members
+    """Which of them unlearns which sample, [M, N]."""
+    positions: list[int]
+    """Position of each sample in the forget list, from 1."""
+    recipe: Config
+    """Config of their training."""
+
+    @property
+    def short(self) -> bool:
+        """Whether the list is short, so that there is evidence per sample."""
+        return len(self.positions) <= LONGEST
+
+
+def _cost(config: Config, request: AuditRequest, inputs: Inputs, progress: Progress) -> Plan:
     """Return the shadow models and note the cost of the missing ones."""
-    shadows, members, recipe = _plan(config, request, inputs, progress)
-    store = Store(request.folder)
-    missing = [one for one in shadows if not is_stored(store, one)]
+    plan = _plan(config, request, inputs, progress)
+    store, recipe = Store(request.folder), plan.recipe
+    missing = [one for one in plan.shadows if not is_stored(store, one)]
     untrained = [
         one for one in missing if not store.file("models", one.trained, ".safetensors").exists()
     ]
+    learned = [one for one in missing if one.inside]
     run_data = RunData.of(recipe, inputs)
     work = Work(run_data.retain, 0, recipe.train, 0, "")
     seconds = _seconds_a_step(run_data, work)
-    steps = len(untrained) * work.steps + len(missing) * run_data.work(recipe, 1.0).steps
+    steps = len(untrained) * work.steps + len(learned) * run_data.work(recipe, 1.0).steps
     progress.note(
-        f"{len(shadows)} shadow models, {len(shadows) - len(missing)} of them finished: "
-        f"{len(untrained)} to train, {len(missing)} to unlearn, {steps:,} steps, "
+        f"{len(plan.shadows)} shadow models, {len(plan.shadows) - len(missing)} of them finished: "
+        f"{len(untrained)} to train, {len(learned)} to unlearn, {steps:,} steps, "
         f"about {_time(steps * seconds)} on this machine with one process"
     )
-    return members, shadows
+    if plan.short and inputs.original is None:
+        progress.note("evidence before unlearning is left out; --original FILE adds it")
+    return plan
 
 
-def _plan(
-    config: Config, request: AuditRequest, inputs: Inputs, progress: Progress
-) -> tuple[list[Shadow], np.ndarray[Any, np.dtype[np.bool_]], Config]:
+def _plan(config: Config, request: AuditRequest, inputs: Inputs, progress: Progress) -> Plan:
     """Return the shadow models, their members, and the config of their training."""
+    asked_for = _recipe(config, inputs, progress)
+    both = asked_for.model_dump(
+        mode="json", exclude={"model", "forget", "without", "original", "reference", "gate", "out",
+                              "metrics", "report", "force", "resume", "dry_run", "html", "devices",
+                              "nodes"},
+    )  # fmt: skip
+    assert config.forget is not None
+    listing = loading.open_source(config, "data")
+    named = forget_list.read(config.forget).ids
+    whole = tuple(listing.ids[row] for row in forget_list.find(named, listing.ids))
+    if len(whole) <= LONGEST:
+        members = with_or_without(request.shadow, len(whole))
+    else:
+        members = halves(request.shadow, len(whole), np.random.default_rng([config.seed, 13]))
+    sources = [inputs.described[name] for name in ("data", "heldout", "test")]
+    content = digest([source and source["sha256"] for source in sources])
+    train = {key: value for key, value in both.items() if key not in ("heldout", "test", "unlearn")}
+    shadows = []
+    for number, row in enumerate(members.tolist(), 1):
+        inside = tuple(one for one, member in zip(whole, row, strict=True) if member)
+        seed = {"seed": config.seed + 1 + number}
+        shadows.append(Shadow(number, train | seed, both | seed, whole, inside, content))
+    place = {one: number for number, one in enumerate(named, 1)}
+    positions = [place[one] for one in whole]
+    return Plan(shadows, members, positions, with_method_defaults(asked_for))
+
+
+def _recipe(config: Config, inputs: Inputs, progress: Progress) -> Config:
+    """Return the config by which the audited model was trained and unlearned, as far as known."""
     said = inputs.source.metadata
     lower: dict[str, Any] = {}
     if said is not None and said.recipe is not None:
@@ -134,30 +187,7 @@ def _plan(
         "arch_config": network.spec.arch_config if network.spec else None,
         "preprocessing": network.preprocessing.model_dump(),
     }  # fmt: skip
-    asked_for = config.over({**lower, **own})
-    both = asked_for.model_dump(
-        mode="json", exclude={"model", "forget", "without", "reference", "gate", "metrics", "out",
-                              "report", "force", "resume", "dry_run", "html", "devices", "nodes"},
-    )  # fmt: skip
-    assert config.forget is not None
-    listing = loading.open_source(config, "data")
-    rows = forget_list.find(forget_list.read(config.forget).ids, listing.ids)
-    whole = tuple(listing.ids[row] for row in rows)
-    members = halves(request.shadow, len(whole), np.random.default_rng([config.seed, 13]))
-    if not (members.any(axis=1) & ~members.all(axis=1)).all():
-        raise RequestError(
-            f"a list of {len(whole)} samples is too short: a shadow model would get none or all",
-            "use a list of 20 or more samples for per-sample attacks",
-        )
-    sources = [inputs.described[name] for name in ("data", "heldout", "test")]
-    content = digest([source and source["sha256"] for source in sources])
-    train = {key: value for key, value in both.items() if key not in ("heldout", "test", "unlearn")}
-    shadows = []
-    for number, row in enumerate(members.tolist(), 1):
-        inside = tuple(one for one, member in zip(whole, row, strict=True) if member)
-        seed = {"seed": config.seed + 1 + number}
-        shadows.append(Shadow(number, train | seed, both | seed, whole, inside, content))
-    return shadows, members, with_method_defaults(asked_for)
+    return config.over({**lower, **own})
 
 
 def _seconds_a_step(run_data: RunData, work: Work) -> float:

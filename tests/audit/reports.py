@@ -24,7 +24,8 @@ from falw_cli.audit.report import (
 from falw_cli.audit.seal import seal
 from falw_cli.evaluation.full_audit import full_audit
 from falw_cli.evaluation.gap import FIELD
-from falw_cli.evaluation.metrics import Figure, Pairs, PerSample, SampleAttack
+from falw_cli.evaluation.metrics import Figure, Pairs
+from falw_cli.evaluation.per_sample import Evidence, PerSample, SampleAttack, SampleEvidence
 from falw_cli.evaluation.predictions import Predictions
 from falw_cli.evaluation.scores import SamplePredictions, columns
 
@@ -61,6 +62,17 @@ def pairs(count: int) -> Pairs:
         "after": np.clip(expected + rng.normal(0, 0.1, count), 0, 1),
     }  # fmt: skip
     return Pairs(**{name: one.round(4).tolist() for name, one in found.items()})
+
+
+def evidence(count: int) -> PerSample:
+    """Evidence on a short list: learned before, not distinguished after."""
+    before = Evidence(log_ratio=9.0, membership=99.9, false_positive_rate=100 / 9, upper=31.2)
+    after = Evidence(log_ratio=0.0, membership=50.0, false_positive_rate=500 / 9, upper=80.7)
+    samples = [
+        SampleEvidence(position=position, before=before, after=after)
+        for position in range(1, count + 1)
+    ]
+    return PerSample(models=16, forget=count, samples=samples, smallest_rate=100 / 9)
 
 
 @cache

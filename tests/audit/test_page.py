@@ -21,7 +21,7 @@ from falw_cli.audit.report import Forget
 from falw_cli.audit.seal import to_text
 from falw_cli.errors import RequestError
 from falw_cli.runs.publish import publish
-from tests.audit.reports import HOSTILE, pairs, report, with_share
+from tests.audit.reports import HOSTILE, evidence, pairs, report, with_share
 from tests.conftest import falw
 
 BROWSER = Path(__file__).parents[1] / "page"
@@ -92,7 +92,8 @@ def test_each_row_of_the_main_table_is_explained_once(page: str) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    ["“Cannot tell”", "the whole interval is 50 % or more", "Noise floor: ", "“By chance” is", "TPR at 1 % FPR is",
+    ["“Cannot tell”", "“Not forgotten”: it is below 50 %",
+     "Noise floor: ", "“By chance” is", "TPR at 1 % FPR is",
      "Head, mid and tail are", "head: AUC by loss", "shadow models was trained",
      "tenth of the forget samples", "predict the same class", "copied 100 times",
      "Residual knowledge (arXiv 2601.22359) is"],
@@ -135,6 +136,17 @@ def test_markdown_escapes_hostile_text() -> None:
     assert "**failed**" in text
     assert "| residual knowledge against Retrain 1 | 1.25 |" in text
     assert "against Retrain 2" not in text
+
+
+def test_evidence_on_a_short_list() -> None:
+    short = report().model_copy(update={"per_sample": evidence(2)})
+    whole = html([NamedReport("short", short)])
+    assert "Evidence per sample" in whole
+    assert "<h2>Per-sample attacks" not in whole
+    assert "cannot show a share below 11.1 %" in whole
+    assert "| sample 2 | 99.9 | 11 (0 to 31) | 50.0 | 56 (0 to 81) |" in markdown(
+        [NamedReport("short", short)]
+    )
 
 
 def test_junit_has_one_case_per_gate() -> None:

@@ -36,6 +36,37 @@ def test_shadow_models_are_trained_once_and_their_cost_is_shown(project: Path) -
     assert "even number" in other.stderr
 
 
+@pytest.mark.slow
+def test_evidence_on_a_list_of_one(project: Path) -> None:
+    known = (project / "ids.txt").read_text().splitlines()[0]
+    (project / "one.txt").write_text(f"# a request\n\n{known}\n{known}\n")
+    done = falw("unlearn", "model.safetensors", "--forget", "one.txt", "--no-forgotten-gate",
+                cwd=project)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    asked = ("audit", "model.unlearned.safetensors", "--forget", "one.txt", "--shadow", "4")
+    wrong = falw(*asked, "--original", "retrain.safetensors", cwd=project)
+    assert wrong.returncode == 2
+    *_, error, hint = wrong.stderr.strip().splitlines()
+    assert error.startswith("error: retrain.safetensors is not the checkpoint")
+    assert hint.startswith("hint: ")
+    assert not (project / "falw-shadows").exists()
+    first = falw(*asked, cwd=project)
+    assert first.returncode == 0, first.stderr
+    assert "4 to train, 2 to unlearn" in first.stderr
+    assert "--original FILE adds it" in first.stderr
+    assert "sample 1" in first.stdout
+    assert "before" not in first.stdout
+    report = ("--original", "model.safetensors", "--json", "--force")
+    again = falw(*asked, *report, cwd=project)
+    assert "0 to train, 0 to unlearn" in again.stderr
+    found = Report.model_validate_json(again.stdout).per_sample
+    assert found is not None
+    assert found.ulira is None
+    assert [one.position for one in found.samples] == [1]
+    assert found.samples[0].before is not None
+    assert found.samples[0].after.false_positive_rate >= 100 / 3 - 1e-9
+
+
 def test_all_audit_options_together(project: Path) -> None:
     done = falw(
         "unlearn", "model.safetensors", "--forget", "ids.txt", "--reference", "retrain.safetensors",

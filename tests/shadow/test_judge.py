@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from falw_cli.evaluation.metrics import PerSample
+from falw_cli.evaluation.per_sample import PerSample
 from falw_cli.shadow.attacks import halves
 from falw_cli.shadow.judge import ModelOutputs, run_attacks
 

@@ -24,7 +24,7 @@ class AuditSettings(Section):
 
 
 @command(
-    "audit", ("model", "forget", *DATA, *MODEL, "seed", "device", "precision", *AUDIT),
+    "audit", ("model", "forget", "original", *DATA, *MODEL, "seed", "device", "precision", *AUDIT),
     AuditSettings, needs_model=True,
     example="falw audit model.unlearned.safetensors --forget ids.txt --shadow 16",
 )  # fmt: skip

@@ -209,7 +209,7 @@ def training(model: nn.Module) -> Any:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("made", [plain, training])
+@pytest.mark.parametrize("spec", [plain, training])
 def test_torch_files_keep_their_structure(data: Path, spec: Any) -> None:
     from falw_cli.models.architectures import builder
 
