@@ -122,7 +122,11 @@ def forgotten_share(
     # Errors of single samples average out over a list; the common part does not.
     # Held-out samples are harder than members, so the mean of their errors is removed.
     errors = (own - pools.mean(1)).mean(1) + SHARED * (whole - error.mean())
-    drawn = 100 * moved / np.maximum(excess - errors, LEAST * excess)
-    lower, upper = np.percentile(drawn, LEVEL)
+    true_excess = excess - errors
+    drawn = 100 * moved / np.maximum(true_excess, LEAST * excess)
+    # Without a true excess there was nothing to forget: such a list counts as forgotten, so that
+    # it is only called not forgotten if the original surely had memorised it.
+    possible = np.where(true_excess > LEAST * excess, drawn, np.maximum(drawn, 100))
+    lower, upper = np.percentile(drawn, LEVEL[0]), np.percentile(possible, LEVEL[1])
     value = 100 * moved / excess
     return Figure(value=value, lower=min(value, float(lower)), upper=max(value, float(upper)))

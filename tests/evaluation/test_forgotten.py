@@ -44,6 +44,15 @@ def test_one_sample_has_a_wide_interval() -> None:
     assert one.upper - one.lower > 3 * (many.upper - many.lower)
 
 
+def test_an_unchanged_sample_that_may_never_have_been_memorised_is_unclear() -> None:
+    """A retrained model would predict it like this if it was never memorised."""
+    for expected, unclear in ((0.8, True), (0.1, False)):
+        found = forgotten_share(np.ones(1), np.ones(1), np.full(1, expected), LEVEL, ERROR)
+        assert found is not None
+        assert (found.lower, found.value) == (0, 0)
+        assert (found.upper >= 100) == unclear
+
+
 @given(st.floats(0, 1), st.floats(0, 0.9))
 def test_the_interval_contains_the_value(after: float, expected: float) -> None:
     size = 10
