@@ -21,6 +21,9 @@ SHARE = 0.25
 """Share of the run's steps in which a probe completes the whole schedule."""
 SUCCESS_SHARE = 0.15
 """Share of the original's score; a run that ends below it needs no other learning rate."""
+LARGER_STEP_LOSS = 1.0
+"""Accuracy, in percentage points, that a larger learning rate may cost beyond the first one: what
+it gains on the forget samples must not be paid by all others."""
 NOTHING_TO_FORGET = 2.0
 """Score in percent; a run that ends below it needs no other learning rate either."""
 LONG_LIST = 100
@@ -126,6 +129,11 @@ def succeeded(best: Evaluation | None, before: Evaluation | None) -> bool:
     if best is None or before is None:
         return False
     return best.score <= max(SUCCESS_SHARE * before.score, NOTHING_TO_FORGET)
+
+
+def costs_too_much(found: Evaluation, first: Evaluation | None) -> bool:
+    """Return whether a larger learning rate loses too much accuracy compared with the first."""
+    return first is not None and found.loss_from(first) > LARGER_STEP_LOSS
 
 
 def check_best(

@@ -12,6 +12,7 @@ from torch import Tensor
 from falw_cli.config.settings import Config, UnlearnRecipe
 from falw_cli.data.batches import generator
 from falw_cli.errors import DivergedError
+from falw_cli.evaluation.forgotten import MEMORISED
 from falw_cli.evaluation.gap import avg_gap
 from falw_cli.evaluation.measurement import mean_metrics, measure
 from falw_cli.evaluation.metrics import Metrics
@@ -83,6 +84,12 @@ class _RunContext:
     def stops_by_itself(self) -> bool:
         """Whether early stopping is on."""
         return self.config.unlearn.stop == "auto"
+
+    @property
+    def memorised(self) -> bool:
+        """Whether the original had memorised the list, so that a larger step may help."""
+        known = self.expectation
+        return known is None or float((known.original - known.prob).mean()) >= MEMORISED
 
     def allows(self, found: Evaluation) -> bool:
         """Return whether the utility guard allows a step."""
@@ -194,14 +201,15 @@ def _tries(context: _RunContext, rates: list[float], *, probed: bool) -> list[Tr
         last = next_rate(rates, [*tries, Try(lr)]) is None
         target_quality = objective.target_quality(context.run_data.network)
         best = _best(context, objective, outcome, probed=probed, last=last)
+        if best and tries and lr > rates[0] and lr_search.costs_too_much(best, tries[0].best):
+            progress.note(f"learning rate {lr:.3g} costs too much accuracy on other samples")
+            best = None
         tries.append(
             Try(lr, outcome, objective, target_quality, best, {} if last else copy_weights(module))
         )
-        enough = (
-            lr_search.succeeded(best, context.before)
-            if context.stops_by_itself
-            else best is not None
-        )
+        enough = best is not None
+        if context.stops_by_itself and enough and context.memorised:
+            enough = lr_search.succeeded(best, context.before)
         if enough or not (context.stops_by_itself or probed):
             break
     return tries

@@ -66,6 +66,13 @@ class Evaluation:
         """
         return self.estimated_gap + 25 * self.distance
 
+    def loss_from(self, before: Evaluation) -> float:
+        """The larger loss of retain and held-out accuracy since `before`, percentage points."""
+        return max(
+            before.retain_accuracy - self.retain_accuracy,
+            before.heldout_accuracy - self.heldout_accuracy,
+        )
+
 
 @dataclass(frozen=True)
 class StoppingSamples:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -91,3 +92,11 @@ def test_a_diverged_run_lowers_the_rate_and_is_never_chosen() -> None:
     rates = [1.0, 0.3, 3.0]
     assert next_rate(rates, [Try(1.0)]) == 0.3
     assert min([tried(1.0, after(9)), Try(3.0)], key=lambda one: one.score).lr == 1.0
+
+
+def test_a_larger_rate_may_cost_one_point_of_accuracy() -> None:
+    first = replace(after(9), retain_accuracy=99.0, heldout_accuracy=70.0)
+    assert not costs_too_much(replace(first, heldout_accuracy=69.2), first)
+    assert costs_too_much(replace(first, heldout_accuracy=68.8), first)
+    assert costs_too_much(replace(first, retain_accuracy=97.0), first)
+    assert not costs_too_much(first, None)
