@@ -13,6 +13,7 @@ from falw_cli.runtime.progress import Silent
 from falw_cli.unlearning.lr_search import (
     FACTORS,
     Try,
+    costs_too_much,
     next_rate,
     probe_rates,
     short_list_scale,
