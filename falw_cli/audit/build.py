@@ -79,7 +79,7 @@ def class_targets(
 
     Args:
         network, guide: the model after unlearning, and the held-out samples.
-        standing: accuracy of the run's target estimate, if the run needed a target.
+        quality: accuracy of the run's target estimate, if the run needed a target.
     """
     if not len(guide):
         return {}

@@ -26,7 +26,9 @@ class Environment(Figures):
     torch: str
     device: str
     precision: str
-    """Precision of the steps. Metrics are always computed in fp32."""
+    """Precision of the steps."""
+    metrics_precision: str = "fp32"
+    """Precision of all metrics."""
     threads: int
     ranks: int = 1
     """Processes that shared the run."""

@@ -101,7 +101,9 @@ def share_row(shown: Mapping[str, Metrics]) -> Row:
 def metric_rows(shown: Mapping[str, Metrics]) -> list[Row]:
     """Return the metrics of the default gap, and those that `--metrics` added to the report."""
     extra = dict.fromkeys(name for metrics in shown.values() for name in metrics.extra_metrics)
-    return [metric_row(name, shown) for name in FIELD] + [
+    kept = "retained_test_accuracy"
+    removed = any(getattr(m, kept) != m.test_accuracy for m in shown.values())
+    return [metric_row(name, shown) for name in (*FIELD, *([kept] if removed else []))] + [
         Row(
             *described(name), {n: figure(m.extra_metrics.get(name)) for n, m in shown.items()},
             explained(name),

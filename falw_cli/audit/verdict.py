@@ -24,6 +24,8 @@ BELOW_RETRAIN = 0.5
 CHANCE = 0.05
 """Significance level: larger p-values are consistent with chance."""
 NO_SHARE = "no forgotten share: "
+NOT_MEMORISED = "had not memorised"
+"""Beginning and part of the warnings that say why there is no forgotten share."""
 SEEDS = {
     "closer": "closer to the Retrain models than they are to one another",
     "within": "as close to the Retrain models as they are to one another: within seed-to-seed "
@@ -52,8 +54,9 @@ def verdict(report: Report) -> Verdict:
         return Verdict("unknown", "Nothing was measured: a dry run", ())
     seeds, unseen, harm = _against_retrain(report), _against_unseen(report), _harm(report)
     level, headline = _conclusion(report, seeds, unseen)
-    if harm and level == "good":
-        level, headline = "mixed", f"{headline}, but {harm.partition(' (')[0]}"
+    if harm and level != "bad":
+        level = "mixed" if level == "good" else level
+        headline = f"{headline}, but {harm.partition(' (')[0]}"
     points = [_explained(report), seeds[1], unseen[1], harm]
     failed = [gate.expression for gate in report.gates if not gate.passed]
     if report.gates:
@@ -82,15 +85,17 @@ def _conclusion(
 
 def _without_share(report: Report, seeds: Level, unseen: Level) -> tuple[Level, str]:
     """Return level and headline where forget samples have no comparison with an expectation."""
-    if unseen == "bad":
-        return "bad", "Not forgotten: the list can still be detected"
     reasons = [text for text in report.warnings if text.startswith(NO_SHARE)]
-    if report.metrics.before is None and not report.inputs.model.unlearned:
+    if report.metrics.before is not None and any(NOT_MEMORISED in text for text in reasons):
+        pass  # Even a retrained model may look familiar with an easy list.
+    elif unseen == "bad":
+        return "bad", "Not forgotten: the list can still be detected"
+    elif report.metrics.before is None and not report.inputs.model.unlearned:
         # Passing these tests is no proof for a model that may never have been unlearned.
         reasons = ["no comparison with the original (--original)"]
     elif unseen == "mixed":
         return "mixed", "Over-forgotten: the list is less familiar than unseen samples"
-    elif {seeds, unseen} - {"unknown"} == {"good"}:
+    elif unseen == "good" and seeds != "bad":
         return "good", "Forgotten, as far as these tests show"
     reason = f": {reasons[0].removeprefix(NO_SHARE)}" if reasons else ""
     return "unknown", f"Cannot tell whether the list is forgotten{reason}"
@@ -137,8 +142,10 @@ def _harm(report: Report) -> str:
             if before is not None and truth is not None:
                 least = min(0.0, truth - before) - BELOW_RETRAIN
         if change is not None and change.value < least and change.p_value <= CHANCE:
+            same = found.after.test_accuracy == getattr(found.after, name)
+            label = described("test_accuracy" if same else name)[0]
             texts.append(
-                f"{described(name)[0]} fell by {-change.value:.1f} points ({-change.upper:.1f} to "
+                f"{label} fell by {-change.value:.1f} points ({-change.upper:.1f} to "
                 f"{-change.lower:.1f}; McNemar's test: p = {change.p_value:.2g})"
             )
     return "; ".join(texts)
@@ -184,7 +191,7 @@ def _against_unseen(report: Report) -> tuple[Level, str]:
         wide = max(auc.value - auc.lower, auc.upper - auc.value)
         return level, (
             "forget and unseen samples: no conclusion, since a list of this size shows "
-            f"an AUC of {min(1, 0.5 + wide):.2f} or more: {figures}"
+            f"an AUC of {min(1, 0.5 + MARGIN + wide):.2f} or more: {figures}"
         )
     text = f"forget samples cannot be distinguished from unseen samples: {figures}"
     original = before.mia if before is not None else None

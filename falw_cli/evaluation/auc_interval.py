@@ -47,7 +47,7 @@ def matched_auc(
     weight = (share / np.maximum(of_others, 1))[strata[1]]
     rank = _share_below(own, non_members, weight)
     spread, noise = _variances(rank, stratum, share, (own, non_members, strata[1], weight))
-    auc = float(rank.mean())
+    auc = min(1.0, float(rank.mean()))  # the weights sum to 1 except for rounding
     present = share > 0
     effective = 1 / float((share[present] ** 2 / of_others[present]).sum())
     # Ranks are among finitely many non-members: half a rank, or a full one for a single member.

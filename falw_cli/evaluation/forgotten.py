@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from falw_cli.evaluation.intervals import LEVEL
+from falw_cli.evaluation.intervals import CHUNK, LEVEL
 from falw_cli.evaluation.metrics import Figure, GroupMetrics, Groups, Metrics, Pairs
 from falw_cli.evaluation.scores import Counts, Vector
 
@@ -115,13 +115,19 @@ def forgotten_share(
     random = np.random.default_rng(0)
     order = np.argsort(level, kind="stable")
     place = np.searchsorted(level[order], expected)
-    nearest = place[:, None] + np.arange(-NEIGHBOURS // 2, NEIGHBOURS // 2)
-    pools = error[order][np.clip(nearest, 0, len(level) - 1)]
-    own = pools[np.arange(len(pools)), random.integers(0, NEIGHBOURS, (DRAWS, len(pools)))]
+    near = min(NEIGHBOURS, len(level))
+    first = np.clip(place - near // 2, 0, len(level) - near)
+    pools = error[order][first[:, None] + np.arange(near)]
+    centred = pools - pools.mean(1, keepdims=True)
+    rows = np.arange(len(pools))
+    own = [
+        centred[rows, random.integers(0, near, (CHUNK, len(pools)))].mean(1)
+        for _ in range(DRAWS // CHUNK)
+    ]
     whole = error[random.integers(0, len(error), DRAWS)]
     # Errors of single samples average out over a list; the common part does not.
     # Held-out samples are harder than members, so the mean of their errors is removed.
-    errors = (own - pools.mean(1)).mean(1) + SHARED * (whole - error.mean())
+    errors = np.concatenate(own) + SHARED * (whole - error.mean())
     true_excess = excess - errors
     drawn = 100 * moved / np.maximum(true_excess, LEAST * excess)
     # Without a true excess there was nothing to forget: such a list counts as forgotten, so that

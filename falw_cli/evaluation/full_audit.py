@@ -79,7 +79,7 @@ def full_audit(
     compared = {id(one): against(one) for one in (*original, after)}
     if expected is not None:
         compared[id(after)] = expected.add_shares(compared[id(after)], after.forget.prob)
-        for one in (*original, after) if before is not None else ():
+        for one in (*original, after):
             found = compared[id(one)]
             if before is not None and found.mia is not None:
                 matched = difficulty_matched(expected, before.test.prob, one)
@@ -114,7 +114,9 @@ def _examined(predictions: Predictions, resamples: Resamples, weights: gap.Weigh
     """Return all metrics of a model that need no other model."""
     found = metrics_of(predictions)
     ends, extra = dict(found.intervals), {}
-    for metric in map(load_metric, ("calibration_error", "mia_efficacy", *weights)):
+    for metric in map(
+        load_metric, ("calibration_error", "mia_efficacy", "retained_test_accuracy", *weights)
+    ):
         name, value = metric.name, None if metric.read else metric.measure(predictions)
         if value is None or name in ends:
             continue
@@ -171,10 +173,11 @@ def _warnings(predictions: Predictions) -> list[str]:
             f"fewer than {FEW_FORGET} forget or {FEW_UNSEEN} test samples: class {shown}; "
             "no per-class distance and AUC"
         )
+    comparable = int(unseen[count > 0].sum())
     for rate, least in SHORTEST.items():
-        if len(count) and len(predictions.forget) and 0 < len(predictions.test) < least:
+        if 0 < comparable < least:
             found.append(
-                f"no true-positive rate at {100 * rate:g} % false positives: "
-                f"{len(predictions.test)} test samples, {least:,} are needed"
+                f"no true-positive rate at {100 * rate:g} % false positives: {comparable} test "
+                f"samples of the list's classes, {least:,} are needed"
             )
     return found

@@ -23,10 +23,10 @@ def matched_attack(
     draws: tuple[roc.Draws, roc.Draws],
     score: str = HEADLINE,
 ) -> roc.Attack | None:
-    """Attack members and non-members by a score; None if no class is on both sides."""
+    """Attack members by a score; None with too few non-members in the members' classes."""
     strata = sides[0].labels, sides[1].labels
     weights = roc.matching(*strata)
-    if not weights[1].any():
+    if (weights[1] > 0).sum() < FEW_UNSEEN:  # no interval is valid
         return None
     return roc.attack(sides[0].score(score), sides[1].score(score), weights, draws, strata)
 
@@ -46,13 +46,17 @@ def difficulty_matched(
         model: predictions of the attacked model.
     """
     rows = np.flatnonzero(expected.expected > 0)
-    if not len(rows) or not len(unseen):
+    kept = np.flatnonzero(np.isin(model.test.labels, model.retain.labels))
+    unseen = unseen[kept]
+    if not len(rows) or len(unseen) < FEW_UNSEEN:
         return None
     edges = np.quantile(unseen, np.linspace(0, 1, STRATA + 1)[1:-1])
     strata = tuple(np.searchsorted(edges, one) for one in (expected.expected[rows], unseen))
     if not np.isin(strata[0], strata[1]).any():
         return None
-    members, others = model.forget.of_rows(rows).score(HEADLINE), model.test.score(HEADLINE)
+    members, others = (
+        one.score(HEADLINE) for one in (model.forget.of_rows(rows), model.test.of_rows(kept))
+    )
     return Figure.of(*matched_auc(members, others, (strata[0], strata[1])))
 
 

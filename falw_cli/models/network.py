@@ -99,9 +99,14 @@ class Network:
     ) -> Tensor:
         """Return logits [N, C] in eval mode; `moved` changes inputs [n, channels, S, S].
 
-        They are computed in fp32 on every device: bf16 would round the scores of attacks.
+        They are computed in fp32 on every device: bf16 or TF32 would round the scores of attacks.
         """
-        with evaluating(self.module):
+        cudnn = torch.backends.cudnn
+        exact = cudnn.flags(
+            enabled=True, benchmark=cudnn.benchmark, deterministic=cudnn.deterministic,
+            allow_tf32=False,
+        )  # fmt: skip
+        with evaluating(self.module), exact:
             parts = [
                 architectures.logits(self.module(moved(self.inputs(chunk))))
                 for chunk in torch.split(pixels, INFERENCE_BATCH)

@@ -19,6 +19,7 @@ from falw_cli.evaluation.gap import parse_weights
 from falw_cli.evaluation.per_sample import PerSample
 from falw_cli.evaluation.predictions import EvaluationSamples, Predictions
 from falw_cli.models.inputs import Inputs, open_inputs, warn_of_changes
+from falw_cli.runs.prepare import refuse_inputs
 from falw_cli.runtime import outputs
 from falw_cli.runtime.collectives import agreed, rank_zero_first
 from falw_cli.runtime.engine import make_fabric
@@ -48,6 +49,7 @@ def evaluate(
     with ExitStack() as held:
         with agreed(fabric), rank_zero_first(fabric):
             if path:
+                refuse_inputs(config, [path])
                 held.enter_context(outputs.claimed([path], force=config.force))
             weights = parse_weights(config.metrics)
             inputs = open_inputs(config, progress, fabric)

@@ -58,10 +58,24 @@ class Paths:
         """Check before the work that the outputs can be written, and reserve them."""
         if self.out.resolve() == self.report.resolve():
             raise RequestError(f"--out and --report are both {self.out}", "name different files")
+        refuse_inputs(config, [self.out, self.report])
         pages = [self.page] if config.html else []
         folder = self.out if self.is_folder(self.out) else None
         out = self.out / CONFIG if folder else self.out
         return outputs.claimed([out, self.report, *pages], force=config.force, folder=folder)
+
+
+def refuse_inputs(config: Config, written: list[Path]) -> None:
+    """Refuse outputs that are inputs: they would be lost.
+
+    Raises:
+        RequestError: an output is the model, the list, the original or a reference.
+    """
+    read = [config.model or "model.safetensors", config.forget, config.original, *config.reference]
+    inputs = {Path(one).resolve() for one in read if one not in (None, "-")}
+    for one in written:
+        if one.resolve() in inputs:
+            raise RequestError(f"{one} is an input of this run", "give another output file")
 
 
 @dataclass(frozen=True)

@@ -140,7 +140,8 @@ def _plan(config: Config, request: AuditRequest, inputs: Inputs, progress: Progr
     both = asked_for.model_dump(
         mode="json", exclude={"model", "forget", "without", "original", "reference", "gate", "out",
                               "metrics", "report", "force", "resume", "dry_run", "html", "devices",
-                              "nodes"},
+                              "nodes", "robustness", "relearn", "track", "save_every",
+                              "forgotten_gate"},
     )  # fmt: skip
     assert config.forget is not None
     listing = loading.open_source(config, "data")
