@@ -122,6 +122,13 @@ def section(trials: int) -> str:
     return "\n".join([*lines, ""])
 
 
+def replace_section(head: str, text: str) -> None:
+    """Replace a section of docs/proof.md, from its heading to the next."""
+    before, _, after = PAGE.read_text().partition(f"\n{head}\n")
+    rest = after.partition("\n## ")[2]
+    PAGE.write_text(f"{before.rstrip()}\n\n{text}" + (f"\n## {rest}" if rest else ""))
+
+
 def main() -> None:
     """Replace the section in docs/proof.md."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -131,9 +138,7 @@ def main() -> None:
     text = section(asked.trials)
     print(text)
     if not asked.print:
-        before, _, after = PAGE.read_text().partition(f"\n{HEAD}\n")
-        rest = after.partition("\n## ")[2]
-        PAGE.write_text(f"{before.rstrip()}\n\n{text}" + (f"\n## {rest}" if rest else ""))
+        replace_section(HEAD, text)
 
 
 if __name__ == "__main__":

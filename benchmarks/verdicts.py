@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks.coverage import replace_section
 from benchmarks.networks import request, retrained
 from benchmarks.networks_train import POOL, Place, places
 from falw_cli.evaluation.auc_interval import matched_auc
@@ -27,7 +28,6 @@ from falw_cli.runtime.engine import make_fabric
 from falw_cli.runtime.progress import Silent
 from falw_cli.unlearning.forgotten_share import expected_from
 
-PAGE = Path(__file__).parents[1] / "docs" / "proof.md"
 HEAD = "## Verdicts on retrained and untouched models"
 SIZES = (1, 5, 10, 20, 100)
 DRAWS = 200
@@ -149,9 +149,7 @@ def main() -> None:
     torch.set_num_threads(1)
     found = places(asked.cifar.resolve(), asked.folder.resolve(), asked.only)
     text = section([one for one in found if one.retrain(POOL, 2).exists()])
-    before, _, after = PAGE.read_text().partition(f"\n{HEAD}\n")
-    rest = after.partition("\n## ")[2]
-    PAGE.write_text(f"{before.rstrip()}\n\n{text}" + (f"\n## {rest}" if rest else ""))
+    replace_section(HEAD, text)
 
 
 if __name__ == "__main__":

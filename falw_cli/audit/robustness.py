@@ -98,8 +98,8 @@ class _Recognised:
 def _noisy(pixels: Tensor, seed: int) -> Tensor:
     """Add noise to pixels in [0, 255]: [n, S, S, channels] -> float of the same shape.
 
-    The noise depends on the seed alone: every sample and model gets the same, in whatever batches
-    and on whatever device.
+    The noise depends on the seed alone. It is the same for all samples, models, batch sizes and
+    devices.
     """
     generator = torch.Generator().manual_seed(seed)
     noise = torch.randn(pixels.shape[1:], generator=generator).to(pixels.device)

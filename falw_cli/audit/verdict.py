@@ -86,19 +86,20 @@ def _conclusion(
 def _without_share(report: Report, seeds: Level, unseen: Level) -> tuple[Level, str]:
     """Return level and headline where forget samples have no comparison with an expectation."""
     reasons = [text for text in report.warnings if text.startswith(NO_SHARE)]
-    if report.metrics.before is not None and any(NOT_MEMORISED in text for text in reasons):
-        pass  # Even a retrained model may look familiar with an easy list.
-    elif unseen == "bad":
-        return "bad", "Not forgotten: the list can still be detected"
-    elif report.metrics.before is None and not report.inputs.model.unlearned:
-        # Passing these tests is no proof for a model that may never have been unlearned.
-        reasons = ["no comparison with the original (--original)"]
-    elif unseen == "mixed":
-        return "mixed", "Over-forgotten: the list is less familiar than unseen samples"
-    elif unseen == "good" and seeds != "bad":
-        return "good", "Forgotten, as far as these tests show"
     reason = f": {reasons[0].removeprefix(NO_SHARE)}" if reasons else ""
-    return "unknown", f"Cannot tell whether the list is forgotten{reason}"
+    unclear: tuple[Level, str] = "unknown", f"Cannot tell whether the list is forgotten{reason}"
+    if report.metrics.before is not None and NOT_MEMORISED in reason:
+        return unclear  # an easy list looks familiar even to a retrained model
+    if unseen == "bad":
+        return "bad", "Not forgotten: the list can still be detected"
+    if report.metrics.before is None and not report.inputs.model.unlearned:
+        # Passing these tests is no proof for a model that may never have been unlearned.
+        return "unknown", f"{unclear[1]}: no comparison with the original (--original)"
+    if unseen == "mixed":
+        return "mixed", "Over-forgotten: the list is less familiar than unseen samples"
+    if unseen == "good" and seeds != "bad":
+        return "good", "Forgotten, as far as these tests show"
+    return unclear
 
 
 def _by_share(share: Figure, *, outside: bool) -> tuple[Level, str]:

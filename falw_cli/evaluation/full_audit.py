@@ -77,11 +77,11 @@ def full_audit(
         pairs = [(whole[id(one)], scatter[id(one)]) for one in (after, *references)]
         seeds = gap.against_seeds(pairs[0], pairs[1:], weights)
     compared = {id(one): against(one) for one in (*original, after)}
-    if expected is not None:
+    if expected is not None and before is not None:
         compared[id(after)] = expected.add_shares(compared[id(after)], after.forget.prob)
         for one in (*original, after):
             found = compared[id(one)]
-            if before is not None and found.mia is not None:
+            if found.mia is not None:
                 matched = difficulty_matched(expected, before.test.prob, one)
                 mia = found.mia.model_copy(update={"difficulty_matched": matched})
                 compared[id(one)] = found.model_copy(update={"mia": mia})

@@ -36,8 +36,8 @@ def difficulty_matched(
 ) -> Figure | None:
     """Return the AUC against unseen samples of the list's difficulty.
 
-    The stratum of a forget sample follows from its expected probability, that of an unseen sample
-    from the original's, which was not trained on it. Samples of classes that lose all their samples
+    Forget samples are grouped by their expected probability, unseen samples by their probability
+    under the original, which was not trained on them. Samples of classes that lose all their samples
     are left out: no unseen sample has an expected probability of 0.
 
     Args:
