@@ -37,8 +37,8 @@ def difficulty_matched(
     """Return the AUC against unseen samples of the list's difficulty.
 
     Forget samples are grouped by their expected probability, unseen samples by their probability
-    under the original, which was not trained on them. Samples of classes that lose all their samples
-    are left out: no unseen sample has an expected probability of 0.
+    under the original, which was not trained on them. Classes that lose all their samples are left
+    out: no unseen sample has an expected probability of 0.
 
     Args:
         expected: of the forget samples.
