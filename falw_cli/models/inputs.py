@@ -138,8 +138,9 @@ def _digests(config: Config, source: Checkpoint) -> dict[str, Any]:
 
 def warn_of_changes(given: Inputs, progress: Progress) -> None:
     """Warn about files that changed after they were read."""
-    known = [given.described["model"], *given.described["references"]]
-    known += [given.described["original"]] if given.original else []
+    described = given.described
+    known = [described["model"], *described["references"]]
+    known += [described["original"]] if described["original"] else []
     files = {one["path"]: one["sha256"] for one in known}
     if given.config.forget not in (None, "-"):
         files[given.config.forget] = given.described["forget_list"]["sha256"]

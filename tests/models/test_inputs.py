@@ -17,7 +17,8 @@ def test_changed_files_are_reported(tmp_path: Path) -> None:
         file.write_text(file.name)
     entry = {name: {"path": str(file), "sha256": sha256(file)} for name, file in files.items()}
     described = {
-        "model": entry["model"], "references": [entry["retrain"]], "forget_list": entry["ids.txt"]
+        "model": entry["model"], "original": None, "references": [entry["retrain"]],
+            "forget_list": entry["ids.txt"],
     }  # fmt: skip
     config = SimpleNamespace(forget=str(files["ids.txt"]))
     given = cast(Inputs, SimpleNamespace(described=described, config=config))
