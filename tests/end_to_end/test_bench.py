@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import COMMAND, clean_environment, falw
+from tests import at_once
+from tests.conftest import clean_environment, falw
 
 SHIPPED = Path(__file__).parents[2] / "sample_configs" / "bench-digits.yaml"
 SMALL = SHIPPED.read_text().replace("seeds: [1, 2]", "seeds: [1]")
@@ -76,7 +77,7 @@ def check_that_nothing_is_computed_twice(place: Path, folder: Path) -> None:
 
 def start(place: Path, out: str, **environment: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [str(COMMAND), "bench", "small.yaml", "--jobs", "1", "--out", out], cwd=place,
+        [str(at_once.command()), "bench", "small.yaml", "--jobs", "1", "--out", out], cwd=place,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env=clean_environment() | environment,
     )  # fmt: skip

@@ -13,7 +13,8 @@ import pytest
 
 import falw_cli
 from falw_cli.errors import RequestError
-from tests.conftest import falw, run_falw
+from tests import at_once
+from tests.conftest import clean_environment, falw, run_falw
 
 COMMANDS = (
     "unlearn", "evaluate", "audit", "train", "forget-list", "inspect", "bench", "verify", "report",
@@ -145,19 +146,20 @@ def test_the_reader_of_stdout_may_close_it(project: Path) -> None:
 
 @pytest.mark.slow
 def test_the_demo_runs_and_its_commands_work(tmp_path: Path) -> None:
-    done = run_falw("demo", cwd=tmp_path)
+    done = falw("demo", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     for word in ("before", "match", "falw", "Retrain", "Avg. Gap", "tail"):
         assert word in done.stdout
     folder = tmp_path / "falw-demo"
     for name in ("table.svg", "forget.txt", "model.falw.safetensors", "model.falw.audit.json"):
         assert (folder / name).exists()
-    again = run_falw("demo", cwd=tmp_path)
+    again = falw("demo", cwd=tmp_path)
     assert again.returncode == 2
     for command in [line.strip() for line in done.stderr.splitlines() if "  falw " in line]:
         tried = subprocess.run(
-            ["bash", "-c", f"{Path(sys.executable).parent}/{command}"],
+            ["bash", "-c", f"{at_once.command().parent}/{command}"],
             cwd=folder,
+            env=clean_environment(),
             capture_output=True,
             text=True,
             check=False,

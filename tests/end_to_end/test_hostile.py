@@ -13,7 +13,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from tests.conftest import COMMAND, clean_environment, falw
+from tests import at_once
+from tests.conftest import clean_environment, falw
 from tests.data.pictures import make_folder
 
 ESCAPES = "\x1b]0;owned\x07\x1b[2J\u202e\x9b31m"
@@ -52,7 +53,7 @@ def on_a_terminal(*arguments: str, cwd: Path) -> str:
     """Run the command on a pseudo-terminal and return its output."""
     master, slave = pty.openpty()
     process = subprocess.Popen(
-        [str(COMMAND), *arguments], cwd=cwd, stdout=slave, stderr=slave, stdin=slave,
+        [str(at_once.command()), *arguments], cwd=cwd, stdout=slave, stderr=slave, stdin=slave,
         env=clean_environment() | {"TERM": "dumb", "NO_COLOR": "1", "COLUMNS": "200"},
     )  # fmt: skip
     os.close(slave)

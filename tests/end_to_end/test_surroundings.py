@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import COMMAND, clean_environment, run_falw
+from tests import at_once
+from tests.conftest import COMMAND, clean_environment, falw, run_falw
 from tests.data.pictures import make_folder
 
 PRELOAD = Path(__file__).parents[1] / "faults" / "preload"
@@ -24,10 +25,10 @@ def alone() -> dict[str, str]:
 
 
 def shell(script: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run a line of bash in which $FALW is the command."""
+    """Run a line of bash in which $FALW is the command; it may be a quick one."""
     return subprocess.run(
         ["bash", "-c", script], cwd=cwd, capture_output=True, text=True, check=False, timeout=1200,
-        env=clean_environment() | {"FALW": str(COMMAND)} | environment,
+        env=clean_environment() | {"FALW": str(at_once.command())} | environment,
     )  # fmt: skip
 
 
@@ -58,7 +59,8 @@ def test_the_watch_detects_network_access_and_writes(tmp_path: Path) -> None:
 def test_no_command_uses_the_network_or_writes_to_the_installation(
     project: Path, asked: tuple[str, ...]
 ) -> None:
-    done = run_falw(*asked, cwd=project, **alone())
+    run = run_falw if asked == RUN else falw  # one with the startup, which is the same for all
+    done = run(*asked, cwd=project, **alone())
     assert done.returncode == 0, done.stderr
 
 
@@ -91,7 +93,7 @@ def test_without_home_or_with_a_cache_that_cannot_be_written(tmp_path: Path) -> 
     (tmp_path / "ids.txt").write_text("a/0.png\n")
     for asked in (["train"], [*RUN, "--batch-size", "8"]):
         done = subprocess.run(
-            [str(COMMAND), *asked], cwd=tmp_path, env=bare, capture_output=True, text=True,
+            [str(at_once.command()), *asked], cwd=tmp_path, env=bare, capture_output=True, text=True,
             check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
@@ -106,7 +108,7 @@ def test_ids_are_utf8_whatever_the_locale(tmp_path: Path, locale: str) -> None:
     told = shell(
         "$FALW forget-list --data imagefolder:pictures --count 4 > ids.txt && "
         "$FALW inspect ids.txt --data imagefolder:pictures",
-        tmp_path, LC_ALL=locale, PYTHONUTF8="0", PYTHONCOERCECLOCALE="0",
+        tmp_path, FALW=str(COMMAND), LC_ALL=locale, PYTHONUTF8="0", PYTHONCOERCECLOCALE="0",
     )  # fmt: skip
     assert told.returncode == 0, told.stderr
     names = (tmp_path / "ids.txt").read_text(encoding="utf-8").split()
@@ -125,7 +127,7 @@ def test_ids_are_utf8_whatever_the_locale(tmp_path: Path, locale: str) -> None:
     ],
 )
 def test_streams_that_are_closed_or_full(tmp_path: Path, script: str, code: int, said: str) -> None:
-    done = shell(f"set -o pipefail; {script}", tmp_path)
+    done = shell(f"set -o pipefail; {script}", tmp_path, FALW=str(COMMAND))
     assert done.returncode == code, done.stderr
     assert done.stderr.startswith(said)
     assert "Traceback" not in done.stderr

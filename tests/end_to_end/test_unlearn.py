@@ -22,7 +22,8 @@ from falw_cli.config.extensions import METHODS
 from falw_cli.data import device
 from falw_cli.runtime.progress import Silent
 from falw_cli.unlearning.lr_search import FACTORS
-from tests.conftest import COMMAND, clean_environment, falw, run_falw
+from tests import at_once
+from tests.conftest import clean_environment, falw
 from tests.data.pictures import make_folder
 
 JOB = ("unlearn", "model.safetensors", "--forget", "ids.txt")
@@ -201,7 +202,7 @@ def test_an_interrupted_and_resumed_run_gives_the_same_checkpoint(project: Path)
     whole = falw(*long, "whole.safetensors", cwd=project)
     assert whole.returncode == 0, whole.stderr
     running = subprocess.Popen(
-        [str(COMMAND), *long, "parts.safetensors", "-v"],
+        [str(at_once.command()), *long, "parts.safetensors", "-v"],
         cwd=project,
         env=clean_environment(),
         stderr=subprocess.PIPE,
@@ -304,7 +305,7 @@ def test_a_compiled_run_gives_the_same_result(project: Path) -> None:
 @pytest.mark.slow
 def test_a_network_that_cannot_be_compiled_ends_in_two_lines(project: Path) -> None:
     nothing = {"CXX": "/no/such/compiler", "TORCHINDUCTOR_CACHE_DIR": str(project / "cache")}
-    done = run_falw(*JOB, "--compile", "--device", "cpu", cwd=project, **nothing)
+    done = falw(*JOB, "--compile", "--device", "cpu", cwd=project, **nothing)
     assert done.returncode == 3
     assert "cannot be compiled here" in done.stderr
     assert "leave out --compile" in done.stderr
