@@ -19,6 +19,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from functools import cache
 from multiprocessing import process
 from multiprocessing.connection import wait
@@ -28,19 +29,24 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-ROOMS = [
-    "falw_cli.__main__", "falw_cli.cli.app", "falw_cli.cli.command", "falw_cli.cli.tables",
-    "falw_cli.cli.verdict",
-    "falw_cli.api", "falw_cli.training.run",
-    "falw_cli.runs.unlearn", "falw_cli.runs.evaluate", "falw_cli.audit.page",
-    "falw_cli.models.conversion", "torchvision.models", "sklearn.svm", "lightning_fabric",
-    "lightning_fabric.strategies.ddp",
+ROOT = Path(__file__).parents[1]
+LIBRARIES = [
+    "torchvision.models", "torch.distributed.launcher.api", "sklearn.svm", "sklearn.datasets",
+    "lightning_fabric", "lightning_fabric.strategies.ddp", "matplotlib.figure",
+    "matplotlib.backends.backend_svg",
 ]  # fmt: skip
+"""Libraries that the modules of falw import when they need them."""
+MODULES = sorted(
+    ".".join(file.relative_to(ROOT).with_suffix("").parts)
+    for file in (ROOT / "falw_cli").rglob("*.py")
+    if file.name != "__init__.py"
+)
 SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload(ROOMS)
+SERVER.set_forkserver_preload([*LIBRARIES, *MODULES])
 SCRIPT = """\
 #!{python} -ISS
 import json, os, signal, socket, sys
+is_open = [os.path.exists(f"/proc/self/fd/{{number}}") for number in range(3)]
 arguments = sys.argv[1:]
 if sys.argv[0].endswith("python"):
     arguments = arguments[arguments[:1] == ["-u"]:]
@@ -49,8 +55,9 @@ if sys.argv[0].endswith("python"):
     arguments = arguments[2:]
 with socket.socket(socket.AF_UNIX) as server:
     server.connect({address!r})
-    asked = json.dumps([arguments, os.getcwd(), dict(os.environ)]).encode()
-    socket.send_fds(server, [len(asked).to_bytes(8, "big")], [0, 1, 2])
+    asked = json.dumps([arguments, os.getcwd(), dict(os.environ), is_open]).encode()
+    streams = [number for number in range(3) if is_open[number]]
+    socket.send_fds(server, [len(asked).to_bytes(8, "big")], streams)
     server.sendall(asked)
     pid = int(server.recv(8))
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -109,8 +116,10 @@ def _serve(server: socket.socket) -> None:
 
 def _answer(client: socket.socket) -> None:
     with client, client.makefile("rb") as stream:
-        size, streams, _, _ = socket.recv_fds(client, 8, 3)
-        arguments, cwd, environment = json.loads(stream.read(int.from_bytes(size, "big")))
+        size, sent, _, _ = socket.recv_fds(client, 8, 3)
+        text = stream.read(int.from_bytes(size, "big"))
+        arguments, cwd, environment, is_open = json.loads(text)
+        streams = [sent.pop(0) if one else None for one in is_open]
         child = _start(arguments, cwd, environment, streams)
         with contextlib.suppress(OSError):
             client.sendall(f"{child.pid:8}".encode())
@@ -121,15 +130,16 @@ def _answer(client: socket.socket) -> None:
 
 
 def _start(
-    arguments: list[str], cwd: str, environment: dict[str, str], streams: list[int]
+    arguments: list[str], cwd: str, environment: dict[str, str], streams: Sequence[int | None]
 ) -> ForkServerProcess:
-    """Start the command with the given standard streams, which are closed here."""
+    """Start the command with the given standard streams, which are closed here; None is closed."""
     child = SERVER.Process(target=_Run(arguments, cwd, environment, streams))
     child.start()
     # Otherwise a start in another thread reads the exit code, which can be read only once.
     process._children.discard(child)  # type: ignore[attr-defined]
     for stream in streams:
-        os.close(stream)
+        if stream is not None:
+            os.close(stream)
     return child
 
 
@@ -137,13 +147,17 @@ class _Run:
     """A call, and its standard streams while it is sent to the process that runs it."""
 
     def __init__(
-        self, arguments: list[str], cwd: str, environment: dict[str, str], streams: list[int]
+        self,
+        arguments: list[str],
+        cwd: str,
+        environment: dict[str, str],
+        streams: Sequence[Any],
     ) -> None:
         self.call = arguments, cwd, environment
-        self.streams: list[Any] = streams
+        self.streams = streams
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"call": self.call, "streams": [DupFd(one) for one in self.streams]}
+        return {"call": self.call, "streams": [one and DupFd(one) for one in self.streams]}
 
     def __call__(self) -> None:
         import torch
@@ -152,7 +166,8 @@ class _Run:
 
         arguments, cwd, environment = self.call
         for number, stream in enumerate(self.streams):
-            os.dup2(stream.detach(), number)
+            if stream:
+                os.dup2(stream.detach(), number)
         os.environ.clear()
         os.environ.update(environment)
         os.chdir(cwd)
@@ -165,6 +180,10 @@ class _Run:
         sys.stdin = os.fdopen(0, encoding="utf-8")
         sys.stdout = os.fdopen(1, "w", encoding="utf-8")
         sys.stderr = os.fdopen(2, "w", 1, encoding="utf-8")
+        for number, name in enumerate(("stdin", "stdout", "stderr")):
+            if not self.streams[number]:  # as Python does when it starts
+                getattr(sys, name).close()
+                setattr(sys, name, None)
         main()
 
 

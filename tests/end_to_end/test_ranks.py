@@ -82,7 +82,7 @@ def test_an_error_is_reported_once(project: Path) -> None:
     assert done.stderr.count("error:") == 1
     assert "'no such sample'" in done.stderr
     assert set(project.iterdir()) == before
-    gate = ("--gate", "forget_accuracy<=0", "--out", "gated.safetensors")
+    gate = ("--gate", "forget_accuracy<=0", "--epochs", "1", "--stop", "epochs")
     assert in_forks(*RUN, "--devices", "2", *gate, cwd=project).returncode == 1
 
 
