@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from tests import at_once
 
@@ -26,6 +27,11 @@ def clean_environment() -> dict[str, str]:
     """Return the environment without falw settings; one thread is fastest for these small tests."""
     clean = {k: v for k, v in os.environ.items() if not k.startswith("FALW_")}
     return clean | {"OMP_NUM_THREADS": "1"}
+
+
+def quick_environment() -> dict[str, str]:
+    """Return the environment in which `at_once.command()` forks its ranks too."""
+    return clean_environment() | {"TESTS_PYTHON": str(at_once.command().with_name("python"))}
 
 
 def run_falw(
@@ -61,7 +67,24 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A read-only folder: falw.yaml, model.safetensors, ids.txt and retrain.safetensors."""
-    folder = tmp_path_factory.mktemp("trained")
+    return once(tmp_path_factory, "trained", _train)
+
+
+def once(factory: pytest.TempPathFactory, name: str, fill: Callable[[Path], None]) -> Path:
+    """Return a folder that one process of the test run fills, and all read."""
+    shared = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    folder, done = shared / name, shared / f"{name}.done"
+    with FileLock(shared / f"{name}.lock"):
+        if not done.exists():
+            folder.mkdir()
+            fill(folder)
+            done.touch()
+    return folder
+
+
+def _train(folder: Path) -> None:
     (folder / "falw.yaml").write_text(CONFIG)
     for arguments in (
         ("train", "--seed", "1"),
@@ -72,7 +95,6 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert done.returncode == 0, done.stderr
         if arguments[0] == "forget-list":
             (folder / "ids.txt").write_text(done.stdout)
-    return folder
 
 
 @pytest.fixture

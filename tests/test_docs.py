@@ -99,13 +99,15 @@ def test_every_block_has_a_known_language() -> None:
 def shell(text: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """Run a block in a folder, with stubs of programs that test machines lack, and a quick falw."""
     stubs = folder / ".stubs"
-    if not stubs.exists():
-        stubs.mkdir()
-        at_once.install(stubs)
+    stubs.mkdir(exist_ok=True)
     for name, script in (("srun", 'exec "$@"'), ("xdg-open", "exit 0")):
         (stubs / name).write_text(f"#!/bin/sh\n{script}\n")
         (stubs / name).chmod(0o755)
-    here = {"PATH": f"{stubs}:{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    quick = at_once.command()
+    here = {
+        "PATH": f"{stubs}:{quick.parent}:{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "TESTS_PYTHON": str(quick.with_name("python")),
+    }
     return subprocess.run(
         ["bash", "-euo", "pipefail", "-c", text], cwd=folder, env=clean_environment() | here,
         check=False, capture_output=True, text=True, timeout=900,

@@ -49,6 +49,8 @@ COMMON = {
     ],
 }
 """Options of every command."""
+NUMBERS: dict[Any, str] = {int: "<int>", float: "<float>"}
+"""How the help shows the kinds of numbers."""
 
 
 @dataclass(frozen=True)
@@ -150,6 +152,9 @@ def _annotation(key: str, field: FieldInfo, needed: bool) -> Any:
     flag = flag_of(field)
     assert flag.panel, f"{key} is no option"
     of = str if flag.as_text else _type(field.annotation)
+    number = NUMBERS.get(of)
+    if number:  # the checks of the setting read it, so that all wrong values give the same message
+        of = str
     name = flag.name or key.replace("_", "-")
     shared: dict[str, Any] = {
         "help": _help(field, flag), "show_default": False,
@@ -159,7 +164,7 @@ def _annotation(key: str, field: FieldInfo, needed: bool) -> Any:
         made = typer.Argument(metavar=key.upper(), **shared)
     else:
         variable = PREFIX + name.upper().replace("-", "_") if flag.environment else None
-        metavar = "NAME=NUMBER" if _is_dict(field) else None
+        metavar = "NAME=NUMBER" if _is_dict(field) else number
         panel = None if flag.panel == "Options" else flag.panel
         name += f"/--no-{name}" if field.default is True else ""
         made = typer.Option(

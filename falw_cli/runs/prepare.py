@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,14 +55,18 @@ class Paths:
         return self.report.with_suffix(".html")
 
     def claimed(self, config: Config) -> AbstractContextManager[None]:
-        """Check before the work that the outputs can be written, and reserve them."""
+        """Check before the work that the outputs can be written; reserve them for a real run."""
         if self.out.resolve() == self.report.resolve():
             raise RequestError(f"--out and --report are both {self.out}", "name different files")
         refuse_inputs(config, [self.out, self.report])
         pages = [self.page] if config.html else []
         folder = self.out if self.is_folder(self.out) else None
         out = self.out / CONFIG if folder else self.out
-        return outputs.claimed([out, self.report, *pages], force=config.force, folder=folder)
+        files = [out, self.report, *pages]
+        if config.dry_run:
+            outputs.check_claim(files, force=config.force, folder=folder)
+            return nullcontext()
+        return outputs.claimed(files, force=config.force, folder=folder)
 
 
 def refuse_inputs(config: Config, written: list[Path]) -> None:
@@ -95,7 +99,7 @@ def open_request(config: Config, progress: Progress, fabric: Fabric, held: ExitS
     if config.html:  # fail before the work
         need("matplotlib", "report", "--html")
     with agreed(fabric), rank_zero_first(fabric):
-        if fabric.is_global_zero and not config.dry_run:
+        if fabric.is_global_zero:
             held.enter_context(paths.claimed(config))
         inputs = open_inputs(config, progress, fabric, complete)
         checkpoint_files.check_output(paths.out, inputs.source)

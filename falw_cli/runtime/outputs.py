@@ -52,6 +52,18 @@ def _check_free(path: Path, *, force: bool) -> None:
         raise RequestError(f"{path} exists", "choose another name, or replace it with --force")
 
 
+def check_claim(files: Sequence[Path], *, force: bool, folder: Path | None = None) -> None:
+    """Check outputs as `claimed` does, and change nothing.
+
+    Args, Raises: as for `claimed`.
+    """
+    if folder and not folder.exists():
+        check_writable(folder, force=force)
+        files = [file for file in files if file.parent != folder]
+    for file in files:
+        check_writable(file, force=force)
+
+
 @contextmanager
 def claimed(files: Sequence[Path], *, force: bool, folder: Path | None = None) -> Iterator[None]:
     """Lock outputs for one run; other runs are refused until it ends or dies.

@@ -21,6 +21,7 @@ from falw_cli.evaluation.per_sample import PerSample
 from falw_cli.models.inputs import Inputs, open_inputs
 from falw_cli.runs.evaluate import evaluate
 from falw_cli.runtime.engine import make_fabric
+from falw_cli.runtime.outputs import check_writable
 from falw_cli.runtime.interrupt import Interrupt
 from falw_cli.runtime.progress import Progress, Silent
 from falw_cli.shadow.attacks import Members, halves
@@ -66,11 +67,12 @@ def audit(
         )
     if config.forget is None:
         raise RequestError("--forget is missing: the IDs that were forgotten", "give --forget FILE")
-    if request.dry_run:
-        _cost(config, request, open_inputs(config, progress, make_fabric(config)), progress)
-        return None
     path = Path(config.model or "model.safetensors")
     report = config.report or str(path.with_name(f"{path.stem}.shadow.audit.json"))
+    if request.dry_run:
+        check_writable(Path(report), force=config.force)
+        _cost(config, request, open_inputs(config, progress, make_fabric(config)), progress)
+        return None
     named = config.model_copy(update={"report": report})
     return evaluate(named, progress, invocation, partial(_attack, named, request, progress))
 

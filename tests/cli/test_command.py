@@ -65,6 +65,7 @@ def test_values_arrive_checked(probe: tuple[Any, list[Call]]) -> None:
 @pytest.mark.parametrize(
     ("words", "problem"),
     [
+        (["--size", "ten"], "--size: input should be a valid integer (got 'ten')"),
         (["--size", "0"], "--size: input should be greater than or equal to 1 (got '0')"),
         (["--kind", "odd"], "--kind: input should be 'slow' or 'fast' (got 'odd')"),
     ],

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shutil
+from functools import cache
 from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from falw_cli.cli.init_config import _line
@@ -76,14 +77,16 @@ def test_weights_of_an_unknown_architecture(folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_torchvision_architectures_are_not_confused() -> None:
+def test_torchvision_architectures_are_not_confused(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("builder", "_shapes"):  # each network is built once
+        monkeypatch.setattr(architectures, name, cache(getattr(architectures, name)))
     for name in ("vgg16_bn-cifar", "mobilenet_v3_large", "vit_b_16"):
-        build = architectures.builder(name)
-        shapes = {k: tuple(v.shape) for k, v in build(7, 3).state_dict().items()}
+        shapes = architectures._shapes(architectures.builder(name), 7, 3)
         assert architectures.recognise(shapes) == name
     assert architectures.recognise({"w": (3, 3)}) is None
 
 
+@settings(max_examples=30)
 @given(st.text(max_size=30))
 def test_any_name_survives_the_yaml(name: str) -> None:
     import yaml

@@ -70,7 +70,17 @@ CASES: dict[str, tuple[Callable[[Path], None], tuple[str, ...], tuple[str, ...]]
     "unknown command": (nothing, ("unlern", "model.safetensors"), ("unlern",)),
     "no argument": (nothing, ("unlearn",), ("model",)),
     "unknown flag": (nothing, (*UNLEARN, "--epoch", "3"), ("--epoch", "--epochs")),
-    "text for a number": (nothing, (*UNLEARN, "--epochs", "many"), ("--epochs", "integer")),
+    "text for a number": (
+        nothing, (*UNLEARN, "--epochs", "many"),
+        ("error: --epochs: input should be a valid integer (got 'many')", "hint: epochs: passes"),
+    ),
+    "fraction for a number": (
+        nothing, ("forget-list", "--count", "1.5"), ("error: --count: input", "(got '1.5')"),
+    ),
+    "text for a share": (
+        nothing, ("forget-list", "--ratio", "half"),
+        ("error: --ratio: input should be a valid number (got 'half')", "hint: ratio: share"),
+    ),
     "zero epochs": (nothing, (*UNLEARN, "--epochs", "0"), ("--epochs", "1")),
     "negative lr": (nothing, (*UNLEARN, "--lr", "-1"), ("--lr", "-1")),
     "lr not a number": (nothing, (*UNLEARN, "--lr", "nan"), ("--lr",)),
@@ -173,6 +183,22 @@ CASES: dict[str, tuple[Callable[[Path], None], tuple[str, ...], tuple[str, ...]]
         ("a/one.png", "--skip-unreadable"),
     ),
     "output exists": (write("model.unlearned.safetensors", "mine"), UNLEARN, ("--force",)),
+    "output exists, dry run": (
+        write("model.unlearned.safetensors", "mine"), (*UNLEARN, "--dry-run"),
+        ("error: model.unlearned.safetensors exists", "--force"),
+    ),
+    "report exists, dry run": (
+        write("mine.json", "mine"), (*UNLEARN, "--dry-run", "--report", "mine.json"),
+        ("error: mine.json exists", "--force"),
+    ),
+    "report of an audit exists, dry run": (
+        write("model.shadow.audit.json", "mine"),
+        ("audit", *UNLEARN[1:], "--shadow", "4", "--dry-run"),
+        ("error: model.shadow.audit.json exists", "--force"),
+    ),
+    "no such folder, dry run": (
+        nothing, (*UNLEARN, "--out", "gone/out.safetensors", "--dry-run"), ("gone",),
+    ),
     "no such folder": (nothing, (*UNLEARN, "--out", "gone/out.safetensors"), ("gone",)),
     "one file twice": (nothing, (*UNLEARN, "--out", "a", "--report", "a"), ("--out", "--report")),
     "typo in the config": (

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests import at_once
 from tests.conftest import clean_environment
 
 ROOT = Path(__file__).parents[2]
@@ -29,7 +30,7 @@ def run_action(folder: Path, given: dict[str, str]) -> dict[str, str]:
     for step in steps[1:]:
         said = {k: inputs[v.strip("${} ").removeprefix("inputs.")] for k, v in step["env"].items()}
         here = {
-            "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
+            "PATH": f"{at_once.command().parent}:{Path(sys.executable).parent}:/usr/bin:/bin",
             "GITHUB_STEP_SUMMARY": str(summary), "GITHUB_OUTPUT": str(output), **said,
         }  # fmt: skip
         done = subprocess.run(
@@ -75,7 +76,7 @@ def test_the_job_runs(project: Path, name: str, lines_of: Any) -> None:
     assert lines[0] == "pip install falw"
     assert len(lines) == 4
     summary = project / "summary.md"
-    here = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "GITHUB_STEP_SUMMARY": summary}
+    here = {"PATH": f"{at_once.command().parent}:/usr/bin:/bin", "GITHUB_STEP_SUMMARY": summary}
     codes = []
     for line in lines[1:]:
         done = subprocess.run(

@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -13,7 +14,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from tests.conftest import COMMAND, clean_environment, falw
+from tests import at_once
+from tests.conftest import clean_environment, falw, once
 from tests.data.pictures import make_folder
 
 ESCAPES = "\x1b]0;owned\x07\x1b[2J\u202e\x9b31m"
@@ -24,35 +26,39 @@ ACTS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e]")
 
 
 @pytest.fixture
-def hostile(tmp_path: Path) -> Path:
+def hostile(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> Path:
     """A project whose checkpoint has malicious class names and metadata."""
-    folders = ("ant", "bee", "cat")
+    made = once(tmp_path_factory, "hostile", _make_hostile)
+    return shutil.copytree(made, tmp_path, dirs_exist_ok=True)
+
+
+def _make_hostile(folder: Path) -> None:
+    kinds = ("ant", "bee", "cat")
     for split, seed in (("seen", 0), ("unseen", 9000)):
-        make_folder(tmp_path / split, dict.fromkeys(folders, 12), seed=seed)
+        make_folder(folder / split, dict.fromkeys(kinds, 12), seed=seed)
         rows = [
             f"{split}/{name}/{n}.png,{label}"
-            for label, name in enumerate(folders) for n in range(12)
+            for label, name in enumerate(kinds) for n in range(12)
         ]  # fmt: skip
-        (tmp_path / f"{split}.csv").write_text("path,label\n" + "\n".join(rows) + "\n")
+        (folder / f"{split}.csv").write_text("path,label\n" + "\n".join(rows) + "\n")
     said = {
         "arch": "tiny-cnn", "classes": NAMES, "preprocessing": {"image_size": 12},
         "tool": f"{ESCAPES}{HTML}", "unlearned": {ESCAPES: HTML},
     }  # fmt: skip
     foreign = {"falw": json.dumps(said), ESCAPES: HTML, "loader": PYTHON}
-    (tmp_path / "ids.txt").write_text("seen/ant/0.png\nseen/bee/1.png\n")
-    (tmp_path / "falw.yaml").write_text("data: csv:seen.csv\nheldout: csv:unseen.csv\n")
+    (folder / "ids.txt").write_text("seen/ant/0.png\nseen/bee/1.png\n")
+    (folder / "falw.yaml").write_text("data: csv:seen.csv\nheldout: csv:unseen.csv\n")
     train = ("--arch", "tiny-cnn", "--epochs", "20", "--batch-size", "8", "--out", "m.safetensors")
-    assert falw("train", *train, cwd=tmp_path).returncode == 0
-    weights = load_file(tmp_path / "m.safetensors")
-    save_file(weights, tmp_path / "model.safetensors", metadata=foreign)
-    return tmp_path
+    assert falw("train", *train, cwd=folder).returncode == 0
+    weights = load_file(folder / "m.safetensors")
+    save_file(weights, folder / "model.safetensors", metadata=foreign)
 
 
 def on_a_terminal(*arguments: str, cwd: Path) -> str:
     """Run the command on a pseudo-terminal and return its output."""
     master, slave = pty.openpty()
     process = subprocess.Popen(
-        [str(COMMAND), *arguments], cwd=cwd, stdout=slave, stderr=slave, stdin=slave,
+        [str(at_once.command()), *arguments], cwd=cwd, stdout=slave, stderr=slave, stdin=slave,
         env=clean_environment() | {"TERM": "dumb", "NO_COLOR": "1", "COLUMNS": "200"},
     )  # fmt: skip
     os.close(slave)

@@ -15,7 +15,8 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.conftest import COMMAND, clean_environment, falw, run_falw
+from tests import at_once
+from tests.conftest import COMMAND, clean_environment, falw, quick_environment
 
 pytestmark = pytest.mark.slow
 RUN = ("unlearn", "model.safetensors", "--forget", "ids.txt", "--device", "cpu")
@@ -27,13 +28,20 @@ def report(folder: Path, name: str) -> dict[str, Any]:
     return found
 
 
+def in_forks(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run the command and its ranks without the import time."""
+    return falw(*arguments, cwd=cwd, **quick_environment())
+
+
 def test_three_ranks_give_the_result_of_one(project: Path) -> None:
     """Compare the gap and the target estimates, with the paper's exact target and few steps."""
     asked = (*RUN, "--target", "exact", "--stop", "epochs", "--epochs", "3")
     asked += ("--reference", "retrain.safetensors", "--method", "random-label")
     asked += ("--no-forgotten-gate",)
-    for count, run in ((1, falw), (3, run_falw)):
-        done = run(*asked, "--out", f"{count}.safetensors", "--devices", str(count), cwd=project)
+    for count in (1, 3):
+        done = in_forks(
+            *asked, "--out", f"{count}.safetensors", "--devices", str(count), cwd=project
+        )
         assert done.returncode == 0, done.stderr
         assert done.stdout == f"{count}.safetensors\n"
         assert done.stderr.count("forget accuracy") == 1
@@ -56,7 +64,7 @@ def test_it_finds_the_ranks_that_torchrun_started(project: Path) -> None:
         [torchrun, "--nproc-per-node", "2", "-m", "falw_cli", "evaluate", "model.safetensors",
          "--forget", "ids.txt", "--device", "cpu", "--json"],
         cwd=project, capture_output=True, text=True, timeout=1200, check=False,
-        env=clean_environment(),
+        env=quick_environment() | {"PYTHON_EXEC": quick_environment()["TESTS_PYTHON"]},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     alone = falw("evaluate", *RUN[1:], "--json", cwd=project)
@@ -69,17 +77,20 @@ def test_it_finds_the_ranks_that_torchrun_started(project: Path) -> None:
 def test_an_error_is_reported_once(project: Path) -> None:
     (project / "bad.txt").write_text("no such sample\n")
     before = set(project.iterdir())
-    done = run_falw(*RUN[:2], "--forget", "bad.txt", "--devices", "2", cwd=project)
+    done = in_forks(*RUN[:2], "--forget", "bad.txt", "--devices", "2", cwd=project)
     assert done.returncode == 2
     assert done.stderr.count("error:") == 1
     assert "'no such sample'" in done.stderr
     assert set(project.iterdir()) == before
-    gate = ("--gate", "forget_accuracy<=0", "--out", "gated.safetensors")
-    assert run_falw(*RUN, "--devices", "2", *gate, cwd=project).returncode == 1
+    gate = ("--gate", "forget_accuracy<=0", "--epochs", "1", "--stop", "epochs")
+    assert in_forks(*RUN, "--devices", "2", *gate, cwd=project).returncode == 1
 
 
 def start(project: Path, *more: str) -> tuple[subprocess.Popen[str], list[psutil.Process]]:
-    """Start a long run of two ranks, and return when it has saved a state, so its steps run."""
+    """Start a long run of two ranks, and return when it has saved a state, so its steps run.
+
+    The ranks are real processes: they end when the process that started them is killed.
+    """
     state = project / STATE
     before = state.stat().st_mtime_ns if state.exists() else None
     running = subprocess.Popen(
@@ -97,30 +108,30 @@ def start(project: Path, *more: str) -> tuple[subprocess.Popen[str], list[psutil
     return running, sorted(ranks, key=lambda child: child.environ()["RANK"])
 
 
-@pytest.mark.parametrize("victim", [0, 1])
-def test_a_killed_rank_ends_all(project: Path, victim: int) -> None:
+def test_ranks_that_are_killed_or_interrupted_end_together(project: Path) -> None:
+    """Each run continues the previous one, which ended in another way."""
     before = set(project.iterdir())
-    running, found = start(project)
-    os.kill(found[victim].pid, signal.SIGKILL)
-    _, errors = running.communicate(timeout=1200)
-    assert running.returncode == 3, errors
-    assert f"rank {victim} was ended by SIGKILL" in errors
-    assert errors.count("error:") == 1
-    # A killed rank leaves its saved state, and its lock file, which does not block later runs.
-    left = {project / STATE, project / ".model.unlearned.safetensors.lock"}
-    assert set(project.iterdir()) - left == before
-    psutil.wait_procs(found, timeout=30)
-    assert not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in found)
-
-
-def test_an_interrupted_run_resumes_in_ranks(project: Path) -> None:
-    running, _ = start(project)
+    resume: list[str] = []
+    for victim in (0, 1):
+        running, found = start(project, *resume)
+        os.kill(found[victim].pid, signal.SIGKILL)
+        _, errors = running.communicate(timeout=1200)
+        assert running.returncode == 3, errors
+        assert f"rank {victim} was ended by SIGKILL" in errors
+        assert errors.count("error:") == 1
+        # A killed rank leaves its saved state, and its lock file, which does not block later runs.
+        left = {project / STATE, project / ".model.unlearned.safetensors.lock"}
+        assert set(project.iterdir()) - left == before
+        psutil.wait_procs(found, timeout=30)
+        assert not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in found)
+        resume = ["--resume"]
+    running, _ = start(project, *resume)
     running.send_signal(signal.SIGTERM)
     _, errors = running.communicate(timeout=1200)
     assert running.returncode == 143, errors
     assert "with --resume to continue from" in errors
     assert (project / STATE).is_file()
-    running, _ = start(project, "--resume")
+    running, _ = start(project, *resume)
     running.kill()
     running.communicate(timeout=1200)  # returns only if its ranks ended too: they share its stderr
 
@@ -129,8 +140,8 @@ def test_two_machines_meet_at_the_given_address(project: Path) -> None:
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = str(free.getsockname()[1])
-    there = clean_environment() | {"MASTER_ADDR": "localhost", "MASTER_PORT": port}
-    command = [str(COMMAND), *RUN, "--nodes", "2", "--epochs", "2", "-q"]
+    there = quick_environment() | {"MASTER_ADDR": "localhost", "MASTER_PORT": port}
+    command = [str(at_once.command()), *RUN, "--nodes", "2", "--epochs", "2", "-q"]
     both = [
         subprocess.Popen(command, cwd=project, stdout=subprocess.PIPE, text=True, env=there)
         for _ in range(2)
@@ -146,7 +157,7 @@ def test_it_finds_the_ranks_that_slurm_started(project: Path) -> None:
         "SLURM_JOB_ID": "77", "SLURM_JOB_NAME": "night", "SLURM_NODELIST": "localhost",
         "SLURM_NTASKS": "2", "SLURM_NTASKS_PER_NODE": "2", "SLURM_NNODES": "1", "SLURM_NODEID": "0",
     }  # fmt: skip
-    command = [str(COMMAND), "evaluate", *RUN[1:], "--json"]
+    command = [str(at_once.command()), "evaluate", *RUN[1:], "--json"]
     both = [
         subprocess.Popen(
             command, cwd=project, stdout=subprocess.PIPE, text=True,

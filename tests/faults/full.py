@@ -12,15 +12,17 @@ from __future__ import annotations
 import argparse
 import os
 import subprocess
+import sys
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.faults.kill import FALW, OUT, REPORT, digest
+from tests.faults.kill import OUT, REPORT, digest
 from tests.faults.points import ASKED, prepare
 
 ROOM = (0, 8, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384)
 """KiB of free space beside the project."""
+FALW = Path(sys.executable).with_name("falw")
 MOUNT = ("unshare", "--map-root-user", "--mount")
 
 

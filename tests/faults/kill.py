@@ -15,14 +15,14 @@ import os
 import random
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-FALW = Path(sys.executable).with_name("falw")
+from tests.at_once import command
+
 SETTINGS = """\
 arch: tiny-cnn
 data: digits
@@ -57,7 +57,7 @@ def falw(folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
     """Start the command with -q, on one thread."""
     environment = os.environ | {"OMP_NUM_THREADS": "1", "XDG_CACHE_HOME": str(folder / "cache")}
     return subprocess.Popen(
-        [str(FALW), *arguments, "-q"], cwd=folder, env=environment,
+        [str(command()), *arguments, "-q"], cwd=folder, env=environment,
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
     )  # fmt: skip
 
@@ -77,7 +77,10 @@ def prepare(folder: Path) -> tuple[str, float]:
     (folder / "falw.yaml").write_text(SETTINGS)
     finish(folder, "train", "--seed", "1")
     listed = subprocess.run(
-        [str(FALW), "forget-list", "--ratio", "0.1"], cwd=folder, check=True, capture_output=True
+        [str(command()), "forget-list", "--ratio", "0.1"],
+        cwd=folder,
+        check=True,
+        capture_output=True,
     )
     (folder / "ids.txt").write_bytes(listed.stdout)
     seconds = finish(folder, "unlearn", "model.safetensors", "--forget", "ids.txt")

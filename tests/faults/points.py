@@ -20,7 +20,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.faults.kill import FALW, OUT, REPORT, digest, finish
+from tests.at_once import command
+from tests.faults.kill import OUT, REPORT, digest, finish
 
 PRELOAD = Path(__file__).with_name("preload")
 SETTINGS = """\
@@ -54,7 +55,7 @@ def broken(folder: Path, at: int, what: str) -> subprocess.CompletedProcess[str]
         "FAULTS_CALLS": str(folder.parent / "calls"),
     }  # fmt: skip
     return subprocess.run(
-        [str(FALW), *ASKED, "-q"], cwd=folder, env=environment, capture_output=True, text=True,
+        [str(command()), *ASKED, "-q"], cwd=folder, env=environment, capture_output=True, text=True,
         check=False,
     )  # fmt: skip
 
@@ -64,7 +65,10 @@ def prepare(folder: Path) -> str:
     (folder / "falw.yaml").write_text(SETTINGS)
     finish(folder, "train", "--seed", "1")
     listed = subprocess.run(
-        [str(FALW), "forget-list", "--ratio", "0.1"], cwd=folder, check=True, capture_output=True
+        [str(command()), "forget-list", "--ratio", "0.1"],
+        cwd=folder,
+        check=True,
+        capture_output=True,
     )
     (folder / "ids.txt").write_bytes(listed.stdout)
     finish(folder, *ASKED)

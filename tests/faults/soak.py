@@ -23,7 +23,8 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from tests.faults.kill import FALW, REPORT, finish
+from tests.faults.full import FALW
+from tests.faults.kill import REPORT, finish
 
 SMALL = """\
 arch: tiny-cnn

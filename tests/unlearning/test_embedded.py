@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from falw_cli.models.architectures import tiny_cnn
 from falw_cli.unlearning.target import Target
 from falw_cli.unlearning.weighting.falw import FalwSettings
 from falw_cli.unlearning.weighting.falw import weighting as falw
+from tests.conftest import once
 
 LIST = [*range(0, 60), *range(100, 130)]
 
@@ -32,9 +34,16 @@ def parts() -> tuple[TensorDataset, TensorDataset, TensorDataset]:
     return made[0], made[1], made[2]
 
 
-@pytest.fixture(scope="module")
-def memorised() -> nn.Module:
+@pytest.fixture(scope="session")
+def memorised(tmp_path_factory: pytest.TempPathFactory) -> nn.Module:
     """A model that has memorised the training digits."""
+    model = tiny_cnn(10, 1)
+    folder = once(tmp_path_factory, "memorised", _memorise)
+    model.load_state_dict(torch.load(folder / "model.pt"))
+    return model.eval()
+
+
+def _memorise(folder: Path) -> None:
     torch.manual_seed(0)
     model, (data, *_) = tiny_cnn(10, 1), parts()
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
@@ -44,7 +53,7 @@ def memorised() -> nn.Module:
             optimizer.zero_grad()
             nn.functional.cross_entropy(model(images[rows]), labels[rows]).backward()
             optimizer.step()
-    return model.eval()
+    torch.save(model.state_dict(), folder / "model.pt")
 
 
 def confidence(model: nn.Module, data: Dataset[Any]) -> Tensor:

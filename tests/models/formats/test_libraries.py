@@ -79,9 +79,9 @@ def transformers_model(kind: str, shard: str = "5GB", **settings: Any) -> tuple[
 
 
 FOLDERS = {
-    "timm resnet18": timm_model("resnet18"),
-    "timm vit-tiny": timm_model("vit_tiny_patch16_224", img_size=32, patch_size=8),
-    "timm convnext-atto": timm_model("convnext_atto"),
+    "timm resnet": timm_model("test_resnet"),
+    "timm vit": timm_model("test_vit", img_size=32, patch_size=8),
+    "timm convnext": timm_model("test_convnext"),
     "transformers vit, sharded": transformers_model(
         "ViT", "50KB", hidden_size=32, num_hidden_layers=2, num_attention_heads=2,
         intermediate_size=64, patch_size=8,
@@ -155,7 +155,7 @@ def test_a_folder_is_unlearned_and_loads_in_its_library(data: Path, name: str) -
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["timm vit-tiny", "transformers swin"])
+@pytest.mark.parametrize("name", ["timm vit", "transformers swin"])
 def test_shadow_models_and_teachers_are_built_by_the_library(data: Path, name: str) -> None:
     save, _ = FOLDERS[name]
     save(data / "model")

@@ -1,0 +1,57 @@
+"""match: the target and the Huber loss on log-odds."""
+
+from __future__ import annotations
+
+import torch
+
+from falw_cli.data.device import Resident
+from falw_cli.models.network import Network
+from falw_cli.unlearning.interfaces import StepSamples, load_method
+from falw_cli.unlearning.methods.match import SURE, log_odds
+from tests.unlearning.methods.conftest import FORGET, LABEL, RETAIN, inputs, make
+
+
+def test_a_completely_forgotten_class_gets_no_probability(network: Network) -> None:
+    retain = Resident(RETAIN.pixels[:6], torch.arange(6) % 2)
+    kind = load_method("match")
+    method = kind(inputs(network, retain=retain), kind.settings_type())
+    gone = method.target[LABEL == 2]  # type: ignore[attr-defined]
+    assert (gone[:, 2] < 1e-3).all()
+    torch.testing.assert_close(gone.sum(1), torch.ones(2))
+
+
+def test_match_pulls_from_both_sides(network: Network) -> None:
+    """The gradient of the true-class logit has the sign of p - q, with q the expectation."""
+    method = make("match", network)
+    for confidence in (0.999, 0.001):
+        rest = (1 - confidence) / 2
+        prob = torch.full((4, 3), rest).scatter(1, LABEL[:, None], confidence)
+        logits = prob.log().requires_grad_()
+        loss = method.forget_loss(StepSamples(logits, torch.arange(4), LABEL, FORGET.pixels))
+        loss.sum().backward()
+        wanted = method.target.gather(1, LABEL[:, None])  # type: ignore[attr-defined]
+        assert logits.grad is not None
+        slope = logits.grad.gather(1, LABEL[:, None])
+        assert torch.equal(slope.sign(), (confidence - wanted).sign())
+
+
+def test_match_adds_no_huber_loss_to_confident_retain_samples(network: Network) -> None:
+    """The Huber loss is zero above the original's log-odds and positive below them."""
+    method = make("match", network, log_odds=1.0)
+    plain = make("match", network, log_odds=0.0)
+    position = torch.arange(4)
+    original = method.original[position].log()  # type: ignore[attr-defined]
+    own = RETAIN.labels[:4, None]
+    for step, more in ((1.0, False), (-1.0, True)):
+        moved = original.scatter_add(1, own, torch.full((4, 1), step))
+        shown = StepSamples(moved, position, RETAIN.labels[:4], RETAIN.pixels[:4])
+        extra = method.retain_loss(shown) - plain.retain_loss(shown)
+        assert bool((extra > 1e-4).all()) is more
+        assert bool((extra.abs() < 1e-6).all()) is not more
+
+
+def test_log_odds_by_hand() -> None:
+    logits = torch.tensor([[0.9, 0.1], [0.5, 0.5]]).log()
+    found = log_odds(logits, torch.tensor([0, 1]))
+    torch.testing.assert_close(found, torch.tensor([9.0, 1.0]).log())
+    assert log_odds(torch.tensor([[99.0, 0.0]]), torch.tensor([0])).item() == SURE + 2
