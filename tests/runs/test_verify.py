@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydantic_core import to_json
 
 from falw_cli import unlearn
 from falw_cli.audit.report import Report
@@ -117,14 +118,11 @@ def test_a_report_of_an_older_version_without_a_new_key_is_unchanged(copy: Path)
         metrics.pop("forgotten_share", None)
     del content["robustness"]
     # Older versions sealed the compact JSON of the keys that they knew.
-    compact = json.dumps(
-        content | {"digest": None}, separators=(",", ":"), ensure_ascii=False
-    ).encode()
-    content["digest"] = hashlib.sha256(compact).hexdigest()
-    (copy / REPORT).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    content["digest"] = hashlib.sha256(to_json(content | {"digest": None})).hexdigest()
+    (copy / REPORT).write_text(to_json(content, indent=2).decode() + "\n")
     assert not problems(rerun=True)
     content["metrics"]["after"]["forget_accuracy"] = 12.5
-    (copy / REPORT).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    (copy / REPORT).write_text(to_json(content, indent=2).decode() + "\n")
     assert problems()["report"] == "was changed after it was written"
 
 
