@@ -179,7 +179,7 @@ def markdown(named: Sequence[NamedReport]) -> str:
         if report.gates:
             parts += ["", "| gate | value | |", "| --- | --- | --- |"]
             parts += [
-                f"| `{_cell_text(gate.expression)}` | {gate.shown} | "
+                f"| {_cell_text(gate.expression)} | {gate.shown} | "
                 f"{'passed' if gate.passed else '**failed**'} |"
                 for gate in report.gates
             ]

@@ -134,6 +134,7 @@ def test_markdown_escapes_hostile_text() -> None:
     assert HOSTILE not in text
     assert "| forget accuracy, % |" in text
     assert "**failed**" in text
+    assert "| avg\\_gap\\<=2 | 1 | passed |" in text
     assert "| residual knowledge against Retrain 1 | 1.25 |" in text
     assert "against Retrain 2" not in text
 
