@@ -20,7 +20,7 @@ from benchmarks.coverage import replace_section
 from benchmarks.networks import request, retrained
 from benchmarks.networks_train import POOL, Place, places
 from falw_cli.evaluation.auc_interval import matched_auc
-from falw_cli.evaluation.forgotten import HALF, ExpectedProbabilities
+from falw_cli.evaluation.forgotten import ExpectedProbabilities, claim
 from falw_cli.evaluation.membership import difficulty_matched
 from falw_cli.evaluation.predictions import EvaluationSamples, Predictions
 from falw_cli.models.inputs import open_inputs
@@ -31,7 +31,9 @@ from falw_cli.unlearning.forgotten_share import expected_from
 HEAD = "## Verdicts on retrained and untouched models"
 SIZES = (1, 5, 10, 20, 100)
 DRAWS = 200
-RESULTS = ("forgotten", "cannot tell", "not forgotten", "not memorised")
+RESULTS = (
+    "forgotten", "at least", "cannot tell", "not forgotten", "over-forgotten", "not memorised",
+)  # fmt: skip
 
 
 def opened(place: Place) -> tuple[ExpectedProbabilities, list[Predictions]]:
@@ -57,11 +59,7 @@ def of(expected: ExpectedProbabilities, rows: np.ndarray) -> ExpectedProbabiliti
 def result(expected: ExpectedProbabilities, after: np.ndarray) -> str:
     """Return the verdict on the forgotten share, one of RESULTS."""
     share = expected.share(after)
-    if share is None:
-        return "not memorised"
-    if share.upper < HALF:
-        return "not forgotten"
-    return "forgotten" if share.lower >= HALF else "cannot tell"
+    return claim(share) if share is not None else "not memorised"
 
 
 def drawn(expected: ExpectedProbabilities, size: int, turn: int) -> np.ndarray:
@@ -129,7 +127,8 @@ def section(chosen: list[Place]) -> str:
         "models lack, half of them from one class (`python -m benchmarks.verdicts`). The verdict "
         "is that on the forgotten share. An original counts as unlearned with no change; a "
         "retrained model should not be called \"not forgotten\" in more than 5 % of cases.", "",
-        f"| network | model | samples | {' | '.join(RESULTS)} |", f"|---|---|--:|{'--:|' * 4}",
+        f"| network | model | samples | {' | '.join(RESULTS)} |",
+        f"|---|---|--:|{'--:|' * len(RESULTS)}",
         *tables[0], "",
         "Lists that are no random draw: the hardest and the easiest tenth of these samples. "
         "95 % intervals of the AUC (0.5: like unseen samples), by class-matched and by "

@@ -74,12 +74,19 @@ def _single_report(named: NamedReport) -> str:
             load_metric(name).label: rows.class_rows(shown, name)
             for name in ("forget_accuracy", "test_accuracy")
         },
+        class_shares=rows.class_share_rows(_with_share(shown)),
+        share_columns=list(_with_share(shown)),
         pictures=pictures(report, shown),
         after=report.metrics.after,
         noise_floor=_noise_floor(report),
         cell=rows.figure,
         settings=_settings(report),
     )
+
+
+def _with_share(shown: dict[str, Metrics]) -> dict[str, Metrics]:
+    """Return the models that can have a forgotten share: those that were unlearned."""
+    return {name: one for name, one in shown.items() if name in ("after", "model")}
 
 
 def _noise_floor(report: Report) -> str:
@@ -160,6 +167,10 @@ def markdown(named: Sequence[NamedReport]) -> str:
         parts += [f"### {_cell_text(one.name)}: {said.headline}", ""]
         parts += [f"- {_cell_text(point)}" for point in said.points] + [""]
         parts += _table(["figure", *shown], rows.main_rows(shown) + rows.group_rows(shown))
+        if shares := rows.class_share_rows(_with_share(shown)):
+            table = _table(["class", *_with_share(shown)], shares)
+            parts += ["", "<details><summary>forgotten share of each class</summary>", ""]
+            parts += [*table, "", "</details>"]
         if report.robustness:
             found = rows.robustness_rows(report.robustness)
             parts += ["", *_table(["with noise", "value"], found)]
@@ -168,7 +179,7 @@ def markdown(named: Sequence[NamedReport]) -> str:
         if report.gates:
             parts += ["", "| gate | value | |", "| --- | --- | --- |"]
             parts += [
-                f"| `{_cell_text(gate.expression)}` | {gate.shown} | "
+                f"| {_cell_text(gate.expression)} | {gate.shown} | "
                 f"{'passed' if gate.passed else '**failed**'} |"
                 for gate in report.gates
             ]
@@ -182,7 +193,7 @@ def _table(head: list[str], figures: Sequence[Row]) -> list[str]:
     lines = ["| " + " | ".join(head) + " |", "| --- |" + " ---: |" * (len(head) - 1)]
     for row in figures:
         cells = [str(row.cells.get(name) or "–") for name in head[1:]]
-        lines.append("| " + " | ".join([row.title, *cells]) + " |")
+        lines.append("| " + " | ".join([_cell_text(row.title), *cells]) + " |")
     return lines
 
 

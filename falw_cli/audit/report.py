@@ -90,13 +90,14 @@ class Forget(Figures):
 
 
 class Moment(Figures):
-    """A check of the model during the run, on forget samples and the guiding held-out samples."""
+    """Evaluation of the model during the run, on forget, retain and guiding held-out samples."""
 
     step: int
     distance: float
-    """Mean 1-Wasserstein distance of true-class probability to unseen data of the class, [0, 1]."""
+    """Mean absolute difference of the true-class probability from the expected one, in [0, 1]."""
     estimated_gap: float
-    """Avg. Gap with unseen data and the original in place of Retrain, percent; minimised."""
+    """Avg. Gap with the expectation and the original in place of Retrain, percentage points. Early
+    stopping keeps the step where it is smallest."""
     retain_accuracy: float
     """Percent, on a subset of the retain set."""
     heldout_accuracy: float
@@ -139,7 +140,7 @@ class Run(Figures):
     probes: list[Probed] = []
     """Learning rates that --lr auto tried."""
     curve: list[Moment] = []
-    """Checks of --stop auto."""
+    """Evaluations of --stop auto."""
     course: list[Course] = []
     """The epochs of the run."""
 

@@ -134,29 +134,24 @@ def unseen_rows(shown: Mapping[str, Metrics]) -> list[Row]:
     aucs = {name: figure(m.mia.auc if m.mia else None, 3) for name, m in shown.items()}
     hard = {n: figure(m.mia.difficulty_matched if m.mia else None, 3) for n, m in shown.items()}
     distances = {name: figure(m.distance, 3) for name, m in shown.items()}
+    metric = load_metric("mia_auc")
     return [
+        Row(metric.label, "0.5 is chance", aucs, metric.explanation),
         Row(
-            load_metric("mia_auc").label, "0.5 is chance", aucs, load_metric("mia_auc").explanation
-        ),
-        Row(
-            "same, difficulty-matched",
-            "0.5 is chance",
-            hard,
+            "same, difficulty-matched", "0.5 is chance", hard,
             "The unseen samples are weighted so that they are as hard as the list is expected to "
             "be. Fairer than the class-matched attack if the list is hard, easy or mislabelled.",
         ),
         Row(
-            "distance to unseen",
-            "0 to 1",
-            distances,
+            "distance to unseen", "0 to 1", distances,
             "How far apart the true-class probabilities of forget and unseen samples of a class "
             "are (1-Wasserstein), mean over the forget samples. A small list is never at 0.",
         ),
-    ]
+    ]  # fmt: skip
 
 
 def group_rows(shown: Mapping[str, Metrics]) -> list[Row]:
-    """Return forget accuracy of head, mid and tail, and its deviation from Retrain and unseen."""
+    """Return forget accuracy of head, mid and tail, its deviations, and the forgotten share."""
     rows = []
     for name in GROUPS:
         groups = {n: getattr(m.groups, name) for n, m in shown.items() if m.groups}
@@ -164,6 +159,8 @@ def group_rows(shown: Mapping[str, Metrics]) -> list[Row]:
         for key, truth in (("deviation", "Retrain"), ("unseen_deviation", "unseen data")):
             cells = {model: _own(group, key) for model, group in groups.items()}
             rows.append(Row(f"{name}: deviation from {truth}", "points", cells))
+        cells = {model: figure(group.forgotten_share, 0) for model, group in groups.items()}
+        rows.append(Row(f"{name}: forgotten share", "%", cells))
     return [row for row in rows if any(row.cells.values())]
 
 
@@ -207,14 +204,28 @@ def figure(found: Figure | None, digits: int = 2) -> Cell | None:
 
 def class_rows(shown: Mapping[str, Metrics], name: str) -> list[Row]:
     """Return an accuracy of each class that has forget samples, head first."""
+    return [
+        Row(label, "%", {model: _own(m.per_class[one], name, 1) for model, m in shown.items()})
+        for one, label in _listed_classes(shown)
+    ]
+
+
+def class_share_rows(shown: Mapping[str, Metrics]) -> list[Row]:
+    """Return the forgotten share of each class that has one, head first."""
+    shares = {
+        label: {model: figure(m.per_class[one].forgotten_share, 0) for model, m in shown.items()}
+        for one, label in _listed_classes(shown)
+    }
+    return [Row(label, "%", cells) for label, cells in shares.items() if any(cells.values())]
+
+
+def _listed_classes(shown: Mapping[str, Metrics]) -> list[tuple[str, str]]:
+    """Return name and label of each class that has forget samples, by count."""
     last = list(shown.values())[-1].per_class
     order = sorted(last, key=lambda one: -last[one].forget_count)
     return [
-        Row(
-            f"{label}, {last[label].forget_count} forgotten", "%",
-            {model: _own(m.per_class[label], name, 1) for model, m in shown.items()},
-        )
-        for label in order if last[label].forget_count
+        (name, f"{name}, {one.forget_count} forgotten{', none kept' * (one.retain_count == 0)}")
+        for name in order if (one := last[name]).forget_count
     ]  # fmt: skip
 
 
@@ -262,7 +273,7 @@ def per_sample_rows(found: PerSample) -> list[Row]:
             *others,
         ]
         title = f"{label}: distinguished in this model at 1 % FPR"
-        rows.append(Row(title, "%", {"value": figure(one.told)}))
+        rows.append(Row(title, "%", {"value": figure(one.distinguished)}))
     if found.klom is not None:
         klom = f"KLoM, {found.klom_chance:.2f} by chance"
         rows.append(

@@ -8,13 +8,11 @@ from typing import Literal
 from falw_cli.audit.gates import FORGOTTEN
 from falw_cli.audit.report import Report
 from falw_cli.audit.rows import figure
-from falw_cli.evaluation.forgotten import HALF
+from falw_cli.evaluation.forgotten import BEYOND, HALF, claim
 from falw_cli.evaluation.gap_metric import described
 from falw_cli.evaluation.metrics import AccuracyChange, Figure
 
 Level = Literal["good", "mixed", "bad", "unknown"]
-OVER = 120
-"""Percent: a forgotten share whose interval is above this is over-forgetting."""
 MARGIN = 0.1
 """Distance of the AUC from 0.5 up to which forget and unseen samples count as alike."""
 HARM = 1.0
@@ -105,11 +103,17 @@ def _without_share(report: Report, seeds: Level, unseen: Level) -> tuple[Level, 
 def _by_share(share: Figure, *, outside: bool) -> tuple[Level, str]:
     """Return level and headline from the forgotten share."""
     figures = f"{share.value:.0f} % ({share.lower:.0f} to {share.upper:.0f} %)"
-    if share.upper < HALF:
+    found = claim(share)
+    if found == "not forgotten":
         return "bad", f"Not forgotten: {figures}"
-    if share.lower < HALF:
+    if found == "cannot tell":
         return "unknown", f"Cannot tell whether the list is forgotten: {figures}"
-    if share.lower > OVER:
+    if found == "at least":
+        return "unknown", (
+            f"Cannot tell whether the list is over-forgotten; at least {share.lower:.0f} % is "
+            f"forgotten: {figures}"
+        )
+    if found == "over-forgotten":
         return "mixed", f"Over-forgotten: {figures}"
     return "mixed" if outside else "good", f"Forgotten: {figures}"
 
@@ -121,9 +125,9 @@ def _explained(report: Report) -> str:
         return ""
     text = (
         "0 % is unchanged, 100 % as expected of a model that never saw the list; forgotten: the "
-        f"whole interval is {HALF:g} % or more"
+        f"whole interval is between {HALF:g} and {BEYOND:g} %"
     )
-    if share.lower < HALF <= share.upper:
+    if claim(share) in ("cannot tell", "at least"):
         shown = max(share.value - share.lower, share.upper - share.value)
         text += f"; a list of {report.forget.count} shows differences of {shown:.0f} points or more"
     return text

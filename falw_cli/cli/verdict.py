@@ -35,12 +35,17 @@ def show_report(report: Report, console: Console, *, as_json: bool) -> None:
 
 def show_verdict(report: Report, console: Console) -> None:
     """Print verdict and gates; exit code 1 if a gate failed."""
-    if report.metrics.after is not None:
-        said = verdict(report)
-        headline = f"{said.headline}{':' if said.points else ''}"
-        console.note("\n".join([headline, *(f"  {point}" for point in said.points)]))
+    print_verdict(report, console)
     for gate in report.gates:
         state = "passed" if gate.passed else "FAILED"
         console.note(f"gate {gate.expression}: {gate.shown}: {state}")
     if not report.passed and not ranks.follows():
         raise typer.Exit(1)
+
+
+def print_verdict(report: Report, console: Console, of: str = "") -> None:
+    """Print headline and findings; `of` is printed before the headline."""
+    if report.metrics.after is not None:
+        said = verdict(report)
+        headline = f"{of}{said.headline}{':' if said.points else ''}"
+        console.note("\n".join([headline, *(f"  {point}" for point in said.points)]))

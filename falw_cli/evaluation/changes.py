@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from falw_cli.evaluation import intervals
 from falw_cli.evaluation.metrics import AccuracyChange, Changes, ClassChange, Figure
 from falw_cli.evaluation.predictions import Predictions
@@ -42,10 +40,11 @@ def changes_between(before: Predictions, after: Predictions) -> Changes:
         difference: Vector = other.correct[rows] - one.correct[rows]
         return paired_change(difference) if len(difference) else None
 
-    kept = np.flatnonzero(np.isin(before.test.labels, before.retain.labels))
     return Changes(
         retain_accuracy=accuracy_change(*pairs["retain"]),
-        retained_test_accuracy=accuracy_change(*(one.of_rows(kept) for one in pairs["test"])),
+        retained_test_accuracy=accuracy_change(
+            *(one.of_rows(before.kept_test) for one in pairs["test"])
+        ),
         retain_agreement=agreement(*pairs["retain"]),
         test_agreement=agreement(*pairs["test"]),
         per_class={

@@ -7,11 +7,12 @@ one sample has a share too, and hard or mislabelled samples are not compared wit
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from falw_cli.evaluation.intervals import CHUNK, LEVEL
-from falw_cli.evaluation.metrics import Figure, GroupMetrics, Groups, Metrics, Pairs
+from falw_cli.evaluation.metrics import Figure, GroupMetrics, Groups, Interval, Metrics, Pairs
 from falw_cli.evaluation.scores import Counts, Vector
 
 DRAWS = 1000
@@ -27,9 +28,33 @@ LEAST = 0.02
 SHARED = 0.1
 """Assumed fraction of an error that is common to a list: photos of one person are alike."""
 HALF = 50.0
-"""Percent: a list with an interval below this is not forgotten, above this it is."""
+"""Percent: lower margin. Below it, more than half of what was memorised remains."""
+BEYOND = 150.0
+"""Percent: upper margin, as far from 100 as HALF is. Up to it, the model differs from the
+expectation by at most half of what the original did."""
+OVER = 120.0
+"""Percent: a share whose whole interval is above this is over-forgetting."""
 MAX_PAIRS = 2000
 """Maximum number of samples in the report's `pairs`."""
+
+
+Claim = Literal["not forgotten", "cannot tell", "at least", "forgotten", "over-forgotten"]
+"""What a forgotten share shows. "at least": memorisation has gone, over-forgetting is possible."""
+
+
+def claim(share: Interval) -> Claim:
+    """Return what the 95 % interval of a forgotten share shows.
+
+    Forgotten is equivalence: the whole interval lies between HALF and BEYOND. An interval that
+    reaches further is no evidence of it.
+    """
+    if share.upper < HALF:
+        return "not forgotten"
+    if share.lower < HALF:
+        return "cannot tell"
+    if share.lower > OVER:
+        return "over-forgotten"
+    return "forgotten" if share.upper <= BEYOND else "at least"
 
 
 @dataclass(frozen=True)

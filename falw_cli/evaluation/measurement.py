@@ -31,7 +31,7 @@ def measure(network: Network, parts: EvaluationSamples, seed: int) -> Metrics:
 def metrics_of(predictions: Predictions) -> Metrics:
     """Return the metrics of `measure` from a network's predictions."""
     forget, retain, test = predictions.forget, predictions.retain, predictions.test
-    kept = test.correct[np.isin(test.labels, retain.labels)]
+    kept = test.correct[predictions.kept_test]
     metrics = {name: load_metric(name) for name in (*FIELD, "calibration_error")}
     values = {name: metric.measure(predictions) for name, metric in metrics.items()}
     groups = {name: _group(predictions, members) for name, members in predictions.thirds.items()}
@@ -109,6 +109,7 @@ def _per_class(predictions: Predictions) -> dict[str, ClassMetrics]:
         name: ClassMetrics.model_validate(
             {
                 "forget_count": int(count[c]),
+                "retain_count": int(predictions.retain_count[c]),
                 **{
                     key: None if np.isnan(values[c]) else float(columns[key][2] * values[c])
                     for key, values in means.items()
@@ -127,15 +128,21 @@ def _per_class(predictions: Predictions) -> dict[str, ClassMetrics]:
 def _group(predictions: Predictions, members: list[int]) -> GroupMetrics:
     forget, test, count = predictions.forget, predictions.test, predictions.forget_count
     # Weight unseen data to the forget samples' class mix, so that class sizes shift nothing.
-    own, other = (_mixed(seen, count, members) for seen in (forget, test))
+    own = _mixed(forget, count, members)
+    # A class that keeps no retain sample is not to be predicted as unseen data of it are.
+    kept = [c for c in members if predictions.retain_count[c]]
+    mine, unseen = (_mixed(seen, count, kept) for seen in (forget, test))
     size = int(count[members].sum())
     accuracy, probability = own["correct"], own["prob"]
     intervals = {}
     if accuracy is not None and probability is not None:
         intervals["forget_accuracy"] = _wilson(accuracy, size, 100)
         intervals["forget_probability"] = _wilson(probability, size)
-        if other["correct"] is not None:
-            both = ((accuracy, size), (other["correct"], _effective(test, count, members)))
+        if mine["correct"] is not None and unseen["correct"] is not None:
+            both = (
+                (mine["correct"], int(count[kept].sum())),
+                (unseen["correct"], _effective(test, count, kept)),
+            )
             (a, of_a), (b, of_b) = ((share, wilson(share, number)) for share, number in both)
             intervals["unseen_deviation"] = Interval.scaled(apart(a, of_a, b, of_b), 100)
     return GroupMetrics(
@@ -145,8 +152,8 @@ def _group(predictions: Predictions, members: list[int]) -> GroupMetrics:
         forget_probability=probability,
         deviation=None,
         probability_deviation=None,
-        unseen_deviation=_difference(accuracy, other["correct"], 100),
-        unseen_probability_deviation=_difference(probability, other["prob"]),
+        unseen_deviation=_difference(mine["correct"], unseen["correct"], 100),
+        unseen_probability_deviation=_difference(mine["prob"], unseen["prob"]),
         intervals=intervals,
     )
 

@@ -46,7 +46,7 @@ def difficulty_matched(
         model: predictions of the attacked model.
     """
     rows = np.flatnonzero(expected.expected > 0)
-    kept = np.flatnonzero(np.isin(model.test.labels, model.retain.labels))
+    kept = model.kept_test
     unseen = unseen[kept]
     if not len(rows) or len(unseen) < FEW_UNSEEN:
         return None

@@ -43,6 +43,9 @@ class ClassMetrics(Figures):
     """Metrics of one class."""
 
     forget_count: int
+    retain_count: int | None = None
+    """Retain samples, evaluated or not; 0: the list removes the whole class. None in reports of
+    older versions."""
     forget_accuracy: Percent
     retain_accuracy: Percent
     test_accuracy: Percent
@@ -69,7 +72,8 @@ class GroupMetrics(Figures):
     probability_deviation: float | None
     """Mean true-class probability minus Retrain's."""
     unseen_deviation: Percent
-    """Forget accuracy minus that of unseen data of the same class mix, percentage points."""
+    """Forget accuracy minus that of unseen data of the same class mix, percentage points. Classes
+    that keep no retain sample are left out, here and below: the model should not predict them."""
     unseen_probability_deviation: float | None
     """Mean true-class probability minus that of unseen data of the same class mix."""
     forgotten_share: Figure | None = None

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pydantic import AliasChoices, Field
+
 from falw_cli.evaluation.metrics import Attack, Figure, Figures
 
 
 class SampleAttack(Attack):
     """A per-sample attack with shadow models; each of these is attacked with the others."""
 
-    told: Figure
+    distinguished: Figure = Field(validation_alias=AliasChoices("distinguished", "told"))
     """Forget samples that the attack on the audited model calls unlearned rather than never seen,
     percent, at 1 % false positives: 1 is chance."""
 

@@ -25,11 +25,16 @@ class EvaluationSamples:
     forget: Samples
     retain: Samples
     test: Samples
+    kept: Counts | None = None
+    """Number of retain samples per class, evaluated or not, [C]; None: all are in `retain`."""
 
     @classmethod
     def of(cls, parts: Splits, device: torch.device) -> EvaluationSamples:
         """Move the evaluated samples of a run to the device."""
-        return cls(*(place(one, device) for one in (parts.forget, parts.judged, parts.test)))
+        forget, retain, test = (
+            place(one, device) for one in (parts.forget, parts.judged, parts.test)
+        )
+        return cls(forget, retain, test, parts.kept)
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,8 @@ class Predictions:
     retain: SamplePredictions
     test: SamplePredictions
     seed: int
+    kept: Counts | None = None
+    """See `EvaluationSamples.kept`."""
 
     @classmethod
     def of(cls, network: Network, parts: EvaluationSamples, seed: int) -> Predictions:
@@ -54,12 +61,24 @@ class Predictions:
         forget, retain, test = (
             SamplePredictions.of(network, part) for part in (parts.forget, parts.retain, parts.test)
         )
-        return cls(network.classes, forget, retain, test, seed)
+        return cls(network.classes, forget, retain, test, seed, parts.kept)
 
     @cached_property
     def forget_count(self) -> Counts:
         """Number of forget samples per class, [C]."""
         return np.bincount(self.forget.labels, minlength=len(self.classes))
+
+    @cached_property
+    def retain_count(self) -> Counts:
+        """Number of retain samples per class, evaluated or not, [C]."""
+        if self.kept is not None:
+            return self.kept
+        return np.bincount(self.retain.labels, minlength=len(self.classes))
+
+    @cached_property
+    def kept_test(self) -> Counts:
+        """Rows of the test samples whose classes keep at least one retain sample, [K]."""
+        return np.flatnonzero(self.retain_count[self.test.labels] > 0)
 
     @cached_property
     def thirds(self) -> dict[str, list[int]]:

@@ -45,6 +45,8 @@ class Inputs:
     original: Network | None
     """The model before unlearning, if `evaluate` was given it."""
     references: tuple[Network, ...]
+    listed: tuple[str, ...]
+    """IDs of the forget list, each once, in its order. They must not get into a report or log."""
     described: dict[str, Any]
     """The report's `inputs`."""
 
@@ -101,7 +103,8 @@ def open_inputs(
         "heldout": _describe(unseen.heldout, len(parts.heldout)) if unseen.heldout else None,
         "test": _describe(unseen.test, len(parts.test)) if unseen.test else None,
     }
-    return Inputs(config, source, network, parts, original, references, described)
+    listed = named.ids if named else ()
+    return Inputs(config, source, network, parts, original, references, listed, described)
 
 
 def _digests(config: Config, source: Checkpoint) -> dict[str, Any]:

@@ -101,20 +101,42 @@ def read_report(path: Path) -> Report:
     Raises:
         RequestError: no such file, or not an audit report.
     """
+    return as_report(read_content(path), path)
+
+
+def read_content(path: Path) -> dict[str, Any]:
+    """Read the JSON of an audit report, with the keys that the file has.
+
+    Raises:
+        RequestError: no such file, or not a JSON object.
+    """
     try:
         if path.stat().st_size > REPORT_LIMIT:
             raise RequestError(f"{path} is larger than 256 MiB", "give a report of falw")
-        return Report.model_validate(json.loads(path.read_text(encoding="utf-8")))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise RequestError(f"{path} cannot be read: {error.strerror}", "check the path") from error
+    except (ValueError, RecursionError) as error:
+        raise RequestError(f"{path} is not JSON: {error}", "give a report of falw") from error
+    if not isinstance(content, dict):
+        raise RequestError(f"{path} is not an audit report", "give a report of falw")
+    return content
+
+
+def as_report(content: dict[str, Any], path: Path) -> Report:
+    """Return the report with this JSON.
+
+    Raises:
+        RequestError: it is not an audit report.
+    """
+    try:
+        return Report.model_validate(content)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         raise RequestError(
             f"{path} is not an audit report: {where}: {first['msg']}", "give a report of falw"
         ) from error
-    except (ValueError, RecursionError) as error:
-        raise RequestError(f"{path} is not JSON: {error}", "give a report of falw") from error
 
 
 def _per_class(classes: tuple[str, ...], labels: Rows) -> dict[str, int]:

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from falw_cli.audit import seal
+from falw_cli.audit import gates, seal
 from falw_cli.audit.report import FileInput, Output, Report
 from falw_cli.config.settings import Config
 from falw_cli.data import forget_list
 from falw_cli.errors import RequestError
 from falw_cli.evaluation.full_audit import full_audit
 from falw_cli.evaluation.gap import parse_weights
+from falw_cli.evaluation.metrics import AllMetrics
 from falw_cli.evaluation.predictions import EvaluationSamples, Predictions
 from falw_cli.models import architectures, checkpoint_files
 from falw_cli.models.inputs import Inputs, open_inputs
 from falw_cli.models.network import Network, build_network, network_spec, with_metadata
-from falw_cli.runs.inspection import read_report
+from falw_cli.runs.inspection import as_report, read_content
 from falw_cli.runtime.engine import make_fabric
 from falw_cli.runtime.progress import Progress
 from falw_cli.unlearning.forgotten_share import expected_from
@@ -51,35 +53,58 @@ class VerifyRequest:
     """Whether an architecture that the report names may be imported as code."""
 
 
-def verify(request: VerifyRequest, progress: Progress) -> list[Check]:
+@dataclass(frozen=True)
+class Verification:
+    """Results of all checks, and the report whose figures the verdict is based on."""
+
+    checks: list[Check]
+    report: Report | None
+    """None if the report itself was changed, so that its figures prove nothing."""
+    measured_again: bool
+    """Whether the figures in `report` are those of the rerun."""
+
+
+def verify(request: VerifyRequest, progress: Progress) -> Verification:
     """Recompute the digests of a report, its files and its samples, and on request its metrics.
 
     Raises:
         RequestError: the file cannot be read as a report.
     """
-    report = read_report(request.report)
-    checks = [_report(report, request.report)]
+    content = read_content(request.report)
+    report = as_report(content, request.report)
+    sealed = _sealed(content)
+    checks = [Check("report", sealed or _formatted(content, request.report))]
     for name, file in _files(report):
         checks.append(Check(name, _differs(file)))
     listed = report.inputs.forget_list
     path = request.forget or report.config.get("forget")
     if listed:
         checks.append(Check("forget list", _list_differs(path, listed.sha256)))
+    again = None
     if any(check.problem for check in checks[1:]):
         why = "not checked: the files above are not those of the run"
-        return [*checks, *(Check(name, why) for name in _sources(report))]
-    return [*checks, *_samples(report, request, progress)]
+        checks += [Check(name, why) for name in _sources(report)]
+    else:
+        more, again = _samples(report, content, request, progress)
+        checks += more
+    if again is not None:
+        return Verification(checks, again, measured_again=True)
+    return Verification(checks, None if sealed else report, measured_again=False)
 
 
-def _report(report: Report, path: Path) -> Check:
-    problem = None
-    if report.digest is None:
-        problem = "has no digest: it was written by an older falw"
-    elif report.digest != seal.digest(report):
-        problem = "was changed after it was written"
-    elif path.read_text(encoding="utf-8") != seal.to_text(report):
-        problem = "was rewritten by another program: its formatting is not falw's"
-    return Check("report", problem)
+def _sealed(content: dict[str, Any]) -> str | None:
+    """Compare the digest of the file's own JSON, which may have other keys than this version."""
+    if content.get("digest") is None:
+        return "has no digest: it was written by an older falw"
+    with suppress(ValueError):
+        if content["digest"] == seal.digest(content):
+            return None
+    return "was changed after it was written"
+
+
+def _formatted(content: dict[str, Any], path: Path) -> str | None:
+    same = path.read_text(encoding="utf-8") == seal.text_of(content)
+    return None if same else "was rewritten by another program: its formatting is not falw's"
 
 
 def _files(report: Report) -> Iterator[tuple[str, FileInput]]:
@@ -114,21 +139,32 @@ def _sources(report: Report) -> dict[str, Any]:
     return {name: source for name, source in named.items() if source is not None}
 
 
-def _samples(report: Report, request: VerifyRequest, progress: Progress) -> list[Check]:
-    """Decode the samples again, and compare their digests and metrics with the report's."""
+def _samples(
+    report: Report, content: dict[str, Any], request: VerifyRequest, progress: Progress
+) -> tuple[list[Check], Report | None]:
+    """Decode the samples again, and compare their digests and metrics with the report's.
+
+    Returns:
+        The checks, and the report with the figures of the rerun, if there was one.
+    """
     try:
         config = _config(report, request)
         inputs = open_inputs(config, progress, make_fabric(config))
     except RequestError as error:
-        return [Check(name, str(error)) for name in _sources(report)]
+        return [Check(name, str(error)) for name in _sources(report)], None
     checks = []
     for name, source in _sources(report).items():
         found = inputs.described[name]
         same = found is not None and found["sha256"] == source.sha256
         checks.append(Check(name, None if same else "contains other samples than in the run"))
-    if request.rerun:
-        checks.append(Check("metrics", _metrics_differ(report, inputs)))
-    return checks
+    if not request.rerun:
+        return checks, None
+    found = _measured(report, inputs)
+    problem = _differences(content["metrics"], found.model_dump(mode="json"))
+    again = report.model_copy(update={"metrics": found})
+    wanted = [gates.parse(one.expression, inputs.network.classes) for one in report.gates]
+    again = again.model_copy(update={"gates": [gates.evaluate(one, again) for one in wanted]})
+    return [*checks, Check("metrics", problem)], again
 
 
 def _config(report: Report, request: VerifyRequest) -> Config:
@@ -145,8 +181,8 @@ def _config(report: Report, request: VerifyRequest) -> Config:
     return config.model_copy(update={"forget": request.forget or config.forget, **alone})
 
 
-def _metrics_differ(report: Report, inputs: Inputs) -> str | None:
-    """Measure all figures of the report's models again; return the differences, or None."""
+def _measured(report: Report, inputs: Inputs) -> AllMetrics:
+    """Measure all figures of the report's models again."""
     models, expected = [_predictions(inputs.network, inputs)], None
     if report.output:
         written = _written(report.output, inputs)
@@ -158,12 +194,15 @@ def _metrics_differ(report: Report, inputs: Inputs) -> str | None:
         before = _predictions(inputs.original, inputs)
         expected = expected_from(inputs.original, inputs.splits)
     weights = parse_weights(inputs.config.metrics)
-    found = full_audit(before, models[-1], references, weights, expected).metrics
-    claimed = dict(_leaves(report.metrics.model_dump()))
-    again = dict(_leaves(found.model_dump()))
+    return full_audit(before, models[-1], references, weights, expected).metrics
+
+
+def _differences(claimed: Any, found: Any) -> str | None:
+    """Compare each figure that the report has; return the differences as text, or None."""
+    again = dict(_leaves(found))
     off = [
         f"{name} is {again.get(name)}, the report says {value}"
-        for name, value in claimed.items()
+        for name, value in _leaves(claimed)
         if not _same(again.get(name), value)
     ]
     more = f" (and {len(off) - 3} more)" if len(off) > 3 else ""
@@ -188,7 +227,7 @@ def _leaves(content: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
     if isinstance(content, dict):
         for key, value in content.items():
             yield from _leaves(value, f"{prefix}.{key}" if prefix else key)
-    elif isinstance(content, list | tuple):
+    elif isinstance(content, list):
         for number, value in enumerate(content):
             yield from _leaves(value, f"{prefix}.{number}")
     else:

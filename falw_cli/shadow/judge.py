@@ -103,8 +103,8 @@ def _attack(
     threshold = np.quantile(scores[outside], 1 - FALSE_POSITIVES, method="higher")
     distinguished = scorer(model, shadows, (members, ~members)) > threshold
     share = float(distinguished.mean())
-    told = Figure.of(share, intervals.wilson(share, len(distinguished)), 100)
-    return SampleAttack(**attack_figures(found).model_dump(), told=told)
+    found_here = Figure.of(share, intervals.wilson(share, len(distinguished)), 100)
+    return SampleAttack(**attack_figures(found).model_dump(), distinguished=found_here)
 
 
 def _left_out(

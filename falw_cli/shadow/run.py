@@ -145,10 +145,9 @@ def _plan(config: Config, request: AuditRequest, inputs: Inputs, progress: Progr
                               "nodes", "robustness", "relearn", "track", "save_every",
                               "forgotten_gate"},
     )  # fmt: skip
-    assert config.forget is not None
     listing = loading.open_source(config, "data")
-    named = forget_list.read(config.forget).ids
-    whole = tuple(listing.ids[row] for row in forget_list.find(named, listing.ids))
+    rows = forget_list.find(inputs.listed, listing.ids)
+    whole = tuple(listing.ids[row] for row in rows)
     if len(whole) <= LONGEST:
         members = with_or_without(request.shadow, len(whole))
     else:
@@ -161,7 +160,7 @@ def _plan(config: Config, request: AuditRequest, inputs: Inputs, progress: Progr
         inside = tuple(one for one, member in zip(whole, row, strict=True) if member)
         seed = {"seed": config.seed + 1 + number}
         shadows.append(Shadow(number, train | seed, both | seed, whole, inside, content))
-    place = {one: number for number, one in enumerate(named, 1)}
+    place = {one: number for number, one in enumerate(inputs.listed, 1)}
     positions = [place[one] for one in whole]
     return Plan(shadows, members, positions, with_method_defaults(asked_for))
 

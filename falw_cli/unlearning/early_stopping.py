@@ -94,7 +94,8 @@ class EarlyStopping:
         if self.measure_gap is not None:
             found = replace(found, gap=self.measure_gap(network))
         self.curve.append(found)
-        logged = {f"look/{k}": v for k, v in asdict(found).items() if v is not None and k != "step"}
+        figures = {k: v for k, v in asdict(found).items() if v is not None and k != "step"}
+        logged = {f"evaluation/{name}": value for name, value in figures.items()}
         network.fabric.log_dict(logged, done)
         if not self.decides or self.ended is not None:
             return None

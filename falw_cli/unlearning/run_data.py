@@ -53,7 +53,7 @@ class RunData:
         forget, retain = whole.of(slice(cut)), whole.of(slice(cut, None))
         if parts.judged is not parts.retain:
             retain = place(parts.judged, device)
-        judged = EvaluationSamples(forget, retain, place(parts.test, device))
+        judged = EvaluationSamples(forget, retain, place(parts.test, device), parts.kept)
         for what, needed in _needs_guide(config).items():
             if needed and not len(guide):
                 raise RequestError(

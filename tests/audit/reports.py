@@ -49,7 +49,9 @@ def predictions(seed: int, forget: float) -> Predictions:
 
 def per_sample() -> PerSample:
     """Per-sample results of shadow models that detect nothing."""
-    attack = SampleAttack(auc=FIGURE, tpr_at_fpr_1=FIGURE, tpr_at_fpr_01=FIGURE, told=FIGURE)
+    attack = SampleAttack(
+        auc=FIGURE, tpr_at_fpr_1=FIGURE, tpr_at_fpr_01=FIGURE, distinguished=FIGURE
+    )
     return PerSample(models=16, forget=158, ulira=attack, rmia=attack, klom=FIGURE, klom_chance=1.0)
 
 
@@ -140,9 +142,17 @@ def report(after: float = 1.5, references: int = 2) -> Report:
 
 
 def with_share(made: Report) -> Report:
-    """Return a report with a forgotten share."""
-    assert made.metrics.after is not None
+    """Return a report with a forgotten share, also of its largest class and of the head."""
+    after = made.metrics.after
+    assert after is not None
+    assert after.groups is not None
     share = {"forgotten_share": Figure(value=93, lower=80, upper=104)}
-    after = made.metrics.after.model_copy(update=share)
+    largest = after.per_class[HOSTILE].model_copy(update=share)
+    head = after.groups.head.model_copy(update=share)
+    more = {
+        "per_class": after.per_class | {HOSTILE: largest},
+        "groups": after.groups.model_copy(update={"head": head}),
+    }
+    after = after.model_copy(update=share | more)
     metrics = made.metrics.model_copy(update={"after": after})
     return seal(made.model_copy(update={"metrics": metrics}))

@@ -150,8 +150,21 @@ def test_markdown_escapes_hostile_text() -> None:
     assert HOSTILE not in text
     assert "| forget accuracy, % |" in text
     assert "**failed**" in text
+    assert "| avg\\_gap\\<=2 | 1 | passed |" in text
     assert "| residual knowledge against Retrain 1 | 1.25 |" in text
     assert "against Retrain 2" not in text
+
+
+def test_shares_of_classes_and_thirds_are_shown() -> None:
+    named = [NamedReport("share", with_share(report()))]
+    whole, text = html(named), markdown(named)
+    assert "forgotten share by class" in whole
+    assert "head: forgotten share, %" in whole
+    assert "<small>80 to 104</small>" in whole
+    assert "| head: forgotten share, % | – | 93 (80 to 104) | – |" in text
+    assert HOSTILE not in text
+    assert "script\\>, 90 forgotten, % | 93 (80 to 104) |" in text
+    assert "forgotten share" not in markdown([NamedReport("none", report())])
 
 
 def test_evidence_on_a_short_list() -> None:

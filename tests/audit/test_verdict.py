@@ -64,6 +64,12 @@ def test_it_names_its_evidence() -> None:
         ((20, 5, 45), "bad", "Not forgotten: 20 %"),
         ((66, 20, 180), "unknown", "Cannot tell"),
         ((150, 130, 180), "mixed", "Over-forgotten"),
+        (
+            (110, 60, 400),
+            "unknown",
+            "Cannot tell whether the list is over-forgotten; at least 60 %",
+        ),
+        ((110, 51, 149), "good", "Forgotten: 110 %"),
     ],
 )
 def test_the_interval_of_the_share_decides(
@@ -76,6 +82,7 @@ def test_the_interval_of_the_share_decides(
 
 def test_an_unclear_share_names_the_differences_that_the_list_can_show() -> None:
     assert "shows differences of 114 points or more" in verdict(with_share(66, 20, 180)).points[0]
+    assert "shows differences of 290 points or more" in verdict(with_share(110, 60, 400)).points[0]
 
 
 @pytest.mark.parametrize(("p_value", "named"), [(0.001, True), (0.2, False)])

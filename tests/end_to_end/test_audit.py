@@ -67,6 +67,16 @@ def test_evidence_on_a_list_of_one(project: Path) -> None:
     assert found.samples[0].after.false_positive_rate >= 100 / 3 - 1e-9
 
 
+def test_a_list_on_stdin_is_read_once(project: Path) -> None:
+    ids = (project / "ids.txt").read_text().splitlines()[:3]
+    done = falw(
+        "audit", "model.safetensors", "--forget", "-", "--shadow", "4", "--dry-run",
+        stdin="\n".join(ids), cwd=project,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "4 shadow models" in done.stderr
+
+
 def test_all_audit_options_together(project: Path) -> None:
     listed = (project / "ids.txt").read_text().splitlines(keepends=True)
     (project / "few.txt").write_text("".join(listed[:60]))

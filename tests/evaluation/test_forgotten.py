@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from falw_cli.evaluation.forgotten import forgotten_share
+from falw_cli.evaluation.forgotten import claim, forgotten_share
+from falw_cli.evaluation.metrics import Interval
 
 LEVEL = np.linspace(0, 1, 400)
 ERROR = np.random.default_rng(0).normal(0, 0.25, 400)
@@ -22,6 +23,18 @@ def test_an_unchanged_model_has_0_and_the_expected_one_100() -> None:
     assert there is not None
     assert there.value == pytest.approx(100)
     assert 70 < there.lower < 100 < there.upper < 150
+
+
+@pytest.mark.parametrize(
+    ("lower", "upper", "shown"),
+    [
+        (10, 49, "not forgotten"), (10, 60, "cannot tell"), (10, 400, "cannot tell"),
+        (60, 400, "at least"), (50, 150, "forgotten"), (90, 150.1, "at least"),
+        (121, 140, "over-forgotten"), (121, 400, "over-forgotten"),
+    ],
+)  # fmt: skip
+def test_forgotten_needs_both_margins(lower: float, upper: float, shown: str) -> None:
+    assert claim(Interval(lower=lower, upper=upper)) == shown
 
 
 def test_overshooting_is_above_100() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -79,6 +82,25 @@ def test_groups_vs_unseen_data_and_retrained_model() -> None:
     assert compared.groups.tail.deviation == -100
     assert compared.groups.mid.deviation == 0
     assert found.groups.tail.deviation is None  # `compare` returns a copy
+
+
+def test_a_class_that_keeps_nothing_is_not_compared_with_unseen_data() -> None:
+    parts = replace(PARTS, kept=np.array([2, 0, 9]))
+    found = measure(network(), parts, seed=0)
+    assert found.groups is not None
+    assert found.groups.mid.classes == ["b"]
+    assert found.groups.mid.unseen_deviation is None
+    assert found.groups.head.unseen_deviation is not None
+    assert found.per_class["b"].retain_count == 0
+    whole = measure(network(), PARTS, seed=0)
+    assert whole.retained_test_accuracy == whole.test_accuracy
+    assert found.retained_test_accuracy != whole.retained_test_accuracy
+
+
+def test_a_class_whose_retain_samples_are_not_evaluated_is_kept() -> None:
+    rare = Resident(PARTS.retain.pixels[:1], PARTS.retain.labels[:1])
+    found = measure(network(), replace(PARTS, retain=rare, kept=np.array([5, 5, 5])), seed=0)
+    assert found.retained_test_accuracy == found.test_accuracy
 
 
 def _others() -> tuple[Resident, Resident]:

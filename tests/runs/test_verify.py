@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from pydantic_core import to_json
 
 from falw_cli import unlearn
 from falw_cli.audit.report import Report
 from falw_cli.audit.seal import seal, to_text
+from falw_cli.audit.verdict import verdict
 from falw_cli.data.opening import open_listing
 from falw_cli.runs.verify import VerifyRequest, verify
 from falw_cli.runtime.progress import Silent
@@ -53,16 +56,21 @@ def copy(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def problems(**more: bool | str) -> dict[str, str]:
     """Return the problems that verify finds, by name."""
     asked = VerifyRequest(Path(REPORT), **more)  # type: ignore[arg-type]
-    return {one.name: one.problem for one in verify(asked, Silent()) if one.problem}
+    return {one.name: one.problem for one in verify(asked, Silent()).checks if one.problem}
 
 
 def test_an_unchanged_run_has_no_problems(copy: Path) -> None:
-    checks = verify(VerifyRequest(Path(REPORT), rerun=True), Silent())
+    found = verify(VerifyRequest(Path(REPORT), rerun=True), Silent())
+    checks = found.checks
     assert [check.name for check in checks] == [
         "report", "model", "reference retrain.safetensors", "output", "forget list", "data",
         "heldout", "test", "metrics",
     ]  # fmt: skip
     assert not any(check.problem for check in checks)
+    assert found.measured_again
+    sealed = Report.model_validate_json((copy / REPORT).read_text())
+    assert found.report is not None
+    assert verdict(found.report) == verdict(sealed)
 
 
 @pytest.mark.parametrize(
@@ -103,6 +111,30 @@ def test_a_forged_digest_is_detected_by_measuring_again(copy: Path) -> None:
     assert "the report says 12.5" in problems(rerun=True)["metrics"]
 
 
+def test_a_report_of_an_older_version_without_a_new_key_is_unchanged(copy: Path) -> None:
+    content = json.loads((copy / REPORT).read_text())
+    for metrics in (content["metrics"], content["metrics"]["after"]):
+        metrics.pop("changes", None)
+        metrics.pop("forgotten_share", None)
+    del content["robustness"]
+    # Older versions sealed the compact JSON of the keys that they knew.
+    content["digest"] = hashlib.sha256(to_json(content | {"digest": None})).hexdigest()
+    (copy / REPORT).write_text(to_json(content, indent=2).decode() + "\n")
+    assert not problems(rerun=True)
+    content["metrics"]["after"]["forget_accuracy"] = 12.5
+    (copy / REPORT).write_text(to_json(content, indent=2).decode() + "\n")
+    assert problems()["report"] == "was changed after it was written"
+
+
+def test_a_changed_report_has_no_verdict(copy: Path) -> None:
+    text = (copy / REPORT).read_text()
+    share = json.loads(text)["metrics"]["after"]["forget_accuracy"]
+    (copy / REPORT).write_text(text.replace(f'"forget_accuracy": {share}', '"forget_accuracy": 1'))
+    found = verify(VerifyRequest(Path(REPORT)), Silent())
+    assert found.checks[0].problem == "was changed after it was written"
+    assert found.report is None
+
+
 def test_another_list_and_a_missing_file_are_named(copy: Path) -> None:
     (copy / "other.txt").write_text("1\n2\n")
     assert "is not the list of the run" in problems(forget="other.txt")["forget list"]
@@ -130,6 +162,8 @@ def test_the_command_reports_problems_and_sets_the_exit_code(copy: Path) -> None
     done = falw("verify", REPORT, "--forget", "ids.txt", cwd=copy)
     assert done.returncode == 0, done.stderr
     assert "output" in done.stdout
+    sealed = Report.model_validate_json((copy / REPORT).read_text())
+    assert f"verdict of the report's figures: {verdict(sealed).headline}" in done.stderr
     (copy / "model.safetensors").write_bytes(b"another")
     done = falw("verify", REPORT, "--json", cwd=copy)
     assert done.returncode == 1

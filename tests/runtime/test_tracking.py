@@ -27,7 +27,7 @@ def test_a_csv_of_the_run_and_the_same_checkpoint(project: Path) -> None:
     with (project / "model.unlearned.track" / "version_0" / "metrics.csv").open() as stream:
         rows = list(csv.DictReader(stream))
     steps = [row for row in rows if row["loss"]]
-    looks = [row for row in rows if row["look/distance"]]
+    looks = [row for row in rows if row["evaluation/distance"]]
     assert [int(row["step"]) for row in steps] == list(range(1, len(steps) + 1))
     assert all(0 <= float(row["weight/min"]) <= float(row["weight/max"]) <= 2 for row in steps)
     assert all(0 < float(row["target/mu"]) <= 1 for row in steps)
@@ -60,7 +60,7 @@ def test_tensorboard(project: Path) -> None:
     assert done.returncode == 0, done.stderr
     events = accumulator.EventAccumulator(str(project / "model.unlearned.track" / "version_0"))
     events.Reload()
-    assert {"loss", "weight/mean", "look/estimated_gap", "after/retain_accuracy"} <= set(
+    assert {"loss", "weight/mean", "evaluation/estimated_gap", "after/retain_accuracy"} <= set(
         events.Tags()["scalars"]
     )
 

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from falw_cli.evaluation import intervals
 from falw_cli.evaluation.gap_metric import Metric
 from falw_cli.evaluation.intervals import Vector
 from falw_cli.evaluation.predictions import Predictions, Resamples
-from falw_cli.evaluation.scores import Counts
-
-
-def _kept(predictions: Predictions) -> Counts:
-    return np.flatnonzero(np.isin(predictions.test.labels, predictions.retain.labels))
 
 
 def _draw(predictions: Predictions, resamples: Resamples) -> Vector:
-    rows = _kept(predictions)
+    rows = predictions.kept_test
     return 100 * intervals.means(resamples.test[:, rows], predictions.test.correct[rows])
 
 
 def _ends(predictions: Predictions) -> intervals.Interval:
-    correct = predictions.test.correct[_kept(predictions)]
+    correct = predictions.test.correct[predictions.kept_test]
     lower, upper = intervals.wilson(float(correct.mean()), len(correct))
     return 100 * lower, 100 * upper
 

@@ -119,11 +119,12 @@ def prepare(
         raise RequestError(
             f"the module has {outputs} outputs, but data has {number} classes", "set num_classes"
         )
+    kept = torch.bincount(labels[stays], minlength=number)
     judged = EvaluationSamples(
-        whole.of(slice(cut)), whole.of(slice(cut, None)), apart(test or heldout)
-    )
-    kept = torch.bincount(labels[stays], minlength=number).to(device)
-    return config, RunData(network, whole, judged, guide, kept)
+        whole.of(slice(cut)), whole.of(slice(cut, None)), apart(test or heldout),
+        kept.cpu().numpy(),
+    )  # fmt: skip
+    return config, RunData(network, whole, judged, guide, kept.to(device))
 
 
 def _rows(forget: Sequence[int], count: int) -> Tensor:
