@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from falw_cli.config.settings import Config
-from falw_cli.data import images, opening, splits
+from falw_cli.data import forget_list, images, opening, splits
+from falw_cli.data.forget_list import ForgetList
 from falw_cli.data.images import Geometry, Images, Rows
 from falw_cli.data.listing import Listing
 from falw_cli.data.splits import Chosen, Splits
@@ -34,6 +35,28 @@ def open_source(config: Config, flag: str) -> Listing:
     listing = opening.open_listing(spec, DEFAULT_PART[flag], allow_outside=config.allow_outside)
     some = config.per_class.get(flag)  # type: ignore[call-overload]
     return listing.of_each_class(*some) if some else listing
+
+
+def read_list(path: str, listing: Listing, progress: Progress) -> tuple[ForgetList, Rows]:
+    """Return a list of IDs, and their rows in a listing; warn of what was assumed.
+
+    Raises:
+        RequestError: the list cannot be read, or names samples that the listing does not have.
+    """
+    named = forget_list.read(path, listing.ids)
+    rows = forget_list.find(named.ids, listing.ids)
+    for remark in named.remarks:
+        progress.warn(remark)
+    marked = [row for row in rows.tolist() if listing.ids[row].startswith("#")]
+    if marked:
+        among = sorted({repr(listing.classes[label]) for label in listing.labels[marked].tolist()})
+        progress.warn(
+            f"{len(marked)} lines that begin with # are IDs of the data (class "
+            f"{', '.join(among[:5])}), and were not taken for comments"
+        )
+    if named.duplicates:
+        progress.warn(f"repeated IDs in the forget list, each used once: {named.duplicates}")
+    return named, rows
 
 
 def check_rows(rows: Rows, labels: Rows, classes: Sequence[str], progress: Progress) -> None:

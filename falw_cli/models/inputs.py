@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from falw_cli.config.settings import Config, Preprocessing
-from falw_cli.data import forget_list, images, loading, splits
+from falw_cli.data import images, loading, splits
 from falw_cli.data.images import Images
 from falw_cli.data.listing import Listing
 from falw_cli.data.splits import Splits
@@ -72,11 +72,10 @@ def open_inputs(
     listing = loading.open_source(config, "data")
     classes = _class_names(config, listing, spec)
     labels = splits.align(listing, classes)
-    named = forget_list.read(config.forget) if config.forget else None
-    rows = forget_list.find(named.ids, listing.ids) if named else np.empty(0, dtype=np.int64)
+    named, rows = None, np.empty(0, dtype=np.int64)
+    if config.forget:
+        named, rows = loading.read_list(config.forget, listing, progress)
     loading.check_rows(rows, labels, classes, progress)
-    if named and named.duplicates:
-        progress.warn(f"repeated IDs in the forget list, each used once: {named.duplicates}")
     shown = _shown(config, spec.arch, progress)
     wanted = images.geometry(listing, shown, spec.channels)
     chosen = splits.choose(labels, rows, config.unlearn.retain_budget, config.seed)

@@ -145,7 +145,7 @@ def _plan(config: Config, request: AuditRequest, inputs: Inputs, progress: Progr
     )  # fmt: skip
     assert config.forget is not None
     listing = loading.open_source(config, "data")
-    named = forget_list.read(config.forget).ids
+    named = forget_list.read(config.forget, listing.ids).ids
     whole = tuple(listing.ids[row] for row in forget_list.find(named, listing.ids))
     if len(whole) <= LONGEST:
         members = with_or_without(request.shadow, len(whole))

@@ -14,10 +14,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from falw_cli.config.settings import Config, Preprocessing
-from falw_cli.data import forget_list, images, loading, splits
+from falw_cli.data import images, loading, splits
 from falw_cli.data.batches import Batch, generator
 from falw_cli.data.device import Samples, place
 from falw_cli.data.images import Geometry, Images, Rows
+from falw_cli.data.listing import Listing
 from falw_cli.errors import RequestError
 from falw_cli.models import architectures, checkpoint
 from falw_cli.models.formats import safetensors
@@ -157,7 +158,7 @@ def _open(config: Config, progress: Progress, fabric: Fabric, held: ExitStack) -
     labels = splits.align(listing, classes)
     if len(np.unique(labels)) < 2:
         raise RequestError(f"{listing.spec!r} has fewer than two classes", "add another class")
-    left_out = _rows_without(config, listing.ids)
+    left_out = _rows_without(config, listing, progress)
     shown = _shown(config, arch)
     wanted = images.geometry(listing, shown, None)
     strict = shown.image_size is None
@@ -175,12 +176,12 @@ def _open(config: Config, progress: Progress, fabric: Fabric, held: ExitStack) -
     return TrainInputs(out, network, place(retain, fabric.device), heldout, len(left_out), states)
 
 
-def _rows_without(config: Config, ids: tuple[str, ...]) -> Rows:
+def _rows_without(config: Config, listing: Listing, progress: Progress) -> Rows:
     if config.without is None:
         return np.empty(0, dtype=np.int64)
-    rows = forget_list.find(forget_list.read(config.without).ids, ids)
-    if len(rows) == len(ids):
-        raise RequestError(f"--without leaves out all {len(ids)} samples", "shorten the list")
+    _, rows = loading.read_list(config.without, listing, progress)
+    if len(rows) == len(listing.ids):
+        raise RequestError(f"--without leaves out all {len(rows)} samples", "shorten the list")
     return rows
 
 
