@@ -132,7 +132,10 @@ def build_report(
         inputs=report.Inputs.model_validate(inputs.described),
         output=output,
         forget=report.Forget(
-            count=len(forget), per_class=dict(zip(network.classes, counts, strict=True)), unknown=0
+            count=len(forget),
+            per_class=dict(zip(network.classes, counts, strict=True)),
+            unknown=0,
+            unreadable=inputs.unreadable,
         ),
         run=run,
         metrics=metrics,

@@ -76,6 +76,24 @@ def check_rows(rows: Rows, labels: Rows, classes: Sequence[str], progress: Progr
         progress.warn(f"the forget list covers class {classes[index]!r} as a whole")
 
 
+def check_readable(listed: int, readable: int, progress: Progress) -> None:
+    """Warn if images of the list were skipped; refuse a list of which no image can be read.
+
+    Raises:
+        RequestError: no image of the list can be read.
+    """
+    if readable == listed:
+        return
+    if not readable:
+        raise RequestError(
+            f"none of the {listed} listed images can be read", "restore them; nothing was forgotten"
+        )
+    progress.warn(
+        f"{listed - readable} of {listed} listed samples cannot be read: the model does not forget "
+        "them, and no metric counts them"
+    )
+
+
 @dataclass(frozen=True)
 class Unseen:
     """Data the model was not trained on; rows of `heldout` that guide, of `test` that judge."""

@@ -47,6 +47,8 @@ class Inputs:
     references: tuple[Network, ...]
     described: dict[str, Any]
     """The report's `inputs`."""
+    unreadable: int = 0
+    """Number of listed samples whose images cannot be read: they are not in `splits`."""
 
 
 def open_inputs(
@@ -77,12 +79,13 @@ def open_inputs(
         named, rows = loading.read_list(config.forget, listing, progress)
     loading.check_rows(rows, labels, classes, progress)
     shown = _shown(config, spec.arch, progress)
-    wanted = images.geometry(listing, shown, spec.channels)
+    wanted = images.geometry(listing, shown, spec.channels, skip=config.skip_unreadable)
     chosen = splits.choose(labels, rows, config.unlearn.retain_budget, config.seed)
     some = loading.only(listing, chosen.used())
     secret = loading.places(listing, some)(rows)
     data = images.load(some, config, wanted, progress, secret=secret)
     chosen = chosen.within(loading.places(listing, data.listing))
+    loading.check_readable(len(rows), len(chosen.forget), progress)
     unseen = loading.open_unseen(config, data, wanted, progress)
     kept = np.bincount(np.delete(labels, rows), minlength=len(classes))
     parts = loading.split(data, chosen, unseen, classes, kept)
@@ -93,6 +96,7 @@ def open_inputs(
     original = _comparable(config.original, given, network) if config.original else None
     named_files = _digests(config, source)
     loading.warn_of_unguided(parts, classes, progress)
+    unread = len(rows) - len(chosen.forget)
     described = {
         **named_files,
         "forget_list": {"sha256": named.sha256, "count": len(chosen.forget)} if named else None,
@@ -100,7 +104,7 @@ def open_inputs(
         "heldout": _describe(unseen.heldout, len(parts.heldout)) if unseen.heldout else None,
         "test": _describe(unseen.test, len(parts.test)) if unseen.test else None,
     }
-    return Inputs(config, source, network, parts, original, references, described)
+    return Inputs(config, source, network, parts, original, references, described, unread)
 
 
 def _digests(config: Config, source: Checkpoint) -> dict[str, Any]:

@@ -160,10 +160,11 @@ def _open(config: Config, progress: Progress, fabric: Fabric, held: ExitStack) -
         raise RequestError(f"{listing.spec!r} has fewer than two classes", "add another class")
     left_out = _rows_without(config, listing, progress)
     shown = _shown(config, arch)
-    wanted = images.geometry(listing, shown, None)
+    wanted = images.geometry(listing, shown, None, skip=config.skip_unreadable)
     strict = shown.image_size is None
     data = images.load(listing, config, wanted, progress, strict=strict, secret=left_out)
-    kept = np.setdiff1d(np.arange(len(data.listing.ids)), left_out)
+    among = loading.places(listing, data.listing)(left_out)  # rows shift where images were skipped
+    kept = np.setdiff1d(np.arange(len(data.listing.ids)), among)
     retain = splits.part(data, splits.align(data.listing, classes), kept)
     shown = measured(shown, wanted, retain)
     with torch.random.fork_rng():
