@@ -136,6 +136,7 @@ def build_report(
             per_class=dict(zip(network.classes, counts, strict=True)),
             unknown=0,
             unreadable=inputs.unreadable,
+            copies=inputs.copies,
         ),
         run=run,
         metrics=metrics,

@@ -62,6 +62,8 @@ class Images:
     """[N, S, S, channels]"""
     digests: npt.NDArray[np.uint8]
     """SHA-256 of each image's pixels, [N, 32]."""
+    entry: Path | None = None
+    """The entry of the cache that holds them, if there is one."""
 
     @classmethod
     def empty(cls, listing: Listing, pixels: npt.NDArray[np.uint8]) -> Images:
@@ -156,7 +158,7 @@ def _kept(
     """Return a listing's images from the cache, after adding them; None if that fails."""
     cached.expel(folder, secret, progress)
     if found := cached.read(folder):
-        return Images(listing, *found)
+        return Images(listing, *found, folder)
     draft = Draft.begin(folder, how.wanted.shape(len(listing.files)), progress)
     if draft is None:
         return None
@@ -167,7 +169,7 @@ def _kept(
         kept = None if bad else draft.keep(into.digests, progress)
         if bad:  # the file is removed, but stays mapped while it is in use
             into.digests[bad] = 0
-        return Images(listing, *kept) if kept else into
+        return Images(listing, *kept, folder) if kept else into
     finally:
         draft.drop()
 

@@ -49,6 +49,8 @@ class Inputs:
     """The report's `inputs`."""
     unreadable: int = 0
     """Number of listed samples whose images cannot be read: they are not in `splits`."""
+    copies: int = 0
+    """Number of exact copies of listed samples, which are in `splits.forget` too."""
 
 
 def open_inputs(
@@ -86,8 +88,14 @@ def open_inputs(
     data = images.load(some, config, wanted, progress, secret=secret)
     chosen = chosen.within(loading.places(listing, data.listing))
     loading.check_readable(len(rows), len(chosen.forget), progress)
+    unread = len(rows) - len(chosen.forget)
+    found = loading.find_copies(data, chosen.forget, config, progress)
+    chosen = chosen.also(found)
     unseen = loading.open_unseen(config, data, wanted, progress)
     kept = np.bincount(np.delete(labels, rows), minlength=len(classes))
+    kept -= np.bincount(splits.align(data.listing, classes)[found], minlength=len(classes))
+    if not kept.any():
+        raise RequestError("the list and its copies cover all training samples", "leave some out")
     parts = loading.split(data, chosen, unseen, classes, kept)
     loading.warn_of_samples(parts, progress)
     shown = measured(shown, wanted, parts.retain)
@@ -96,7 +104,6 @@ def open_inputs(
     original = _comparable(config.original, given, network) if config.original else None
     named_files = _digests(config, source)
     loading.warn_of_unguided(parts, classes, progress)
-    unread = len(rows) - len(chosen.forget)
     described = {
         **named_files,
         "forget_list": {"sha256": named.sha256, "count": len(chosen.forget)} if named else None,
@@ -104,7 +111,9 @@ def open_inputs(
         "heldout": _describe(unseen.heldout, len(parts.heldout)) if unseen.heldout else None,
         "test": _describe(unseen.test, len(parts.test)) if unseen.test else None,
     }
-    return Inputs(config, source, network, parts, original, references, described, unread)
+    return Inputs(
+        config, source, network, parts, original, references, described, unread, len(found)
+    )
 
 
 def _digests(config: Config, source: Checkpoint) -> dict[str, Any]:

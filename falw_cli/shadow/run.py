@@ -147,10 +147,11 @@ def _plan(config: Config, request: AuditRequest, inputs: Inputs, progress: Progr
     listing = loading.open_source(config, "data")
     named = forget_list.read(config.forget, listing.ids).ids
     whole = tuple(listing.ids[row] for row in forget_list.find(named, listing.ids))
-    if inputs.unreadable:
+    if len(whole) != len(inputs.splits.forget):
         raise RequestError(
-            f"{inputs.unreadable} listed samples cannot be read, and shadow models train on them",
-            "restore them, or take them off the list",
+            f"{inputs.unreadable} listed samples cannot be read, {inputs.copies} copies are not on "
+            "the list: shadow models are trained by the list as it stands",
+            "restore or remove these samples, and put the copies on the list",
         )
     if len(whole) <= LONGEST:
         members = with_or_without(request.shadow, len(whole))

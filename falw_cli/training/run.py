@@ -163,8 +163,10 @@ def _open(config: Config, progress: Progress, fabric: Fabric, held: ExitStack) -
     wanted = images.geometry(listing, shown, None, skip=config.skip_unreadable)
     strict = shown.image_size is None
     data = images.load(listing, config, wanted, progress, strict=strict, secret=left_out)
-    among = loading.places(listing, data.listing)(left_out)  # rows shift where images were skipped
-    kept = np.setdiff1d(np.arange(len(data.listing.ids)), among)
+    listed = loading.places(listing, data.listing)(left_out)  # rows shift if images were skipped
+    found = loading.find_copies(data, listed, config, progress)
+    listed = np.union1d(listed, found)
+    kept = np.setdiff1d(np.arange(len(data.listing.ids)), listed)
     retain = splits.part(data, splits.align(data.listing, classes), kept)
     shown = measured(shown, wanted, retain)
     with torch.random.fork_rng():
@@ -172,9 +174,10 @@ def _open(config: Config, progress: Progress, fabric: Fabric, held: ExitStack) -
         module = build(len(classes), wanted.channels)
     spec = NetworkSpec(lambda: module, arch, wanted.channels, len(classes), config.arch_config)
     network = Network(to_device(module, fabric), arch, classes, shown, fabric, spec)
-    states = StateFile.beside(out, _belongs_to(config, data, left_out), config)
+    states = StateFile.beside(out, _belongs_to(config, data, listed), config)
     heldout = _heldout(config, network, data, wanted, progress)
-    return TrainInputs(out, network, place(retain, fabric.device), heldout, len(left_out), states)
+    number = len(left_out) + len(found)
+    return TrainInputs(out, network, place(retain, fabric.device), heldout, number, states)
 
 
 def _rows_without(config: Config, listing: Listing, progress: Progress) -> Rows:
@@ -206,9 +209,9 @@ def _heldout(
     if config.heldout is None:
         return None
     unseen = images.load(loading.open_source(config, "heldout"), config, wanted, progress)
-    splits.check_disjoint(data, unseen, (loading.CALLED["data"], loading.CALLED["heldout"]))
+    rows = loading.unshared(data, unseen, ("data", "heldout"), config, progress)
     aligned = splits.align(unseen.listing, network.classes)
-    return place(splits.part(unseen, aligned), network.fabric.device)
+    return place(splits.part(unseen, aligned, rows), network.fabric.device)
 
 
 def _belongs_to(config: Config, data: Images, left_out: Rows) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -74,3 +75,22 @@ def test_a_list_of_unreadable_images_is_refused(folder: Path) -> None:
     assert done.returncode == 2
     assert "none of the 1 listed images can be read" in done.stderr
     assert set(folder.rglob("*")) == before
+
+
+def test_a_copy_under_another_name_is_refused_or_forgotten_too(folder: Path) -> None:
+    (folder / "ids.txt").write_text("ant/1.png\n")
+    copy = folder / "seen" / "ant" / "copy.png"
+    copy.write_bytes((folder / "seen" / "ant" / "1.png").read_bytes())
+    for command in (UNLEARN, ("train", "--without", "ids.txt")):
+        refused = falw(*command, cwd=folder)
+        assert refused.returncode == 2
+        assert "1 samples have the same pixels as listed ones" in refused.stderr
+    done = falw(*UNLEARN, "--with-copies", "--no-forgotten-gate", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    report = written(folder)
+    assert (report.forget.count, report.forget.copies) == (2, 1)
+    assert "1 exact copies of listed samples were put on the list" in report.warnings
+    assert "copy.png" not in report.model_dump_json()
+    retrained = falw("train", "--without", "ids.txt", "--with-copies", "--json", cwd=folder)
+    said = json.loads(retrained.stdout)
+    assert (said["samples"], said["left_out"]) == (23, 2)
