@@ -132,7 +132,11 @@ def build_report(
         inputs=report.Inputs.model_validate(inputs.described),
         output=output,
         forget=report.Forget(
-            count=len(forget), per_class=dict(zip(network.classes, counts, strict=True)), unknown=0
+            count=len(forget),
+            per_class=dict(zip(network.classes, counts, strict=True)),
+            unknown=0,
+            unreadable=inputs.unreadable,
+            copies=inputs.copies,
         ),
         run=run,
         metrics=metrics,

@@ -43,6 +43,9 @@ FORGOTTEN = Gate(
 )
 """The built-in gate: it fails if the 95 % interval of the forgotten share is below 50 %."""
 
+READABLE = Gate("forget.unreadable==0", ("forget", "unreadable"), "==", 0)
+"""The built-in gate of a run that skipped listed images: they are not forgotten."""
+
 
 def parse(expression: str, classes: Sequence[str]) -> Gate:
     """Parse a gate, and check that its name can have a value.

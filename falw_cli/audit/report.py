@@ -87,6 +87,10 @@ class Forget(Figures):
     per_class: dict[str, int]
     unknown: int
     """Number of IDs missing from the training data; always 0, since such a list is refused."""
+    unreadable: int = 0
+    """Listed samples whose images cannot be read; they are not in `count`, and not forgotten."""
+    copies: int = 0
+    """Exact copies of listed samples that --with-copies put on the list; they are in `count`."""
 
 
 class Moment(Figures):

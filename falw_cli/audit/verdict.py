@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from falw_cli.audit.gates import FORGOTTEN
+from falw_cli.audit.gates import FORGOTTEN, READABLE
 from falw_cli.audit.report import Report
 from falw_cli.audit.rows import figure
 from falw_cli.evaluation.forgotten import BEYOND, HALF, claim
@@ -56,11 +56,15 @@ def verdict(report: Report) -> Verdict:
         level = "mixed" if level == "good" else level
         headline = f"{headline}, but {harm.partition(' (')[0]}"
     points = [_explained(report), seeds[1], unseen[1], harm]
+    if report.forget.unreadable:
+        points.insert(0, f"the samples that can be read: {headline}")
+        level = "bad"
+        headline = f"Not forgotten: {report.forget.unreadable} listed samples that cannot be read"
     failed = [gate.expression for gate in report.gates if not gate.passed]
     if report.gates:
         passed = f"{len(report.gates) - len(failed)} of {len(report.gates)} gates passed"
         points.append(passed + (f"; failed: {', '.join(failed)}" if failed else ""))
-    if failed not in ([], [FORGOTTEN.expression]):
+    if set(failed) - {FORGOTTEN.expression, READABLE.expression}:
         points.insert(0, headline)
         level, headline = "bad", "A gate failed"
     return Verdict(level, headline, tuple(text for text in points if text))

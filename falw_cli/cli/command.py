@@ -25,7 +25,10 @@ from falw_cli.errors import RequestError, nearest
 
 PREFIX = "FALW_"
 """Prefix of the environment variables."""
-DATA = ("data", "heldout", "test", "classes", "skip_unreadable", "cache", "allow_outside")
+DATA = (
+    "data", "heldout", "test", "classes", "skip_unreadable", "with_copies", "drop_shared", "cache",
+    "allow_outside",
+)  # fmt: skip
 """Settings of commands that read data."""
 MODEL = ("arch", "trust_code")
 """Settings of commands that build a network."""

@@ -163,7 +163,12 @@ class Config(Section):
     """File of class names, one per line, in the order of the model's outputs (default: the
     checkpoint's metadata, then the data's). falw.yaml may list the names."""
     skip_unreadable: Annotated[bool, Flag("Data", environment=False)] = False
-    """Skip images that cannot be read, with a warning."""
+    """Skip images that cannot be read, with a warning; those of the list are not forgotten."""
+    with_copies: Annotated[bool, Flag("Data", environment=False)] = False
+    """Put exact copies of listed images on the list too, with a warning; else they are an error."""
+    drop_shared: Annotated[bool, Flag("Data", environment=False)] = False
+    """Leave images of the training data out of the held-out and test data, with a warning; else
+    they are an error."""
     cache: Annotated[bool, Flag("Data", environment=False, of_run=False)] = True
     """Keep decoded images in the user's cache folder (default yes); never those of the forget
     list."""

@@ -16,6 +16,7 @@ from falw_cli.data.listing import (
     Listing,
     Spec,
     StoredImages,
+    UnreadableError,
     bare_numbers,
     files_below,
     mark_of,
@@ -51,7 +52,7 @@ class Cells(StoredImages):
         content = cell.get("bytes") if isinstance(cell, dict) else cell
         if not isinstance(content, bytes):
             folder = files_below(self.place, self.pattern)[0].parent
-            raise RequestError(
+            raise UnreadableError(
                 f"row {int(self.rows[row])} of {folder} holds no image bytes",
                 "save it with image bytes in the column, e.g. by `embed_external_files`",
             )

@@ -7,19 +7,22 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from contextlib import nullcontext, suppress
 from io import BytesIO
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from falw_cli.data.listing import Encoded
+from falw_cli.data.listing import Encoded, Listing, UnreadableError
 from falw_cli.errors import RequestError
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
 
+Rows = npt.NDArray[np.int64]
 T = TypeVar("T")
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
@@ -39,7 +42,7 @@ def decode(image: Encoded, name: str, channels: int) -> Tensor:
         channels: 1 (grey) or 3 (colour); transparency is dropped.
 
     Raises:
-        RequestError: it cannot be decoded, is too large, or has several frames.
+        UnreadableError: it cannot be decoded, is too large, or has several frames.
     """
     return _with_picture(
         image, name, lambda picture: _pixels(picture, "L" if channels == 1 else "RGB")
@@ -50,9 +53,49 @@ def size_of(image: Encoded, name: str) -> tuple[int, int]:
     """Return height and width from the image's header.
 
     Raises:
-        RequestError: as `decode`.
+        UnreadableError: as `decode`.
     """
     return _with_picture(image, name, lambda picture: (picture.height, picture.width))
+
+
+def first_size(listing: Listing, skip: bool) -> int:
+    """Return the shorter side of the first image; with `skip`, of the first readable one.
+
+    Raises:
+        RequestError: there is no such image.
+    """
+    for row, name in enumerate(listing.ids):
+        with suppress(UnreadableError) if skip else nullcontext():
+            return min(size_of(listing.files.image(row), name))
+    raise RequestError(f"no image of {listing.spec!r} can be read", "check the files")
+
+
+def count_listed(
+    listing: Listing, listed: Rows, channels: int, error: UnreadableError
+) -> RequestError:
+    """Return the error for an unreadable image: it counts those of the list, if there are any.
+
+    Args:
+        listing: the samples.
+        listed: rows of the list.
+        channels: see `decode`.
+        error: the error of the first unreadable image.
+    """
+
+    def problem(row: int) -> str:
+        try:
+            decode(listing.files.image(row), listing.ids[row], channels)
+        except UnreadableError as unread:
+            return str(unread)
+        return ""
+
+    bad = [text for text in map(problem, listed.tolist()) if text]
+    if not bad:
+        return error
+    return RequestError(
+        f"{len(bad)} of {len(listed)} listed images cannot be read, the first: {bad[0]}",
+        "restore them, or leave them out with --skip-unreadable: they are then not forgotten",
+    )
 
 
 def _with_picture(image: Encoded, name: str, read: Callable[[Picture], T]) -> T:
@@ -74,7 +117,7 @@ def _with_picture(image: Encoded, name: str, read: Callable[[Picture], T]) -> T:
         reason = f"it is not one of {', '.join(FORMATS)}"
     except Exception as error:  # a decoder may raise anything on a broken file
         reason = str(error) or type(error).__name__
-    raise RequestError(
+    raise UnreadableError(
         f"image {name!r} cannot be read: {reason}",
         "fix or remove it, or skip such images with --skip-unreadable",
     )

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import sys
-from collections.abc import Iterable, Sequence
-from contextlib import nullcontext
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from falw_cli.data.list_formats import Known, read_names
 from falw_cli.data.listing import Listing
 from falw_cli.data.lookalike import describe_difference
-from falw_cli.data.text import Lines
 from falw_cli.errors import RequestError, nearest
 
 Counts = npt.NDArray[np.int64]
@@ -29,41 +25,31 @@ class ForgetList:
     sha256: str
     """SHA-256 of the bytes as read; identifies the list in a report."""
     duplicates: int
+    remarks: tuple[str, ...] = ()
+    """What was assumed in reading it, for the report."""
 
 
-def read(path: str) -> ForgetList:
-    """Read a forget list; `-` is stdin, `.csv` needs a column `id`.
+def read(path: str, known: Collection[str] = ()) -> ForgetList:
+    """Read a list of sample IDs in one of the formats of `list_formats`; `-` is stdin, as text.
+
+    Args:
+        path: the list.
+        known: IDs of the data, if they are known: one that begins with `#` is not a comment.
 
     Raises:
-        RequestError: the file cannot be read, is not UTF-8, or names no ID.
+        RequestError: the file cannot be read, is malformed, or names no ID.
     """
     where = "the forget list on stdin" if path == "-" else f"forget list {path}"
     try:
-        with nullcontext(sys.stdin.buffer) if path == "-" else Path(path).open("rb") as stream:
-            lines = Lines(stream, where)
-            if path.lower().endswith(".csv"):
-                names = _column(lines, where)
-            else:
-                stripped = (line.strip() for line in lines)
-                names = [line for line in stripped if line and not line.startswith("#")]
+        content = read_names(path, where, Known(known))
     except OSError as error:
         raise RequestError(
-            f"{where} cannot be read: {error.strerror}", "check the path after --forget"
+            f"{where} cannot be read: {error.strerror}", "check the path of the list"
         ) from error
-    if not names:
+    if not content.names:
         raise RequestError(f"{where} has no ID", "write one sample ID per line; # starts a comment")
-    ids = tuple(dict.fromkeys(names))
-    return ForgetList(ids, lines.digest.hexdigest(), len(names) - len(ids))
-
-
-def _column(lines: Iterable[str], where: str) -> list[str]:
-    try:
-        rows = csv.DictReader(lines, strict=True)
-        if "id" not in (rows.fieldnames or []):
-            raise RequestError(f"{where} line 1: no column id", "name the ID column id")
-        return [row["id"].strip() for row in rows if row["id"] and row["id"].strip()]
-    except csv.Error as error:
-        raise RequestError(f"{where} is not a CSV: {error}", "save it again as CSV") from error
+    ids = tuple(dict.fromkeys(content.names))
+    return ForgetList(ids, content.sha256, len(content.names) - len(ids), content.remarks)
 
 
 def find(ids: Sequence[str], known: Sequence[str]) -> Counts:

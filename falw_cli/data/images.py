@@ -17,8 +17,8 @@ from torch import Tensor
 from falw_cli.config.settings import Config, Preprocessing
 from falw_cli.data import cache as cached
 from falw_cli.data.cache import Draft
-from falw_cli.data.decoding import decode, size_of
-from falw_cli.data.listing import Listing
+from falw_cli.data.decoding import count_listed, decode, first_size
+from falw_cli.data.listing import Listing, UnreadableError
 from falw_cli.errors import RequestError, RunError
 from falw_cli.runtime.progress import Progress
 
@@ -62,6 +62,8 @@ class Images:
     """[N, S, S, channels]"""
     digests: npt.NDArray[np.uint8]
     """SHA-256 of each image's pixels, [N, 32]."""
+    entry: Path | None = None
+    """The entry of the cache that holds them, if there is one."""
 
     @classmethod
     def empty(cls, listing: Listing, pixels: npt.NDArray[np.uint8]) -> Images:
@@ -82,15 +84,18 @@ class Images:
         return whole.hexdigest()
 
 
-def geometry(listing: Listing, shown: Preprocessing, channels: int | None) -> Geometry:
-    """Return the requested geometry, with missing values from the first image of the listing."""
-    size, resize = shown.image_size, shown.resize
+def geometry(
+    listing: Listing, shown: Preprocessing, channels: int | None, *, skip: bool = False
+) -> Geometry:
+    """Return the requested geometry, with missing values from the first image of the listing.
+
+    Args: skip, whether the first readable image decides where the first one is unreadable.
+    """
+    size, resize, native = shown.image_size, shown.resize, 3
     if listing.array is not None:
         height, width, native = listing.array.shape[1:]
-    else:
-        height, width = size_of(listing.files.image(0), listing.ids[0])
-        native = 3
-    size = size or min(height, width)
+        size = size or min(height, width)
+    size = size or first_size(listing, skip)
     resize = size if shown.squash else resize or size
     return Geometry(size, resize, channels or native, shown.interpolation, shown.squash)
 
@@ -112,7 +117,7 @@ def load(
         wanted: geometry of decoded images.
         progress: receives progress and warnings.
         strict: fail on an image of another size than `wanted`, if no size was chosen.
-        secret: rows that the cache must not hold.
+        secret: rows of the list, which the cache must not hold.
 
     Raises:
         RequestError: an image cannot be read, or the images do not fit in memory.
@@ -121,8 +126,19 @@ def load(
     if listing.array is not None:
         pixels = _fit_array(listing.array, wanted)
         return Images(listing, pixels, _digest(pixels))
+    try:
+        return _load_files(
+            listing, config, Decoding(wanted, config.skip_unreadable, strict), secret, progress
+        )
+    except UnreadableError as error:
+        raise count_listed(listing, secret, wanted.channels, error) from error
+
+
+def _load_files(
+    listing: Listing, config: Config, how: Decoding, secret: Rows, progress: Progress
+) -> Images:
+    wanted = how.wanted
     key = cached.fingerprint(listing, str(wanted))
-    how = Decoding(wanted, config.skip_unreadable, strict)
     found = _kept(listing, cached.entry(key), how, secret, progress) if config.cache else None
     if found is None:
         shape = wanted.shape(len(listing.files))
@@ -142,7 +158,7 @@ def _kept(
     """Return a listing's images from the cache, after adding them; None if that fails."""
     cached.expel(folder, secret, progress)
     if found := cached.read(folder):
-        return Images(listing, *found)
+        return Images(listing, *found, folder)
     draft = Draft.begin(folder, how.wanted.shape(len(listing.files)), progress)
     if draft is None:
         return None
@@ -153,7 +169,7 @@ def _kept(
         kept = None if bad else draft.keep(into.digests, progress)
         if bad:  # the file is removed, but stays mapped while it is in use
             into.digests[bad] = 0
-        return Images(listing, *kept) if kept else into
+        return Images(listing, *kept, folder) if kept else into
     finally:
         draft.drop()
 
@@ -211,7 +227,7 @@ def _decode(into: Images, rows: Rows, how: Decoding, progress: Progress) -> list
         for row in some.tolist():
             try:
                 image = decode(listing.files.image(row), listing.ids[row], wanted.channels)
-            except RequestError:
+            except UnreadableError:
                 if not how.skip:
                     raise
                 bad.append(row)

@@ -20,6 +20,10 @@ Encoded: TypeAlias = "Path | bytes | Image"
 """An encoded image, as a source returns it."""
 
 
+class UnreadableError(RequestError):
+    """An image of a listing cannot be decoded, is too large, or has several frames."""
+
+
 class StoredImages(Protocol):
     """Encoded images in files, tables or archives."""
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from falw_cli.config.settings import Config
-from falw_cli.data import images, opening, splits
+from falw_cli.data import cache, forget_list, images, opening, splits
+from falw_cli.data.forget_list import ForgetList
 from falw_cli.data.images import Geometry, Images, Rows
 from falw_cli.data.listing import Listing
 from falw_cli.data.splits import Chosen, Splits
@@ -36,6 +37,28 @@ def open_source(config: Config, flag: str) -> Listing:
     return listing.of_each_class(*some) if some else listing
 
 
+def read_list(path: str, listing: Listing, progress: Progress) -> tuple[ForgetList, Rows]:
+    """Return a list of IDs, and their rows in a listing; warn of what was assumed.
+
+    Raises:
+        RequestError: the list cannot be read, or names samples that the listing does not have.
+    """
+    named = forget_list.read(path, listing.ids)
+    rows = forget_list.find(named.ids, listing.ids)
+    for remark in named.remarks:
+        progress.warn(remark)
+    marked = [row for row in rows.tolist() if listing.ids[row].startswith("#")]
+    if marked:
+        among = sorted({repr(listing.classes[label]) for label in listing.labels[marked].tolist()})
+        progress.warn(
+            f"{len(marked)} lines that begin with # are IDs of the data (class "
+            f"{', '.join(among[:5])}), and were not taken for comments"
+        )
+    if named.duplicates:
+        progress.warn(f"repeated IDs in the forget list, each used once: {named.duplicates}")
+    return named, rows
+
+
 def check_rows(rows: Rows, labels: Rows, classes: Sequence[str], progress: Progress) -> None:
     """Refuse a list of all samples; warn about a list that covers a whole class.
 
@@ -53,6 +76,82 @@ def check_rows(rows: Rows, labels: Rows, classes: Sequence[str], progress: Progr
         progress.warn(f"the forget list covers class {classes[index]!r} as a whole")
 
 
+def check_readable(listed: int, readable: int, progress: Progress) -> None:
+    """Warn if images of the list were skipped; refuse a list of which no image can be read.
+
+    Raises:
+        RequestError: no image of the list can be read.
+    """
+    if readable == listed:
+        return
+    if not readable:
+        raise RequestError(
+            f"none of the {listed} listed images can be read", "restore them; nothing was forgotten"
+        )
+    progress.warn(
+        f"{listed - readable} of {listed} listed samples cannot be read: the model does not forget "
+        "them, and no metric counts them"
+    )
+
+
+def find_copies(data: Images, listed: Rows, config: Config, progress: Progress) -> Rows:
+    """Return the rows of exact copies of listed images, which join the list.
+
+    Raises:
+        RequestError: there are some, and `with_copies` is not set: the model would go on to know
+            the images under other IDs.
+    """
+    found = splits.copies(data, listed)
+    if not len(found):
+        return found
+    if not config.with_copies:
+        first = ", ".join(repr(data.listing.ids[row]) for row in found[:5].tolist())
+        raise RequestError(
+            f"{len(found)} samples have the same pixels as listed ones, but are not on the list: "
+            f"{first}",
+            "put them on the list, or give --with-copies, which does so",
+        )
+    progress.warn(f"{len(found)} exact copies of listed samples were put on the list")
+    if data.entry is not None:
+        cache.expel(data.entry, np.union1d(listed, found), progress)
+    return found
+
+
+def unshared(
+    one: Images, other: Images, flags: tuple[str, str], config: Config, progress: Progress
+) -> Rows:
+    """Return the rows of `other` that are no samples of `one`.
+
+    Args:
+        one, other: decoded sources.
+        flags: what they are: "data", "heldout" or "test".
+        config: `drop_shared`, to leave shared samples out of `other` with a warning.
+        progress: receives the warning.
+
+    Raises:
+        RequestError: they share samples, and `drop_shared` is not set or leaves nothing.
+    """
+    rows, how = splits.shared(one, other)
+    first, second = (CALLED[flag] for flag in flags)
+    if not len(rows):
+        return np.arange(len(other.listing.ids))
+    if not config.drop_shared:
+        named = ", ".join(repr(name) for name in sorted(other.listing.ids[row] for row in rows)[:5])
+        raise RequestError(
+            f"{len(rows)} samples of the {second} are in the {first} too ({how}): {named}",
+            f"remove them from one of the two, or leave them out of the {second}: --drop-shared",
+        )
+    kept: Rows = np.delete(np.arange(len(other.listing.ids)), rows)
+    if not len(kept):
+        raise RequestError(
+            f"all samples of the {second} are in the {first} too ({how})", "give other data"
+        )
+    progress.warn(
+        f"{len(rows)} samples of the {second} were left out: they are in the {first} too ({how})"
+    )
+    return kept
+
+
 @dataclass(frozen=True)
 class Unseen:
     """Data the model was not trained on; rows of `heldout` that guide, of `test` that judge."""
@@ -64,24 +163,24 @@ class Unseen:
 
 
 def open_unseen(config: Config, data: Images, wanted: Geometry, progress: Progress) -> Unseen:
-    """Return held-out and test data; check that no two sources share a sample."""
+    """Return held-out and test data, of which no two sources share a sample."""
     if config.heldout is None and config.test is None:
         open_source(config, "heldout")
     opened: dict[str, Images] = {}
+    rows = {"heldout": images.NONE, "test": images.NONE}
     for flag in ("heldout", "test"):
         if getattr(config, flag) is None:
             continue
         opened[flag] = images.load(open_source(config, flag), config, wanted, progress)
-        splits.check_disjoint(data, opened[flag], (CALLED["data"], CALLED[flag]))
-    if len(opened) == 2:
-        splits.check_disjoint(
-            opened["heldout"], opened["test"], (CALLED["heldout"], CALLED["test"])
-        )
+        rows[flag] = unshared(data, opened[flag], ("data", flag), config, progress)
     heldout, test = opened.get("heldout"), opened.get("test")
+    if heldout is not None and test is not None:
+        apart = unshared(heldout, test, ("heldout", "test"), config, progress)
+        rows["test"] = np.intersect1d(rows["test"], apart)
     if heldout is None or test is not None:
-        guides, judges = (np.arange(len(one.listing.ids) if one else 0) for one in (heldout, test))
-        return Unseen(heldout, test, guides, judges)
-    guides, judges = splits.halves(heldout.listing.ids)
+        return Unseen(heldout, test, rows["heldout"], rows["test"])
+    halves = splits.halves(heldout.listing.ids)
+    guides, judges = (np.intersect1d(half, rows["heldout"]) for half in halves)
     if not len(judges) or not len(guides):
         raise RequestError(
             f"{heldout.listing.spec!r} has too few samples to split in two", "give --test as well"

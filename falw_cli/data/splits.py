@@ -80,6 +80,14 @@ class Chosen:
         """Return each row once, sorted."""
         return np.unique(np.concatenate([self.forget, self.retain, self.judged]))
 
+    def also(self, rows: Rows) -> Chosen:
+        """Return the choice with more rows to forget."""
+        return Chosen(
+            np.union1d(self.forget, rows),
+            np.setdiff1d(self.retain, rows),
+            np.setdiff1d(self.judged, rows),
+        )
+
     def within(self, place: Callable[[Rows], Rows]) -> Chosen:
         """Return the same choice with renumbered rows."""
         return Chosen(place(self.forget), place(self.retain), place(self.judged))
@@ -182,27 +190,29 @@ def halves(ids: Sequence[str]) -> tuple[Rows, Rows]:
     return np.flatnonzero(~judge), np.flatnonzero(judge)
 
 
-def check_disjoint(one: Images, other: Images, names: tuple[str, str]) -> None:
-    """Refuse two sources that share samples, by ID of the same source or by content.
+def copies(images: Images, listed: Rows) -> Rows:
+    """Return the rows of exact copies of listed images, by their decoded pixels, sorted.
 
     Args:
-        one, other: decoded sources.
-        names: what they are, for the message ("training data", "held-out data").
+        images: decoded images, of which only decoded ones are compared.
+        listed: rows of the list.
+    """
+    digests = {images.digests[row].tobytes() for row in listed.tolist()}
+    if not digests:
+        return listed
+    same = [row for row, one in enumerate(images.digests) if one.tobytes() in digests]
+    return np.setdiff1d(np.array(same, dtype=np.int64), listed)
 
-    Raises:
-        RequestError: they share samples.
+
+def shared(one: Images, other: Images) -> tuple[Rows, str]:
+    """Return the rows of `other` that are samples of `one` too, and how that is known.
+
+    Samples of the same source are compared by ID, others by their decoded pixels.
     """
     if one.listing.identity == other.listing.identity:
-        shared = set(one.listing.ids) & set(other.listing.ids)
-        how = "by ID"
+        known = set(one.listing.ids)
+        same, how = [name in known for name in other.listing.ids], "by ID"
     else:
         digests = {row.tobytes() for row in one.digests}
-        rows = zip(other.listing.ids, other.digests, strict=True)
-        shared = {name for name, row in rows if row.tobytes() in digests}
-        how = "the same pixels"
-    if shared:
-        first = ", ".join(repr(name) for name in sorted(shared)[:5])
-        raise RequestError(
-            f"{len(shared)} samples of the {names[1]} are in the {names[0]} too ({how}): {first}",
-            "splits must not share samples: remove them from one of the two",
-        )
+        same, how = [row.tobytes() in digests for row in other.digests], "the same pixels"
+    return np.flatnonzero(np.array(same, dtype=bool)), how

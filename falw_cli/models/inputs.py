@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from falw_cli.config.settings import Config, Preprocessing
-from falw_cli.data import forget_list, images, loading, splits
+from falw_cli.data import images, loading, splits
 from falw_cli.data.images import Images
 from falw_cli.data.listing import Listing
 from falw_cli.data.splits import Splits
@@ -49,6 +49,10 @@ class Inputs:
     """IDs of the forget list, each once, in its order. They must not get into a report or log."""
     described: dict[str, Any]
     """The report's `inputs`."""
+    unreadable: int = 0
+    """Number of listed samples whose images cannot be read: they are not in `splits`."""
+    copies: int = 0
+    """Number of exact copies of listed samples, which are in `splits.forget` too."""
 
 
 def open_inputs(
@@ -74,20 +78,26 @@ def open_inputs(
     listing = loading.open_source(config, "data")
     classes = _class_names(config, listing, spec)
     labels = splits.align(listing, classes)
-    named = forget_list.read(config.forget) if config.forget else None
-    rows = forget_list.find(named.ids, listing.ids) if named else np.empty(0, dtype=np.int64)
+    named, rows = None, np.empty(0, dtype=np.int64)
+    if config.forget:
+        named, rows = loading.read_list(config.forget, listing, progress)
     loading.check_rows(rows, labels, classes, progress)
-    if named and named.duplicates:
-        progress.warn(f"repeated IDs in the forget list, each used once: {named.duplicates}")
     shown = _shown(config, spec.arch, progress)
-    wanted = images.geometry(listing, shown, spec.channels)
+    wanted = images.geometry(listing, shown, spec.channels, skip=config.skip_unreadable)
     chosen = splits.choose(labels, rows, config.unlearn.retain_budget, config.seed)
     some = loading.only(listing, chosen.used())
     secret = loading.places(listing, some)(rows)
     data = images.load(some, config, wanted, progress, secret=secret)
     chosen = chosen.within(loading.places(listing, data.listing))
+    loading.check_readable(len(rows), len(chosen.forget), progress)
+    unread = len(rows) - len(chosen.forget)
+    found = loading.find_copies(data, chosen.forget, config, progress)
+    chosen = chosen.also(found)
     unseen = loading.open_unseen(config, data, wanted, progress)
     kept = np.bincount(np.delete(labels, rows), minlength=len(classes))
+    kept -= np.bincount(splits.align(data.listing, classes)[found], minlength=len(classes))
+    if not kept.any():
+        raise RequestError("the list and its copies cover all training samples", "leave some out")
     parts = loading.split(data, chosen, unseen, classes, kept)
     loading.warn_of_samples(parts, progress)
     shown = measured(shown, wanted, parts.retain)
@@ -104,7 +114,9 @@ def open_inputs(
         "test": _describe(unseen.test, len(parts.test)) if unseen.test else None,
     }
     listed = named.ids if named else ()
-    return Inputs(config, source, network, parts, original, references, listed, described)
+    return Inputs(
+        config, source, network, parts, original, references, listed, described, unread, len(found)
+    )
 
 
 def _digests(config: Config, source: Checkpoint) -> dict[str, Any]:

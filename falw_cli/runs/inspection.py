@@ -14,6 +14,7 @@ from falw_cli.config.extensions import SOURCES
 from falw_cli.config.settings import Config
 from falw_cli.data import forget_list, loading, opening
 from falw_cli.data.images import Rows
+from falw_cli.data.text import BOM
 from falw_cli.errors import RequestError
 from falw_cli.models import checkpoint_files
 
@@ -24,8 +25,9 @@ REPORT_LIMIT = 256 << 20
 def inspect_path(path: str, config: Config) -> dict[str, Any]:
     """Return facts about `path`; the fact `kind` is the detected type.
 
-    A .safetensors file is a checkpoint, .json a report, KIND:LOCATION a data source, anything else
-    a forget list. The classes of a list are counted if the config names the training data.
+    A .safetensors file is a checkpoint, .json a report unless it holds a list, KIND:LOCATION a data
+    source, anything else a forget list. The classes of a list are counted if the config names the
+    training data.
 
     Raises:
         RequestError: `path` cannot be read.
@@ -35,11 +37,20 @@ def inspect_path(path: str, config: Config) -> dict[str, Any]:
         return _data(path, config)
     if checkpoint_files.is_checkpoint(Path(path)):
         return _checkpoint(path)
-    if path.endswith(".json"):
+    if path.endswith(".json") and not _holds_list(Path(path)):
         return {"kind": "report", "path": str(Path(path)), "report": read_report(Path(path))}
     if Path(path).is_dir():
         raise RequestError(f"{path} is a folder", f"for a data source, write imagefolder:{path}")
     return _forget_list(path, config)
+
+
+def _holds_list(path: Path) -> bool:
+    """Return whether a JSON file begins with a list; a report is an object."""
+    try:
+        with path.open("rb") as stream:
+            return stream.read(1024).removeprefix(BOM).lstrip().startswith(b"[")
+    except OSError:
+        return False
 
 
 def _checkpoint(path: str) -> dict[str, Any]:
@@ -74,17 +85,18 @@ def _data(spec: str, config: Config) -> dict[str, Any]:
 
 
 def _forget_list(path: str, config: Config) -> dict[str, Any]:
-    found = forget_list.read(path)
+    listing = loading.open_source(config, "data") if config.data is not None else None
+    found = forget_list.read(path, listing.ids if listing else ())
     facts: dict[str, Any] = {
         "kind": "forget list",
         "path": path,
         "sha256": found.sha256,
         "count": len(found.ids),
         "duplicates": found.duplicates,
+        **({"remarks": list(found.remarks)} if found.remarks else {}),
     }
-    if config.data is None:
+    if listing is None:
         return facts | {"note": "give --data for the counts per class"}
-    listing = loading.open_source(config, "data")
     known = set(listing.ids)
     rows = forget_list.find([name for name in found.ids if name in known], listing.ids)
     per_class = _per_class(listing.classes, listing.labels[rows])

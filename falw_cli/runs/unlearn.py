@@ -143,6 +143,7 @@ def _run_opened(
     content = _files(opened, tensors, done.lr)
     warn_of_changes(inputs, progress)
     builtin = [gates.FORGOTTEN] if config.forgotten_gate and share else []
+    builtin += [gates.READABLE] if config.forgotten_gate and inputs.unreadable else []
     report = build_report(
         config,
         inputs,

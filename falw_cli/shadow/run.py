@@ -146,8 +146,13 @@ def _plan(config: Config, request: AuditRequest, inputs: Inputs, progress: Progr
                               "forgotten_gate"},
     )  # fmt: skip
     listing = loading.open_source(config, "data")
-    rows = forget_list.find(inputs.listed, listing.ids)
-    whole = tuple(listing.ids[row] for row in rows)
+    whole = tuple(listing.ids[row] for row in forget_list.find(inputs.listed, listing.ids))
+    if len(whole) != len(inputs.splits.forget):
+        raise RequestError(
+            f"{inputs.unreadable} listed samples cannot be read, {inputs.copies} copies are not on "
+            "the list: shadow models are trained by the list as it stands",
+            "restore or remove these samples, and put the copies on the list",
+        )
     if len(whole) <= LONGEST:
         members = with_or_without(request.shadow, len(whole))
     else:

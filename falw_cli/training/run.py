@@ -14,10 +14,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from falw_cli.config.settings import Config, Preprocessing
-from falw_cli.data import forget_list, images, loading, splits
+from falw_cli.data import images, loading, splits
 from falw_cli.data.batches import Batch, generator
 from falw_cli.data.device import Samples, place
 from falw_cli.data.images import Geometry, Images, Rows
+from falw_cli.data.listing import Listing
 from falw_cli.errors import RequestError
 from falw_cli.models import architectures, checkpoint
 from falw_cli.models.formats import safetensors
@@ -157,12 +158,15 @@ def _open(config: Config, progress: Progress, fabric: Fabric, held: ExitStack) -
     labels = splits.align(listing, classes)
     if len(np.unique(labels)) < 2:
         raise RequestError(f"{listing.spec!r} has fewer than two classes", "add another class")
-    left_out = _rows_without(config, listing.ids)
+    left_out = _rows_without(config, listing, progress)
     shown = _shown(config, arch)
-    wanted = images.geometry(listing, shown, None)
+    wanted = images.geometry(listing, shown, None, skip=config.skip_unreadable)
     strict = shown.image_size is None
     data = images.load(listing, config, wanted, progress, strict=strict, secret=left_out)
-    kept = np.setdiff1d(np.arange(len(data.listing.ids)), left_out)
+    listed = loading.places(listing, data.listing)(left_out)  # rows shift if images were skipped
+    found = loading.find_copies(data, listed, config, progress)
+    listed = np.union1d(listed, found)
+    kept = np.setdiff1d(np.arange(len(data.listing.ids)), listed)
     retain = splits.part(data, splits.align(data.listing, classes), kept)
     shown = measured(shown, wanted, retain)
     with torch.random.fork_rng():
@@ -170,17 +174,18 @@ def _open(config: Config, progress: Progress, fabric: Fabric, held: ExitStack) -
         module = build(len(classes), wanted.channels)
     spec = NetworkSpec(lambda: module, arch, wanted.channels, len(classes), config.arch_config)
     network = Network(to_device(module, fabric), arch, classes, shown, fabric, spec)
-    states = StateFile.beside(out, _belongs_to(config, data, left_out), config)
+    states = StateFile.beside(out, _belongs_to(config, data, listed), config)
     heldout = _heldout(config, network, data, wanted, progress)
-    return TrainInputs(out, network, place(retain, fabric.device), heldout, len(left_out), states)
+    number = len(left_out) + len(found)
+    return TrainInputs(out, network, place(retain, fabric.device), heldout, number, states)
 
 
-def _rows_without(config: Config, ids: tuple[str, ...]) -> Rows:
+def _rows_without(config: Config, listing: Listing, progress: Progress) -> Rows:
     if config.without is None:
         return np.empty(0, dtype=np.int64)
-    rows = forget_list.find(forget_list.read(config.without).ids, ids)
-    if len(rows) == len(ids):
-        raise RequestError(f"--without leaves out all {len(ids)} samples", "shorten the list")
+    _, rows = loading.read_list(config.without, listing, progress)
+    if len(rows) == len(listing.ids):
+        raise RequestError(f"--without leaves out all {len(rows)} samples", "shorten the list")
     return rows
 
 
@@ -204,9 +209,9 @@ def _heldout(
     if config.heldout is None:
         return None
     unseen = images.load(loading.open_source(config, "heldout"), config, wanted, progress)
-    splits.check_disjoint(data, unseen, (loading.CALLED["data"], loading.CALLED["heldout"]))
+    rows = loading.unshared(data, unseen, ("data", "heldout"), config, progress)
     aligned = splits.align(unseen.listing, network.classes)
-    return place(splits.part(unseen, aligned), network.fabric.device)
+    return place(splits.part(unseen, aligned, rows), network.fabric.device)
 
 
 def _belongs_to(config: Config, data: Images, left_out: Rows) -> dict[str, str]:

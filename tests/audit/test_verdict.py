@@ -116,3 +116,12 @@ def test_a_test_that_the_original_passes_has_no_power() -> None:
     said = verdict(made.model_copy(update={"metrics": metrics}))
     assert said.level == "unknown"
     assert "no power" in said.points[0]
+
+
+def test_skipped_samples_of_the_list_are_not_forgotten() -> None:
+    made = with_share(95, 90, 100)
+    forget = made.forget.model_copy(update={"unreadable": 2})
+    said = verdict(made.model_copy(update={"forget": forget}))
+    assert said.level == "bad"
+    assert said.headline == "Not forgotten: 2 listed samples that cannot be read"
+    assert said.points[0].startswith("the samples that can be read: Forgotten")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from pathlib import Path
 
 import numpy as np
@@ -14,34 +15,90 @@ from falw_cli.data.forget_list import draw, find, read, tail_sizes
 from falw_cli.errors import RequestError
 
 
+def array(values: object) -> bytes:
+    stream = io.BytesIO()
+    np.save(stream, np.array(values))
+    return stream.getvalue()
+
+
+FORMATS: dict[str, tuple[str, bytes]] = {
+    "plain": ("ids.txt", b"a\nb\n"),
+    "BOM, CRLF, comments": ("ids.txt", b"\xef\xbb\xbf# note\r\n\r\na\r\nb"),
+    "column id": ("ids.csv", b"id,why\na,x\nb,y\n"),
+    "column id, BOM, CRLF": ("IDS.CSV", b"\xef\xbb\xbfwhy,id\r\nx,a\r\n\r\ny,b\r\n"),
+    "only column, no header": ("ids.csv", b"a\nb\n"),
+    "only column": ("ids.csv", b"name\na\nb\n"),
+    "text array": ("ids.npy", array(["a", "b"])),
+    "array of bytes": ("ids.npy", array([b"a", b"b"])),
+    "JSON": ("ids.json", b'\xef\xbb\xbf["a", "b"]'),
+    "JSON lines": ("ids.jsonl", b'"a"\n\n{"id": "b", "why": 1}\r\n'),
+    "duplicate": ("ids.txt", b"a\nb\na\n"),
+}
+
+
+@pytest.mark.parametrize("what", FORMATS)
+def test_formats(tmp_path: Path, what: str) -> None:
+    name, content = FORMATS[what]
+    file = tmp_path / name
+    file.write_bytes(content)
+    found = read(str(file), "abc")
+    assert found.ids == ("a", "b")
+    assert found.sha256 == hashlib.sha256(content).hexdigest()
+    assert found.duplicates == (what == "duplicate")
+    assert len(found.remarks) == (what == "only column")
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [
-        ("ids.txt", b"a\nb\n"),
-        ("ids.txt", b"\xef\xbb\xbf# note\r\n\r\na\r\nb"),
-        ("ids.csv", b"id,why\na,x\nb,y\n"),
-        ("ids.txt", b"a\nb\na\n"),
+        ("ids.npy", array([3, 7])), ("ids.npy", array(np.array([3, 7], dtype=np.uint8))),
+        ("ids.json", b"[3, 7]"), ("ids.jsonl", b'{"id": 3}\n7\n'), ("ids.csv", b"3\n7\n"),
     ],
-    ids=["plain", "BOM, CRLF, notes", "csv", "duplicate"],
-)
-def test_formats(tmp_path: Path, name: str, content: bytes) -> None:
-    file = tmp_path / name
-    file.write_bytes(content)
-    found = read(str(file))
-    assert found.ids == ("a", "b")
-    assert found.sha256 == hashlib.sha256(content).hexdigest()
-    assert found.duplicates == content.count(b"\na\n") * (name == "ids.txt" and b"b\na" in content)
-
-
-@pytest.mark.parametrize(
-    ("name", "content"),
-    [("a.txt", b"\n# nothing\n"), ("a.txt", b"a\n\xff\n"), ("a.csv", b"name\nx\n")],
-    ids=["empty", "not UTF-8", "no column"],
-)
-def test_invalid_lists_are_refused(tmp_path: Path, name: str, content: bytes) -> None:
+)  # fmt: skip
+def test_integers_are_row_numbers(tmp_path: Path, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(RequestError):
+    assert read(str(tmp_path / name), ("3", "7")).ids == ("3", "7")
+
+
+INVALID: dict[str, tuple[str, bytes, str]] = {
+    "empty": ("a.txt", b"\n# nothing\n", "no ID"),
+    "not UTF-8": ("a.txt", b"a\n\xff\n", "line 2"),
+    "no column id": ("a.csv", b"name,why\nx,y\n", "line 1: no column id"),
+    "semicolons": ("a.csv", b"id;why\na;x\n", "line 1: no column id"),
+    "comma in an ID": ("a.csv", b"a\nb, c.png\n", "line 2 has 2 columns"),
+    "row without an ID": ("a.csv", b"id,why\na,x\n,y\n", "line 3 has no ID"),
+    "open quote": ("a.csv", b'id\na\n"b\n', "line 3"),
+    "not JSON": ("a.json", b'["a",\n x]', "line 2 is not JSON"),
+    "deep JSON": ("a.json", b"[" * 100_000, "not JSON"),
+    "JSON object": ("a.json", b'{"ids": ["a"]}', "holds no list"),
+    "JSON number": ("a.json", b'["a", 1.5]', "entry 2 is no string or integer"),
+    "JSON truth": ("a.json", b"[true]", "entry 1 is no string or integer"),
+    "JSON line": ("a.jsonl", b'"a"\nb\n', "line 2 is not JSON"),
+    "no key id": ("a.jsonl", b'{"name": "a"}\n', "line 1: no key id"),
+    "pickle": ("a.npy", array(np.array([{"a": 1}], dtype=object)), "cannot be read as an array"),
+    "wrong size": ("a.npy", array(np.arange(9))[:-8], "cannot be read as an array"),
+    "no array": ("a.npy", b"a\nb\n", "cannot be read as an array"),
+    "mask": ("a.npy", array([True, False]), "true and false"),
+    "fractions": ("a.npy", array([1.0, 2.0]), "float64"),
+    "two dimensions": ("a.npy", array([[1], [2]]), "2x1"),
+}
+
+
+@pytest.mark.parametrize("what", INVALID)
+def test_invalid_lists_are_refused(tmp_path: Path, what: str) -> None:
+    name, content, message = INVALID[what]
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(RequestError, match=message):
         read(str(tmp_path / name))
+
+
+def test_a_known_id_is_not_a_comment(tmp_path: Path) -> None:
+    (tmp_path / "ids.txt").write_text("#a\n# asked for on Monday\n b\n c\n")
+    known = ("#a", " b", "c")
+    found = read(str(tmp_path / "ids.txt"), known)
+    assert found.ids == known
+    assert "1 lines that begin with # are no IDs" in found.remarks[0]
+    assert read(str(tmp_path / "ids.txt")).ids == ("b", "c")
 
 
 def test_the_order_of_a_list_has_no_effect() -> None:

@@ -129,6 +129,13 @@ def test_an_unreadable_image_is_named_or_left_out(listing: Listing, content: byt
     assert progress.warnings == [f"1 unreadable images of {listing.spec!r} were skipped"]
 
 
+def test_unreadable_images_of_the_list_are_counted(listing: Listing) -> None:
+    for row in (1, 3):
+        listing.files.image(row).write_bytes(b"no image")
+    with pytest.raises(RequestError, match=r"1 of 2 listed images cannot be read.*'b/0\.png'"):
+        load(listing, Config(), WANTED, Silent(), secret=np.array([0, 3]))
+
+
 def test_images_are_resized_or_refused(listing: Listing) -> None:
     save_png(listing.files.image(0), size=30)
     assert load(listing, Config(), WANTED, Silent()).pixels.shape == (5, 12, 12, 3)
@@ -139,6 +146,10 @@ def test_images_are_resized_or_refused(listing: Listing) -> None:
 def test_geometry_follows_the_first_image(listing: Listing) -> None:
     assert geometry(listing, Preprocessing(), None) == Geometry(12, 12, 3)
     assert geometry(listing, Preprocessing(image_size=10, resize=11), 1) == Geometry(10, 11, 1)
+    listing.files.image(0).write_bytes(b"no image")
+    with pytest.raises(RequestError, match=r"'a/0\.png' cannot be read"):
+        geometry(listing, Preprocessing(), None)
+    assert geometry(listing, Preprocessing(), None, skip=True) == Geometry(12, 12, 3)
     assert geometry(open_listing("digits"), Preprocessing(), None) == Geometry(8, 8, 1)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 
 from falw_cli.data.images import Images, _digest
 from falw_cli.data.listing import Listing
-from falw_cli.data.splits import align, check_disjoint, choose, class_aware_order, halves
+from falw_cli.data.splits import align, choose, class_aware_order, copies, halves, shared
 from falw_cli.errors import RequestError
 
 
@@ -33,15 +35,20 @@ def test_halves_are_about_halves() -> None:
     assert 4_700 < len(guides) < 5_300
 
 
-def test_the_same_ids_in_another_source_are_allowed() -> None:
-    check_disjoint(make("x", "abc", 1), make("y", "abc", 2), ("training data", "test data"))
+def test_shared_samples_are_found_by_id_or_by_pixels() -> None:
+    """The same IDs in another source are no shared samples."""
+    assert shared(make("x", "abc", 1), make("y", "abc", 2))[0].tolist() == []
+    assert shared(make("x", "abc"), make("x", "bcd", 5))[0].tolist() == [0, 1]
+    rows, how = shared(make("x", "abc"), make("y", "def"))
+    assert (rows.tolist(), how) == ([0, 1, 2], "the same pixels")
 
 
-def test_shared_ids_and_shared_pixels_are_refused() -> None:
-    with pytest.raises(RequestError, match=r"2 samples.*by ID"):
-        check_disjoint(make("x", "abc"), make("x", "bcd", 5), ("training data", "test data"))
-    with pytest.raises(RequestError, match=r"3 samples.*same pixels"):
-        check_disjoint(make("x", "abc"), make("y", "def"), ("training data", "test data"))
+def test_copies_are_found_outside_the_list() -> None:
+    whole = make("x", "abcdef")
+    images = replace(whole, digests=whole.digests[[0, 1, 0, 4, 4, 0]])
+    assert copies(images, np.array([0, 5])).tolist() == [2]
+    assert copies(images, np.array([1])).tolist() == []
+    assert copies(images, np.array([], dtype=np.int64)).tolist() == []
 
 
 def listing(classes: tuple[str, ...], labels: list[int], numbered: bool = False) -> Listing:

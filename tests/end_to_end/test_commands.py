@@ -9,6 +9,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import falw_cli
@@ -104,8 +105,12 @@ def test_inspect_describes_each_kind_of_file(project: Path) -> None:
     asked = ("--forget", "ids.txt", "--epochs", "1", "--stop", "epochs", "--no-forgotten-gate")
     done = falw("unlearn", "model.safetensors", *asked, cwd=project)
     assert done.returncode == 0, done.stderr
+    (project / "ids.csv").write_text("3\n7\n11\n")
+    (project / "ids.json").write_text("[3, 7, 11]")
+    np.save(project / "ids.npy", [3, 7, 11])
     before = sorted(project.iterdir())
     words = {
+        **dict.fromkeys(("ids.csv", "ids.json", "ids.npy"), ("forget list", "count", "3")),
         "model.safetensors": ("tiny-cnn", "399534"),
         "digits": ("1198", "█"),
         "ids.txt": ("240", "█"),

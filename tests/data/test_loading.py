@@ -1,0 +1,67 @@
+"""Samples that splits share, and copies of listed images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import platformdirs
+import pytest
+
+from falw_cli.config.settings import Config
+from falw_cli.data.images import Geometry, Images, load
+from falw_cli.data.loading import find_copies, open_unseen
+from falw_cli.data.opening import open_listing
+from falw_cli.errors import RequestError
+from falw_cli.runtime.progress import Silent
+from tests.data.pictures import make_folder
+
+WANTED = Geometry(12, 12, 3)
+
+
+@pytest.fixture
+def seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Folders `seen` and `unseen`, which share an image under two names; `seen` holds a copy."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    make_folder(tmp_path / "seen", {"a": 4, "b": 4})
+    make_folder(tmp_path / "unseen", {"a": 40, "b": 4}, seed=5000)
+    image = (tmp_path / "seen" / "a" / "1.png").read_bytes()
+    (tmp_path / "seen" / "b" / "copy.png").write_bytes(image)
+    (tmp_path / "unseen" / "a" / "7.png").write_bytes(image)
+    return tmp_path
+
+
+def loaded(folder: Path, secret: int) -> Images:
+    listing = open_listing(f"imagefolder:{folder / 'seen'}")
+    return load(listing, Config(), WANTED, Silent(), secret=np.array([secret]))
+
+
+def test_a_copy_is_refused_or_joins_the_list(seen: Path) -> None:
+    """Its pixels leave the cache, which holds no image of the list."""
+    data = loaded(seen, 1)
+    pixels = data.pixels[1].tobytes()
+    with pytest.raises(RequestError, match=r"1 samples have the same pixels.*'b/copy\.png'"):
+        find_copies(data, np.array([1]), Config(), Silent())
+    progress = Silent()
+    found = find_copies(data, np.array([1]), Config(with_copies=True), progress)
+    assert [data.listing.ids[row] for row in found] == ["b/copy.png"]
+    assert progress.warnings == ["1 exact copies of listed samples were put on the list"]
+    files = list(platformdirs.user_cache_path("falw").rglob("pixels.npy"))
+    assert len(files) == 1
+    assert pixels not in files[0].read_bytes()
+
+
+def test_shared_samples_are_refused_or_left_out(seen: Path) -> None:
+    data, heldout = loaded(seen, 0), f"imagefolder:{seen / 'unseen'}"
+    with pytest.raises(RequestError, match="1 samples of the held-out data") as caught:
+        open_unseen(Config(heldout=heldout), data, WANTED, Silent())
+    assert "--drop-shared" in caught.value.hint
+    progress = Silent()
+    unseen = open_unseen(Config(heldout=heldout, drop_shared=True), data, WANTED, progress)
+    assert unseen.heldout is not None
+    used = {unseen.heldout.listing.ids[row] for row in [*unseen.guides, *unseen.judges]}
+    assert used == set(unseen.heldout.listing.ids) - {"a/7.png"}
+    assert "1 samples of the held-out data were left out" in progress.warnings[0]
+    both = Config(heldout=heldout, test=heldout, drop_shared=True)
+    with pytest.raises(RequestError, match="all samples of the test data"):
+        open_unseen(both, data, WANTED, Silent())

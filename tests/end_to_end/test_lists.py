@@ -1,0 +1,96 @@
+"""Requests as they come: damaged images, copies, columns and groups, with the installed command."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from falw_cli.audit.report import Report
+from tests.conftest import falw
+from tests.data.pictures import make_folder
+
+CONFIG = """\
+arch: tiny-cnn
+data: imagefolder:seen
+heldout: imagefolder:unseen
+train: {epochs: 30, batch_size: 8}
+"""
+UNLEARN = ("unlearn", "model.safetensors", "--forget", "ids.txt", "--epochs", "1")
+
+
+@pytest.fixture(scope="module")
+def trained_pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A read-only folder with a model of random images."""
+    folder = tmp_path_factory.mktemp("pictures")
+    make_folder(folder / "seen", {"ant": 12, "bee": 12})
+    make_folder(folder / "unseen", {"ant": 12, "bee": 12}, seed=5000)
+    (folder / "falw.yaml").write_text(CONFIG)
+    done = falw("train", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture
+def folder(trained_pictures: Path, tmp_path: Path) -> Path:
+    """A copy of the trained folder that a test may write to."""
+    for file in trained_pictures.rglob("*"):
+        if file.is_file():
+            copy = tmp_path / file.relative_to(trained_pictures)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes(file.read_bytes())
+    return tmp_path
+
+
+def written(folder: Path) -> Report:
+    return Report.model_validate_json((folder / "model.unlearned.audit.json").read_text())
+
+
+def test_an_unreadable_listed_image_is_not_forgotten(folder: Path) -> None:
+    ids = ["ant/1.png", "ant/2.png", "bee/3.png"]
+    (folder / "ids.txt").write_text("\n".join(ids))
+    image = folder / "seen" / ids[0]
+    image.write_bytes(image.read_bytes()[:60])
+    refused = falw(*UNLEARN, cwd=folder)
+    assert refused.returncode == 2
+    assert "1 of 3 listed images cannot be read" in refused.stderr
+    done = falw(*UNLEARN, "--skip-unreadable", cwd=folder)
+    assert done.returncode == 1, done.stderr
+    report = written(folder)
+    assert (report.forget.count, report.forget.unreadable) == (2, 1)
+    assert [one.passed for one in report.gates if one.expression == "forget.unreadable==0"] == [
+        False
+    ]
+    assert any("1 of 3 listed samples cannot be read" in one for one in report.warnings)
+    for name in ids:
+        assert name not in report.model_dump_json()
+
+
+def test_a_list_of_unreadable_images_is_refused(folder: Path) -> None:
+    (folder / "ids.txt").write_text("ant/1.png\n")
+    (folder / "seen" / "ant" / "1.png").write_bytes(b"no image")
+    before = set(folder.rglob("*"))
+    done = falw(*UNLEARN, "--skip-unreadable", cwd=folder)
+    assert done.returncode == 2
+    assert "none of the 1 listed images can be read" in done.stderr
+    assert set(folder.rglob("*")) == before
+
+
+def test_a_copy_under_another_name_is_refused_or_forgotten_too(folder: Path) -> None:
+    (folder / "ids.txt").write_text("ant/1.png\n")
+    copy = folder / "seen" / "ant" / "copy.png"
+    copy.write_bytes((folder / "seen" / "ant" / "1.png").read_bytes())
+    for command in (UNLEARN, ("train", "--without", "ids.txt")):
+        refused = falw(*command, cwd=folder)
+        assert refused.returncode == 2
+        assert "1 samples have the same pixels as listed ones" in refused.stderr
+    done = falw(*UNLEARN, "--with-copies", "--no-forgotten-gate", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    report = written(folder)
+    assert (report.forget.count, report.forget.copies) == (2, 1)
+    assert "1 exact copies of listed samples were put on the list" in report.warnings
+    assert "copy.png" not in report.model_dump_json()
+    retrained = falw("train", "--without", "ids.txt", "--with-copies", "--json", cwd=folder)
+    said = json.loads(retrained.stdout)
+    assert (said["samples"], said["left_out"]) == (23, 2)
