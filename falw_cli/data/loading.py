@@ -36,18 +36,29 @@ def open_source(config: Config, flag: str) -> Listing:
     return listing.of_each_class(*some) if some else listing
 
 
-def check_rows(rows: Rows, labels: Rows, classes: Sequence[str], progress: Progress) -> None:
-    """Refuse a list of all samples; warn about a list that covers a whole class.
+def check_rows(
+    rows: Rows, labels: Rows, classes: Sequence[str], progress: Progress, earlier: Rows
+) -> None:
+    """Refuse lists of all samples; warn about a list that covers a whole class.
+
+    Args:
+        rows: rows of the forget set.
+        labels: class of each training sample, [N].
+        classes: class names in the order of the model's outputs.
+        progress: receives the warning.
+        earlier: rows of earlier requests.
 
     Raises:
-        RequestError: the list covers all of the training data.
+        RequestError: the lists cover all of the training data.
     """
-    if len(rows) == len(labels):
+    gone_or_listed = np.union1d(rows, earlier)
+    if len(gone_or_listed) == len(labels):
+        lists = "forget list covers" if not len(earlier) else "forget list and earlier lists cover"
         raise RequestError(
-            f"the forget list covers all {len(labels)} training samples",
+            f"the {lists} all {len(labels)} training samples",
             "leave some out, or train a new model",
         )
-    left = np.bincount(np.delete(labels, rows), minlength=len(classes))
+    left = np.bincount(np.delete(labels, gone_or_listed), minlength=len(classes))
     gone = np.bincount(labels[rows], minlength=len(classes))
     for index in np.flatnonzero((gone > 0) & (left == 0)).tolist():
         progress.warn(f"the forget list covers class {classes[index]!r} as a whole")
@@ -128,6 +139,7 @@ def split(
         heldout=splits.part(guide, splits.align(guide.listing, classes), unseen.guides),
         test=splits.part(judge, splits.align(judge.listing, classes), unseen.judges),
         kept=kept,
+        earlier=tuple(splits.part(data, labels, rows) for rows in chosen.earlier),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from falw_cli.data.splits import Splits
 from falw_cli.errors import RequestError
 from falw_cli.models import architectures, checkpoint_files
 from falw_cli.models.checkpoint import Checkpoint
+from falw_cli.models.earlier import Earlier, open_earlier, steps_back, warn_of_unknown
 from falw_cli.models.network import (
     IMAGENET,
     Network,
@@ -47,10 +49,18 @@ class Inputs:
     references: tuple[Network, ...]
     described: dict[str, Any]
     """The report's `inputs`."""
+    earlier: Earlier
+    """Earlier requests; their samples are `splits.earlier`."""
+    listed: tuple[str, ...]
+    """IDs of the forget list, for the ledger."""
 
 
 def open_inputs(
-    config: Config, progress: Progress, fabric: Fabric, complete: Complete = with_metadata
+    config: Config,
+    progress: Progress,
+    fabric: Fabric,
+    complete: Complete = with_metadata,
+    until: datetime | None = None,
 ) -> Inputs:
     """Open and check the inputs of `unlearn` and `evaluate`.
 
@@ -59,6 +69,7 @@ def open_inputs(
         progress: receives progress, notes and warnings.
         fabric: the engine that the networks will run on.
         complete: returns the complete request for a config and a checkpoint.
+        until: ignore runs of the ledger from then on; default: none.
 
     Raises:
         RequestError: an input is missing or malformed, or does not fit the others.
@@ -74,18 +85,21 @@ def open_inputs(
     labels = splits.align(listing, classes)
     named = forget_list.read(config.forget) if config.forget else None
     rows = forget_list.find(named.ids, listing.ids) if named else np.empty(0, dtype=np.int64)
-    loading.check_rows(rows, labels, classes, progress)
+    earlier = open_earlier(config, source, listing.ids, named, rows, until)
+    warn_of_unknown(config, earlier, named, progress)
+    left_out = np.union1d(rows, earlier.rows)
+    loading.check_rows(rows, labels, classes, progress, earlier.rows)
     if named and named.duplicates:
         progress.warn(f"repeated IDs in the forget list, each used once: {named.duplicates}")
     shown = _shown(config, spec.arch, progress)
     wanted = images.geometry(listing, shown, spec.channels)
-    chosen = splits.choose(labels, rows, config.unlearn.retain_budget, config.seed)
+    chosen = splits.choose(labels, rows, config.unlearn.retain_budget, config.seed, earlier.parts)
     some = loading.only(listing, chosen.used())
-    secret = loading.places(listing, some)(rows)
+    secret = loading.places(listing, some)(left_out)
     data = images.load(some, config, wanted, progress, secret=secret)
     chosen = chosen.within(loading.places(listing, data.listing))
     unseen = loading.open_unseen(config, data, wanted, progress)
-    kept = np.bincount(np.delete(labels, rows), minlength=len(classes))
+    kept = np.bincount(np.delete(labels, left_out), minlength=len(classes))
     parts = loading.split(data, chosen, unseen, classes, kept)
     loading.warn_of_samples(parts, progress)
     shown = measured(shown, wanted, parts.retain)
@@ -101,7 +115,8 @@ def open_inputs(
         "heldout": _describe(unseen.heldout, len(parts.heldout)) if unseen.heldout else None,
         "test": _describe(unseen.test, len(parts.test)) if unseen.test else None,
     }
-    return Inputs(config, source, network, parts, original, references, described)
+    listed = named.ids if named else ()
+    return Inputs(config, source, network, parts, original, references, described, earlier, listed)
 
 
 def _digests(config: Config, source: Checkpoint) -> dict[str, Any]:
@@ -125,12 +140,14 @@ def _digests(config: Config, source: Checkpoint) -> dict[str, Any]:
     ):
         if one is not None and one["sha256"] == model["sha256"]:
             raise RequestError(f"{what} {one['path']} is the model itself", f"give {use}")
-    parent = said.parent if said is not None else None
-    if original is not None and parent and parent != original["sha256"]:
-        raise RequestError(
-            f"{original['path']} is not the checkpoint that {source.path} was made from",
-            f"give the one with SHA-256 {parent[:12]}…",
-        )
+    if original is not None and said is not None and said.chain:
+        original["runs_back"] = steps_back(said, original["sha256"])
+        if original["runs_back"] is None:
+            known = ", ".join(f"{one.sha256[:12]}…" for one in said.chain)
+            raise RequestError(
+                f"{original['path']} is not a checkpoint that {source.path} was made from",
+                f"give one with SHA-256 {known}",
+            )
     return {
         "model": {**model, "unlearned": unlearned}, "original": original, "references": references,
     }  # fmt: skip

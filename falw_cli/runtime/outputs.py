@@ -41,11 +41,12 @@ def check_writable(path: Path, *, force: bool) -> None:
     Raises:
         RequestError: the folder is missing or read-only, or the file exists without `force`.
     """
-    _check_folder(path)
+    check_folder(path)
     _check_free(path, force=force)
 
 
-def _check_folder(path: Path) -> None:
+def check_folder(path: Path) -> None:
+    """Refuse a file that cannot be created: its folder is missing or read-only, or it is one."""
     folder = path.parent
     if not folder.is_dir():
         raise RequestError(f"there is no folder {folder} for {path.name}", "create it first")
@@ -76,7 +77,7 @@ def claimed(files: Sequence[Path], *, force: bool, folder: Path | None = None) -
     """
     with _created(folder), ExitStack() as held:
         for file in files:
-            _check_folder(file)
+            check_folder(file)
         held.enter_context(locked(files[0]))
         recover(files)
         for file in files:
