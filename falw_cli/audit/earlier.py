@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from falw_cli.evaluation.earlier import EarlierRequest, EarlierRequests, remeasure
+from falw_cli.evaluation.predictions import Predictions
 from falw_cli.evaluation.scores import SamplePredictions
 from falw_cli.models.earlier import Earlier
 from falw_cli.runtime.progress import Progress
@@ -18,7 +19,7 @@ def earlier_section(
     progress: Progress,
     after: Each | None = None,
     before: Each | None = None,
-    unseen: tuple[SamplePredictions | None, SamplePredictions] | None = None,
+    others: tuple[Predictions | None, Predictions] | None = None,
 ) -> EarlierRequests | None:
     """Return the section, and warn of lists that were learned again; None without requests.
 
@@ -26,7 +27,7 @@ def earlier_section(
         earlier: the requests.
         progress: receives the warning.
         after, before: the models' predictions; None if they were not made.
-        unseen: predictions for test samples, before and after.
+        others: predictions for retain and test samples, before and after.
     """
     if not earlier.requests:
         return None
@@ -34,7 +35,7 @@ def earlier_section(
     for number, one in enumerate(earlier.requests):
         now = after[number] if after else None
         then = before[number] if before else None
-        found = remeasure(then, now, *unseen) if now and unseen else None
+        found = remeasure(then, now, *others) if now and others else None
         shown.append(
             EarlierRequest(
                 source=one.source, sha256=one.sha256, count=one.count,

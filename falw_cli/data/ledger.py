@@ -5,7 +5,7 @@ the same ID differ. A training sample belongs to a request if its ID has the sam
 both a ledger and a list of candidate IDs can compute this too, so a ledger is personal data still.
 
 Each line holds the SHA-256 of the line before it. A line that was changed, moved or removed breaks
-this chain; only the removal of the last lines does not.
+this chain, except at the end: there, outputs and reports show it (`falw verify --ledger`).
 """
 
 from __future__ import annotations
@@ -105,18 +105,25 @@ def read(path: str | Path) -> tuple[Entry, ...]:
         RequestError: the file cannot be read, or a line is malformed or does not follow the line
             before.
     """
-    file = Path(path).resolve()
+    return parse(content_of(path), str(path))
+
+
+def content_of(path: str | Path) -> bytes:
+    """Return the bytes of a ledger, with the commits of killed runs completed.
+
+    Raises:
+        RequestError: the file cannot be read.
+    """
     try:
-        content = read_log(file)
+        return read_log(Path(path).resolve())
     except OSError as error:
         raise RequestError(
             f"ledger {path} cannot be read: {error.strerror}", "check the path after --ledger"
         ) from error
-    return parse(content, str(path))
 
 
 def parse(content: bytes, where: str) -> tuple[Entry, ...]:
-    """Return the entries of a ledger.
+    """Return the entries of a ledger whose lines follow each other.
 
     Args:
         content: of the file.
@@ -125,30 +132,41 @@ def parse(content: bytes, where: str) -> tuple[Entry, ...]:
     Raises:
         RequestError: a line is malformed, or does not follow the line before.
     """
+    entries = parse_lines(content, where)
+    for number in unlinked(content, entries):
+        raise RequestError(f"ledger {where} line {number} {UNLINKED}", RESTORE)
+    return entries
+
+
+def parse_lines(content: bytes, where: str) -> tuple[Entry, ...]:
+    """Return the entries of a ledger, whether or not its lines follow each other.
+
+    Args, Raises: as `parse`, for malformed lines.
+    """
     if content and not content.endswith(b"\n"):
         number = content.count(b"\n") + 1
         raise RequestError(f"ledger {where} line {number} is incomplete", RESTORE)
-    found: list[Entry] = []
-    before = FIRST
-    for number, line in enumerate(content.split(b"\n")[:-1], 1):
-        try:
-            entry = Entry.model_validate_json(line)
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            at = ".".join(str(part) for part in first["loc"]) or "JSON"
-            raise RequestError(
-                f"ledger {where} line {number} is malformed at {at}: {first['msg']}", RESTORE
-            ) from error
-        if entry.previous != before:
-            raise RequestError(
-                f"ledger {where} line {number} does not follow the line before it: a line was "
-                "changed, moved or removed", RESTORE,
-            )  # fmt: skip
-        found.append(entry)
-        before = digest(line)
-    return tuple(found)
+    lines = enumerate(content.split(b"\n")[:-1], 1)
+    return tuple(_entry(line, f"ledger {where} line {number}") for number, line in lines)
 
 
+def _entry(line: bytes, where: str) -> Entry:
+    try:
+        return Entry.model_validate_json(line)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        at = ".".join(str(part) for part in first["loc"]) or "JSON"
+        raise RequestError(f"{where} is malformed at {at}: {first['msg']}", RESTORE) from error
+
+
+def unlinked(content: bytes, entries: Sequence[Entry]) -> list[int]:
+    """Return the numbers of the lines that do not hold the digest of the line before, from 1."""
+    before = [FIRST, *map(digest, content.split(b"\n"))]
+    pairs = enumerate(zip(entries, before, strict=False), 1)
+    return [number for number, (entry, known) in pairs if entry.previous != known]
+
+
+UNLINKED = "does not follow the line before it: a line was changed, moved or removed"
 RESTORE = "restore the ledger from a backup, or name the earlier lists with --forgotten"
 
 

@@ -10,14 +10,17 @@ import numpy as np
 
 from falw_cli.data.device import place
 from falw_cli.data.splits import Part
+from falw_cli.evaluation.forgotten import HALF
 from falw_cli.evaluation.intervals import Z, wilson
 from falw_cli.evaluation.metrics import Figure, Figures
+from falw_cli.evaluation.predictions import Predictions
 from falw_cli.evaluation.scores import Counts, SamplePredictions, Vector
 from falw_cli.models.network import Network
 
-MARGIN = 0.1
-"""Rise of the mean true-class probability that counts as learned again; see `remeasure`."""
+LEAST = 0.05
+"""Smallest margin of `remeasure`."""
 Answer = Literal["yes", "no", "cannot tell"]
+"""Whether a list is still forgotten."""
 
 
 class Remeasured(Figures):
@@ -30,6 +33,8 @@ class Remeasured(Figures):
     rise: Figure | None
     """After minus before, less the same of unseen samples of the same class mix. Above 0: learned
     again."""
+    margin: float | None
+    """Rise that divides "still forgotten" from "learned again"."""
     still_forgotten: Answer
 
 
@@ -62,38 +67,48 @@ class EarlierRequests(Figures):
 def remeasure(
     before: SamplePredictions | None,
     after: SamplePredictions,
-    unseen_before: SamplePredictions | None,
-    unseen_after: SamplePredictions,
+    others_before: Predictions | None,
+    others_after: Predictions,
 ) -> Remeasured:
     """Return whether the samples of an earlier request are still forgotten after a run.
 
     They should behave as unseen samples do: a run may change the confidence in both, and only the
     difference is evidence of learning. Its interval has the standard deviation of single samples
-    within their class, the larger one of both groups, so that it is valid from one sample on. The
-    rule is a test of equivalence with one side, since a fall is no relearning: "yes" if the whole
-    interval is below MARGIN, "no" if the whole interval is above MARGIN, and "cannot tell"
-    otherwise. MARGIN is a tenth of the scale, as in the verdict on forget and unseen samples: lists
-    that a run uses as retain samples rise by several tenths (docs/second-request.md), and lists
-    that it leaves out by less than 0.05.
+    within their class, the larger one of both groups, so that it is valid from one sample on.
+
+    The rule is a test of equivalence with one side, since a fall is no relearning. Its margin is
+    half of the way from the mean before to the mean of retain samples of the same classes, as half
+    of the way is what divides forgotten from not forgotten in the built-in gate; it is LEAST or
+    more, since a list that was never memorised has no way to go. "yes": the whole interval is below
+    the margin; "no": the whole interval is above it; otherwise "cannot tell".
 
     Args:
         before, after: predictions for the request's samples, [N], N > 0.
-        unseen_before, unseen_after: predictions for test samples, [M].
+        others_before, others_after: predictions for retain and test samples.
     """
-    count = len(after.prob)
-    rise = None
-    if before is not None and unseen_before is not None and len(unseen_after.prob):
+    rise, margin = None, None
+    answer: Answer = "cannot tell"
+    if before is not None and others_before is not None and len(others_after.test.prob):
         rise = _excess(
             after.prob - before.prob, after.labels,
-            unseen_after.prob - unseen_before.prob, unseen_after.labels,
+            others_after.test.prob - others_before.test.prob, others_after.test.labels,
         )  # fmt: skip
-    answer: Answer = "cannot tell"
-    if rise is not None:
-        answer = "yes" if rise.upper < MARGIN else "no" if rise.lower > MARGIN else answer
+        retained = _at_mix(others_after.retain.prob, others_after.retain.labels, after.labels)
+        margin = max(LEAST, HALF / 100 * float((retained - before.prob).mean()))
+        answer = "yes" if rise.upper < margin else "no" if rise.lower > margin else answer
     return Remeasured(
-        samples=count, before=_mean(before.prob) if before else None, after=_mean(after.prob),
-        rise=rise, still_forgotten=answer,
+        samples=len(after.prob), before=_mean(before.prob) if before else None,
+        after=_mean(after.prob), rise=rise, margin=margin, still_forgotten=answer,
     )  # fmt: skip
+
+
+def _at_mix(values: Vector, labels: Counts, wanted: Counts) -> Vector:
+    """Return the mean of the class of each wanted sample; of all where its class is empty. [N]"""
+    result = np.full(len(wanted), float(values.mean()) if len(values) else 0.0)
+    for label in np.unique(wanted):
+        if (labels == label).any():
+            result[wanted == label] = values[labels == label].mean()
+    return result
 
 
 def _mean(prob: Vector) -> Figure:
@@ -104,16 +119,13 @@ def _mean(prob: Vector) -> Figure:
 
 def _excess(mine: Vector, labels: Counts, unseen: Vector, unseen_labels: Counts) -> Figure:
     """Return the mean of `mine` less that of `unseen` at the same class mix, with its interval."""
-    classes = np.unique(labels)
-    expected = np.full(len(mine), float(unseen.mean()))
-    for label in classes:
-        if (unseen_labels == label).any():
-            expected[labels == label] = unseen[unseen_labels == label].mean()
-    matched = unseen[np.isin(unseen_labels, classes)]
-    matched = matched if len(matched) else unseen
-    centred = [one - one.mean() for one in (mine - expected, matched)]
+    expected = _at_mix(unseen, unseen_labels, labels)
+    matched = np.isin(unseen_labels, labels)
+    matched = matched if matched.any() else ~matched
+    rest = (unseen - _at_mix(unseen, unseen_labels, unseen_labels))[matched]
+    centred = [mine - expected - (mine - expected).mean(), rest]
     deviation = max(float(np.sqrt((one**2).sum() / max(len(one) - 1, 1))) for one in centred)
-    half = Z * deviation * float(np.sqrt(1 / len(mine) + 1 / len(matched)))
+    half = Z * deviation * float(np.sqrt(1 / len(mine) + 1 / len(rest)))
     value = float((mine - expected).mean())
     return Figure(value=value, lower=value - half, upper=value + half)
 

@@ -88,7 +88,7 @@ def evaluate(
             progress,
             earlier_predictions(network, parts),
             earlier_predictions(inputs.original, parts) if inputs.original and direct else None,
-            (before.test if before and direct else None, predictions[0].test),
+            (before if direct else None, predictions[0]),
         )
         warn_of_changes(inputs, progress)
         report = build_report(

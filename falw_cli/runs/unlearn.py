@@ -144,7 +144,7 @@ def _run_opened(
         returned = _comeback(inputs, run_data, after) if config.relearn else None
         earlier = earlier_section(
             inputs.earlier, progress, earlier_predictions(network, inputs.splits.earlier),
-            earlier_before, (before.test, after.test),
+            earlier_before, (before, after),
         )  # fmt: skip
     _warn_of_harm(metrics, config.unlearn.max_utility_loss, progress)
     assert metrics.after is not None

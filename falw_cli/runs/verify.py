@@ -36,6 +36,8 @@ class Check:
 
     name: str
     problem: str | None = None
+    state: str = "unchanged"
+    """What was found if there is no problem."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,8 @@ def _samples(report: Report, request: VerifyRequest, progress: Progress) -> list
     """Decode the samples again, and compare their digests and metrics with the report's."""
     try:
         config = _config(report, request)
-        inputs = open_inputs(config, progress, make_fabric(config))
+        # Later runs of the ledger left out other samples than this one.
+        inputs = open_inputs(config, progress, make_fabric(config), until=report.created)
     except RequestError as error:
         return [Check(name, str(error)) for name in _sources(report)]
     checks = []

@@ -141,7 +141,7 @@ def _plan(config: Config, request: AuditRequest, inputs: Inputs, progress: Progr
         mode="json", exclude={"model", "forget", "without", "original", "reference", "gate", "out",
                               "metrics", "report", "force", "resume", "dry_run", "html", "devices",
                               "nodes", "robustness", "relearn", "track", "save_every",
-                              "forgotten_gate"},
+                              "forgotten_gate", "forgotten", "ledger"},
     )  # fmt: skip
     assert config.forget is not None
     listing = loading.open_source(config, "data")
@@ -154,11 +154,12 @@ def _plan(config: Config, request: AuditRequest, inputs: Inputs, progress: Progr
     sources = [inputs.described[name] for name in ("data", "heldout", "test")]
     content = digest([source and source["sha256"] for source in sources])
     train = {key: value for key, value in both.items() if key not in ("heldout", "test", "unlearn")}
+    earlier = tuple(listing.ids[row] for row in inputs.earlier.rows)
     shadows = []
     for number, row in enumerate(members.tolist(), 1):
         inside = tuple(one for one, member in zip(whole, row, strict=True) if member)
         seed = {"seed": config.seed + 1 + number}
-        shadows.append(Shadow(number, train | seed, both | seed, whole, inside, content))
+        shadows.append(Shadow(number, train | seed, both | seed, whole, inside, content, earlier))
     place = {one: number for number, one in enumerate(named, 1)}
     positions = [place[one] for one in whole]
     return Plan(shadows, members, positions, with_method_defaults(asked_for))
