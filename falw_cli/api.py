@@ -105,7 +105,7 @@ def _request(
         key: fspath(value) if isinstance(value, PathLike) else value
         for key, value in {"model": model, **options}.items()
     }
-    for key in ("reference", "gate"):
+    for key in ("reference", "gate", "forgotten"):
         value = plain.get(key)
         if isinstance(value, str):
             plain[key] = [value]

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from falw_cli.evaluation.earlier import EarlierRequests
 from falw_cli.evaluation.metrics import AllMetrics, Figure, Figures, Pairs
 from falw_cli.evaluation.per_sample import PerSample
 from falw_cli.version import __version__
@@ -41,6 +42,8 @@ class FileInput(Figures):
     sha256: str
     unlearned: bool | None = None
     """Whether the metadata says that it was unlearned; None without metadata."""
+    runs_back: int | None = None
+    """Of the original: number of unlearning runs from it to the model; None if not known."""
 
 
 class ListInput(Figures):
@@ -273,6 +276,8 @@ class Report(BaseModel):
     metrics: AllMetrics
     per_sample: PerSample | None = None
     """Per-sample attacks, only from `falw audit`."""
+    earlier: EarlierRequests | None = None
+    """Earlier requests; None if the model has none."""
     comeback: Comeback | None = None
     robustness: Robustness | None = None
     """Only with --robustness."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Literal
 
@@ -55,7 +56,7 @@ def verdict(report: Report) -> Verdict:
     if harm and level != "bad":
         level = "mixed" if level == "good" else level
         headline = f"{headline}, but {harm.partition(' (')[0]}"
-    points = [_explained(report), seeds[1], unseen[1], harm]
+    points = [_explained(report), seeds[1], unseen[1], harm, _earlier(report)]
     if report.forget.unreadable:
         points.insert(0, f"the samples that can be read: {headline}")
         level = "bad"
@@ -158,6 +159,22 @@ def _harm(report: Report) -> str:
                 f"{-change.lower:.1f}; McNemar's test: p = {change.p_value:.2g})"
             )
     return "; ".join(texts)
+
+
+def _earlier(report: Report) -> str:
+    """Return whether the lists of earlier requests are still forgotten."""
+    if report.earlier is None:
+        return ""
+    found = Counter(
+        one.remeasured.still_forgotten if one.remeasured else "no samples at hand"
+        for one in report.earlier.requests
+    )
+    words = {
+        "yes": "still forgotten", "no": "learned again",
+        "cannot tell": "cannot tell whether still forgotten",
+    }  # fmt: skip
+    texts = [f"{count} {words.get(answer, answer)}" for answer, count in sorted(found.items())]
+    return f"earlier requests: {', '.join(reversed(texts))}"
 
 
 def _against_retrain(report: Report) -> tuple[Level, str]:

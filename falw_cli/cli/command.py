@@ -34,6 +34,8 @@ MODEL = ("arch", "trust_code")
 """Settings of commands that build a network."""
 STEPS = ("epochs", "lr", "batch_size", "compile", "track", "resume")
 """Settings of commands that train or unlearn a network."""
+EARLIER = ("forgotten", "ledger")
+"""Settings of commands that leave out the samples of earlier requests."""
 RUN = ("seed", "device", "devices", "nodes", "precision")
 AUDIT = ("reference", "metrics", "relearn", "robustness", "gate", "report", "force")
 """Settings of commands that write an audit report."""

@@ -100,7 +100,10 @@ def plan(report: Report) -> Table:
     inputs, run = report.inputs, report.run
     settings = report.config["unlearn"]
     table.add_row("forget", f"{report.forget.count} samples")
-    table.add_row("retain", f"{inputs.data.count - report.forget.count} samples")
+    left_out = report.earlier.left_out if report.earlier else 0
+    table.add_row("retain", f"{inputs.data.count - report.forget.count - left_out} samples")
+    if left_out:
+        table.add_row("earlier requests", f"{left_out} samples, neither forget nor retain")
     for name, source in (("held-out (guides)", inputs.heldout), ("test (judges)", inputs.test)):
         if source:
             table.add_row(name, f"{source.used} of {source.count} in {safe(source.spec)}")

@@ -148,6 +148,15 @@ class Config(Section):
     """Checkpoint: .safetensors, .pt, or a folder of timm or transformers."""
     forget: Annotated[str | None, Flag("Data", names="path", of_run=False)] = None
     """Forget list: sample IDs, one per line; - is stdin."""
+    forgotten: Annotated[
+        tuple[str, ...],
+        Flag("Data", environment=False, in_file=False, names="paths", of_run=False),
+    ] = ()
+    """IDs of an earlier request, which are neither forgotten nor retained now; none: they are no
+    longer in the data. Repeatable."""
+    ledger: Annotated[str | None, Flag("Data", in_file=False, names="path", of_run=False)] = None
+    """Ledger of completed runs: names the samples of earlier requests without holding their IDs;
+    `falw unlearn` creates it and adds its run."""
     without: Annotated[str | None, Flag("Data", environment=False, names="path")] = None
     """IDs to leave out of training, for a retrained reference model."""
     data: Annotated[str | None, Flag("Data", choices=SOURCES, names="data")] = None

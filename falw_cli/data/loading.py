@@ -59,18 +59,29 @@ def read_list(path: str, listing: Listing, progress: Progress) -> tuple[ForgetLi
     return named, rows
 
 
-def check_rows(rows: Rows, labels: Rows, classes: Sequence[str], progress: Progress) -> None:
-    """Refuse a list of all samples; warn about a list that covers a whole class.
+def check_rows(
+    rows: Rows, labels: Rows, classes: Sequence[str], progress: Progress, earlier: Rows
+) -> None:
+    """Refuse lists of all samples; warn about a list that covers a whole class.
+
+    Args:
+        rows: rows of the forget set.
+        labels: class of each training sample, [N].
+        classes: class names in the order of the model's outputs.
+        progress: receives the warning.
+        earlier: rows of earlier requests.
 
     Raises:
-        RequestError: the list covers all of the training data.
+        RequestError: the lists cover all of the training data.
     """
-    if len(rows) == len(labels):
+    gone_or_listed = np.union1d(rows, earlier)
+    if len(gone_or_listed) == len(labels):
+        lists = "forget list covers" if not len(earlier) else "forget list and earlier lists cover"
         raise RequestError(
-            f"the forget list covers all {len(labels)} training samples",
+            f"the {lists} all {len(labels)} training samples",
             "leave some out, or train a new model",
         )
-    left = np.bincount(np.delete(labels, rows), minlength=len(classes))
+    left = np.bincount(np.delete(labels, gone_or_listed), minlength=len(classes))
     gone = np.bincount(labels[rows], minlength=len(classes))
     for index in np.flatnonzero((gone > 0) & (left == 0)).tolist():
         progress.warn(f"the forget list covers class {classes[index]!r} as a whole")
@@ -94,14 +105,15 @@ def check_readable(listed: int, readable: int, progress: Progress) -> None:
     )
 
 
-def find_copies(data: Images, listed: Rows, config: Config, progress: Progress) -> Rows:
+def find_copies(data: Images, chosen: Chosen, config: Config, progress: Progress) -> Rows:
     """Return the rows of exact copies of listed images, which join the list.
 
     Raises:
         RequestError: there are some, and `with_copies` is not set: the model would go on to know
             the images under other IDs.
     """
-    found = splits.copies(data, listed)
+    listed = chosen.forget
+    found = np.setdiff1d(splits.copies(data, listed), np.concatenate([images.NONE, *chosen.earlier]))
     if not len(found):
         return found
     if not config.with_copies:
@@ -227,6 +239,7 @@ def split(
         heldout=splits.part(guide, splits.align(guide.listing, classes), unseen.guides),
         test=splits.part(judge, splits.align(judge.listing, classes), unseen.judges),
         kept=kept,
+        earlier=tuple(splits.part(data, labels, rows) for rows in chosen.earlier),
     )
 
 

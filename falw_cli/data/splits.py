@@ -58,6 +58,8 @@ class Splits:
     test: Part
     kept: Rows
     """Number of retain samples per class, used or not, [C]."""
+    earlier: tuple[Part, ...] = ()
+    """Samples of each earlier request, which are neither forget nor retain samples."""
 
 
 PER_FORGET = 10
@@ -75,10 +77,11 @@ class Chosen:
     forget: Rows
     retain: Rows
     judged: Rows
+    earlier: tuple[Rows, ...] = ()
 
     def used(self) -> Rows:
         """Return each row once, sorted."""
-        return np.unique(np.concatenate([self.forget, self.retain, self.judged]))
+        return np.unique(np.concatenate([self.forget, self.retain, self.judged, *self.earlier]))
 
     def also(self, rows: Rows) -> Chosen:
         """Return the choice with more rows to forget."""
@@ -86,14 +89,18 @@ class Chosen:
             np.union1d(self.forget, rows),
             np.setdiff1d(self.retain, rows),
             np.setdiff1d(self.judged, rows),
+            self.earlier,
         )
 
     def within(self, place: Callable[[Rows], Rows]) -> Chosen:
         """Return the same choice with renumbered rows."""
-        return Chosen(place(self.forget), place(self.retain), place(self.judged))
+        parts = (place(self.forget), place(self.retain), place(self.judged))
+        return Chosen(*parts, tuple(map(place, self.earlier)))
 
 
-def choose(labels: Rows, forget: Rows, budget: int | None, seed: int) -> Chosen:
+def choose(
+    labels: Rows, forget: Rows, budget: int | None, seed: int, earlier: Sequence[Rows] = ()
+) -> Chosen:
     """Choose the training data that a run uses, so that its cost depends on the list.
 
     Args:
@@ -102,13 +109,15 @@ def choose(labels: Rows, forget: Rows, budget: int | None, seed: int) -> Chosen:
         budget: maximum number of retain samples; default: PER_FORGET per forget sample, and at
             least AT_LEAST.
         seed: random seed of the draw; `judged` does not depend on it, to keep reports comparable.
+        earlier: rows of each earlier request that are not in the forget set.
     """
-    kept = np.setdiff1d(np.arange(len(labels)), forget)
+    kept = np.setdiff1d(np.arange(len(labels)), np.concatenate([forget, *earlier]))
     budget = max(PER_FORGET * len(forget), AT_LEAST) if budget is None else budget
     return Chosen(
         forget,
         _some(kept, labels, budget, np.random.default_rng([seed, 6])),
         _some(kept, labels, JUDGED, np.random.default_rng(6)),
+        tuple(earlier),
     )
 
 

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
@@ -21,6 +21,17 @@ PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.", "backbone.")
 """Prefixes that DataParallel, torch.compile and Lightning add to every tensor name."""
 Tensors = Mapping[str, Tensor]
 """Tensors by name."""
+
+
+class Ancestor(BaseModel):
+    """A checkpoint that another one was made from, and how the next one in the chain was made."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    sha256: str
+    step: Literal["unlearned", "converted"] = "unlearned"
+    forget_list: str | None = None
+    """SHA-256 of the list that the next checkpoint was made to forget, if known."""
 
 
 class Metadata(BaseModel):
@@ -37,10 +48,19 @@ class Metadata(BaseModel):
     tool: str = f"falw {__version__}"
     parent: str | None = None
     """SHA-256 of the checkpoint that this one was made from."""
+    ancestors: tuple[Ancestor, ...] = ()
+    """All checkpoints that this one was made from by unlearning or conversion, oldest first."""
     unlearned: dict[str, Any] | None = None
     """Method, weighting and settings of the unlearning."""
     beside: dict[str, str] | None = None
     """Text files of the library's folder that the checkpoint came from."""
+
+    @property
+    def chain(self) -> tuple[Ancestor, ...]:
+        """`ancestors`; if an older falw wrote the file, only the parent is known."""
+        if self.ancestors or self.parent is None:
+            return self.ancestors
+        return (Ancestor(sha256=self.parent),)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from falw_cli.config.settings import Config
 from falw_cli.errors import RequestError
 from falw_cli.models import checkpoint_files
-from falw_cli.models.checkpoint import Checkpoint, Metadata, load_weights
+from falw_cli.models.checkpoint import Ancestor, Checkpoint, Metadata, load_weights
 from falw_cli.models.folder import CONFIG
 from falw_cli.models.network import NetworkSpec, network_spec, with_metadata
 from falw_cli.runtime import outputs
@@ -51,7 +51,10 @@ def _said(config: Config, source: Checkpoint, spec: NetworkSpec | None) -> Metad
         arch=spec.arch, arch_config=spec.arch_config,
         classes=config.classes or tuple(str(index) for index in range(spec.num_classes)),
         preprocessing=config.preprocessing,
-        recipe=old.recipe if old else None, parent=old.parent if old else None,
+        recipe=old.recipe if old else None, parent=source.sha256,
+        ancestors=(
+            *(old.chain if old else ()), Ancestor(sha256=source.sha256, step="converted")
+        ),
         unlearned=old.unlearned if old else None,
         beside={name: content.decode() for name, content in source.beside.items()} or None,
     )  # fmt: skip

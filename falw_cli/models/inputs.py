@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from falw_cli.data.splits import Splits
 from falw_cli.errors import RequestError
 from falw_cli.models import architectures, checkpoint_files
 from falw_cli.models.checkpoint import Checkpoint
+from falw_cli.models.earlier import Earlier, open_earlier, steps_back
 from falw_cli.models.network import (
     IMAGENET,
     Network,
@@ -46,17 +48,24 @@ class Inputs:
     """The model before unlearning, if `evaluate` was given it."""
     references: tuple[Network, ...]
     listed: tuple[str, ...]
-    """IDs of the forget list, each once, in its order. They must not get into a report or log."""
+    """IDs of the forget list, each once, in its order, then those of copies. They must not get into
+    a report or log."""
     described: dict[str, Any]
     """The report's `inputs`."""
-    unreadable: int = 0
+    unreadable: int
     """Number of listed samples whose images cannot be read: they are not in `splits`."""
-    copies: int = 0
-    """Number of exact copies of listed samples, which are in `splits.forget` too."""
+    copies: int
+    """Number of exact copies of listed samples, which are in `splits.forget` and `listed` too."""
+    earlier: Earlier
+    """Earlier requests; their samples are `splits.earlier`."""
 
 
 def open_inputs(
-    config: Config, progress: Progress, fabric: Fabric, complete: Complete = with_metadata
+    config: Config,
+    progress: Progress,
+    fabric: Fabric,
+    complete: Complete = with_metadata,
+    until: datetime | None = None,
 ) -> Inputs:
     """Open and check the inputs of `unlearn` and `evaluate`.
 
@@ -65,6 +74,7 @@ def open_inputs(
         progress: receives progress, notes and warnings.
         fabric: the engine that the networks will run on.
         complete: returns the complete request for a config and a checkpoint.
+        until: ignore runs of the ledger from then on; default: none.
 
     Raises:
         RequestError: an input is missing or malformed, or does not fit the others.
@@ -81,20 +91,22 @@ def open_inputs(
     named, rows = None, np.empty(0, dtype=np.int64)
     if config.forget:
         named, rows = loading.read_list(config.forget, listing, progress)
-    loading.check_rows(rows, labels, classes, progress)
+    earlier = open_earlier(config, source, listing.ids, named, rows, progress, until)
+    left_out = np.union1d(rows, earlier.rows)
+    loading.check_rows(rows, labels, classes, progress, earlier.rows)
     shown = _shown(config, spec.arch, progress)
     wanted = images.geometry(listing, shown, spec.channels, skip=config.skip_unreadable)
-    chosen = splits.choose(labels, rows, config.unlearn.retain_budget, config.seed)
+    chosen = splits.choose(labels, rows, config.unlearn.retain_budget, config.seed, earlier.parts)
     some = loading.only(listing, chosen.used())
-    secret = loading.places(listing, some)(rows)
+    secret = loading.places(listing, some)(left_out)
     data = images.load(some, config, wanted, progress, secret=secret)
     chosen = chosen.within(loading.places(listing, data.listing))
     loading.check_readable(len(rows), len(chosen.forget), progress)
     unread = len(rows) - len(chosen.forget)
-    found = loading.find_copies(data, chosen.forget, config, progress)
+    found = loading.find_copies(data, chosen, config, progress)
     chosen = chosen.also(found)
     unseen = loading.open_unseen(config, data, wanted, progress)
-    kept = np.bincount(np.delete(labels, rows), minlength=len(classes))
+    kept = np.bincount(np.delete(labels, left_out), minlength=len(classes))
     kept -= np.bincount(splits.align(data.listing, classes)[found], minlength=len(classes))
     if not kept.any():
         raise RequestError("the list and its copies cover all training samples", "leave some out")
@@ -114,9 +126,11 @@ def open_inputs(
         "test": _describe(unseen.test, len(parts.test)) if unseen.test else None,
     }
     listed = named.ids if named else ()
+    listed = (*(named.ids if named else ()), *(data.listing.ids[row] for row in found))
     return Inputs(
-        config, source, network, parts, original, references, listed, described, unread, len(found)
-    )
+        config, source, network, parts, original, references, listed, described, unread,
+        len(found), earlier,
+    )  # fmt: skip
 
 
 def _digests(config: Config, source: Checkpoint) -> dict[str, Any]:
@@ -140,12 +154,14 @@ def _digests(config: Config, source: Checkpoint) -> dict[str, Any]:
     ):
         if one is not None and one["sha256"] == model["sha256"]:
             raise RequestError(f"{what} {one['path']} is the model itself", f"give {use}")
-    parent = said.parent if said is not None else None
-    if original is not None and parent and parent != original["sha256"]:
-        raise RequestError(
-            f"{original['path']} is not the checkpoint that {source.path} was made from",
-            f"give the one with SHA-256 {parent[:12]}…",
-        )
+    if original is not None and said is not None and said.chain:
+        original["runs_back"] = steps_back(said, original["sha256"])
+        if original["runs_back"] is None:
+            known = ", ".join(f"{one.sha256[:12]}…" for one in said.chain)
+            raise RequestError(
+                f"{original['path']} is not a checkpoint that {source.path} was made from",
+                f"give one with SHA-256 {known}",
+            )
     return {
         "model": {**model, "unlearned": unlearned}, "original": original, "references": references,
     }  # fmt: skip

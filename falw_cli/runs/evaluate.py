@@ -9,11 +9,14 @@ from pathlib import Path
 from falw_cli.audit import gates
 from falw_cli.audit.build import Invocation, build_report, class_targets
 from falw_cli.audit.comeback import comeback
+from falw_cli.audit.earlier import earlier_section
 from falw_cli.audit.report import Report
 from falw_cli.audit.robustness import robustness
 from falw_cli.audit.seal import to_text
 from falw_cli.config.settings import Config
 from falw_cli.data.device import place
+from falw_cli.errors import RequestError
+from falw_cli.evaluation.earlier import predictions as earlier_predictions
 from falw_cli.evaluation.full_audit import full_audit
 from falw_cli.evaluation.gap import parse_weights
 from falw_cli.evaluation.per_sample import PerSample
@@ -51,6 +54,8 @@ def evaluate(
             if path:
                 refuse_inputs(config, [path])
                 held.enter_context(outputs.claimed([path], force=config.force))
+            if config.ledger and not Path(config.ledger).is_file():
+                raise RequestError(f"no ledger {config.ledger}", "check the path after --ledger")
             weights = parse_weights(config.metrics)
             inputs = open_inputs(config, progress, fabric)
             classes = inputs.network.classes
@@ -76,6 +81,15 @@ def evaluate(
         returned = None
         if config.relearn:
             returned = comeback(network, judged, predictions[0], inputs.references, inputs.original)
+        direct = inputs.described["original"] and inputs.described["original"].get("runs_back") == 1
+        parts = inputs.splits.earlier
+        earlier = earlier_section(
+            inputs.earlier,
+            progress,
+            earlier_predictions(network, parts),
+            earlier_predictions(inputs.original, parts) if inputs.original and direct else None,
+            (before if direct else None, predictions[0]),
+        )
         warn_of_changes(inputs, progress)
         report = build_report(
             config,
@@ -85,6 +99,7 @@ def evaluate(
             metrics=found.metrics,
             per_sample=attacked,
             comeback=returned,
+            earlier=earlier,
             pairs=expected.pairs(predictions[0].forget.prob) if expected else None,
             robustness=robustness(network, judged, inputs.references, config.seed)
             if config.robustness

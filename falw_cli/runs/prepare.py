@@ -14,6 +14,8 @@ from falw_cli.config.settings import Config
 from falw_cli.errors import RequestError
 from falw_cli.evaluation.gap import parse_weights
 from falw_cli.models import checkpoint_files
+from falw_cli.models.checkpoint import Checkpoint
+from falw_cli.models.earlier import refuse_unlearned
 from falw_cli.models.folder import CONFIG
 from falw_cli.models.inputs import Inputs, open_inputs
 from falw_cli.runtime import outputs
@@ -59,6 +61,8 @@ class Paths:
         if self.out.resolve() == self.report.resolve():
             raise RequestError(f"--out and --report are both {self.out}", "name different files")
         refuse_inputs(config, [self.out, self.report])
+        if config.ledger:
+            outputs.check_folder(Path(config.ledger))
         pages = [self.page] if config.html else []
         folder = self.out if self.is_folder(self.out) else None
         out = self.out / CONFIG if folder else self.out
@@ -73,9 +77,12 @@ def refuse_inputs(config: Config, written: list[Path]) -> None:
     """Refuse outputs that are inputs: they would be lost.
 
     Raises:
-        RequestError: an output is the model, the list, the original or a reference.
+        RequestError: an output is the model, a list, the original, a reference or the ledger.
     """
-    read = [config.model or "model.safetensors", config.forget, config.original, *config.reference]
+    read = [
+        config.model or "model.safetensors", config.forget, config.original, *config.reference,
+        *config.forgotten, config.ledger,
+    ]  # fmt: skip
     inputs = {Path(one).resolve() for one in read if one not in (None, "-")}
     for one in written:
         if one.resolve() in inputs:
@@ -101,7 +108,8 @@ def open_request(config: Config, progress: Progress, fabric: Fabric, held: ExitS
     with agreed(fabric), rank_zero_first(fabric):
         if fabric.is_global_zero:
             held.enter_context(paths.claimed(config))
-        inputs = open_inputs(config, progress, fabric, complete)
+        inputs = open_inputs(config, progress, fabric, _complete)
+        _warn_of_earlier(inputs, progress)
         checkpoint_files.check_output(paths.out, inputs.source)
         config = inputs.config
         parse_weights(config.metrics)  # fail before the work
@@ -111,12 +119,40 @@ def open_request(config: Config, progress: Progress, fabric: Fabric, held: ExitS
         return OpenedRun(config, paths, inputs, RunData.of(config, inputs), wanted_gates)
 
 
+def _complete(config: Config, source: Checkpoint) -> Config:
+    """Return the complete request; refuse a model whose earlier requests are not known."""
+    refuse_unlearned(config, source)
+    return complete(config, source)
+
+
+def _warn_of_earlier(inputs: Inputs, progress: Progress) -> None:
+    """Warn of what this run does with earlier requests that nobody asked for."""
+    earlier = inputs.earlier
+    if earlier.again:
+        progress.warn(
+            f"IDs of the forget list that are on an earlier list too: {earlier.again}; they are "
+            "unlearned again"
+        )
+    others = [one for one in earlier.requests if not one.of_this_model and one.rows is not None]
+    if count := sum(len(one.rows) for one in others if one.rows is not None):
+        progress.warn(
+            f"{len(others)} earlier requests of the ledger belong to another model than this one: "
+            f"their {count} samples in the data are left out, not forgotten"
+        )
+    if any(one.source == "process" for one in earlier.requests):
+        progress.warn(
+            "the model was unlearned before by this program: samples of the earlier request are "
+            "neither forget nor retain samples"
+        )
+
+
 def belongs_to(config: Config, inputs: Inputs) -> dict[str, str]:
     """Return what identifies the run of a saved state: model, list, data and settings."""
     others = {key for key, field in Config.model_fields.items() if not flag_of(field).of_run}
     values = config.model_dump(mode="json", exclude=others)
     rows = inputs.splits.forget.rows.tobytes()
     digests = {"forget list": hashlib.sha256(rows).hexdigest()}
+    digests["earlier lists"] = hashlib.sha256(inputs.earlier.rows.tobytes()).hexdigest()
     for name in ("model", "data", "heldout"):
         found = inputs.described[name]
         digests[name] = found["sha256"] if found else "none"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +13,15 @@ from torch import Tensor
 from falw_cli.audit import gates
 from falw_cli.audit.build import Invocation, all_metrics, build_report, class_targets, run_section
 from falw_cli.audit.comeback import comeback
+from falw_cli.audit.earlier import earlier_section
 from falw_cli.audit.report import Comeback, Output, Report, Run
 from falw_cli.audit.robustness import robustness
 from falw_cli.audit.seal import to_text
 from falw_cli.config.settings import Config
+from falw_cli.data import ledger
 from falw_cli.data.device import Streamed
 from falw_cli.errors import RequestError
+from falw_cli.evaluation.earlier import predictions as earlier_predictions
 from falw_cli.evaluation.full_audit import full_audit
 from falw_cli.evaluation.gap import FIELD, parse_weights
 from falw_cli.evaluation.gap_metric import described
@@ -26,6 +30,8 @@ from falw_cli.evaluation.metrics import AllMetrics, Metrics
 from falw_cli.evaluation.plausibility import check_plausible
 from falw_cli.evaluation.predictions import Predictions
 from falw_cli.models import checkpoint, checkpoint_files
+from falw_cli.models.checkpoint import Ancestor
+from falw_cli.models.earlier import remember
 from falw_cli.models.inputs import Inputs, warn_of_changes
 from falw_cli.models.network import metadata
 from falw_cli.runs.prepare import OpenedRun, Paths, belongs_to, open_request
@@ -92,9 +98,11 @@ def _planned(opened: OpenedRun, progress: Progress, invocation: Invocation) -> R
         peak_memory_bytes=_peak(network.fabric.device), stopped_because="dry run",
     )  # fmt: skip
     nothing = AllMetrics(before=None, after=None, reference=None, noise_floor=None)
+    earlier = earlier_section(opened.inputs.earlier, progress)
     return build_report(
-        opened.config, opened.inputs, invocation, progress, run=plan, metrics=nothing
-    )
+        opened.config, opened.inputs, invocation, progress, run=plan, metrics=nothing,
+        earlier=earlier,
+    )  # fmt: skip
 
 
 def _run_opened(
@@ -111,6 +119,7 @@ def _run_opened(
     predictions = [Predictions.of(one, run_data.judged, config.seed) for one in models]
     if predictions:
         check_plausible(predictions[0])
+    earlier_before = [] if known else earlier_predictions(network, inputs.splits.earlier)
     references = known.references if known else tuple(metrics_of(one) for one in predictions[1:])
     states = StateFile.beside(paths.out, belongs_to(config, inputs), config)
     done = perform(config, run_data, references, progress, interrupt, states)
@@ -125,6 +134,7 @@ def _run_opened(
         if expected:
             measured = expected.add_shares(measured, after.forget.prob)
         metrics, returned = all_metrics(known.before, measured, references), None
+        earlier = None
     else:
         before, *retrained = predictions
         found = full_audit(before, after, retrained, parse_weights(config.metrics), expected)
@@ -132,6 +142,10 @@ def _run_opened(
             progress.note(f"note: {warning}")
         metrics, remarks = found.metrics, found.warnings
         returned = _comeback(inputs, run_data, after) if config.relearn else None
+        earlier = earlier_section(
+            inputs.earlier, progress, earlier_predictions(network, inputs.splits.earlier),
+            earlier_before, (before, after),
+        )  # fmt: skip
     _warn_of_harm(metrics, config.unlearn.max_utility_loss, progress)
     assert metrics.after is not None
     share = metrics.after.forgotten_share
@@ -152,6 +166,7 @@ def _run_opened(
         run=run_section(done, _peak(fabric.device)),
         metrics=metrics,
         comeback=returned,
+        earlier=earlier,
         pairs=expected.pairs(after.forget.prob) if expected else None,
         robustness=robustness(network, run_data.judged, inputs.references, config.seed)
         if config.robustness and not known
@@ -170,21 +185,46 @@ def _run_opened(
             pages = {paths.page: html([NamedReport(paths.out.name, report)]).encode()}
         # The report is written last: its presence means that all files are complete.
         files = {**content, **pages, paths.report: to_text(report).encode()}
-        outputs.write_all(files)
+        _write(opened, files, report)
         states.remove()
     return report
+
+
+def _write(opened: OpenedRun, files: dict[Path, bytes], report: Report) -> None:
+    """Write the files and, in the same commit, the line of the ledger."""
+    config, inputs, paths = opened.config, opened.inputs, opened.paths
+    assert report.output is not None
+    assert inputs.described["forget_list"] is not None
+    done = ledger.Run(
+        ids=inputs.listed,
+        model=inputs.described["model"]["sha256"],
+        forget_list=inputs.described["forget_list"]["sha256"],
+        output=report.output.sha256,
+        output_name=paths.out.name,
+        report=hashlib.sha256(files[paths.report]).hexdigest(),
+        report_name=paths.report.name,
+    )
+    line = None
+    if config.ledger:
+        path, entry = config.ledger, done.entry()
+        line = outputs.Line(Path(path), lambda content: ledger.next_line(content, entry, path))
+    outputs.write_all(files, line=line)
+    remember(done)
 
 
 def _files(opened: OpenedRun, tensors: dict[str, Tensor], lr: float) -> dict[Path, bytes]:
     """Return the files of the checkpoint to write."""
     inputs = opened.inputs
-    said = {**opened.config.unlearn.model_dump(mode="json"), "lr": lr}
+    said, model = inputs.source.metadata, inputs.described["model"]["sha256"]
+    named = inputs.described["forget_list"]["sha256"]
+    recipe = {**opened.config.unlearn.model_dump(mode="json"), "lr": lr}
     notes = metadata(
         inputs.network,
-        recipe=inputs.source.metadata.recipe if inputs.source.metadata else None,
-        beside=inputs.source.metadata.beside if inputs.source.metadata else None,
-        parent=inputs.described["model"]["sha256"],
-        unlearned={"seed": opened.config.seed, **said},
+        recipe=said.recipe if said else None,
+        beside=said.beside if said else None,
+        parent=model,
+        ancestors=(*(said.chain if said else ()), Ancestor(sha256=model, forget_list=named)),
+        unlearned={"seed": opened.config.seed, **recipe},
     )
     return checkpoint_files.written(opened.paths.out, tensors, notes, inputs.source)
 

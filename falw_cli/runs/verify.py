@@ -38,6 +38,8 @@ class Check:
 
     name: str
     problem: str | None = None
+    state: str = "unchanged"
+    """What was found if there is no problem."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +151,8 @@ def _samples(
     """
     try:
         config = _config(report, request)
-        inputs = open_inputs(config, progress, make_fabric(config))
+        # Later runs of the ledger left out other samples than this one.
+        inputs = open_inputs(config, progress, make_fabric(config), until=report.created)
     except RequestError as error:
         return [Check(name, str(error)) for name in _sources(report)], None
     checks = []

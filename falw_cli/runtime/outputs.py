@@ -9,22 +9,30 @@ completes the renames in the journal.
 from __future__ import annotations
 
 import errno
-import fcntl
-import json
+import hashlib
 import os
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import stat
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from falw_cli.errors import RequestError, RunError
+from falw_cli.runtime.journal import (
+    DRAFT,
+    JOURNAL,
+    OLD,
+    Journal,
+    hidden,
+    opened_log,
+    pointer_to,
+    recover,
+    target,
+)
+from falw_cli.runtime.locks import locked
 
-DRAFT, OLD, JOURNAL, LOCK = "draft", "old", "commit", "lock"
 NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 """Errors of file systems without hard links."""
-FULL = {errno.ENOSPC, errno.EDQUOT, errno.EIO}
-"""Errors of a full or broken disk, which the request did not cause."""
-BUSY = {errno.EWOULDBLOCK, errno.EACCES, errno.EAGAIN}
 
 
 def check_writable(path: Path, *, force: bool) -> None:
@@ -33,11 +41,12 @@ def check_writable(path: Path, *, force: bool) -> None:
     Raises:
         RequestError: the folder is missing or read-only, or the file exists without `force`.
     """
-    _check_folder(path)
+    check_folder(path)
     _check_free(path, force=force)
 
 
-def _check_folder(path: Path) -> None:
+def check_folder(path: Path) -> None:
+    """Refuse a file that cannot be created: its folder is missing or read-only, or it is one."""
     folder = path.parent
     if not folder.is_dir():
         raise RequestError(f"there is no folder {folder} for {path.name}", "create it first")
@@ -80,9 +89,9 @@ def claimed(files: Sequence[Path], *, force: bool, folder: Path | None = None) -
     """
     with _created(folder), ExitStack() as held:
         for file in files:
-            _check_folder(file)
-        held.enter_context(_locked(files[0]))
-        clean_up(files)
+            check_folder(file)
+        held.enter_context(locked(files[0]))
+        recover(files)
         for file in files:
             _check_free(file, force=force)
         yield
@@ -107,122 +116,61 @@ def _created(folder: Path | None) -> Iterator[None]:
             folder.rmdir()
 
 
-@contextmanager
-def _locked(file: Path) -> Iterator[None]:
-    """Hold a lock beside the file, which ends with its process."""
-    path = _hidden(file, LOCK)
-    while True:
-        try:
-            descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
-        except OSError as error:
-            kind = RunError if error.errno in FULL else RequestError
-            raise kind(
-                f"{path.parent} cannot be written: {error.strerror}", "choose another folder"
-            ) from error
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(descriptor)
-            if error.errno in BUSY:
-                raise RequestError(
-                    f"another run is writing {file}", "wait for it, or choose another --out"
-                ) from error
-            raise RequestError(
-                f"{path} cannot be locked: {error.strerror}", "choose a folder on a local disk"
-            ) from error
-        if _is_at(descriptor, path):
-            break
-        os.close(descriptor)  # the previous run has just removed its lock: try again
-    try:
-        yield
-    finally:
-        with suppress(OSError):  # the next run removes it
-            path.unlink(missing_ok=True)
-        os.close(descriptor)
+@dataclass(frozen=True)
+class Line:
+    """A line to append to a log, which other runs append to as well."""
+
+    log: Path
+    """The log; created if it is absent."""
+    make: Callable[[bytes], bytes]
+    """Returns the line for the current content of the log, read under its lock."""
 
 
-def _is_at(descriptor: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(descriptor), path.stat())
-    except FileNotFoundError:
-        return False
-
-
-def clean_up(files: Sequence[Path]) -> None:
-    """Clean up the remains of dead runs at outputs; the caller holds the lock of the first.
-
-    Raises:
-        RunError: the files cannot be cleaned up.
-    """
-    journal = _hidden(files[0], JOURNAL)
-    try:
-        if journal.exists():
-            drafts = _listed(journal)
-            for file in files:  # a forged journal must not reach other files
-                if isinstance(name := drafts.get(str(file.resolve())), str):
-                    draft = file.parent / Path(name).name
-                    if draft.exists() and _is_leftover(file, draft.name):
-                        os.replace(draft, file)  # noqa: PTH105
-            journal.unlink()
-        for file in files:
-            for name in os.listdir(file.parent):  # noqa: PTH208
-                if _is_leftover(file, name):
-                    (file.parent / name).unlink(missing_ok=True)
-    except OSError as error:
-        raise RunError(
-            f"files that an earlier run left beside {files[0]} cannot be cleaned up: {error}",
-            f"check the hidden files .{files[0].name}.* there",
-        ) from error
-
-
-def _listed(journal: Path) -> dict[str, object]:
-    """Return target -> draft; {} if the journal is incomplete: then nothing was renamed."""
-    try:
-        found = json.loads(journal.read_text())
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _is_leftover(file: Path, name: str) -> bool:
-    """Return whether a dead run left this draft of a file or of its saved state."""
-    own = re.escape(file.name)
-    return re.fullmatch(rf"\.{own}(\.state)?\.\d+\.({DRAFT}|{OLD})", name) is not None
-
-
-def _hidden(file: Path, kind: str) -> Path:
-    return file.with_name(f".{file.name}.{kind}")
-
-
-def _own(file: Path, kind: str) -> Path:
-    return _hidden(file, f"{os.getpid()}.{kind}")
-
-
-def write_all(files: Mapping[Path, bytes], *, private: bool = False) -> None:
+def write_all(
+    files: Mapping[Path, bytes], *, private: bool = False, line: Line | None = None
+) -> None:
     """Write all files or none, in their order: the last one indicates success.
 
     Args:
         files: content of each file.
         private: whether only the user may read them.
+        line: a line that is appended to a log if, and only if, the files are written.
 
     Raises:
         RunError: the disk is full or the folder is gone; nothing was replaced.
+        RequestError: the log is malformed, or its folder cannot be written.
     """
-    drafts = {path: _own(path, DRAFT) for path in files}
-    journal = _hidden(next(iter(files)), JOURNAL)
+    mode = 0o600 if private else 0o666
+    if line is None:
+        _commit(files, mode, None)
+        return
+    log = line.log.resolve()
+    with opened_log(log) as content:
+        _commit({**files, log: content + line.make(content)}, mode, log)
+
+
+def _commit(files: Mapping[Path, bytes], mode: int, log: Path | None) -> None:
+    """Write drafts and journal, and rename the drafts; the caller holds the lock of the log."""
+    drafts = {path: hidden(path, f"{os.getpid()}.{DRAFT}") for path in files}
+    journal = hidden(next(iter(files)), JOURNAL)
+    pointer = hidden(log, JOURNAL) if log else None
     kept: dict[Path, Path] = {}
     placed: list[Path] = []
     path = journal
     try:
         for path, content in files.items():
-            _write(drafts[path], content, 0o600 if private else 0o666)
+            _write(drafts[path], content, mode if path != log else 0o600)
         for path in files:
             if path.exists():
-                kept[path] = _own(path, OLD)
+                kept[path] = hidden(path, f"{os.getpid()}.{OLD}")
                 _keep(path, kept[path])
+        if log in kept:  # others may share the log
+            drafts[log].chmod(stat.S_IMODE(log.stat().st_mode))
+        if pointer:
+            _write(pointer, pointer_to(journal))
+            _flush_folders([pointer])
         if len(files) > 1:
-            listed = {str(path.resolve()): draft.name for path, draft in drafts.items()}
-            _write(journal, json.dumps(listed).encode())
+            _write(journal, _journal(files, drafts, log).to_bytes())
         _flush_folders(files)
         for path, draft in drafts.items():
             os.replace(draft, path)  # noqa: PTH105
@@ -237,10 +185,18 @@ def write_all(files: Mapping[Path, bytes], *, private: bool = False) -> None:
             "free disk space there and run again",
         ) from error
     finally:
-        for left in (journal, *drafts.values(), *kept.values()):
+        for left in (journal, *drafts.values(), *kept.values(), *([pointer] if pointer else [])):
             # The next run with this output removes what cannot be removed now.
             with suppress(OSError):
                 left.unlink(missing_ok=True)
+
+
+def _journal(files: Mapping[Path, bytes], drafts: Mapping[Path, Path], log: Path | None) -> Journal:
+    named = {
+        str(target(path)): (drafts[path].name, hashlib.sha256(content).hexdigest())
+        for path, content in files.items()
+    }
+    return Journal(named, str(log) if log else None)
 
 
 def _keep(path: Path, old: Path) -> None:

@@ -42,6 +42,8 @@ class Shadow:
     """IDs of the list that the model is trained with and then unlearns; may be all or none."""
     content: str
     """Digest of all samples."""
+    earlier: tuple[str, ...] = ()
+    """IDs of earlier requests, which no shadow model is trained with."""
     part: str = "shadows"
 
     @property
@@ -52,12 +54,14 @@ class Shadow:
     @property
     def name(self) -> str:
         """See `pool.Job`."""
-        return digest([STORED, self.train, self.unlearn, self.whole, self.inside, self.content])
+        return digest(
+            [STORED, self.train, self.unlearn, self.whole, self.inside, self.content, *self.earlier]
+        )
 
     @property
     def trained(self) -> str:
         """Digest of the model before unlearning, which other methods and weightings share."""
-        return digest([self.train, self.whole, self.inside, self.content])
+        return digest([self.train, self.whole, self.inside, self.content, *self.earlier])
 
     def do(self, store: Store) -> None:
         """See `pool.Job`."""
@@ -75,7 +79,7 @@ class Shadow:
         if out.exists():  # written atomically
             return out
         mine = set(self.inside)
-        left_out = [one for one in self.whole if one not in mine]
+        left_out = [*(one for one in self.whole if one not in mine), *self.earlier]
         without = str(_write(folder / "out.txt", left_out)) if left_out else None
         more = {"without": without, "out": str(out)}
         train(on_this_device(Config.model_validate(self.train | more)), Silent(), Interrupt())
@@ -89,10 +93,22 @@ class Shadow:
         ids = _write(folder / "in.txt", self.inside)
         out = folder / "unlearned.safetensors"
         report = folder / "report.json"
-        more = {"model": str(model), "forget": str(ids), "out": str(out), "report": str(report)}
+        more: dict[str, Any] = {
+            "model": str(model),
+            "forget": str(ids),
+            "out": str(out),
+            "report": str(report),
+        }
+        more |= self._forgotten(folder)
         config = on_this_device(Config.model_validate(self.unlearn | more))
         unlearn(config, Silent(), Interrupt(), Invocation.now(), KnownMetrics(None, ()))
         return out
+
+    def _forgotten(self, folder: Path) -> dict[str, Any]:
+        """Return the setting that leaves out the samples of earlier requests."""
+        if not self.earlier:
+            return {}
+        return {"forgotten": [str(_write(folder / "earlier.txt", self.earlier))]}
 
     def _evaluate(self, store: Store, folder: Path, trained: Path, unlearned: Path) -> None:
         from falw_cli.models import checkpoint, checkpoint_files
@@ -100,7 +116,7 @@ class Shadow:
         from falw_cli.runtime.engine import make_fabric
 
         ids = _write(folder / "whole.txt", self.whole)
-        more = {"model": str(unlearned), "forget": str(ids)}
+        more = {"model": str(unlearned), "forget": str(ids)} | self._forgotten(folder)
         config = on_this_device(Config.model_validate(self.unlearn | more))
         inputs = open_inputs(config, Silent(), make_fabric(config))
         network, splits = inputs.network, inputs.splits

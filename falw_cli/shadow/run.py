@@ -143,15 +143,14 @@ def _plan(config: Config, request: AuditRequest, inputs: Inputs, progress: Progr
         mode="json", exclude={"model", "forget", "without", "original", "reference", "gate", "out",
                               "metrics", "report", "force", "resume", "dry_run", "html", "devices",
                               "nodes", "robustness", "relearn", "track", "save_every",
-                              "forgotten_gate"},
+                              "forgotten_gate", "forgotten", "ledger"},
     )  # fmt: skip
     listing = loading.open_source(config, "data")
     whole = tuple(listing.ids[row] for row in forget_list.find(inputs.listed, listing.ids))
-    if len(whole) != len(inputs.splits.forget):
+    if inputs.unreadable:
         raise RequestError(
-            f"{inputs.unreadable} listed samples cannot be read, {inputs.copies} copies are not on "
-            "the list: shadow models are trained by the list as it stands",
-            "restore or remove these samples, and put the copies on the list",
+            f"{inputs.unreadable} listed samples cannot be read, which shadow models need",
+            "restore them, or remove them from the list",
         )
     if len(whole) <= LONGEST:
         members = with_or_without(request.shadow, len(whole))
@@ -160,11 +159,12 @@ def _plan(config: Config, request: AuditRequest, inputs: Inputs, progress: Progr
     sources = [inputs.described[name] for name in ("data", "heldout", "test")]
     content = digest([source and source["sha256"] for source in sources])
     train = {key: value for key, value in both.items() if key not in ("heldout", "test", "unlearn")}
+    earlier = tuple(listing.ids[row] for row in inputs.earlier.rows)
     shadows = []
     for number, row in enumerate(members.tolist(), 1):
         inside = tuple(one for one, member in zip(whole, row, strict=True) if member)
         seed = {"seed": config.seed + 1 + number}
-        shadows.append(Shadow(number, train | seed, both | seed, whole, inside, content))
+        shadows.append(Shadow(number, train | seed, both | seed, whole, inside, content, earlier))
     place = {one: number for number, one in enumerate(inputs.listed, 1)}
     positions = [place[one] for one in whole]
     return Plan(shadows, members, positions, with_method_defaults(asked_for))

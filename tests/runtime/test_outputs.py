@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -147,17 +148,28 @@ def test_only_drafts_of_dead_runs_are_removed(tmp_path: Path) -> None:
 
 def test_a_planted_journal_moves_only_falw_drafts(tmp_path: Path) -> None:
     (tmp_path / "secret").write_bytes(b"secret")
+    (tmp_path / ".elsewhere.1.draft").write_bytes(b"secret")
     planted = {
-        str(tmp_path / "model"): "secret",
-        str(tmp_path / "elsewhere"): ".model.1.draft",
+        str(tmp_path / name): (draft, sha256(b"secret").hexdigest())
+        for name, draft in (("model", "secret"), ("elsewhere", ".elsewhere.1.draft"))
     }
-    (tmp_path / ".model.commit").write_text(json.dumps(planted))
+    for log in (None, str(tmp_path / "elsewhere")):
+        (tmp_path / ".model.commit").write_text(json.dumps({"drafts": planted, "log": log}))
+        with claimed([tmp_path / "model"], force=False):
+            pass
+        assert contents(tmp_path) == {"secret": b"secret", ".elsewhere.1.draft": b"secret"}
+
+
+def test_a_draft_with_another_content_is_not_placed(tmp_path: Path) -> None:
+    (tmp_path / ".model.1.draft").write_bytes(b"new")
+    planted = {str(tmp_path / "model"): (".model.1.draft", sha256(b"other").hexdigest())}
+    (tmp_path / ".model.commit").write_text(json.dumps({"drafts": planted, "log": None}))
     with claimed([tmp_path / "model"], force=False):
         pass
-    assert contents(tmp_path) == {"secret": b"secret"}
+    assert contents(tmp_path) == {}
 
 
-@pytest.mark.parametrize("journal", ["", "{", "[1", "[1]", "\x00"])
+@pytest.mark.parametrize("journal", ["", "{", "[1", "[1]", "\x00", "{}", '{"drafts": 1}'])
 def test_a_truncated_journal_renames_nothing(tmp_path: Path, journal: str) -> None:
     (tmp_path / "model").write_bytes(b"before")
     (tmp_path / ".model.12.draft").write_bytes(b"after")

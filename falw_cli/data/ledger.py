@@ -1,0 +1,175 @@
+"""The ledger: one JSON line per completed run, from which earlier requests are recognised.
+
+A line holds no ID: each ID is an HMAC-SHA-256 under the random salt of its line, so that lines of
+the same ID differ. A training sample belongs to a request if its ID has the same HMAC. Who holds
+both a ledger and a list of candidate IDs can compute this too, so a ledger is personal data still.
+
+Each line holds the SHA-256 of the line before it. A line that was changed, moved or removed breaks
+this chain, except at the end: there, outputs and reports show it (`falw verify --ledger`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from falw_cli.data.images import Rows
+from falw_cli.errors import RequestError
+from falw_cli.runtime.journal import read_log
+
+Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+FIRST = "0" * 64
+"""What the first line holds in place of the digest of the line before."""
+
+
+class Entry(BaseModel):
+    """A completed run. All digests are SHA-256, in hex."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: Literal[1] = 1
+    created: datetime
+    """When the outputs were written, UTC."""
+    previous: Digest = FIRST
+    """Digest of the line before, without its line break."""
+    salt: Digest
+    ids: tuple[Digest, ...]
+    """HMAC of each ID of the forget list under the salt, sorted."""
+    model: Digest
+    """Digest of the checkpoint that was read."""
+    forget_list: Digest
+    output: Digest
+    """Digest of the checkpoint that was written."""
+    output_name: str
+    report: Digest
+    """Digest of the report's file."""
+    report_name: str
+
+    def rows(self, ids: Sequence[str]) -> Rows:
+        """Return the rows of `ids` that were on the list, sorted."""
+        known, key = set(self.ids), bytes.fromhex(self.salt)
+        return np.array([row for row, name in enumerate(ids) if _keyed(key, name) in known], "i8")
+
+
+@dataclass(frozen=True)
+class Run:
+    """What an entry says of a run."""
+
+    ids: Sequence[str]
+    """IDs of the forget list; they are not stored."""
+    model: str
+    forget_list: str
+    output: str
+    output_name: str
+    report: str
+    report_name: str
+
+    def entry(self) -> Entry:
+        """Return the entry with a new salt, not yet linked to the line before."""
+        salt = secrets.token_hex(32)
+        key = bytes.fromhex(salt)
+        said = {name: value for name, value in vars(self).items() if name != "ids"}
+        hashes = tuple(sorted(_keyed(key, name) for name in self.ids))
+        return Entry(created=datetime.now(timezone.utc), salt=salt, ids=hashes, **said)
+
+
+def _keyed(key: bytes, name: str) -> str:
+    return hmac.digest(key, name.encode("utf-8", "surrogateescape"), "sha256").hex()
+
+
+def next_line(content: bytes, entry: Entry, where: str) -> bytes:
+    """Return the line that appends an entry to a ledger.
+
+    Raises:
+        RequestError: the ledger is malformed.
+    """
+    parse(content, where)
+    lines = content.split(b"\n")[:-1]
+    linked = entry.model_copy(update={"previous": digest(lines[-1]) if lines else FIRST})
+    return linked.model_dump_json().encode() + b"\n"
+
+
+def read(path: str | Path) -> tuple[Entry, ...]:
+    """Read a ledger.
+
+    Raises:
+        RequestError: the file cannot be read, or a line is malformed or does not follow the line
+            before.
+    """
+    return parse(content_of(path), str(path))
+
+
+def content_of(path: str | Path) -> bytes:
+    """Return the bytes of a ledger, with the commits of killed runs completed.
+
+    Raises:
+        RequestError: the file cannot be read.
+    """
+    try:
+        return read_log(Path(path).resolve())
+    except OSError as error:
+        raise RequestError(
+            f"ledger {path} cannot be read: {error.strerror}", "check the path after --ledger"
+        ) from error
+
+
+def parse(content: bytes, where: str) -> tuple[Entry, ...]:
+    """Return the entries of a ledger whose lines follow each other.
+
+    Args:
+        content: of the file.
+        where: its path, for messages.
+
+    Raises:
+        RequestError: a line is malformed, or does not follow the line before.
+    """
+    entries = parse_lines(content, where)
+    for number in unlinked(content, entries):
+        raise RequestError(f"ledger {where} line {number} {UNLINKED}", RESTORE)
+    return entries
+
+
+def parse_lines(content: bytes, where: str) -> tuple[Entry, ...]:
+    """Return the entries of a ledger, whether or not its lines follow each other.
+
+    Args, Raises: as `parse`, for malformed lines.
+    """
+    if content and not content.endswith(b"\n"):
+        number = content.count(b"\n") + 1
+        raise RequestError(f"ledger {where} line {number} is incomplete", RESTORE)
+    lines = enumerate(content.split(b"\n")[:-1], 1)
+    return tuple(_entry(line, f"ledger {where} line {number}") for number, line in lines)
+
+
+def _entry(line: bytes, where: str) -> Entry:
+    try:
+        return Entry.model_validate_json(line)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        at = ".".join(str(part) for part in first["loc"]) or "JSON"
+        raise RequestError(f"{where} is malformed at {at}: {first['msg']}", RESTORE) from error
+
+
+def unlinked(content: bytes, entries: Sequence[Entry]) -> list[int]:
+    """Return the numbers of the lines that do not hold the digest of the line before, from 1."""
+    before = [FIRST, *map(digest, content.split(b"\n"))]
+    pairs = enumerate(zip(entries, before, strict=False), 1)
+    return [number for number, (entry, known) in pairs if entry.previous != known]
+
+
+UNLINKED = "does not follow the line before it: a line was changed, moved or removed"
+RESTORE = "restore the ledger from a backup, or name the earlier lists with --forgotten"
+
+
+def digest(line: bytes) -> str:
+    """Return the SHA-256 of a line without its line break."""
+    return hashlib.sha256(line).hexdigest()

@@ -1,0 +1,91 @@
+"""A ledger is verified with the outputs and reports that are at hand."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from pathlib import Path
+
+import pytest
+
+from falw_cli.audit.report import Output, Report
+from falw_cli.audit.seal import to_text
+from falw_cli.data import ledger
+from falw_cli.errors import RequestError
+from falw_cli.runs.verify_ledger import verify_ledger
+from tests.audit.reports import report as made
+
+
+def sha256(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def record(folder: Path, name: str, content: bytes) -> None:
+    """Write an output and its report, and add their line to the ledger of the folder."""
+    out, file, path = folder / name, folder / f"{name}.audit.json", folder / "ledger"
+    out.write_bytes(content)
+    found: Report = made()
+    output = Output(path=str(out), sha256=sha256(out))
+    found = found.model_copy(update={"output": output, "config": {"ledger": "old/ledger"}})
+    file.write_text(to_text(found))
+    run = ledger.Run(
+        ["a", "b"], "a" * 64, "b" * 64, output.sha256, name, sha256(file), file.name
+    )  # fmt: skip
+    old = path.read_bytes() if path.exists() else b""
+    path.write_bytes(old + ledger.next_line(old, run.entry(), "ledger"))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for number in range(3):
+        record(tmp_path, f"u{number}.safetensors", b"%d" % number)
+    return tmp_path
+
+
+def states(folder: Path, *given: Path) -> list[str]:
+    return [one.problem or one.state for one in verify_ledger(folder / "ledger", given)]
+
+
+def test_an_unchanged_ledger_has_one_state_per_line(folder: Path) -> None:
+    assert states(folder) == ["output unchanged, report unchanged"] * 3
+    first = verify_ledger(folder / "ledger")[0]
+    assert first.name.startswith("line 1, 20")
+    assert first.name.endswith(", 2 IDs")
+
+
+def test_files_elsewhere_are_not_at_hand_unless_given(folder: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    shutil.copy(folder / "ledger", other)
+    assert states(other) == ["output not at hand, report not at hand"] * 3
+    given = folder / "u1.safetensors.audit.json"
+    assert states(other, given)[1] == "output unchanged, report unchanged"
+    with pytest.raises(RequestError, match="no report"):
+        states(other, folder / "absent.json")
+
+
+def test_changed_files_are_problems(folder: Path) -> None:
+    (folder / "u0.safetensors").write_bytes(b"other")
+    (folder / "u1.safetensors.audit.json").write_text("{}")
+    found = verify_ledger(folder / "ledger")
+    assert found[0].problem == "output u0.safetensors is not the file of the run"
+    assert found[1].problem == "report u1.safetensors.audit.json is not the file of the run"
+    assert found[2].problem is None
+
+
+def test_an_output_that_a_later_run_replaced_is_named(folder: Path) -> None:
+    record(folder, "u1.safetensors", b"again")
+    replaced = "output replaced by the run of line 4, report replaced by the run of line 4"
+    assert states(folder)[1] == replaced
+
+
+def test_a_removed_line_is_found_in_the_middle_and_at_the_end(folder: Path) -> None:
+    lines = (folder / "ledger").read_bytes().splitlines(keepends=True)
+    (folder / "ledger").write_bytes(lines[0] + lines[2])
+    found = verify_ledger(folder / "ledger")
+    assert "does not follow" in str(found[1].problem)
+    assert found[2].name == "u1.safetensors.audit.json"
+    (folder / "ledger").write_bytes(lines[0] + lines[1])
+    (problem,) = (one for one in verify_ledger(folder / "ledger") if one.problem)
+    assert problem.name == "u2.safetensors.audit.json"
+    assert "has no line for it" in str(problem.problem)
