@@ -29,6 +29,8 @@ DATA = ("data", "heldout", "test", "classes", "skip_unreadable", "cache", "allow
 """Settings of commands that read data."""
 MODEL = ("arch", "trust_code")
 """Settings of commands that build a network."""
+CHECKPOINT = (*MODEL, "weights")
+"""Settings of commands that read a checkpoint."""
 STEPS = ("epochs", "lr", "batch_size", "compile", "track", "resume")
 """Settings of commands that train or unlearn a network."""
 RUN = ("seed", "device", "devices", "nodes", "precision")
