@@ -91,7 +91,7 @@ def read(path: str | Path, weights: Which | None = None) -> Checkpoint:
         RequestError: it is not a checkpoint, it is broken or unsafe, or its library is missing; or
             it holds averages too, and `weights` does not choose.
     """
-    return _chosen(read_all(path), weights)
+    return chosen(read_all(path), weights)
 
 
 def read_all(path: str | Path) -> Checkpoint:
@@ -114,7 +114,7 @@ def read_all(path: str | Path) -> Checkpoint:
     return replace(found, notes=(*notes, *found.notes))
 
 
-def _chosen(found: Checkpoint, weights: Which | None) -> Checkpoint:
+def chosen(found: Checkpoint, weights: Which | None) -> Checkpoint:
     """Return the checkpoint with one of its sets of weights; the others are left out."""
     sets = {"raw": found} | ({"ema": found.others[0]} if found.others else {})
     if not found.others:
@@ -125,10 +125,9 @@ def _chosen(found: Checkpoint, weights: Which | None) -> Checkpoint:
     known = {which: ".".join(one.key) for which, one in sets.items()}
     equal = len(sets) == 2 and same(*(unwrap(one.tensors)[1] for one in sets.values()))
     which = pick(found.path, weights, known, equal=equal)
-    chosen = sets.pop(which)
-    notes = [f"of the weights, {known[which]!r} is used"] if sets else []
-    chosen = replace(chosen, kind=found.kind, others=(), notes=(*chosen.notes, *notes))
-    return replace(chosen, wanted=weights)
+    used = sets.pop(which)
+    notes = [f"of the weights, {known[which]!r} are used"] if sets else []
+    return replace(used, kind=found.kind, others=(), notes=(*used.notes, *notes), wanted=weights)
 
 
 def _read(kind: str, path: Path) -> Checkpoint:

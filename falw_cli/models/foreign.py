@@ -50,8 +50,9 @@ FLAX = Foreign(
 )
 LORA = Foreign(
     "is a LoRA adapter of PEFT, not a whole model",
-    'merge it into its base model: python -c "import peft; '
-    "peft.AutoPeftModel.from_pretrained('{name}').merge_and_unload().save_pretrained('merged')\"",
+    'merge it into its base model: python -c "import peft, transformers; '
+    "m = transformers.AutoModelForImageClassification.from_pretrained('BASE'); "
+    "peft.PeftModel.from_pretrained(m, '{name}').merge_and_unload().save_pretrained('merged')\"",
 )
 PRUNED = Foreign(
     "holds pruning masks (weight_orig, weight_mask)",

@@ -71,8 +71,9 @@ def averaged(key: tuple[str, ...], whole: Mapping[str, Any]) -> bool:
 
 def _load(path: Path) -> Any:
     try:
-        with torch.serialization.safe_globals(inert.ALLOWED):
-            return torch.load(path, map_location="cpu", weights_only=True)
+        # An open file: torch takes a path that ends in .safetensors for another format.
+        with torch.serialization.safe_globals(inert.ALLOWED), path.open("rb") as stream:
+            return torch.load(stream, map_location="cpu", weights_only=True)
     except Exception as error:  # the loader raises many kinds of errors
         text = str(error)
         if "torch.nn.modules" in text or "torch.nn.modules." in " ".join(_globals(path)):
