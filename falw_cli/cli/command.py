@@ -32,6 +32,8 @@ DATA = (
 """Settings of commands that read data."""
 MODEL = ("arch", "trust_code")
 """Settings of commands that build a network."""
+CHECKPOINT = (*MODEL, "weights")
+"""Settings of commands that read a checkpoint."""
 STEPS = ("epochs", "lr", "batch_size", "compile", "track", "resume")
 """Settings of commands that train or unlearn a network."""
 EARLIER = ("forgotten", "ledger")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import yaml
@@ -15,7 +15,8 @@ from falw_cli.data.decoding import size_of
 from falw_cli.data.listing import Listing
 from falw_cli.errors import RequestError
 from falw_cli.models import architectures, checkpoint_files
-from falw_cli.models.network import IMAGENET, NetworkSpec, network_spec, with_metadata
+from falw_cli.models.fitting import unwrap
+from falw_cli.models.network import IMAGENET, network_spec, with_metadata
 from falw_cli.runtime import outputs
 from falw_cli.runtime.printable import printable
 
@@ -69,17 +70,17 @@ def init(config: Config) -> Path:
 
 def _model_facts(config: Config) -> ModelFacts:
     assert config.model is not None
-    source = checkpoint_files.read(config.model)
+    source = checkpoint_files.read(config.model, config.weights)
     settled = with_metadata(config, source)
     if settled.arch is None:
-        name = architectures.recognise(source.shapes)
+        name = architectures.recognise(replace(source, tensors=unwrap(source.tensors)[1]).shapes)
         if name is None:
             raise RequestError(
                 f"{config.model} does not name its architecture, and fits none of torchvision's",
                 "give --arch timm/NAME, or your own code as --arch package.module:function",
             )
         settled = settled.model_copy(update={"arch": name})
-    spec: NetworkSpec = network_spec(settled, source)
+    spec, source = network_spec(settled, source)
     return ModelFacts(
         source.path, spec.arch, source.metadata is not None, spec.num_classes, settled.classes,
         settled.preprocessing,

@@ -188,6 +188,8 @@ class Config(Section):
     timm/NAME, or your own code as package.module:function."""
     arch_config: dict[str, Any] | None = None
     """Settings of a timm or transformers architecture: model_args, or keys of a config.json."""
+    weights: Annotated[Literal["ema", "raw"] | None, Flag("Training")] = None
+    """Which weights to use of a checkpoint that holds averages too: ema, the averages, or raw."""
     trust_code: Annotated[bool, Flag("Training", environment=False, in_file=False)] = False
     """Import the code that an implicit falw.yaml or a checkpoint names."""
     preprocessing: Preprocessing = Preprocessing()

@@ -113,7 +113,9 @@ def find_copies(data: Images, chosen: Chosen, config: Config, progress: Progress
             the images under other IDs.
     """
     listed = chosen.forget
-    found = np.setdiff1d(splits.copies(data, listed), np.concatenate([images.NONE, *chosen.earlier]))
+    found = np.setdiff1d(
+        splits.copies(data, listed), np.concatenate([images.NONE, *chosen.earlier])
+    )
     if not len(found):
         return found
     if not config.with_copies:

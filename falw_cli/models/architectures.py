@@ -166,7 +166,7 @@ def _own_code(name: str) -> Builder:
     return build
 
 
-def _skeleton(build: Builder, num_classes: int, channels: int) -> nn.Module:
+def skeleton(build: Builder, num_classes: int = 2, channels: int = 3) -> nn.Module:
     """Return the module for its names and shapes only, without memory if possible."""
     try:
         with torch.device("meta"):
@@ -177,7 +177,7 @@ def _skeleton(build: Builder, num_classes: int, channels: int) -> nn.Module:
 
 
 def _shapes(build: Builder, num_classes: int, channels: int) -> dict[str, torch.Size]:
-    return {k: v.shape for k, v in _skeleton(build, num_classes, channels).state_dict().items()}
+    return {k: v.shape for k, v in skeleton(build, num_classes, channels).state_dict().items()}
 
 
 def class_count(build: Builder, shapes: Mapping[str, tuple[int, ...]], channels: int) -> int | None:
@@ -223,7 +223,7 @@ def recognise(shapes: Mapping[str, tuple[int, ...]]) -> str | None:
 
 def channel_count(build: Builder, shapes: Mapping[str, tuple[int, ...]]) -> int:
     """Return the input channels of a checkpoint's first convolution, or 3 without one."""
-    for name, module in _skeleton(build, 2, 3).named_modules():
+    for name, module in skeleton(build, 2, 3).named_modules():
         if isinstance(module, nn.Conv2d):
             shape = shapes.get(f"{name}.weight", ())
             return shape[1] if len(shape) == 4 else 3

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,11 +13,13 @@ from torch import Tensor, nn
 
 from falw_cli.config.settings import Preprocessing, TrainRecipe
 from falw_cli.errors import RequestError, RunError
+from falw_cli.models import foreign
 from falw_cli.models.architectures import Builder
+from falw_cli.models.weight_sets import Which
 from falw_cli.version import __version__
 
-PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.", "backbone.")
-"""Prefixes that DataParallel, torch.compile and Lightning add to every tensor name."""
+PRUNED = 0.005
+"""Share of exact zeros in weight matrices above which a network is taken for pruned."""
 Tensors = Mapping[str, Tensor]
 """Tensors by name."""
 
@@ -65,13 +66,13 @@ class Metadata(BaseModel):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint in memory: tensors by the architecture's names, on the CPU."""
+    """A checkpoint in memory: tensors on the CPU by the file's names, or a module's after `fit`."""
 
     path: Path
     sha256: str
     tensors: dict[str, Tensor]
     prefix: str = ""
-    """Prefix of every tensor name in the file, see `unwrap`."""
+    """Prefix of the module's names in the file, known after `fit`."""
     metadata: Metadata | None = None
     kind: str = "safetensors"
     """Name of the format, a key of FORMATS."""
@@ -81,7 +82,18 @@ class Checkpoint:
     """Other files of the folder, kept as they are."""
     around: Mapping[str, Any] = field(default_factory=dict)
     """Other entries of a training dictionary that are kept; the weights are at `key`."""
-    key: str = ""
+    key: tuple[str, ...] = ()
+    """Keys that lead to the weights in a training dictionary."""
+    others: tuple[Checkpoint, ...] = ()
+    """Other sets of weights in the file, such as averages; at most one is used and written."""
+    wanted: Which | None = None
+    """The user's choice between raw and averaged weights."""
+    names: Mapping[str, str] | None = None
+    """Name in the file for each name of the module, after `fit`."""
+    extras: Mapping[str, Tensor] = field(default_factory=dict)
+    """Tensors that the module lacks and that are kept, by the file's names, after `fit`."""
+    notes: tuple[str, ...] = ()
+    """Sentences on what was guessed, stripped, passed over or left out."""
     shard: int = 0
     """Size of a shard in bytes; 0 without shards."""
 
@@ -89,6 +101,16 @@ class Checkpoint:
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shape of each tensor."""
         return {name: tuple(tensor.shape) for name, tensor in self.tensors.items()}
+
+    def restored(self, tensors: Tensors) -> dict[str, Tensor]:
+        """Return a module's tensors by the file's names, with the file's extra tensors.
+
+        A name of a tied parameter that the file lacks is left out.
+        """
+        if self.names is None:
+            return dict(tensors)
+        named = {self.names[name]: tensor for name, tensor in tensors.items() if name in self.names}
+        return {**named, **self.extras}
 
 
 def require_finite(file: Path, tensors: Tensors) -> None:
@@ -100,16 +122,8 @@ def require_finite(file: Path, tensors: Tensors) -> None:
             )
 
 
-def unwrap(tensors: Tensors) -> tuple[str, dict[str, Tensor]]:
-    """Return the prefix that wrappers put before every name, and the tensors without it."""
-    shared, prefix = os.path.commonprefix(list(tensors)), ""  # noqa: RUF071 (of characters)
-    while longer := next((prefix + p for p in PREFIXES if shared.startswith(prefix + p)), None):
-        prefix = longer
-    return prefix, {name[len(prefix) :]: tensor for name, tensor in tensors.items()}
-
-
 def load_weights(model: nn.Module, checkpoint: Checkpoint, arch: str) -> None:
-    """Load a checkpoint into a module, in float32.
+    """Load a checkpoint into a module, in float32; its names must be the module's, see `fit`.
 
     Raises:
         RequestError: names or shapes differ; the message names the first tensors.
@@ -124,6 +138,8 @@ def load_weights(model: nn.Module, checkpoint: Checkpoint, arch: str) -> None:
     differing += [f"{name} is missing" for name in expected if name not in found]
     differing += [f"{name} is unexpected" for name in found if name not in expected]
     if differing:
+        if known := foreign.named_tensors(found):
+            raise RequestError(f"{checkpoint.path} {known.what}", known.hint)
         more = f" (and {len(differing) - 3} more)" if len(differing) > 3 else ""
         raise RequestError(
             f"{checkpoint.path} is not a {arch}: {'; '.join(differing[:3])}{more}",
@@ -134,6 +150,24 @@ def load_weights(model: nn.Module, checkpoint: Checkpoint, arch: str) -> None:
 
 def _shape(shape: tuple[int, ...]) -> str:
     return "x".join(str(n) for n in shape) or "a scalar"
+
+
+def sparse(tensors: Tensors) -> list[str]:
+    """Return a sentence on the exact zeros of a pruned network; nothing for other networks."""
+    zeros = {
+        name: (int((tensor == 0).sum()), tensor.numel())
+        for name, tensor in tensors.items()
+        if tensor.ndim > 1 and tensor.is_floating_point() and tensor.any()
+    }
+    share = sum(n for n, _ in zeros.values()) / max(1, sum(size for _, size in zeros.values()))
+    if share < PRUNED:
+        return []
+    most = max(zeros, key=lambda name: zeros[name][0] / zeros[name][1])
+    return [
+        f"{share:.1%} of the weights are exactly zero, as after pruning (most in {most}: "
+        f"{zeros[most][0] / zeros[most][1]:.1%}); unlearning changes zeros too, so prune again "
+        "afterwards"
+    ]
 
 
 def check_finite(tensors: Tensors) -> None:

@@ -9,14 +9,16 @@ from typing import TypeVar
 
 from falw_cli.config.extensions import FORMATS
 from falw_cli.errors import RequestError
-from falw_cli.models import folder
+from falw_cli.models import folder, foreign
 from falw_cli.models.architectures import library_builder
 from falw_cli.models.checkpoint import Checkpoint, Metadata, Tensors, sha256
+from falw_cli.models.fitting import unwrap
 from falw_cli.models.interfaces import FileFormat, FolderFormat
+from falw_cli.models.weight_sets import Which, is_average, pick, same
 
 F = TypeVar("F", FileFormat, FolderFormat)
 DEFAULT = "safetensors"
-"""The format of a file whose suffix belongs to no format."""
+"""The format of a file whose content and suffix belong to no format."""
 
 
 def _formats(of: type[F]) -> dict[str, F]:
@@ -30,25 +32,77 @@ def suffixes() -> dict[str, str]:
     return {suffix: name for name, one in _formats(FileFormat).items() for suffix in one.suffixes}
 
 
+def suffix(path: Path) -> str:
+    """Return the longest suffix of a checkpoint that a name ends with, in lower case; "" if none.
+
+    `model_best.pth.tar` ends with `.pth.tar`.
+    """
+    ends = (one for one in suffixes() if path.name.lower().endswith(one))
+    return max(ends, key=len, default="")
+
+
 def is_checkpoint(path: Path) -> bool:
-    """Return whether a path has a checkpoint's suffix, or is a folder that may be a checkpoint."""
-    folders = _formats(FolderFormat).values()
-    known = path.suffix.lower() in suffixes() or (path / folder.CONFIG).is_file()
-    return known or (path.is_dir() and any(one.recognises(path) for one in folders))
+    """Return whether a path has a checkpoint's suffix or content, or a model's of another kind.
+
+    A folder is one if a library saved it there.
+    """
+    if path.is_dir():
+        folders = _formats(FolderFormat).values()
+        known = (path / folder.CONFIG).is_file() or any(one.recognises(path) for one in folders)
+        return known or foreign.recognised(path) is not None
+    if suffix(path):
+        return True
+    return path.is_file() and (bool(_by_content(path)) or foreign.recognised(path) is not None)
 
 
-def read(path: str | Path) -> Checkpoint:
-    """Read a checkpoint of any format.
+def _by_content(path: Path) -> str | None:
+    """Return the format of a file's content, if its first bytes say so."""
+    formats = _formats(FileFormat)
+    return next((k for k, one in formats.items() if one.recognises and one.recognises(path)), None)
+
+
+def _file_format(path: Path) -> tuple[str, tuple[str, ...]]:
+    """Return the format of a path, and a note if its suffix names another one.
 
     Raises:
-        RequestError: it is not a checkpoint, it is broken or unsafe, or its library is missing.
+        RequestError: it is a model of another kind, which is named.
     """
+    named = suffixes().get(suffix(path))
+    try:
+        found = _by_content(path) if path.is_file() else None
+        by_content = named is None or _formats(FileFormat)[named].recognises is not None
+        if found is None and by_content and (other := foreign.recognised(path)):
+            raise RequestError(f"{path} {other.what}", other.hint.format(name=path))
+    except OSError:
+        found = None  # reading it reports the reason
+    if found and named and found != named:
+        return found, (f"{path.name} is a {found} file, whatever its suffix says",)
+    return found or named or DEFAULT, ()
+
+
+def read(path: str | Path, weights: Which | None = None) -> Checkpoint:
+    """Read a checkpoint of any format.
+
+    Args:
+        path: file or folder; the content of a file decides its format, not its suffix.
+        weights: which of a file's weights to use, if it holds averages (EMA) too.
+
+    Raises:
+        RequestError: it is not a checkpoint, it is broken or unsafe, or its library is missing; or
+            it holds averages too, and `weights` does not choose.
+    """
+    return chosen(read_all(path), weights)
+
+
+def read_all(path: str | Path) -> Checkpoint:
+    """Read a checkpoint with all sets of its weights, the others in `others`."""
     place = Path(path)
-    kind = suffixes().get(place.suffix.lower(), DEFAULT)
+    kind, notes = _file_format(place)
     if kind != DEFAULT:
-        return _read(kind, place)
+        found = _read(kind, place)
+        return replace(found, notes=(*notes, *found.notes))
     if not place.is_dir() and (found := _read(DEFAULT, place)).metadata:
-        return found
+        return replace(found, notes=(*notes, *found.notes))
     # Bare weights may be in a library's folder, which describes them.
     folders = _formats(FolderFormat)
     for name, one in folders.items():
@@ -57,7 +111,23 @@ def read(path: str | Path) -> Checkpoint:
     if place.is_dir():
         known = " or ".join(folders)
         raise RequestError(f"{place} is not a folder of {known}", "give a checkpoint file")
-    return found
+    return replace(found, notes=(*notes, *found.notes))
+
+
+def chosen(found: Checkpoint, weights: Which | None) -> Checkpoint:
+    """Return the checkpoint with one of its sets of weights; the others are left out."""
+    sets = {"raw": found} | ({"ema": found.others[0]} if found.others else {})
+    if not found.others:
+        if any(map(is_average, found.key)):
+            sets = {"ema": found}
+        elif not found.key:  # nothing says what the weights are
+            return replace(found, wanted=weights)
+    known = {which: ".".join(one.key) for which, one in sets.items()}
+    equal = len(sets) == 2 and same(*(unwrap(one.tensors)[1] for one in sets.values()))
+    which = pick(found.path, weights, known, equal=equal)
+    used = sets.pop(which)
+    notes = [f"of the weights, {known[which]!r} are used"] if sets else []
+    return replace(used, kind=found.kind, others=(), notes=(*used.notes, *notes), wanted=weights)
 
 
 def _read(kind: str, path: Path) -> Checkpoint:
@@ -76,10 +146,14 @@ def written(
 ) -> dict[Path, bytes]:
     """Return the files of a checkpoint made from `source`, with tensors by the module's names.
 
-    The suffix of `out` names the format. A folder is in the source's format and needs metadata.
+    The suffix of `out` names the format, but a suffix like the source's means its format. A folder
+    is in the source's format and needs metadata.
     """
-    if kind := suffixes().get(out.suffix):
-        return {out: _formats(FileFormat)[kind].write(tensors, metadata, source)}
+    tensors, files = source.restored(tensors), _formats(FileFormat)
+    if ending := suffix(out):
+        alike = ending == suffix(source.path) and source.kind in files
+        kind = source.kind if alike else suffixes()[ending]
+        return {out: files[kind].write(tensors, metadata, source)}
     assert metadata is not None
     made = _formats(FolderFormat)[source.kind].write(tensors, metadata, source)
     return {out / name: content for name, content in made.items()}
@@ -88,7 +162,7 @@ def written(
 def kind_of_output(out: Path, metadata: Metadata | None) -> str | None:
     """Return the format that a suffix names, or else the library of the architecture."""
     library = metadata.arch.partition("/")[0] if metadata else ""
-    return suffixes().get(out.suffix) or (library if library in _formats(FolderFormat) else None)
+    return suffixes().get(suffix(out)) or (library if library in _formats(FolderFormat) else None)
 
 
 def check_output(out: Path, source: Checkpoint) -> None:
@@ -97,7 +171,7 @@ def check_output(out: Path, source: Checkpoint) -> None:
     Raises:
         RequestError: the format of the output is unknown.
     """
-    if out.suffix not in suffixes() and source.kind not in _formats(FolderFormat):
+    if not suffix(out) and source.kind not in _formats(FolderFormat):
         known = ", ".join(suffixes())
         raise RequestError(f"{out} has no known suffix", f"use one of {known}")
 
@@ -106,7 +180,11 @@ def default_out(model: Path, word: str) -> Path:
     """Return an output beside the model, named after it."""
     if model.is_dir():
         return model.with_name(f"{model.resolve().name}.{word}")
-    return model.with_name(f"{model.stem}.{word}{model.suffix}")
+    if ending := suffix(model):
+        stem, own = model.name[: -len(ending)], model.name[-len(ending) :]
+        return model.with_name(f"{stem}.{word}{own}")
+    kind = (_by_content(model) if model.is_file() else None) or DEFAULT
+    return model.with_name(f"{model.name}.{word}{_formats(FileFormat)[kind].suffixes[0]}")
 
 
 def digest(path: Path) -> str:

@@ -23,10 +23,11 @@ def convert(config: Config) -> Path:
     """
     if config.model is None or config.out is None:
         raise RequestError("--out is missing: the file to write", "for example --out new.pt")
-    out, source = Path(config.out), checkpoint_files.read(config.model)
+    out, source = Path(config.out), checkpoint_files.read(config.model, config.weights)
     config = with_metadata(config, source)
-    spec = network_spec(config, source) if config.arch else None
-    if spec:
+    spec = None
+    if config.arch:
+        spec, source = network_spec(config, source)
         load_weights(spec.build(), source, spec.arch)  # refuses a wrong architecture
     said = _said(config, source, spec)
     kind, suffixes = checkpoint_files.kind_of_output(out, said), checkpoint_files.suffixes()
@@ -37,9 +38,19 @@ def convert(config: Config) -> Path:
         )
     folder = out if out.suffix not in suffixes else None
     with outputs.claimed([out / CONFIG if folder else out], force=config.force, folder=folder):
-        as_asked = replace(source, kind=kind, key="", around={}, prefix="")
+        as_asked = _plain(source, kind)
         outputs.write_all(checkpoint_files.written(out, source.tensors, said, as_asked))
     return out
+
+
+def _plain(source: Checkpoint, kind: str) -> Checkpoint:
+    """Return a checkpoint for writing in another format, by the module's names where known.
+
+    A file keeps the extra tensors; a library's folder would not load with them.
+    """
+    extras = source.extras if kind in checkpoint_files.suffixes().values() else {}
+    names = {name: name for name in source.tensors}
+    return replace(source, kind=kind, key=(), around={}, names=names, extras=extras)
 
 
 def _said(config: Config, source: Checkpoint, spec: NetworkSpec | None) -> Metadata | None:

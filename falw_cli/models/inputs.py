@@ -17,7 +17,7 @@ from falw_cli.data.listing import Listing
 from falw_cli.data.splits import Splits
 from falw_cli.errors import RequestError
 from falw_cli.models import architectures, checkpoint_files
-from falw_cli.models.checkpoint import Checkpoint
+from falw_cli.models.checkpoint import Checkpoint, sparse
 from falw_cli.models.earlier import Earlier, open_earlier, steps_back
 from falw_cli.models.network import (
     IMAGENET,
@@ -82,9 +82,9 @@ def open_inputs(
     given = config
     if config.model is None:
         raise RequestError("no checkpoint is given", "name it: model.safetensors")
-    source = checkpoint_files.read(config.model)
+    source = checkpoint_files.read(config.model, config.weights)
     config = complete(config, source)
-    spec = network_spec(config, source)
+    spec, source = network_spec(config, source)
     listing = loading.open_source(config, "data")
     classes = _class_names(config, listing, spec)
     labels = splits.align(listing, classes)
@@ -114,6 +114,8 @@ def open_inputs(
     loading.warn_of_samples(parts, progress)
     shown = measured(shown, wanted, parts.retain)
     network = build_network(spec, source, classes, shown, fabric)
+    for note in (*source.notes, *sparse(source.tensors)):
+        progress.warn(f"{source.path.name}: {note}")
     references = tuple(_comparable(path, given, network) for path in config.reference)
     original = _comparable(config.original, given, network) if config.original else None
     named_files = _digests(config, source)
@@ -216,13 +218,13 @@ def _shown(config: Config, arch: str, progress: Progress) -> Preprocessing:
 
 def _comparable(path: str, given: Config, network: Network) -> Network:
     """Return a retrained model or the original: with the model's classes and input size."""
-    source = checkpoint_files.read(path)
+    source = checkpoint_files.read(path, given.weights)
     # A reference's own metadata has precedence; without metadata, it gets the settings of the
     # model to unlearn.
     own = given.model_copy(update={"preprocessing": Preprocessing()})
     said = {"arch": network.arch, "preprocessing": network.preprocessing.model_dump()}
     config = with_metadata(own if source.metadata else given.over(said), source)
-    spec = network_spec(config, source)
+    spec, source = network_spec(config, source)
     classes = config.classes or network.classes
     if classes != network.classes or spec.num_classes != len(classes):
         raise RequestError(

@@ -21,6 +21,9 @@ class FileFormat:
     """Return the checkpoint; raise RequestError if the file is missing, broken or unsafe."""
     write: Callable[[Tensors, Metadata | None, Checkpoint], bytes]
     """Return the file of tensors with metadata, made from the checkpoint given last."""
+    recognises: Callable[[Path], bool] | None = None
+    """Whether the content of an existing file is of this format, whatever its suffix. Without it,
+    the suffix decides."""
     builder: Callable[[str, dict[str, Any]], Builder] | None = None
     """Return the builder of an architecture `FORMAT/NAME` with its settings (`arch_config`)."""
 

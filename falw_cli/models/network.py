@@ -21,6 +21,7 @@ from falw_cli.errors import RequestError
 from falw_cli.models import architectures, checkpoint
 from falw_cli.models.batchnorm import share_batchnorm
 from falw_cli.models.checkpoint import Checkpoint, Metadata
+from falw_cli.models.fitting import fit
 from falw_cli.runtime import collectives
 
 if TYPE_CHECKING:
@@ -198,8 +199,12 @@ class NetworkSpec:
     """Settings that a library builds it with."""
 
 
-def network_spec(config: Config, source: Checkpoint) -> NetworkSpec:
-    """Return architecture, channels and class count of a checkpoint with a complete config.
+def network_spec(config: Config, source: Checkpoint) -> tuple[NetworkSpec, Checkpoint]:
+    """Return what a checkpoint's network is built from, and its tensors by the module's names.
+
+    Args:
+        config: complete, with the checkpoint's metadata.
+        source: as it was read.
 
     Raises:
         RequestError: no architecture is known, or the checkpoint has no head that fits it.
@@ -214,9 +219,15 @@ def network_spec(config: Config, source: Checkpoint) -> NetworkSpec:
     else:
         arch = architectures.canonical(config.arch)
         build = architectures.builder(arch, config.arch_config)
+    source = fit(source, architectures.skeleton(build))
     channels = architectures.channel_count(build, source.shapes)
     count = architectures.class_count(build, source.shapes, channels)
-    if count is None or count < 2:
+    if count == 1:
+        raise RequestError(
+            f"{source.path} has one output, as for a sigmoid or a regression",
+            "falw unlearns classifiers with one output per class: two for a yes or no",
+        )
+    if count is None:
         # A wrong architecture: loading reports which tensors differ.
         checkpoint.load_weights(build(len(config.classes or "12"), channels), source, arch)
         raise RequestError(f"{source.path} has no classifier head of {arch}", "check --arch")
@@ -225,7 +236,8 @@ def network_spec(config: Config, source: Checkpoint) -> NetworkSpec:
             f"{source.path} has {count} outputs, {len(config.classes)} class names are given",
             "name each output once, in order: `classes:`",
         )
-    return NetworkSpec(lambda: build(count, channels), arch, channels, count, config.arch_config)
+    built = NetworkSpec(lambda: build(count, channels), arch, channels, count, config.arch_config)
+    return built, source
 
 
 def build_network(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,10 @@ from falw_cli.data.images import Rows
 from falw_cli.data.text import BOM
 from falw_cli.errors import RequestError
 from falw_cli.models import checkpoint_files
+from falw_cli.models.checkpoint import Checkpoint, load_weights, sparse
+from falw_cli.models.fitting import unwrap
+from falw_cli.models.foreign import named_tensors
+from falw_cli.models.network import network_spec, with_metadata
 
 REPORT_LIMIT = 256 << 20
 """Maximum bytes of a report; one on a thousand classes has a few MiB."""
@@ -25,7 +30,7 @@ REPORT_LIMIT = 256 << 20
 def inspect_path(path: str, config: Config) -> dict[str, Any]:
     """Return facts about `path`; the fact `kind` is the detected type.
 
-    A .safetensors file is a checkpoint, .json a report unless it holds a list, KIND:LOCATION a data
+    A file of weights is a checkpoint, .json a report unless it holds a list, KIND:LOCATION a data
     source, anything else a forget list. The classes of a list are counted if the config names the
     training data.
 
@@ -36,7 +41,7 @@ def inspect_path(path: str, config: Config) -> dict[str, Any]:
     if kind in SOURCES and not Path(path).exists():
         return _data(path, config)
     if checkpoint_files.is_checkpoint(Path(path)):
-        return _checkpoint(path)
+        return _checkpoint(path, config)
     if path.endswith(".json") and not _holds_list(Path(path)):
         return {"kind": "report", "path": str(Path(path)), "report": read_report(Path(path))}
     if Path(path).is_dir():
@@ -53,9 +58,15 @@ def _holds_list(path: Path) -> bool:
         return False
 
 
-def _checkpoint(path: str) -> dict[str, Any]:
-    found = checkpoint_files.read(path)
+def _checkpoint(path: str, config: Config) -> dict[str, Any]:
+    whole = checkpoint_files.read_all(path)
+    found = checkpoint_files.chosen(whole, config.weights) if config.weights else whole
+    sets = {".".join(one.key) for one in (whole, *whole.others)} - {""}
+    found, fitted = _fitted(found, config)
     said = found.metadata
+    notes = [*found.notes, *fitted, *sparse(found.tensors)]
+    if whole.others and not config.weights:
+        notes.append("a command that uses the weights needs --weights ema or --weights raw")
     sizes = [tensor.numel() for tensor in found.tensors.values()]
     return {
         "kind": "checkpoint",
@@ -65,12 +76,34 @@ def _checkpoint(path: str) -> dict[str, Any]:
         "parameters": sum(sizes),
         "dtypes": sorted({str(t.dtype).removeprefix("torch.") for t in found.tensors.values()}),
         "prefix": found.prefix,
+        "format": found.kind,
+        **({"weights": sorted(sets)} if sets else {}),
+        **({"entries": sorted(map(str, found.around))} if found.around else {}),
+        **({"extra_tensors": sorted(found.extras)} if found.extras else {}),
+        **({"notes": notes} if notes else {}),
         **(
             said.model_dump(mode="json", exclude_none=True)
             if said
             else {"arch": None, "note": "no falw metadata: it needs --arch and a config"}
         ),
     }
+
+
+def _fitted(found: Checkpoint, config: Config) -> tuple[Checkpoint, list[str]]:
+    """Return a checkpoint by its architecture's names if they are known, and notes on guesses."""
+    try:
+        settled = with_metadata(config, found)
+        if settled.arch is not None:
+            spec, fitted = network_spec(settled, found)
+            load_weights(spec.build(), fitted, spec.arch)
+            return fitted, []
+    except RequestError as error:
+        return found, [f"not compared with the architecture: {error}"]
+    prefix, tensors = unwrap(found.tensors)
+    notes = [f"{prefix!r} is probably a wrapper's prefix; --arch decides"] if prefix else []
+    if known := named_tensors(tensors):
+        notes.append(f"it {known.what}: {known.hint.format(name=found.path)}")
+    return replace(found, prefix=prefix), notes
 
 
 def _data(spec: str, config: Config) -> dict[str, Any]:

@@ -42,14 +42,14 @@ class Paths:
         """Return the paths; by default beside the model and named after it."""
         model = Path(config.model or "model.safetensors")
         out = Path(config.out) if config.out else checkpoint_files.default_out(model, "unlearned")
-        stem = out.name if cls.is_folder(out) else out.stem
+        stem = out.name[: len(out.name) - len(checkpoint_files.suffix(out))]
         report = Path(config.report) if config.report else out.with_name(f"{stem}.audit.json")
         return cls(out, report)
 
     @staticmethod
     def is_folder(out: Path) -> bool:
         """Return whether the checkpoint is a folder, as those of timm and transformers."""
-        return out.suffix not in checkpoint_files.suffixes()
+        return not checkpoint_files.suffix(out)
 
     @property
     def page(self) -> Path:

@@ -219,9 +219,9 @@ def _predictions(network: Network, inputs: Inputs) -> Predictions:
 
 def _written(output: Output, inputs: Inputs) -> Network:
     """Return the network that the run wrote."""
-    source = checkpoint_files.read(output.path)
+    source = checkpoint_files.read(output.path, inputs.config.weights)
     shown, classes = inputs.network.preprocessing, inputs.network.classes
-    spec = network_spec(with_metadata(inputs.config, source), source)
+    spec, source = network_spec(with_metadata(inputs.config, source), source)
     return build_network(spec, source, classes, shown, inputs.network.fabric)
 
 

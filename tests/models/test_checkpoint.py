@@ -8,12 +8,14 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
+from torch.nn.utils import prune
 
 from falw_cli.config.settings import Preprocessing, TrainRecipe
 from falw_cli.errors import RequestError, RunError
 from falw_cli.models import checkpoint
 from falw_cli.models.architectures import tiny_cnn
 from falw_cli.models.checkpoint import Metadata
+from falw_cli.models.fitting import fit
 from falw_cli.models.formats import safetensors
 
 METADATA = Metadata(
@@ -40,13 +42,14 @@ def write(path: Path, prefix: str = "", dtype: torch.dtype = torch.float32) -> t
 def test_prefixes_and_dtypes_are_restored(tmp_path: Path, prefix: str, dtype: torch.dtype) -> None:
     file = tmp_path / "a.safetensors"
     write(file, prefix, dtype)
-    found = safetensors.read(file)
-    assert found.prefix == prefix
     model = tiny_cnn(2, 1)
+    found = fit(safetensors.read(file), model)
+    assert found.prefix == prefix
     checkpoint.load_weights(model, found, "tiny-cnn")
     assert next(model.parameters()).dtype == torch.float32
     again = tmp_path / "b.safetensors"
-    again.write_bytes(safetensors.write(checkpoint.tensors_like(model, found), METADATA, found))
+    tensors = found.restored(checkpoint.tensors_like(model, found))
+    again.write_bytes(safetensors.write(tensors, METADATA, found))
     with safe_open(file, "pt") as one, safe_open(again, "pt") as other:
         assert set(one.keys()) == set(other.keys())
         for name in one.keys():  # noqa: SIM118
@@ -73,11 +76,13 @@ def test_a_network_that_diverged_is_never_written(tmp_path: Path) -> None:
         checkpoint.tensors_like(model, source)
 
 
-def test_prefixes_are_removed_completely() -> None:
-    one = torch.zeros(1)
-    assert checkpoint.unwrap({"module.model.a": one, "module.model.b": one})[0] == "module.model."
-    assert checkpoint.unwrap({"model.a": one, "mode.b": one}) == (
-        "",
-        {"model.a": one, "mode.b": one},
-    )
-    assert checkpoint.unwrap({}) == ("", {})
+def test_pruned_networks_are_named_with_the_share_of_zeros() -> None:
+    """A trained or initialised network has no exact zeros; zero biases are usual."""
+    model = tiny_cnn(2, 1)
+    assert checkpoint.sparse(model.state_dict()) == []
+    prune.l1_unstructured(model[3], "weight", 0.5)  # type: ignore[index]
+    prune.remove(model[3], "weight")  # type: ignore[index]
+    (said,) = checkpoint.sparse(model.state_dict())
+    assert "(most in 3.weight: 50.0%)" in said
+    whole = sum(t.numel() for t in model.state_dict().values() if t.ndim > 1)
+    assert f"{model.get_parameter('3.weight').numel() / 2 / whole:.1%} of the weights" in said

@@ -16,18 +16,47 @@ WEIGHTS = {"weight": torch.zeros(2, 3)}
 
 
 def test_suffixes_in_the_order_of_messages() -> None:
-    assert list(checkpoint_files.suffixes()) == [".safetensors", ".pt", ".pth", ".ckpt", ".bin"]
+    assert list(checkpoint_files.suffixes()) == [
+        ".safetensors", ".pt", ".pth", ".ckpt", ".bin", ".pth.tar", ".pt.tar"
+    ]  # fmt: skip
+
+
+NAMES = ("a.safetensors", "a", "a.h5", "a.pt", "a.PTH", "a.ckpt", "a.bin", "a.pth.tar", "a.tar")
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("kind", ["safetensors", "torch", "legacy"])
+def test_the_content_names_the_format(tmp_path: Path, name: str, kind: str) -> None:
+    """The output, by default beside the file, has the file's form and loads as the file does."""
+    file = tmp_path / name
+    if kind == "safetensors":
+        save_file(WEIGHTS, file)
+    else:
+        torch.save(WEIGHTS, file, _use_new_zipfile_serialization=kind == "torch")
+    found = checkpoint_files.read(file)
+    assert found.kind == ("safetensors" if kind == "safetensors" else "torch")
+    known = checkpoint_files.suffixes().get(checkpoint_files.suffix(file))
+    assert bool(found.notes) == (known is not None and known != found.kind)
+    assert torch.equal(found.tensors["weight"], WEIGHTS["weight"])
+    assert checkpoint_files.is_checkpoint(file)
+    out = checkpoint_files.default_out(file, "unlearned")
+    checkpoint_files.check_output(out, found)
+    new = {"weight": torch.rand(2, 3)}
+    ((path, content),) = checkpoint_files.written(out, new, None, found).items()
+    path.write_bytes(content)
+    again = checkpoint_files.read(path)
+    assert (again.kind, path) == (found.kind, out)
+    assert torch.equal(again.tensors["weight"], new["weight"])
 
 
 @pytest.mark.parametrize(
-    ("name", "kind"),
-    [("a.safetensors", "safetensors"), ("a", "safetensors"), ("a.h5", "safetensors"),
-     ("a.pt", "torch"), ("a.PTH", "torch"), ("a.ckpt", "torch"), ("a.bin", "torch")],
+    ("name", "out"),
+    [("model_best.pth.tar", "model_best.new.pth.tar"), ("a.b.PT", "a.b.new.PT"),
+     ("weights", "weights.new.pt"), ("a.h5", "a.h5.new.pt"), ("epoch=3.ckpt", "epoch=3.new.ckpt")],
 )  # fmt: skip
-def test_the_suffix_names_the_format(tmp_path: Path, name: str, kind: str) -> None:
-    file = tmp_path / name
-    torch.save(WEIGHTS, file) if kind == "torch" else save_file(WEIGHTS, file)
-    assert checkpoint_files.read(file).kind == kind
+def test_default_outputs_keep_the_suffix(tmp_path: Path, name: str, out: str) -> None:
+    torch.save(WEIGHTS, tmp_path / name)
+    assert checkpoint_files.default_out(tmp_path / name, "new").name == out
 
 
 def test_bare_weights_in_a_library_folder_are_read_as_the_folder(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from falw_cli.config.extensions import FORMATS
 from falw_cli.errors import RequestError
 from falw_cli.models import checkpoint_files, formats
 from falw_cli.models.architectures import builder, tiny_cnn
+from falw_cli.models.fitting import fit
 from tests.extending import added
 
 NPZ = '''\
@@ -27,7 +28,7 @@ import numpy as np
 import torch
 
 from falw_cli.errors import RequestError
-from falw_cli.models.checkpoint import Checkpoint, require_finite, sha256, unwrap
+from falw_cli.models.checkpoint import Checkpoint, require_finite, sha256
 from falw_cli.models.interfaces import FileFormat
 
 
@@ -42,14 +43,13 @@ def read(path):
     except Exception as error:  # zipfile and numpy raise many kinds of errors
         raise RequestError(f"{path} cannot be read: {error}", "save it with numpy.savez") from error
     require_finite(path, tensors)
-    prefix, tensors = unwrap(tensors)
-    return Checkpoint(path, sha256(path), tensors, prefix)
+    return Checkpoint(path, sha256(path), tensors)
 
 
 def write(tensors, metadata, source):
-    """Return the file, with the prefix of names that the source had."""
+    """Return the file."""
     stream = io.BytesIO()
-    np.savez(stream, **{source.prefix + name: tensor.numpy() for name, tensor in tensors.items()})
+    np.savez(stream, **{name: tensor.numpy() for name, tensor in tensors.items()})
     return stream.getvalue()
 
 
@@ -69,7 +69,7 @@ def test_a_format_of_files_is_read_and_written(npz: Path) -> None:
     model, file = tiny_cnn(3, 1), npz / "model.npz"
     np.savez(file, **{f"module.{k}": v.detach().numpy() for k, v in model.state_dict().items()})
     assert checkpoint_files.is_checkpoint(file)
-    found = checkpoint_files.read(file)
+    found = fit(checkpoint_files.read(file), model)
     assert (found.kind, found.prefix, found.sha256) == (
         "npz", "module.", checkpoint_files.digest(file)
     )  # fmt: skip

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from falw_cli.cli.command import MODEL, Call, command
+from falw_cli.cli.command import CHECKPOINT, Call, command
 
 
 @command(
-    "convert", ("model", "out", *MODEL, "force"), needs_model=True,
+    "convert", ("model", "out", *CHECKPOINT, "force"), needs_model=True,
     example="falw convert model.pt --arch resnet18 --out model.safetensors",
 )  # fmt: skip
 def convert(call: Call) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from falw_cli.cli.command import AUDIT, DATA, EARLIER, MODEL, RUN, Call, command
+from falw_cli.cli.command import AUDIT, CHECKPOINT, DATA, EARLIER, RUN, Call, command
 
 
 @command(
-    "evaluate", ("model", "forget", "original", *EARLIER, *DATA, *MODEL, *RUN, *AUDIT),
+    "evaluate", ("model", "forget", "original", *EARLIER, *DATA, *CHECKPOINT, *RUN, *AUDIT),
     example="falw evaluate model.safetensors --forget ids.txt --gate 'avg_gap<=2'",
 )  # fmt: skip
 def evaluate(call: Call) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from falw_cli.cli.command import MODEL, Call, command
+from falw_cli.cli.command import CHECKPOINT, Call, command
 
 
 @command(
-    "init", ("model", "data", "heldout", "test", "classes", "allow_outside", *MODEL, "force"),
+    "init", ("model", "data", "heldout", "test", "classes", "allow_outside", *CHECKPOINT, "force"),
     example="falw init model.pt --data imagefolder:train --heldout imagefolder:new",
 )  # fmt: skip
 def init(call: Call) -> None:

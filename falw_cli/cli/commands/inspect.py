@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from falw_cli.cli.command import Call, command
+from falw_cli.cli.command import CHECKPOINT, Call, command
 from falw_cli.config.flags import Flag
 from falw_cli.config.settings import Section
 
@@ -17,7 +17,7 @@ class InspectSettings(Section):
 
 
 @command(
-    "inspect", ("data", "allow_outside"), InspectSettings,
+    "inspect", ("data", "allow_outside", *CHECKPOINT), InspectSettings,
     example="falw inspect ids.txt --data imagefolder:photos",
 )  # fmt: skip
 def inspect(call: Call) -> None:
@@ -34,6 +34,8 @@ def inspect(call: Call) -> None:
     if report:
         facts |= tables.report_facts(report)
     per_class = facts.pop("per_class", None)
+    if "notes" in facts:
+        facts["notes"] = "; ".join(facts["notes"])
     console.table(tables.facts(facts))
     if report and report.metrics.after:
         console.table(tables.metrics(report.metrics))

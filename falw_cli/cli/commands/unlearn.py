@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from falw_cli.cli.command import AUDIT, DATA, EARLIER, MODEL, RUN, STEPS, Call, command
+from falw_cli.cli.command import AUDIT, CHECKPOINT, DATA, EARLIER, RUN, STEPS, Call, command
 
 METHOD = (
     "method", "weighting", "tau", "target", "target_every", "retain_budget", "hyperparameters",
     "stop", "max_utility_loss",
 )  # fmt: skip
 TAKES = (
-    "model", "forget", *EARLIER, *DATA, *MODEL, *METHOD, *STEPS, *RUN, "dry_run", "out", *AUDIT,
+    "model", "forget", *EARLIER, *DATA, *CHECKPOINT, *METHOD, *STEPS, *RUN, "dry_run", "out",
+    *AUDIT,
     "forgotten_gate", "html",
 )  # fmt: skip
 

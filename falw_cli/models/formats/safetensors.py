@@ -11,11 +11,13 @@ from safetensors.torch import save
 from torch import Tensor
 
 from falw_cli.errors import RequestError, RunError
-from falw_cli.models.checkpoint import Checkpoint, Metadata, Tensors, require_finite, sha256, unwrap
+from falw_cli.models.checkpoint import Checkpoint, Metadata, Tensors, require_finite, sha256
 from falw_cli.models.interfaces import FileFormat
 
 KEY = "falw"
 """Key of falw's metadata in the header of a file."""
+HEADER = 100_000_000
+"""Maximum size of a header, which the library sets too."""
 
 
 def read(path: Path) -> Checkpoint:
@@ -26,8 +28,7 @@ def read(path: Path) -> Checkpoint:
         RunError: it changed while it was read.
     """
     tensors, digest, notes = read_tensors(path)
-    prefix, bare = unwrap(tensors)
-    return Checkpoint(path, digest, bare, prefix, _metadata(path, notes))
+    return Checkpoint(path, digest, tensors, metadata=_metadata(path, notes))
 
 
 def read_tensors(file: Path) -> tuple[dict[str, Tensor], str, dict[str, str]]:
@@ -80,13 +81,34 @@ def _metadata(file: Path, notes: Mapping[str, str]) -> Metadata | None:
 
 
 def write(tensors: Tensors, metadata: Metadata | None, source: Checkpoint | None = None) -> bytes:
-    """Return the file, with the source's prefix of names; the same bytes for the same content."""
-    prefix = source.prefix if source else ""
+    """Return the file; the same bytes for the same content."""
     # One key only: safetensors does not keep the order of several, and bytes must be repeatable.
     notes = {KEY: metadata.model_dump_json(exclude_none=True)} if metadata else {"format": "pt"}
-    whole = {prefix + name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    result: bytes = save(whole, metadata=notes)
+    result: bytes = save(separate(tensors), metadata=notes)
     return result
 
 
-FORMAT = FileFormat(suffixes=(".safetensors",), read=read, write=write)
+def separate(tensors: Tensors) -> dict[str, Tensor]:
+    """Return contiguous tensors on the CPU that share no memory, as safetensors needs them.
+
+    A tied parameter is written under each of its names, so that other programs find all of them.
+    """
+    found: dict[str, Tensor] = {}
+    taken: set[int] = set()
+    for name, tensor in tensors.items():
+        own = tensor.detach().cpu().contiguous()
+        if own.numel() and own.untyped_storage().data_ptr() in taken:
+            own = own.clone()
+        taken.add(own.untyped_storage().data_ptr())
+        found[name] = own
+    return found
+
+
+def recognises(path: Path) -> bool:
+    """Return whether a file begins like safetensors: the header's length, and JSON."""
+    with path.open("rb") as stream:
+        head = stream.read(9)
+    return len(head) == 9 and head[8:] == b"{" and int.from_bytes(head[:8], "little") < HEADER
+
+
+FORMAT = FileFormat(suffixes=(".safetensors",), read=read, write=write, recognises=recognises)

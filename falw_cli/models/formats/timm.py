@@ -15,7 +15,7 @@ from falw_cli.errors import RequestError, unknown_name
 from falw_cli.models import folder
 from falw_cli.models.architectures import Builder
 from falw_cli.models.checkpoint import Checkpoint, Metadata, Tensors
-from falw_cli.models.formats.safetensors import read_tensors
+from falw_cli.models.formats.safetensors import read_tensors, separate
 from falw_cli.models.interfaces import FolderFormat
 from falw_cli.runtime.extras import need
 
@@ -110,7 +110,7 @@ def write(tensors: Tensors, metadata: Metadata, source: Checkpoint) -> dict[str,
     beside = source.beside or {folder.CONFIG: _config(metadata)}
     return {
         **beside,
-        WEIGHTS: save(dict(tensors), metadata={"format": "pt"}),
+        WEIGHTS: save(separate(tensors), metadata={"format": "pt"}),
         folder.OWN: metadata.model_dump_json(exclude_none=True, indent=2).encode(),
     }
 

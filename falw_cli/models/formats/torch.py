@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+import re
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,83 +14,168 @@ import torch
 from torch import Tensor
 
 from falw_cli.errors import RequestError
-from falw_cli.models.checkpoint import Checkpoint, Metadata, Tensors, require_finite, sha256, unwrap
+from falw_cli.models import foreign, inert
+from falw_cli.models.checkpoint import Checkpoint, Metadata, Tensors, require_finite, sha256
 from falw_cli.models.interfaces import FileFormat
+from falw_cli.models.weight_sets import is_average
 
 WEIGHTS = ("state_dict", "model_state_dict", "model", "net", "network", "weights")
 """Keys of the weights in training dictionaries; the first is Lightning's."""
-PLAIN = (str, int, float, bool, type(None))
+INNER = ("state_dict", "model_state_dict", "module", "model", "shadow", "params")
+"""Keys of the weights in an entry that holds more about them."""
+LIVE = "current_model_state"
+"""Key at which Lightning's WeightAveraging keeps the raw weights; `state_dict` is the average."""
+LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
+"""The first bytes that torch wrote before 1.6: a pickled magic number."""
+
+
+def recognises(path: Path) -> bool:
+    """Return whether torch.save wrote a file: a zip archive with data.pkl, or the old form."""
+    with path.open("rb") as stream:
+        head = stream.read(len(LEGACY))
+    if head.startswith(b"PK\x03\x04") and not foreign.recognised(path):
+        try:
+            with zipfile.ZipFile(path) as archive:
+                return any(name.endswith("data.pkl") for name in archive.namelist())
+        except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError):
+            return False
+    return head == LEGACY
 
 
 def read(path: Path) -> Checkpoint:
     """Read a state dict, or a dictionary that holds one.
 
     Raises:
-        RequestError: no such file, or it holds no weights, or more than weights.
+        RequestError: no such file, or it holds no weights, or more than inert values.
     """
     if not path.is_file():
         raise RequestError(f"no checkpoint {path}", "check the path")
     digest = sha256(path)
-    try:
-        whole = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # the loader raises many kinds of errors
-        raise RequestError(
-            f"{path} cannot be loaded: {_reason(error)}",
-            "save only the weights: torch.save(model.state_dict(), FILE)",
-        ) from error
-    key, tensors = _weights(whole)
-    if not tensors:
+    whole = _load(path)
+    sets = [*_sets(whole)]
+    if not sets:
         raise RequestError(
             f"{path} holds no state dict", f"save one, alone or at {', '.join(WEIGHTS)}"
         )
-    require_finite(path, tensors)
-    prefix, bare = unwrap(tensors)
-    return Checkpoint(path, digest, bare, prefix, around=_around(whole, key), key=key)
+    found = [_checkpoint(path, digest, whole, key, tensors) for key, tensors in sets]
+    raw = [one for one in found if not averaged(one.key, whole)]
+    first = (raw or found)[0]
+    others = [one for one in found if averaged(one.key, whole)][:1] if raw else []
+    return replace(first, others=tuple(others))
 
 
-def _weights(whole: object) -> tuple[str, dict[str, Tensor]]:
-    """Return the key of the state dict, and the state dict."""
+def averaged(key: tuple[str, ...], whole: Mapping[str, Any]) -> bool:
+    """Return whether the weights at these keys of a training dictionary are averages."""
+    return any(map(is_average, key)) or (LIVE in whole and key == ("state_dict",))
+
+
+def _load(path: Path) -> Any:
+    try:
+        # An open file: torch takes a path that ends in .safetensors for another format.
+        with torch.serialization.safe_globals(inert.ALLOWED), path.open("rb") as stream:
+            return torch.load(stream, map_location="cpu", weights_only=True)
+    except Exception as error:  # the loader raises many kinds of errors
+        text = str(error)
+        if "torch.nn.modules" in text or "torch.nn.modules." in " ".join(_globals(path)):
+            hint = foreign.WHOLE.hint.format(name=path)
+            raise RequestError(f"{path} {foreign.WHOLE.what}", hint) from error
+        raise RequestError(
+            f"{path} cannot be loaded: {_reason(text, error)}", foreign.TO_WEIGHTS
+        ) from error
+
+
+def _globals(path: Path) -> list[str]:
+    """Return the names of other types in a file, without loading it."""
+    try:
+        return sorted(torch.serialization.get_unsafe_globals_in_checkpoint(path))
+    except Exception:  # not a zip archive, or cut off
+        return []
+
+
+def _reason(text: str, error: Exception) -> str:
+    if "nsupported" in text or "weights_only" in text or "Weights only" in text:
+        found = re.search(r"GLOBAL ([\w.]+)", text)
+        named = f" ({found[1]})" if found else ""
+        return f"it holds more than weights, which could run code{named}"
+    return text.strip().partition("\n")[0] or type(error).__name__
+
+
+def _is_state(value: object) -> bool:
+    return isinstance(value, Mapping) and bool(value) and all(
+        isinstance(k, str) and isinstance(v, Tensor) for k, v in value.items()
+    )  # fmt: skip
+
+
+def _sets(whole: object) -> Iterator[tuple[tuple[str, ...], Mapping[str, Tensor]]]:
+    """Yield keys and tensors of the weights in a file: of the usual keys first, then averages."""
     if not isinstance(whole, Mapping):
-        return "", {}
-    for key in ("", *WEIGHTS):
-        inner = whole.get(key) if key else whole
-        if isinstance(inner, Mapping) and inner and all(
-            isinstance(k, str) and isinstance(v, Tensor) for k, v in inner.items()
-        ):  # fmt: skip
-            return key, {name: tensor.detach() for name, tensor in inner.items()}
-    return "", {}
+        return
+    if _is_state(whole):
+        yield (), whole
+        return
+    text = [key for key in whole if isinstance(key, str)]
+    usual = [key for key in (LIVE, *WEIGHTS) if key in text]
+    count = 0
+    for key in [*usual, *(key for key in text if is_average(key) and key not in usual)]:
+        for path, tensors in _at(whole, key):
+            count += 1
+            yield path, tensors
+    if count:
+        return
+    named = [key for key in text if _is_state(whole[key])]
+    if len(named) == 1:
+        yield (named[0],), whole[named[0]]
+    elif not named and (tensors := {k: whole[k] for k in text if isinstance(whole[k], Tensor)}):
+        yield (), tensors
 
 
-def _around(whole: Mapping[str, Any], key: str) -> dict[str, Any]:
-    """Return the entries beside the weights that are kept: numbers, text and hyperparameters.
+def _at(
+    whole: Mapping[str, Any], key: str
+) -> Iterator[tuple[tuple[str, ...], Mapping[str, Tensor]]]:
+    value = whole[key]
+    if _is_state(value):
+        yield (key,), value
+    elif isinstance(value, Mapping):
+        yield from [((key, one), value[one]) for one in INNER if _is_state(value.get(one))][:1]
+
+
+def _checkpoint(
+    path: Path, digest: str, whole: Mapping[str, Any], key: tuple[str, ...], found: Tensors
+) -> Checkpoint:
+    """Return one of the sets of weights; entries that hold inert values only are kept.
 
     An optimizer's moments and averaged weights hold traces of the forget samples and are dropped.
     """
-    return {k: v for k, v in whole.items() if k != key and _plain(v)} if key else {}
-
-
-def _plain(value: object) -> bool:
-    if isinstance(value, Mapping):
-        return all(_plain(inner) for inner in value.values())
-    if isinstance(value, list | tuple):
-        return all(map(_plain, value))
-    return isinstance(value, PLAIN)
-
-
-def _reason(error: Exception) -> str:
-    text = str(error)
-    if "Unsupported global" in text or "weights_only" in text or "Weights only" in text:
-        return "it holds more than weights, which could run code"
-    return text.strip().partition("\n")[0] or type(error).__name__
+    tensors = {name: tensor.detach() for name, tensor in found.items()}
+    require_finite(path, tensors)
+    rest = {k: v for k, v in whole.items() if k not in (found if not key else key[:1])}
+    around, left_out = inert.kept(rest)
+    if len(key) == 2:
+        beside, more = inert.kept({k: v for k, v in whole[key[0]].items() if k != key[1]})
+        around[key[0]], left_out = beside, [*left_out, *(f"{key[0]}.{one}" for one in more)]
+    notes = [] if key in ((), *((one,) for one in WEIGHTS)) else [
+        f"the weights are those at {'.'.join(key)!r}"
+    ]  # fmt: skip
+    if left_out:
+        notes.append(f"left out of the output, since only weights and settings are kept: "
+                     f"{', '.join(left_out)}")  # fmt: skip
+    return Checkpoint(path, digest, tensors, around=around, key=key, notes=tuple(notes))
 
 
 def write(tensors: Tensors, metadata: Metadata | None, source: Checkpoint) -> bytes:
     """Return a file with these weights and the entries kept from the source."""
-    named = {source.prefix + name: tensor for name, tensor in tensors.items()}
-    whole = {**source.around, source.key: named} if source.key else named
+    whole: dict[str, Any] = dict(tensors)
+    for depth in range(len(source.key), 0, -1):
+        beside = source.around if depth == 1 else source.around.get(source.key[0], {})
+        whole = {**beside, source.key[depth - 1]: whole}
+    if not source.key:
+        whole = {**source.around, **whole}
     stream = io.BytesIO()
     torch.save(whole, stream)
     return stream.getvalue()
 
 
-FORMAT = FileFormat(suffixes=(".pt", ".pth", ".ckpt", ".bin"), read=read, write=write)
+FORMAT = FileFormat(
+    suffixes=(".pt", ".pth", ".ckpt", ".bin", ".pth.tar", ".pt.tar"), read=read, write=write,
+    recognises=recognises,
+)  # fmt: skip

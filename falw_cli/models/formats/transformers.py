@@ -38,6 +38,7 @@ def read(path: Path) -> Checkpoint:
         RequestError: transformers or a file is missing, or it is not an image classifier.
     """
     place, said = folder.read_config(path)
+    _one_class_per_image(place, said)
     digests, largest = _weights(place)
     arch = f"{PREFIX}{said['model_type']}"
     build = builder(arch, said)
@@ -64,11 +65,27 @@ def read(path: Path) -> Checkpoint:
         preprocessing=preprocessing(place, said),
         **folder.history(place),
     )  # fmt: skip
+    notes = _notes(place, metadata.preprocessing, report)
     beside = {SHOWN: (place / SHOWN).read_bytes()} if (place / SHOWN).is_file() else {}
     return Checkpoint(
         place, folder.digest(digests), tensors, metadata=metadata, build=build,
-        beside=beside, shard=largest,
+        beside=beside, shard=largest, notes=notes,
     )  # fmt: skip
+
+
+def _one_class_per_image(place: Path, said: dict[str, Any]) -> None:
+    """Refuse heads that do not choose one class per image.
+
+    Raises:
+        RequestError: the outputs are several labels per image, or numbers.
+    """
+    kind = said.get("problem_type")
+    if kind not in (None, "single_label_classification"):
+        raise RequestError(
+            f"{place / folder.CONFIG} has problem_type {kind!r}: its outputs are not classes of "
+            "which one is right",
+            "falw unlearns classifiers with one class per image (single_label_classification)",
+        )
 
 
 def _weights(place: Path) -> tuple[dict[str, str], int]:
@@ -85,6 +102,18 @@ def _weights(place: Path) -> tuple[dict[str, str], int]:
         raise RequestError(f"{index} names no shards", "save it with save_pretrained")
     digests = {name: read_tensors(place / name)[1] for name in sorted(files)}
     return digests, max((place / name).stat().st_size for name in files)
+
+
+def _notes(place: Path, shown: Preprocessing, report: dict[str, Any]) -> tuple[str, ...]:
+    """Return sentences on what was guessed or passed over in a folder."""
+    notes = []
+    if not (place / SHOWN).is_file():
+        size = f"{shown.image_size} pixels, from {folder.CONFIG}" if shown.image_size else "a guess"
+        notes.append(f"no {SHOWN}: the input size is {size}")
+    if extra := sorted(report["unexpected_keys"]):
+        more = f" (and {len(extra) - 1} more)" if len(extra) > 1 else ""
+        notes.append(f"tensors that the model does not use are left out: {extra[0]}{more}")
+    return tuple(notes)
 
 
 def _library(what: str) -> Any:
@@ -140,7 +169,8 @@ def builder(arch: str, said: dict[str, Any]) -> Builder:
 def preprocessing(place: Path, said: dict[str, Any]) -> Preprocessing:
     """Return the checkpoint's resizing, crop, interpolation, mean and std."""
     if not (place / SHOWN).is_file():
-        return Preprocessing()
+        side = _side(place, said)
+        return Preprocessing(image_size=side, resize=side, squash=True) if side else Preprocessing()
     shown = folder.read_json(place / SHOWN)
     try:
         size, resize, squash = _sizes(shown, said)
@@ -158,6 +188,23 @@ def preprocessing(place: Path, said: dict[str, Any]) -> Preprocessing:
             f"{place / SHOWN} does not define the preprocessing: {error}",
             "save it again with transformers, or give preprocessing in falw.yaml",
         ) from error
+
+
+def _side(place: Path, said: dict[str, Any]) -> int | None:
+    """Return the input size that a config gives, or None.
+
+    Raises:
+        RequestError: the input is not square.
+    """
+    size = said.get("image_size")
+    sides = set(size) if isinstance(size, list) else {size}
+    if len(sides) > 1:
+        raise RequestError(
+            f"{place / folder.CONFIG}: image_size {size} is not square",
+            "falw reads square images only",
+        )
+    side = sides.pop() if sides else None
+    return side if isinstance(side, int) and not isinstance(side, bool) else None
 
 
 def _sizes(shown: dict[str, Any], said: dict[str, Any]) -> tuple[int, int, bool]:

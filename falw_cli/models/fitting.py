@@ -1,0 +1,220 @@
+"""A checkpoint's tensors by the names of a module: wrappers, ties, averages and extra tensors."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+
+from torch import Tensor, nn
+
+from falw_cli.errors import RequestError
+from falw_cli.models.checkpoint import Checkpoint
+from falw_cli.models.weight_sets import is_average, pick, same
+
+TRANSPARENT = frozenset({
+    "module", "_orig_mod", "_module", "_fsdp_wrapped_module", "_checkpoint_wrapped_module",
+})  # fmt: skip
+"""Attributes of wrappers that may be anywhere in a name: DataParallel (also of a part of the
+network), torch.compile, Opacus, FSDP and activation checkpointing."""
+PREFIXES = ("module.", "_orig_mod.", "_module.", "timm_model.", "model.", "net.", "network.",
+            "backbone.")  # fmt: skip
+"""Prefixes that are taken for a wrapper's where no module is known."""
+OF_LOSSES = frozenset({
+    "criterion", "criterions", "criteria", "loss", "losses", "metric", "metrics", "acc", "acc1",
+    "acc5", "accuracy", "auroc", "auc", "f1", "f1score", "confmat", "recall", "ece",
+})  # fmt: skip
+"""Words of a name that make an extra tensor one of a loss or a metric."""
+COUNTERS = frozenset(
+    {"pos_weight", "class_weight", "class_weights", "total_ops", "total_params", "n_averaged"}
+)
+"""Last parts of an extra tensor's name: class weights of a loss, thop's counts, torch's count of
+averaged models."""
+Key = Callable[[str], str]
+
+
+def unwrap(tensors: Mapping[str, Tensor]) -> tuple[str, dict[str, Tensor]]:
+    """Return the prefix of every name that is probably a wrapper's, and the tensors without it."""
+    shared, prefix = os.path.commonprefix(list(tensors)), ""  # noqa: RUF071 (of characters)
+    while longer := next((prefix + p for p in PREFIXES if shared.startswith(prefix + p)), None):
+        prefix = longer
+    return prefix, {name[len(prefix) :]: tensor for name, tensor in tensors.items()}
+
+
+def fit(source: Checkpoint, module: nn.Module) -> Checkpoint:
+    """Return the checkpoint with its tensors by the module's names, and how to restore the file's.
+
+    A prefix is stripped only where every tensor of the module is found below it. A tensor that the
+    file lacks is taken from another name of the same parameter. Extra tensors are kept if their
+    names say that they belong to a loss or a metric; others stay in `tensors` by their own names,
+    and loading refuses them. If no prefix fits, the names that fit best are used.
+
+    Raises:
+        RequestError: the file holds several copies of the network, and none was chosen.
+    """
+    expected = dict(module.state_dict(keep_vars=True))
+    ties = _ties(expected)
+    shared = _shared(expected)
+    for key, cut in ((_same, ""), (_bare, ""), (_bare, shared)):
+        wanted = {key(name)[len(cut) :]: name for name in expected}
+        found = {key(name): name for name in source.tensors}
+        if len(wanted) < len(expected) or len(found) < len(source.tensors):
+            continue  # two names differ by a wrapper only
+        if prefixes := _complete(wanted, found, ties):
+            copies = {
+                p: {wanted[m]: found[p + m] for m in wanted if p + m in found} for p in prefixes
+            }
+            return _fitted(source, expected, ties, copies)
+    return _best(source, expected)
+
+
+def _same(name: str) -> str:
+    return name
+
+
+def _bare(name: str) -> str:
+    return ".".join(part for part in name.split(".") if part not in TRANSPARENT)
+
+
+def _shared(names: Iterable[str]) -> str:
+    """Return the first part of all names without wrappers, with its dot; "" if they differ."""
+    firsts = {_bare(name).partition(".")[0] for name in names}
+    only = firsts.pop() if len(firsts) == 1 else ""
+    return f"{only}." if only and all("." in _bare(name) for name in names) else ""
+
+
+def _ties(expected: Mapping[str, Tensor]) -> dict[str, str]:
+    """Return the first name of the same tensor, for each name."""
+    first: dict[int, str] = {}
+    return {name: first.setdefault(id(tensor), name) for name, tensor in expected.items()}
+
+
+def _prefixes(wanted: Mapping[str, str], found: Iterable[str]) -> Counter[str]:
+    """Return the number of the module's tensors below each prefix of the file's names."""
+    counts: Counter[str] = Counter()
+    for name in found:
+        parts = name.split(".")
+        for cut in range(len(parts)):
+            if ".".join(parts[cut:]) in wanted:
+                counts["".join(f"{part}." for part in parts[:cut])] += 1
+    return counts
+
+
+def _complete(
+    wanted: Mapping[str, str], found: Mapping[str, str], ties: Mapping[str, str]
+) -> list[str]:
+    """Return the prefixes below which each of the module's tensors is, by one of its names."""
+    groups = len(set(ties.values()))
+    enough = [p for p, count in _prefixes(wanted, found).items() if count >= groups]
+    complete = [
+        p for p in enough
+        if len({ties[name] for m, name in wanted.items() if p + m in found}) == groups
+    ]  # fmt: skip
+    return sorted(complete, key=len)
+
+
+def _fitted(
+    source: Checkpoint,
+    expected: Mapping[str, Tensor],
+    ties: Mapping[str, str],
+    copies: Mapping[str, dict[str, str]],
+) -> Checkpoint:
+    prefix = _chosen(source, copies)
+    names = copies[prefix]
+    rest = {f: t for f, t in source.tensors.items() if f not in set(names.values())}
+    averages = [f for f in rest if is_average(f.removesuffix("n_averaged"))]
+    averages = [] if is_average(prefix) else averages
+    others = [f for p, copy in copies.items() if p != prefix for f in copy.values()]
+    if averages and source.wanted is None and len(copies) == 1:
+        raise RequestError(
+            f"{source.path} holds averaged weights beside the others: {averages[0]}",
+            "--weights raw uses the others; for the averages, save them alone",
+        )
+    dropped = {*averages, *(f for f in others if is_average(f) != is_average(prefix))}
+    rest = {f: t for f, t in rest.items() if f not in dropped}
+    top = {name.partition(".")[0] for name in expected}
+    extras = {f: t for f, t in rest.items() if tolerated(f, prefix, top)}
+    by_tie = {ties[name]: source.tensors[file] for name, file in names.items()}
+    tensors = {name: by_tie[ties[name]] for name in expected}
+    unknown = {f.removeprefix(prefix): t for f, t in rest.items() if f not in extras}
+    return replace(
+        source, tensors={**tensors, **unknown}, names=names, extras=extras,
+        prefix=_stripped(names), notes=(*source.notes, *_notes(prefix, names, dropped, extras)),
+    )  # fmt: skip
+
+
+def _stripped(names: Mapping[str, str]) -> str:
+    """Return what was stripped from all names; "" if nothing was, or something inside them."""
+    found = {f.removesuffix(m) if f.endswith(m) else "" for m, f in names.items()}
+    return found.pop() if len(found) == 1 else ""
+
+
+def _notes(
+    prefix: str, names: Mapping[str, str], dropped: Iterable[str], extras: Iterable[str]
+) -> list[str]:
+    notes = []
+    if not _stripped(names) and any(m != f for m, f in names.items()):
+        example = next((m, f) for m, f in names.items() if m != f)
+        notes.append(f"tensors are named otherwise than the module's: {example[1]} is {example[0]}")
+    if dropped := sorted(dropped):
+        notes.append(
+            f"{len(dropped)} tensors of another copy of the network are left out of the output, "
+            f"since they would keep what is forgotten: {_some(dropped)}"
+        )
+    if extras := sorted(extras):
+        notes.append(f"tensors that the architecture lacks, kept as they are: {_some(extras)}")
+    if any(name.endswith("pos_weight") for name in extras):
+        notes.append(
+            "pos_weight belongs to a loss with one sigmoid per output (multi-label); falw reads "
+            "the outputs as classes of which one is right"
+        )
+    return notes
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" (and {len(names) - 3} more)" if len(names) > 3 else "")
+
+
+def _chosen(source: Checkpoint, copies: Mapping[str, dict[str, str]]) -> str:
+    """Return the prefix of the copy of the network that is meant."""
+    raw = [p for p in copies if not is_average(p)]
+    averages = [p for p in copies if is_average(p)]
+    if len(raw) > 1 and "" not in raw:
+        raise RequestError(
+            f"{source.path} holds {len(raw)} copies of the network: {', '.join(raw)}",
+            "save the one that is meant alone: torch.save(model.state_dict(), FILE)",
+        )
+    if not averages:
+        return raw[0]  # nothing says what they are
+    known = {"raw": raw[0], "ema": averages[0]} if raw else {"ema": averages[0]}
+    sets = [{m: source.tensors[f] for m, f in copies[p].items()} for p in known.values()]
+    return known[pick(source.path, source.wanted, known, equal=same(sets[0], sets[-1]))]
+
+
+def tolerated(name: str, prefix: str, top: Iterable[str]) -> bool:
+    """Return whether an extra tensor certainly takes no part in the predictions.
+
+    Its name must say so: its first part has a word such as loss, criterion or metric, or its last
+    part is a class weight or a count. Anything else could be a layer of another architecture, or a
+    normalisation of the inputs, without which the predictions would differ.
+
+    Args:
+        name: the tensor's name in the file.
+        prefix: prefix of the network's tensors in the file.
+        top: first parts of the module's own names.
+    """
+    parts = name.removeprefix(prefix).split(".")
+    if parts[-1] in COUNTERS:
+        return True
+    words = re.split(r"[_\d]*_|(?<=[a-z])(?=[A-Z])", parts[0])
+    return parts[0] not in top and any(word.lower() in OF_LOSSES for word in words)
+
+
+def _best(source: Checkpoint, expected: Mapping[str, Tensor]) -> Checkpoint:
+    """Return the tensors by the names that fit best, so that the differences can be reported."""
+    counts = _prefixes({name: name for name in expected}, source.tensors)
+    prefix = min(counts, key=lambda p: (-counts[p], len(p)), default="")
+    bare = {name.removeprefix(prefix): tensor for name, tensor in source.tensors.items()}
+    return replace(source, tensors=bare, prefix=prefix)

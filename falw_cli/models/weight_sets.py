@@ -1,0 +1,60 @@
+"""Raw and averaged weights (EMA, SWA) in one file: which is which, and which is used."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from falw_cli.errors import RequestError
+
+Which = Literal["ema", "raw"]
+"""Averaged weights, or those of the last step."""
+WORDS = frozenset({"ema", "swa", "avg", "average", "averaged", "averages", "averaging", "polyak"})
+"""Words in the name of an entry or a module that holds averaged weights."""
+
+
+def is_average(name: str) -> bool:
+    """Return whether an entry's or a tensor's name says that it holds averaged weights."""
+    return any(word.lower() in WORDS for word in re.split(r"[^A-Za-z]+|(?<=[a-z])(?=[A-Z])", name))
+
+
+def same(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
+    """Return whether two sets of tensors are equal to the bit."""
+    return one.keys() == other.keys() and all(torch.equal(one[k], other[k]) for k in one)
+
+
+def pick(
+    path: Path, wanted: Which | None, known: Mapping[str, str], *, equal: bool = False
+) -> Which:
+    """Return which of the weights to use.
+
+    Args:
+        path: the file.
+        wanted: the user's choice.
+        known: the entry of the file for each of "raw" and "ema" that it holds.
+        equal: whether both hold the same values, so that nothing needs to be chosen.
+
+    Raises:
+        RequestError: both are there and none was chosen, or the chosen one is not there.
+    """
+    if wanted and wanted not in known:
+        other = next(iter(known))
+        raise RequestError(
+            f"{path} holds no {'averaged (EMA)' if wanted == 'ema' else 'raw'} weights, only "
+            f"{known[other]!r}",
+            f"leave out --weights, or give --weights {other}",
+        )
+    if wanted:
+        return wanted
+    if len(known) == 2 and not equal:
+        raise RequestError(
+            f"{path} holds two sets of weights that differ: {known['raw']!r} and the averaged "
+            f"(EMA) {known['ema']!r}",
+            "choose those that you deploy: --weights ema or --weights raw",
+        )
+    return "raw" if "raw" in known else "ema"

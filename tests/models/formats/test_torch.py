@@ -1,0 +1,146 @@
+"""torch files: which weights a training dictionary holds, and what is kept of the rest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from falw_cli.errors import RequestError
+from falw_cli.models import checkpoint_files
+
+RAW, EMA = {"w": torch.rand(2, 3)}, {"w": torch.rand(2, 3)}
+
+
+def saved(file: Path, whole: Any) -> Path:
+    """Write a file of torch and return its path."""
+    torch.save(whole, file)
+    return file
+
+
+def put_back(file: Path, found: checkpoint_files.Checkpoint, new: dict[str, Tensor]) -> Any:
+    """Return what torch loads of a checkpoint that is written with new weights."""
+    out = file.with_name("out.pt")
+    out.write_bytes(checkpoint_files.written(out, new, None, found)[out])
+    return torch.load(out, weights_only=True)
+
+
+BOTH: dict[str, tuple[Any, list[str], list[str]]] = {
+    "timm": ({"state_dict": RAW, "state_dict_ema": EMA}, ["state_dict"], ["state_dict_ema"]),
+    "torchvision": ({"model": RAW, "model_ema": EMA}, ["model"], ["model_ema"]),
+    "ema": ({"state_dict": RAW, "ema": EMA}, ["state_dict"], ["ema"]),
+    "nested": ({"model": RAW, "ema": {"module": EMA, "decay": 0.9}}, ["model"], ["ema", "module"]),
+    "both nested": (
+        {"model": {"state_dict": RAW}, "ema_model": {"state_dict": EMA}},
+        ["model", "state_dict"], ["ema_model", "state_dict"],
+    ),
+    "swa": ({"net": RAW, "swa_state_dict": EMA}, ["net"], ["swa_state_dict"]),
+    "averaged": ({"net": RAW, "averaged_model": EMA}, ["net"], ["averaged_model"]),
+    "camel case": ({"model": RAW, "modelEma": EMA}, ["model"], ["modelEma"]),
+    "lightning": (
+        {"state_dict": EMA, "current_model_state": RAW}, ["current_model_state"], ["state_dict"],
+    ),
+    "wrapped": (
+        {"state_dict": RAW, "ema": {f"module.{k}": v for k, v in EMA.items()}},
+        ["state_dict"], ["ema"],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BOTH)
+def test_averages_beside_the_weights_are_chosen_and_never_mixed(tmp_path: Path, name: str) -> None:
+    whole, raw, ema = BOTH[name]
+    file = saved(tmp_path / "a.pt", {**whole, "epoch": 3})
+    with pytest.raises(RequestError, match="two sets of weights that differ") as refused:
+        checkpoint_files.read(file)
+    assert repr(".".join(raw)) in str(refused.value)
+    assert repr(".".join(ema)) in str(refused.value)
+    assert "--weights ema or --weights raw" in refused.value.hint
+    for wanted, key, values in (("raw", raw, RAW), ("ema", ema, EMA)):
+        found = checkpoint_files.read(file, wanted)  # type: ignore[arg-type]
+        (tensor,) = found.tensors.values()
+        assert torch.equal(tensor, values["w"])
+        assert f"of the weights, {'.'.join(key)!r} are used" in found.notes
+        again = put_back(file, found, {"w": torch.zeros(2, 3)})
+        assert again["epoch"] == 3
+        assert set(again) == {"epoch", key[0]}  # the other set would keep what is forgotten
+        inner = again[key[0]] if len(key) == 1 else again[key[0]][key[1]]
+        assert not inner["w"].any()
+        assert again[key[0]].get("decay") == (0.9 if name == "nested" and wanted == "ema" else None)
+
+
+def test_equal_averages_need_no_choice(tmp_path: Path) -> None:
+    file = saved(tmp_path / "a.pt", {"model": {"module.w": RAW["w"]}, "ema": RAW})
+    found = checkpoint_files.read(file)
+    assert found.key == ("model",)
+    assert set(put_back(file, found, found.tensors)) == {"model"}
+
+
+@pytest.mark.parametrize(
+    ("whole", "wanted", "said"),
+    [({"state_dict": RAW}, "ema", "holds no averaged"), ({"ema": EMA}, "raw", "holds no raw")],
+)
+def test_a_set_that_is_not_there_is_not_replaced(
+    tmp_path: Path, whole: Any, wanted: Any, said: str
+) -> None:
+    with pytest.raises(RequestError, match=said):
+        checkpoint_files.read(saved(tmp_path / "a.pt", whole), wanted)
+
+
+@pytest.mark.parametrize("wanted", [None, "raw", "ema"])
+def test_a_plain_state_dict_may_be_either(tmp_path: Path, wanted: Any) -> None:
+    found = checkpoint_files.read(saved(tmp_path / "a.pt", RAW), wanted)
+    assert torch.equal(found.tensors["w"], RAW["w"])
+
+
+@pytest.mark.parametrize(
+    ("whole", "key", "noted"),
+    [({"state_dict": RAW}, ("state_dict",), False), ({"model_state_dict": RAW},) + (
+        ("model_state_dict",), False), ({"ema": EMA}, ("ema",), True),
+     ({"best_model": RAW}, ("best_model",), True), ({"params": RAW}, ("params",), True),
+     ({"module": RAW, "iteration": 3}, ("module",), True),
+     ({"model": {"module": RAW}}, ("model", "module"), True)],
+)  # fmt: skip
+def test_where_the_weights_are(
+    tmp_path: Path, whole: Any, key: tuple[str, ...], noted: bool
+) -> None:
+    found = checkpoint_files.read(saved(tmp_path / "a.pt", whole))
+    assert found.key == key
+    assert any(repr(".".join(key)) in note for note in found.notes) == noted
+    new = {"w": torch.ones(2, 3)}
+    again = put_back(tmp_path / "a.pt", found, new)
+    assert set(again) == set(whole)
+    for one in key:
+        again = again[one]
+    assert torch.equal(again["w"], new["w"])
+
+
+def test_weights_mixed_with_settings(tmp_path: Path) -> None:
+    file = saved(tmp_path / "a.pt", {**RAW, "epoch": 3, "arch": "tiny"})
+    found = checkpoint_files.read(file)
+    assert list(found.tensors) == ["w"]
+    new = {"w": torch.ones(2, 3)}
+    assert {k: v for k, v in put_back(file, found, new).items() if k != "w"} == {
+        "epoch": 3, "arch": "tiny",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "whole", [{"generator": RAW, "discriminator": EMA}, {"epoch": 3}, [RAW], 7]
+)
+def test_no_weights_or_several_are_refused(tmp_path: Path, whole: Any) -> None:
+    with pytest.raises(RequestError, match="holds no state dict"):
+        checkpoint_files.read(saved(tmp_path / "a.pt", whole))
+
+
+def test_what_is_left_out_is_named(tmp_path: Path) -> None:
+    optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.ones(2))])
+    optimizer.param_groups[0]["params"][0].sum().backward()
+    optimizer.step()
+    whole = {"model": RAW, "optimizer": optimizer.state_dict(), "epoch": 3}
+    found = checkpoint_files.read(saved(tmp_path / "a.pt", whole))
+    assert found.notes[-1].endswith("only weights and settings are kept: optimizer")
+    assert set(put_back(tmp_path / "a.pt", found, RAW)) == {"model", "epoch"}
