@@ -105,17 +105,16 @@ def check_readable(listed: int, readable: int, progress: Progress) -> None:
     )
 
 
-def find_copies(data: Images, chosen: Chosen, config: Config, progress: Progress) -> Rows:
-    """Return the rows of exact copies of listed images, which join the list.
+def find_copies(
+    data: Images, listed: Rows, config: Config, progress: Progress, gone: Rows = images.NONE
+) -> Rows:
+    """Return the rows of exact copies of listed images, which join the list; not those in `gone`.
 
     Raises:
         RequestError: there are some, and `with_copies` is not set: the model would go on to know
             the images under other IDs.
     """
-    listed = chosen.forget
-    found = np.setdiff1d(
-        splits.copies(data, listed), np.concatenate([images.NONE, *chosen.earlier])
-    )
+    found = np.setdiff1d(splits.copies(data, listed), gone)
     if not len(found):
         return found
     if not config.with_copies:
