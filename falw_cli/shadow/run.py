@@ -21,8 +21,8 @@ from falw_cli.evaluation.per_sample import PerSample
 from falw_cli.models.inputs import Inputs, open_inputs
 from falw_cli.runs.evaluate import evaluate
 from falw_cli.runtime.engine import make_fabric
-from falw_cli.runtime.outputs import check_writable
 from falw_cli.runtime.interrupt import Interrupt
+from falw_cli.runtime.outputs import check_writable
 from falw_cli.runtime.progress import Progress, Silent
 from falw_cli.shadow.attacks import Members, halves
 from falw_cli.shadow.ensemble import Shadow, margins, model_outputs, read
