@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -100,8 +101,17 @@ def _train(folder: Path) -> None:
 @pytest.fixture
 def project(trained: Path, tmp_path: Path) -> Path:
     """A copy of the trained folder that a test may write to."""
-    folder = tmp_path / "project"
-    folder.mkdir()
-    for file in trained.iterdir():
-        (folder / file.name).write_bytes(file.read_bytes())
-    return folder
+    return shutil.copytree(trained, tmp_path / "project")
+
+
+@pytest.fixture
+def unlearned(trained: Path, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> Path:
+    """A copy of the trained folder after `falw unlearn` with the defaults."""
+
+    def unlearn(folder: Path) -> None:
+        shutil.copytree(trained, folder, dirs_exist_ok=True)
+        done = falw("unlearn", "model.safetensors", "--forget", "ids.txt", cwd=folder)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout == "model.unlearned.safetensors\n"
+
+    return shutil.copytree(once(tmp_path_factory, "unlearned", unlearn), tmp_path / "project")

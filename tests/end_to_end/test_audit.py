@@ -12,9 +12,8 @@ from tests.conftest import falw
 
 
 @pytest.mark.slow
-def test_shadow_models_are_trained_once_and_their_cost_is_shown(project: Path) -> None:
-    done = falw("unlearn", "model.safetensors", "--forget", "ids.txt", cwd=project)
-    assert done.returncode == 0, done.stderr
+def test_shadow_models_are_trained_once_and_their_cost_is_shown(unlearned: Path) -> None:
+    project = unlearned
     asked = ("audit", "model.unlearned.safetensors", "--forget", "ids.txt", "--shadow", "4")
     dry = falw(*asked, "--dry-run", cwd=project)
     assert dry.returncode == 0, dry.stderr
