@@ -11,9 +11,13 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from hypothesis import settings
 
 from tests import at_once
 
+# A deadline fails on a busy machine.
+settings.register_profile("falw", deadline=None, max_examples=50)
+settings.load_profile("falw")
 Falw = Callable[..., "subprocess.CompletedProcess[str]"]
 COMMAND = Path(sys.executable).with_name("falw")
 CONFIG = """\

@@ -19,7 +19,7 @@ def test_shadow_models_are_trained_once_and_their_cost_is_shown(unlearned: Path)
     assert dry.returncode == 0, dry.stderr
     assert "4 to train, 4 to unlearn" in dry.stderr
     assert not (project / "falw-shadows").exists()
-    first = falw(*asked, "--json", cwd=project)
+    first = falw(*asked, "--json", "--jobs", "2", cwd=project)
     assert first.returncode == 0, first.stderr
     found = Report.model_validate_json(first.stdout).per_sample
     assert found is not None
