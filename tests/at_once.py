@@ -172,6 +172,7 @@ class _Run:
         os.environ.update(environment)
         os.chdir(cwd)
         torch.set_num_threads(int(environment["OMP_NUM_THREADS"]))
+        _take_one_core(environment.get("PYTEST_XDIST_WORKER", "gw0"))
         sys.executable = environment.get("TESTS_PYTHON", sys.executable)
         for folder in environment.get("PYTHONPATH", "").split(os.pathsep):
             _customize(Path(folder or ".", "sitecustomize.py"))
@@ -185,6 +186,17 @@ class _Run:
                 getattr(sys, name).close()
                 setattr(sys, name, None)
         main()
+
+
+def _take_one_core(worker: str) -> None:
+    """Keep the command on one core, another one in each worker of pytest.
+
+    A pool of the command, which starts a process per core, then starts one. Threads of several
+    pools that wait for each other's cores would take most of the time.
+    """
+    if hasattr(os, "sched_setaffinity"):
+        cores = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, {cores[int(worker[2:]) % len(cores)]})
 
 
 def _customize(file: Path) -> None:

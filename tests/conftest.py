@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,9 +11,13 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from hypothesis import settings
 
 from tests import at_once
 
+# A deadline fails on a busy machine.
+settings.register_profile("falw", deadline=None, max_examples=50)
+settings.load_profile("falw")
 Falw = Callable[..., "subprocess.CompletedProcess[str]"]
 COMMAND = Path(sys.executable).with_name("falw")
 CONFIG = """\
@@ -100,8 +105,17 @@ def _train(folder: Path) -> None:
 @pytest.fixture
 def project(trained: Path, tmp_path: Path) -> Path:
     """A copy of the trained folder that a test may write to."""
-    folder = tmp_path / "project"
-    folder.mkdir()
-    for file in trained.iterdir():
-        (folder / file.name).write_bytes(file.read_bytes())
-    return folder
+    return shutil.copytree(trained, tmp_path / "project")
+
+
+@pytest.fixture
+def unlearned(trained: Path, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> Path:
+    """A copy of the trained folder after `falw unlearn` with the defaults."""
+
+    def unlearn(folder: Path) -> None:
+        shutil.copytree(trained, folder, dirs_exist_ok=True)
+        done = falw("unlearn", "model.safetensors", "--forget", "ids.txt", cwd=folder)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout == "model.unlearned.safetensors\n"
+
+    return shutil.copytree(once(tmp_path_factory, "unlearned", unlearn), tmp_path / "project")

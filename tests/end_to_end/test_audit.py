@@ -12,15 +12,14 @@ from tests.conftest import falw
 
 
 @pytest.mark.slow
-def test_shadow_models_are_trained_once_and_their_cost_is_shown(project: Path) -> None:
-    done = falw("unlearn", "model.safetensors", "--forget", "ids.txt", cwd=project)
-    assert done.returncode == 0, done.stderr
+def test_shadow_models_are_trained_once_and_their_cost_is_shown(unlearned: Path) -> None:
+    project = unlearned
     asked = ("audit", "model.unlearned.safetensors", "--forget", "ids.txt", "--shadow", "4")
     dry = falw(*asked, "--dry-run", cwd=project)
     assert dry.returncode == 0, dry.stderr
     assert "4 to train, 4 to unlearn" in dry.stderr
     assert not (project / "falw-shadows").exists()
-    first = falw(*asked, "--json", cwd=project)
+    first = falw(*asked, "--json", "--jobs", "2", cwd=project)
     assert first.returncode == 0, first.stderr
     found = Report.model_validate_json(first.stdout).per_sample
     assert found is not None

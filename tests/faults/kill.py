@@ -29,7 +29,7 @@ data: digits
 heldout: digits
 train: {epochs: 4}
 save_every: 0.05
-unlearn: {epochs: 60, stop: epochs}
+unlearn: {epochs: 20, stop: epochs}
 """
 KILLS_A_CHAIN = 5
 OUT, REPORT = "model.unlearned.safetensors", "model.unlearned.audit.json"

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import pytest
 
 from falw_cli.errors import RequestError, RunError
 from falw_cli.runtime import outputs
-from falw_cli.runtime.outputs import check_writable, claimed, write_all
+from falw_cli.runtime.outputs import check_claim, check_writable, claimed, write_all
 
 CALLS = ("open", "write", "fsync", "link", "replace", "close")
 
@@ -196,3 +197,22 @@ def test_a_second_run_is_refused_until_the_first_has_ended(tmp_path: Path) -> No
     with claimed([file], force=True):
         pass
     assert contents(tmp_path) == {}
+
+
+def test_a_claim_is_checked_without_writing(tmp_path: Path) -> None:
+    """A dry run refuses what the run would refuse."""
+    (tmp_path / "report").write_bytes(b"old")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "config").write_bytes(b"old")
+    before = sorted(tmp_path.rglob("*"))
+    new, old = tmp_path / "model", tmp_path / "report"
+    check_claim([new], force=False)
+    with pytest.raises(RequestError, match="report exists"):
+        check_claim([new, old], force=False)
+    check_claim([new, old], force=True)
+    for name, error in (("absent", None), ("full", "config exists"), ("no/absent", "no folder")):
+        folder = tmp_path / name
+        files = [folder / "config", new]
+        with pytest.raises(RequestError, match=error) if error else nullcontext():
+            check_claim(files, force=False, folder=folder)
+    assert sorted(tmp_path.rglob("*")) == before
