@@ -157,6 +157,9 @@ class Config(Section):
     given."""
     test: Annotated[str | None, Flag("Data", choices=SOURCES, names="data")] = None
     """Data for evaluation only (default: half of --heldout)."""
+    metadata: Annotated[str | None, Flag("Data", environment=False, names="path")] = None
+    """Columns of the training data: a CSV or Parquet file with a column id and one row per
+    sample."""
     per_class: dict[Literal["data", "heldout", "test"], Range] = {}
     """Range of rows per class to use of a source, in the order of its listing; for trials."""
     classes: Annotated[tuple[str, ...] | None, Flag("Data", as_text=True)] = None
