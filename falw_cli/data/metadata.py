@@ -99,6 +99,20 @@ def columns_of(listing: Listing, metadata: str | None, progress: Progress) -> Co
     return Columns(listing.spec, values)
 
 
+def groups_of(
+    listing: Listing, group: str, metadata: str | None, progress: Progress
+) -> tuple[str, ...]:
+    """Return a key for each sample that its group shares; without a group, its own.
+
+    Raises:
+        RequestError: the source and the metadata file lack the column `group`.
+    """
+    values = columns_of(listing, metadata, progress).column(group)
+    # An ID holds no NUL, so a sample without a group shares its key with no other.
+    pairs = zip(values, listing.ids, strict=True)
+    return tuple(f"{group}\0{value}" if value else name for value, name in pairs)
+
+
 def _aligned(listing: Listing, table: Table) -> dict[str, list[str]]:
     """Return the columns of a table in the order of a listing."""
     place = {name: row for row, name in enumerate(table.ids)}

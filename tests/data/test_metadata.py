@@ -101,7 +101,7 @@ def test_each_source_has_its_columns(folder: Path, source: object, keep: bool) -
     listing = listing.keep(np.array([2, 1])) if keep else listing
     progress = Silent()
     found = columns_of(listing, metadata, progress)
-    assert set(found.values) - {"label"} == {"person", "site"}
+    assert set(found.values) - {"label", "labels"} == {"person", "site"}
     names = [name if "." in name else f"{name}.png" for name in listing.ids]
     assert list(found.column("person")) == [str(PERSON[name]) for name in names]
     assert list(found.column("site")) == [SITE[name] for name in names]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from falw_cli.cli.command import AUDIT, DATA, MODEL, Call, command
+from falw_cli.cli.command import AUDIT, DATA, MODEL, UNSEEN, Call, command
 from falw_cli.config.flags import Flag
 from falw_cli.config.settings import Count, Section
 
@@ -24,7 +24,10 @@ class AuditSettings(Section):
 
 
 @command(
-    "audit", ("model", "forget", "original", *DATA, *MODEL, "seed", "device", "precision", *AUDIT),
+    "audit",
+    (
+        "model", "forget", "original", *DATA, *UNSEEN, *MODEL, "seed", "device", "precision", *AUDIT,
+    ),
     AuditSettings, needs_model=True,
     example="falw audit model.unlearned.safetensors --forget ids.txt --shadow 16",
 )  # fmt: skip

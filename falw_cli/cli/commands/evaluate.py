@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from falw_cli.cli.command import AUDIT, DATA, MODEL, RUN, Call, command
+from falw_cli.cli.command import AUDIT, DATA, MODEL, RUN, UNSEEN, Call, command
 
 
 @command(
-    "evaluate", ("model", "forget", "original", *DATA, *MODEL, *RUN, *AUDIT),
+    "evaluate", ("model", "forget", "original", *DATA, *UNSEEN, *MODEL, *RUN, *AUDIT),
     example="falw evaluate model.safetensors --forget ids.txt --gate 'avg_gap<=2'",
 )  # fmt: skip
 def evaluate(call: Call) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from falw_cli.cli.command import AUDIT, DATA, MODEL, RUN, STEPS, Call, command
+from falw_cli.cli.command import AUDIT, DATA, MODEL, RUN, STEPS, UNSEEN, Call, command
 
 METHOD = (
     "method", "weighting", "tau", "target", "target_every", "retain_budget", "hyperparameters",
     "stop", "max_utility_loss",
 )  # fmt: skip
 TAKES = (
-    "model", "forget", *DATA, *MODEL, *METHOD, *STEPS, *RUN, "dry_run", "out", *AUDIT,
+    "model", "forget", *DATA, *UNSEEN, *MODEL, *METHOD, *STEPS, *RUN, "dry_run", "out", *AUDIT,
     "forgotten_gate", "html",
 )  # fmt: skip
 
