@@ -26,10 +26,12 @@ from falw_cli.errors import RequestError, nearest
 PREFIX = "FALW_"
 """Prefix of the environment variables."""
 DATA = (
-    "data", "heldout", "test", "classes", "skip_unreadable", "with_copies", "drop_shared", "cache",
+    "data", "heldout", "classes", "skip_unreadable", "with_copies", "drop_shared", "cache",
     "allow_outside",
 )  # fmt: skip
 """Settings of commands that read data."""
+UNSEEN = ("test", "group", "metadata", "heldout_metadata")
+"""Settings of commands that split the data the model was not trained on."""
 MODEL = ("arch", "trust_code")
 """Settings of commands that build a network."""
 CHECKPOINT = (*MODEL, "weights")

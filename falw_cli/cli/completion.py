@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 import typer
+
+if TYPE_CHECKING:
+    from falw_cli.data.listing import Listing
 
 ARCHS = (
     "tiny-cnn", "resnet18", "resnet18-cifar", "resnet34", "resnet34-cifar", "resnet50",
@@ -36,22 +40,46 @@ def class_name(context: typer.Context, incomplete: str) -> list[str]:
     return [name for name in _named(context, "classes") if name.startswith(incomplete)]
 
 
+def condition(context: typer.Context, incomplete: str) -> list[str]:
+    """Return COLUMN= for the columns of the data, or COLUMN=VALUE for the values of a column."""
+    from falw_cli.data.metadata import columns_of
+    from falw_cli.errors import FalwError
+    from falw_cli.runtime.progress import Silent
+
+    column, sign, _ = incomplete.partition("=")
+    try:
+        listing, metadata = _listing(context)
+        found = columns_of(listing, metadata, Silent()).values
+    except FalwError:
+        return []
+    offered = [f"{column}={value}" for value in sorted(set(found.get(column, ())))]
+    names = offered if sign else [f"{name}=" for name in found]
+    return [name for name in names if name.startswith(incomplete)][:OFFERED]
+
+
 def _named(context: typer.Context, what: str) -> tuple[str, ...]:
     """Return the IDs or class names of the data given on the command line or in falw.yaml."""
-    from falw_cli.config.resolution import resolve
-    from falw_cli.data.opening import open_listing
     from falw_cli.errors import FalwError
 
     try:
-        config = resolve("forget-list", {"data": context.params.get("data")})
-        listing = open_listing(config.data or "")
+        names: tuple[str, ...] = getattr(_listing(context)[0], what)
     except FalwError:
         return ()
-    names: tuple[str, ...] = getattr(listing, what)
     return names
+
+
+def _listing(context: typer.Context) -> tuple[Listing, str | None]:
+    """Return the data given on the command line or in falw.yaml, and its metadata file."""
+    from falw_cli.config.resolution import resolve
+    from falw_cli.data.opening import open_listing
+
+    given = {name: context.params.get(name) for name in ("data", "metadata")}
+    config = resolve("forget-list", given)
+    return open_listing(config.data or ""), config.metadata
 
 
 OFFERS: dict[str, Complete] = {
     "arch": among(ARCHS), "ids": sample_id, "classes": class_name,
+    "where": condition,
 }  # fmt: skip
 """Completions by the value of `Flag.offers`."""

@@ -166,6 +166,14 @@ class Config(Section):
     given."""
     test: Annotated[str | None, Flag("Data", choices=SOURCES, names="data")] = None
     """Data for evaluation only (default: half of --heldout)."""
+    metadata: Annotated[str | None, Flag("Data", environment=False, names="path")] = None
+    """Columns of the training data: a CSV or Parquet file with a column id and one row per
+    sample."""
+    heldout_metadata: Annotated[str | None, Flag("Data", environment=False, names="path")] = None
+    """Columns of the held-out data, likewise."""
+    group: Annotated[str | None, Flag("Data")] = None
+    """Column of samples that belong together, such as person: the guiding and the evaluating half
+    of the held-out data never share a value, nor do the splits of shadow models."""
     per_class: dict[Literal["data", "heldout", "test"], Range] = {}
     """Range of rows per class to use of a source, in the order of its listing; for trials."""
     classes: Annotated[tuple[str, ...] | None, Flag("Data", as_text=True)] = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from falw_cli.data.listing import (
     Listing,
     Spec,
     StoredImages,
+    Table,
     UnreadableError,
     bare_numbers,
     files_below,
@@ -80,9 +81,17 @@ def image_and_label(columns: list[str], spec: Spec) -> tuple[str, str]:
 
 
 def column_listing(
-    spec: Spec, cells: Cells, ids: list[Any] | None, labels: list[Any], names: object
+    spec: Spec,
+    cells: Cells,
+    ids: list[Any] | None,
+    labels: list[Any],
+    names: object,
+    further: Callable[[], dict[str, Sequence[object]]],
 ) -> Listing:
-    """Return the listing of a table: in the order of the IDs if it has any, else of its rows."""
+    """Return the listing of a table: in the order of the IDs if it has any, else of its rows.
+
+    Args: further, reads the other columns, in the order of the rows.
+    """
     named = [str(i) for i in (ids if ids is not None else range(len(labels)))]
     if all(isinstance(label, int) for label in labels):
         index, classes, numbered = bare_numbers(np.array(labels, dtype=np.int64), spec.text)
@@ -92,10 +101,15 @@ def column_listing(
             classes, numbered = tuple(names), False
     else:
         index, classes, numbered = number([str(label) for label in labels], spec.text)
+
+    def table() -> Table:
+        named_labels = [classes[number] for number in index.tolist()]
+        return Table(named, {"label": named_labels, **further()})
+
     rows = np.arange(len(named))
     if ids is not None:
         rows = np.array(sorted(rows, key=lambda row: named[row]), dtype=np.int64)
     return Listing(
         spec.text, spec.identity, tuple(named[row] for row in rows), index[rows], classes, numbered,
-        cells.keep(rows),
+        cells.keep(rows), table=table,
     )  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
@@ -18,6 +18,15 @@ if TYPE_CHECKING:
 
 Encoded: TypeAlias = "Path | bytes | Image"
 """An encoded image, as a source returns it."""
+Rows: TypeAlias = "npt.NDArray[np.int64]"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Further columns of a source, such as the person on an image; one value per ID."""
+
+    ids: Sequence[str]
+    columns: Mapping[str, Sequence[object]]
 
 
 class UnreadableError(RequestError):
@@ -87,6 +96,8 @@ class Listing:
     """Whether labels are bare numbers, which are the model's outputs, and not names."""
     files: StoredImages = Files(Path(), ())
     array: npt.NDArray[np.uint8] | None = None
+    table: Callable[[], Table] | None = None
+    """Reads the source's further columns; it may have more rows than the listing."""
 
     def raw(self, row: int) -> bytes:
         """Return the encoded image of a row as bytes."""

@@ -12,6 +12,7 @@ from falw_cli.data import cache, forget_list, images, opening, splits
 from falw_cli.data.forget_list import ForgetList
 from falw_cli.data.images import Geometry, Images, Rows
 from falw_cli.data.listing import Listing
+from falw_cli.data.metadata import columns_of, groups_of
 from falw_cli.data.splits import Chosen, Splits
 from falw_cli.errors import RequestError
 from falw_cli.runtime.progress import Progress
@@ -192,13 +193,34 @@ def open_unseen(config: Config, data: Images, wanted: Geometry, progress: Progre
         rows["test"] = np.intersect1d(rows["test"], apart)
     if heldout is None or test is not None:
         return Unseen(heldout, test, rows["heldout"], rows["test"])
-    halves = splits.halves(heldout.listing.ids)
+    halves = splits.halves(_keys(heldout.listing, data.listing, config, progress))
     guides, judges = (np.intersect1d(half, rows["heldout"]) for half in halves)
     if not len(judges) or not len(guides):
         raise RequestError(
             f"{heldout.listing.spec!r} has too few samples to split in two", "give --test as well"
         )
     return Unseen(heldout, heldout, guides, judges)
+
+
+def _keys(heldout: Listing, data: Listing, config: Config, progress: Progress) -> tuple[str, ...]:
+    """Return what the halves of the held-out data depend on: the IDs, or the groups."""
+    if config.group is None:
+        return heldout.ids
+    keys = groups_of(heldout, config.group, config.heldout_metadata, progress)
+    known = columns_of(data, config.metadata, progress).values.get(config.group)
+    if known is None:
+        progress.warn(
+            f"the training data has no column {config.group!r}: whether held-out samples share a "
+            "value with it was not checked"
+        )
+    else:
+        among = {f"{config.group}\0{value}" for value in known if value}
+        if common := len(among & set(keys)):
+            progress.warn(
+                f"{common} values of {config.group!r} occur in both the training data and the "
+                "held-out data: samples of one group are alike, which favours the model"
+            )
+    return keys
 
 
 def only(listing: Listing, rows: Rows) -> Listing:

@@ -190,10 +190,13 @@ def align(listing: Listing, classes: Sequence[str]) -> Rows:
     return aligned
 
 
-def halves(ids: Sequence[str]) -> tuple[Rows, Rows]:
-    """Split held-out samples in two by a hash of the ID: (rows that guide, rows that judge)."""
+def halves(keys: Sequence[str]) -> tuple[Rows, Rows]:
+    """Split held-out samples in two by a hash of their keys: (rows that guide, rows that judge).
+
+    Args: keys, the ID of each sample, or the group that it belongs to.
+    """
     judge = np.array(
-        [hashlib.sha256(i.encode("utf-8", "surrogateescape")).digest()[0] & 1 for i in ids],
+        [hashlib.sha256(i.encode("utf-8", "surrogateescape")).digest()[0] & 1 for i in keys],
         dtype=bool,
     )
     return np.flatnonzero(~judge), np.flatnonzero(judge)

@@ -15,6 +15,7 @@ from falw_cli.config.extensions import SOURCES
 from falw_cli.config.settings import Config
 from falw_cli.data import forget_list, loading, opening
 from falw_cli.data.images import Rows
+from falw_cli.data.metadata import columns_of
 from falw_cli.data.text import BOM
 from falw_cli.errors import RequestError
 from falw_cli.models import checkpoint_files
@@ -22,12 +23,13 @@ from falw_cli.models.checkpoint import Checkpoint, load_weights, sparse
 from falw_cli.models.fitting import unwrap
 from falw_cli.models.foreign import named_tensors
 from falw_cli.models.network import network_spec, with_metadata
+from falw_cli.runtime.progress import Progress
 
 REPORT_LIMIT = 256 << 20
 """Maximum bytes of a report; one on a thousand classes has a few MiB."""
 
 
-def inspect_path(path: str, config: Config) -> dict[str, Any]:
+def inspect_path(path: str, config: Config, progress: Progress) -> dict[str, Any]:
     """Return facts about `path`; the fact `kind` is the detected type.
 
     A file of weights is a checkpoint, .json a report unless it holds a list, KIND:LOCATION a data
@@ -39,7 +41,7 @@ def inspect_path(path: str, config: Config) -> dict[str, Any]:
     """
     kind = path.partition("#")[0].partition(":")[0]
     if kind in SOURCES and not Path(path).exists():
-        return _data(path, config)
+        return _data(path, config, progress)
     if checkpoint_files.is_checkpoint(Path(path)):
         return _checkpoint(path, config)
     if path.endswith(".json") and not _holds_list(Path(path)):
@@ -106,13 +108,16 @@ def _fitted(found: Checkpoint, config: Config) -> tuple[Checkpoint, list[str]]:
     return replace(found, prefix=prefix), notes
 
 
-def _data(spec: str, config: Config) -> dict[str, Any]:
+def _data(spec: str, config: Config, progress: Progress) -> dict[str, Any]:
     listing = opening.open_listing(spec, allow_outside=config.allow_outside)
+    values = columns_of(listing, config.metadata, progress).values
+    columns = {name: f"{len(set(column) - {''})} values" for name, column in values.items()}
     return {
         "kind": "data",
         "spec": spec,
         "count": len(listing.ids),
         "first_ids": list(listing.ids[:3]),
+        **({"columns": columns} if columns else {}),
         "per_class": _per_class(listing.classes, listing.labels),
     }
 

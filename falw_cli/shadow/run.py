@@ -16,6 +16,8 @@ from falw_cli.bench.pool import Machine, is_stored, run, workers
 from falw_cli.bench.store import Store, digest
 from falw_cli.config.settings import Config, UnlearnRecipe
 from falw_cli.data import forget_list, loading
+from falw_cli.data.listing import Listing, Rows
+from falw_cli.data.metadata import groups_of
 from falw_cli.errors import RequestError
 from falw_cli.evaluation.per_sample import PerSample
 from falw_cli.models.inputs import Inputs, open_inputs
@@ -146,7 +148,8 @@ def _plan(config: Config, request: AuditRequest, inputs: Inputs, progress: Progr
                               "forgotten_gate", "forgotten", "ledger"},
     )  # fmt: skip
     listing = loading.open_source(config, "data")
-    whole = tuple(listing.ids[row] for row in forget_list.find(inputs.listed, listing.ids))
+    rows = forget_list.find(inputs.listed, listing.ids)
+    whole = tuple(listing.ids[row] for row in rows)
     if inputs.unreadable:
         raise RequestError(
             f"{inputs.unreadable} listed samples cannot be read, which shadow models need",
@@ -155,7 +158,9 @@ def _plan(config: Config, request: AuditRequest, inputs: Inputs, progress: Progr
     if len(whole) <= LONGEST:
         members = with_or_without(request.shadow, len(whole))
     else:
-        members = halves(request.shadow, len(whole), np.random.default_rng([config.seed, 13]))
+        groups = _groups(listing.keep(rows), config, progress)
+        random = np.random.default_rng([config.seed, 13])
+        members = halves(request.shadow, int(groups.max()) + 1, random)[:, groups]
     sources = [inputs.described[name] for name in ("data", "heldout", "test")]
     content = digest([source and source["sha256"] for source in sources])
     train = {key: value for key, value in both.items() if key not in ("heldout", "test", "unlearn")}
@@ -168,6 +173,14 @@ def _plan(config: Config, request: AuditRequest, inputs: Inputs, progress: Progr
     place = {one: number for number, one in enumerate(inputs.listed, 1)}
     positions = [place[one] for one in whole]
     return Plan(shadows, members, positions, with_method_defaults(asked_for))
+
+
+def _groups(listed: Listing, config: Config, progress: Progress) -> Rows:
+    """Return the number of each listed sample's group, [N]; each sample is one without `group`."""
+    if config.group is None:
+        return np.arange(len(listed.ids))
+    keys = groups_of(listed, config.group, config.metadata, progress)
+    return np.unique(np.array(keys), return_inverse=True)[1]
 
 
 def _recipe(config: Config, inputs: Inputs, progress: Progress) -> Config:

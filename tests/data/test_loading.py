@@ -65,3 +65,28 @@ def test_shared_samples_are_refused_or_left_out(seen: Path) -> None:
     both = Config(heldout=heldout, test=heldout, drop_shared=True)
     with pytest.raises(RequestError, match="all samples of the test data"):
         open_unseen(both, data, WANTED, Silent())
+
+
+def test_halves_never_share_a_group(seen: Path) -> None:
+    """Each person's images lie in one half; without a person, an image is its own group."""
+    data, root = loaded(seen, 0), seen / "unseen"
+    (root / "a" / "7.png").unlink()
+    ids = open_listing(f"imagefolder:{root}").ids
+    people = {name: number // 3 for number, name in enumerate(ids)}
+    lines = [f"{name},{person if person else ''}" for name, person in people.items()]
+    (seen / "people.csv").write_text("\n".join(["id,person", *lines]))
+    (seen / "trained.csv").write_text("id,person\na/0.png,1\na/1.png,99\n")
+    config = Config(
+        heldout=f"imagefolder:{root}", group="person",
+        heldout_metadata=str(seen / "people.csv"), metadata=str(seen / "trained.csv"),
+    )  # fmt: skip
+    progress = Silent()
+    unseen = open_unseen(config, data, WANTED, progress)
+    guides, judges = ({people[ids[row]] for row in half} for half in (unseen.guides, unseen.judges))
+    assert guides & judges <= {0}
+    assert len(guides) > 3
+    assert len(judges) > 3
+    assert sorted([*unseen.guides, *unseen.judges]) == list(range(len(ids)))
+    assert any("1 values of 'person' occur in both" in one for one in progress.warnings)
+    with pytest.raises(RequestError, match="unknown column 'persona'"):
+        open_unseen(config.model_copy(update={"group": "persona"}), data, WANTED, Silent())

@@ -92,6 +92,29 @@ def test_a_forget_list_has_the_requested_tail(project: Path) -> None:
     assert json.loads(one.stdout)["per_class"] == {"3": 9}
 
 
+def test_where_selects_by_a_column(tmp_path: Path) -> None:
+    images = np.zeros((8, 8, 8, 1), dtype=np.uint8)
+    people, labels = np.array([1, 1, 2, 2, 2, 2, 3, 3]), np.array([0, 1] * 4)
+    np.savez(tmp_path / "d.npz", images=images, labels=labels, person=people)
+    ask = ("forget-list", "--data", "npz:d.npz", "--where", "person=2")
+    assert falw(*ask, cwd=tmp_path).stdout.split() == ["2", "3", "4", "5"]
+    both = falw(*ask, "--where", "person=3", "--where", "labels=1", cwd=tmp_path)
+    assert both.stdout.split() == ["3", "5", "7"]
+    drawn = falw(*ask, "--count", "3", "--seed", "1", cwd=tmp_path).stdout.split()
+    assert len(drawn) == 3
+    assert set(drawn) < {"2", "3", "4", "5"}
+    for wrong in ("person=4", "persn=2", "person"):
+        assert falw(*ask[:-1], wrong, cwd=tmp_path).returncode == 2
+    facts = json.loads(falw("inspect", "npz:d.npz", "--json", cwd=tmp_path).stdout)
+    assert facts["columns"] == {"labels": "2 values", "person": "3 values"}
+    for words, offered in (("pe", "person="), ("person=", "person=3")):
+        environment = {
+            "_FALW_COMPLETE": "complete_bash", "COMP_CWORD": "5",
+            "COMP_WORDS": f"falw forget-list --data npz:d.npz --where {words}",
+        }  # fmt: skip
+        assert offered in falw(cwd=tmp_path, **environment).stdout.split()
+
+
 def test_given_ids_are_checked(project: Path) -> None:
     assert falw("forget-list", "--id", "11", "--id", "7", cwd=project).stdout.split() == ["7", "11"]
     wrong = falw("forget-list", "--id", "1x", cwd=project)

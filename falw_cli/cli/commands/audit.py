@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from falw_cli.cli.command import AUDIT, CHECKPOINT, DATA, EARLIER, Call, command
+from falw_cli.cli.command import AUDIT, CHECKPOINT, DATA, EARLIER, UNSEEN, Call, command
 from falw_cli.config.flags import Flag
 from falw_cli.config.settings import Count, Section
 
@@ -26,8 +26,8 @@ class AuditSettings(Section):
 @command(
     "audit",
     (
-        "model", "forget", "original", *EARLIER, *DATA, *CHECKPOINT, "seed", "device", "precision",
-        *AUDIT,
+        "model", "forget", "original", *EARLIER, *DATA, *UNSEEN, *CHECKPOINT, "seed", "device",
+        "precision", *AUDIT,
     ),
     AuditSettings, needs_model=True,
     example="falw audit model.unlearned.safetensors --forget ids.txt --shadow 16",

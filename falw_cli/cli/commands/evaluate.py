@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from falw_cli.cli.command import AUDIT, CHECKPOINT, DATA, EARLIER, RUN, Call, command
+from falw_cli.cli.command import AUDIT, CHECKPOINT, DATA, EARLIER, RUN, UNSEEN, Call, command
 
 
 @command(
-    "evaluate", ("model", "forget", "original", *EARLIER, *DATA, *CHECKPOINT, *RUN, *AUDIT),
+    "evaluate",
+    ("model", "forget", "original", *EARLIER, *DATA, *UNSEEN, *CHECKPOINT, *RUN, *AUDIT),
     example="falw evaluate model.safetensors --forget ids.txt --gate 'avg_gap<=2'",
 )  # fmt: skip
 def evaluate(call: Call) -> None:

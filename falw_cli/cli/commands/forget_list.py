@@ -21,6 +21,10 @@ class ForgetListSettings(Section):
     """Number of samples to draw."""
     id: Annotated[tuple[str, ...], Flag("Options", environment=False, offers="ids")] = ()
     """Sample ID to check against the data. Repeatable."""
+    where: Annotated[tuple[str, ...], Flag("Options", environment=False, offers="where")] = ()
+    """Take the samples with this value in a column, COLUMN=VALUE; with --ratio or --count, draw
+    from them. Repeatable: the same column means any of the values, different columns must all
+    match."""
     gamma: Annotated[float, Field(ge=0, le=100), Flag("Options", environment=False)] = 1.0
     """Exponent of the long tail; 0 is balanced (default 1)."""
     class_name: Annotated[
@@ -30,7 +34,7 @@ class ForgetListSettings(Section):
 
 
 @command(
-    "forget-list", ("data", "allow_outside", "seed"), ForgetListSettings,
+    "forget-list", ("data", "metadata", "allow_outside", "seed"), ForgetListSettings,
     example="falw forget-list --data digits --ratio 0.1 --gamma 1 > ids.txt",
 )  # fmt: skip
 def forget_list(call: Call) -> None:
@@ -40,20 +44,31 @@ def forget_list(call: Call) -> None:
 
     from falw_cli.data import forget_list as lists
     from falw_cli.data import loading
+    from falw_cli.data.metadata import columns_of
 
     listing = loading.open_source(config, "data")
     if own.id:
-        if own.ratio is not None or own.count is not None:
-            raise RequestError("--id conflicts with --ratio and --count", "give one of them")
+        if own.where or own.ratio is not None or own.count is not None:
+            raise RequestError(
+                "--id conflicts with --where, --ratio and --count", "give one of them"
+            )
         ids = [listing.ids[row] for row in lists.find(own.id, listing.ids)]
         call.console.document({"ids": ids}) if call.as_json else call.console.result("\n".join(ids))
         return
+    if own.where:
+        columns = columns_of(listing, config.metadata, call.console)
+        listing = listing.keep(columns.matching(own.where, call.console))
     available = np.bincount(listing.labels, minlength=len(listing.classes))
     if own.class_name is not None:
         if own.class_name not in listing.classes:
             raise unknown_name("class", own.class_name, listing.classes)
         available = np.where(np.array(listing.classes) == own.class_name, available, 0)
     total = _total(own, int(available.sum()))
+    if not total:
+        raise RequestError(
+            f"no sample of class {own.class_name!r} matches {', '.join(own.where)}",
+            "leave out --class or --where",
+        )
     sizes = lists.tail_sizes(available, total, own.gamma, config.seed)
     ids = [listing.ids[row] for row in lists.draw(listing.labels, sizes, config.seed)]
     if call.as_json:
@@ -64,7 +79,9 @@ def forget_list(call: Call) -> None:
 
 
 def _total(own: ForgetListSettings, available: int) -> int:
-    """Return the number of samples to draw."""
+    """Return the number of samples to draw; with --where alone, all."""
+    if own.where and own.ratio is None and own.count is None:
+        return available
     if (own.ratio is None) == (own.count is None):
         state = "both given" if own.count is not None else "required"
         raise RequestError(f"either --ratio or --count: {state}", "give one, e.g. --ratio 0.1")

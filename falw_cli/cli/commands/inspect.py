@@ -17,7 +17,7 @@ class InspectSettings(Section):
 
 
 @command(
-    "inspect", ("data", "allow_outside", *CHECKPOINT), InspectSettings,
+    "inspect", ("data", "metadata", "allow_outside", *CHECKPOINT), InspectSettings,
     example="falw inspect ids.txt --data imagefolder:photos",
 )  # fmt: skip
 def inspect(call: Call) -> None:
@@ -26,7 +26,7 @@ def inspect(call: Call) -> None:
     from falw_cli.cli import tables
     from falw_cli.runs.inspection import inspect_path
 
-    facts = inspect_path(call.own.path, config)
+    facts = inspect_path(call.own.path, config, call.console)
     report = facts.pop("report", None)
     if call.as_json:
         console.document(report.model_dump(mode="json") if report else facts)

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from falw_cli.cli.command import DATA, MODEL, RUN, STEPS, Call, command
 
 TAKES = (
-    *(one for one in DATA if one != "test"), "without", *MODEL, *STEPS, *RUN, "out", "force",
+    *DATA, "without", *MODEL, *STEPS, *RUN, "out", "force",
 )  # fmt: skip
 
 

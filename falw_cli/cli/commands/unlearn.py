@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from falw_cli.cli.command import AUDIT, CHECKPOINT, DATA, EARLIER, RUN, STEPS, Call, command
+from falw_cli.cli.command import (
+    AUDIT, CHECKPOINT, DATA, EARLIER, RUN, STEPS, UNSEEN, Call, command,
+)  # fmt: skip
 
 METHOD = (
     "method", "weighting", "tau", "target", "target_every", "retain_budget", "hyperparameters",
     "stop", "max_utility_loss",
 )  # fmt: skip
 TAKES = (
-    "model", "forget", *EARLIER, *DATA, *CHECKPOINT, *METHOD, *STEPS, *RUN, "dry_run", "out",
-    *AUDIT,
+    "model", "forget", *EARLIER, *DATA, *UNSEEN, *CHECKPOINT, *METHOD, *STEPS, *RUN, "dry_run",
+    "out", *AUDIT,
     "forgotten_gate", "html",
 )  # fmt: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
@@ -37,7 +38,24 @@ def listing(spec: Spec, allow_outside: bool) -> Listing:
     names = getattr(found.features[label], "names", None)
     ids = found["id"][:] if "id" in found.column_names else None
     cells = Cells(plain[image], np.arange(len(found)), folder, "*.arrow")
-    return column_listing(spec, cells, ids, list(found[label][:]), names)
+
+    def further() -> dict[str, Sequence[object]]:
+        plain = (library.Value, library.ClassLabel)
+        skipped = {image, label, "id"}
+        kinds = {k: v for k, v in found.features.items() if isinstance(v, plain)}
+        return {name: _values(found, name) for name in kinds if name not in skipped}
+
+    return column_listing(spec, cells, ids, list(found[label][:]), names, further)
+
+
+def _values(found: Any, name: str) -> list[object]:
+    """Return a column, with the names of its classes where it has any."""
+    names = getattr(found.features[name], "names", None)
+    values: list[object] = list(found[name][:])
+    if names is None:
+        return values
+    known = range(len(names))
+    return [names[one] if isinstance(one, int) and one in known else None for one in values]
 
 
 def _cached(spec: Spec, library: ModuleType) -> Any:

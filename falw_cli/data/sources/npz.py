@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import psutil
 
-from falw_cli.data.listing import Listing, Source, Spec, bare_numbers, file_of, number
+from falw_cli.data.listing import Listing, Source, Spec, Table, bare_numbers, file_of, number
 from falw_cli.errors import RequestError
 
 Array = npt.NDArray[Any]
@@ -39,7 +40,26 @@ def listing(spec: Spec, allow_outside: bool) -> Listing:
         index, classes, numbered = bare_numbers(labels.astype(np.int64), str(file))
     else:
         raise RequestError(f"{file}: labels are {labels.dtype}", "make them integers or names")
-    return Listing(spec.text, spec.identity, names, index, classes, numbered, array=images)
+    table = partial(_table, file, names)
+    return Listing(
+        spec.text, spec.identity, names, index, classes, numbered, array=images, table=table
+    )
+
+
+def _table(file: Path, ids: tuple[str, ...]) -> Table:
+    """Return labels and further arrays with one number or text per sample."""
+    columns = {}
+    try:
+        with np.load(file, allow_pickle=False) as arrays:
+            for name in set(arrays.files) - {"images", "ids"}:
+                array = arrays[name]
+                if array.shape == (len(ids),) and array.dtype.kind in "iufbUS":
+                    text = array.dtype.kind == "S"
+                    columns[name] = (np.char.decode(array, "utf-8") if text else array).tolist()
+    except Exception as error:  # zipfile, zlib and numpy's header parser raise many types
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise RequestError(f"{file} cannot be read as npz: {reason}", "save it again") from error
+    return Table(ids, dict(sorted(columns.items())))
 
 
 def _unpack(file: Path, hint: str) -> tuple[Array, Array, Array]:

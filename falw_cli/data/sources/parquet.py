@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 
 from falw_cli.data.columns import HINT, Cells, column_listing, image_and_label
 from falw_cli.data.listing import Listing, Source, Spec, files_below
+from falw_cli.data.metadata import plain_columns
 from falw_cli.errors import RequestError
 from falw_cli.runtime.extras import need
 
@@ -62,7 +64,13 @@ def listing(spec: Spec, allow_outside: bool) -> Listing:
     names = _features(schema.metadata or {}).get(label, {}).get("names")
     ids = found.column("id").to_pylist() if "id" in wanted else None
     cells = Cells(table, np.arange(found.num_rows), place, "*.parquet")
-    return column_listing(spec, cells, ids, found.column(label).to_pylist(), names)
+
+    def further() -> dict[str, Sequence[object]]:
+        other = [one for one in plain_columns(schema) if one not in (image, label, "id")]
+        read = library.read_table([str(file) for file in files], columns=other)
+        return {name: read.column(name).to_pylist() for name in other}
+
+    return column_listing(spec, cells, ids, found.column(label).to_pylist(), names, further)
 
 
 def _features(metadata: dict[bytes, bytes]) -> dict[str, Any]:

@@ -1,0 +1,200 @@
+"""Columns of a data source, by which samples are selected and kept together."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from falw_cli.data.listing import Listing, Rows, Table
+from falw_cli.data.text import Lines
+from falw_cli.errors import RequestError, nearest, unknown_name
+from falw_cli.runtime.extras import need
+from falw_cli.runtime.progress import Progress
+
+HINT = "give a CSV or Parquet file with a column id and one row per sample"
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Values of each column as text, in the order of a listing; a missing value is empty."""
+
+    spec: str
+    values: Mapping[str, Sequence[str]]
+
+    def column(self, name: str) -> Sequence[str]:
+        """Return a column.
+
+        Raises:
+            RequestError: there is no such column.
+        """
+        if not self.values:
+            raise RequestError(
+                f"{self.spec!r} has no columns", "give a file of them: --metadata FILE"
+            )
+        if name not in self.values:
+            raise unknown_name("column", name, self.values)
+        return self.values[name]
+
+    def matching(self, conditions: Sequence[str], progress: Progress) -> Rows:
+        """Return the rows that fulfil conditions COLUMN=VALUE, sorted.
+
+        Conditions on the same column mean any of the values; different columns must all match. A
+        value that no sample has is an error, or a warning if another value of its column matches.
+
+        Raises:
+            RequestError: no condition, an unknown column, or no matching sample.
+        """
+        wanted: dict[str, set[str]] = {}
+        for condition in conditions:
+            name, sign, value = condition.partition("=")
+            if not sign or not name.strip():
+                raise RequestError(
+                    f"--where {condition!r} is not COLUMN=VALUE", "write it as: --where person=17"
+                )
+            wanted.setdefault(name.strip(), set()).add(value.strip())
+        matches = np.ones(max(map(len, self.values.values()), default=0), dtype=bool)
+        for name, values in wanted.items():
+            column = self.column(name)
+            for value in sorted(values - set(column)):
+                match = nearest(value, sorted(set(column))[:10_000])
+                if values.isdisjoint(column):
+                    raise RequestError(
+                        f"no sample of {self.spec!r} has {name}={value}",
+                        f"did you mean {name}={match}?"
+                        if match
+                        else "`falw inspect` names columns",
+                    )
+                progress.warn(f"no sample of {self.spec!r} has {name}={value}")
+            matches &= np.array([one in values for one in column])
+        if not matches.any():
+            raise RequestError(
+                f"no sample of {self.spec!r} matches {', '.join(conditions)}",
+                "different columns must all match: leave one out",
+            )
+        return np.flatnonzero(matches)
+
+
+def columns_of(listing: Listing, metadata: str | None, progress: Progress) -> Columns:
+    """Return the columns of a source, and those of a metadata file, which have precedence.
+
+    Args:
+        listing: the samples.
+        metadata: a CSV or Parquet file with a column `id`, or None.
+        progress: receives a warning about samples that the file does not have.
+    """
+    values = _aligned(listing, listing.table()) if listing.table else {}
+    if metadata is not None:
+        table = _read(Path(metadata))
+        missing = len(set(listing.ids) - set(table.ids))
+        if missing == len(listing.ids):
+            raise RequestError(f"{metadata} has no ID of {listing.spec!r}", HINT)
+        if missing:
+            progress.warn(f"{missing} samples of {listing.spec!r} have no row in {metadata}")
+        values |= _aligned(listing, table)
+    return Columns(listing.spec, values)
+
+
+def groups_of(
+    listing: Listing, group: str, metadata: str | None, progress: Progress
+) -> tuple[str, ...]:
+    """Return a key for each sample that its group shares; without a group, its own.
+
+    Raises:
+        RequestError: the source and the metadata file lack the column `group`.
+    """
+    values = columns_of(listing, metadata, progress).column(group)
+    # An ID holds no NUL, so a sample without a group shares its key with no other.
+    pairs = zip(values, listing.ids, strict=True)
+    return tuple(f"{group}\0{value}" if value else name for value, name in pairs)
+
+
+def _aligned(listing: Listing, table: Table) -> dict[str, list[str]]:
+    """Return the columns of a table in the order of a listing."""
+    place = {name: row for row, name in enumerate(table.ids)}
+    rows = [place.get(name) for name in listing.ids]
+    return {
+        name: ["" if row is None else as_text(column[row]) for row in rows]
+        for name, column in table.columns.items()
+    }
+
+
+def as_text(value: object) -> str:
+    """Return a value as `--where` names it: a whole number without a fraction, true or false."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value).strip()
+
+
+def _read(file: Path) -> Table:
+    """Read a metadata file.
+
+    Raises:
+        RequestError: it cannot be read, has no column `id`, or an ID occurs twice.
+    """
+    try:
+        parquet = file.suffix.lower() in (".parquet", ".pq")
+        table = parquet_table(file) if parquet else _csv_table(file)
+    except OSError as error:
+        raise RequestError(f"{file} cannot be read: {error.strerror}", HINT) from error
+    if len(set(table.ids)) != len(table.ids):
+        seen: set[str] = set()
+        twice = next(i for i in table.ids if i in seen or seen.add(i))  # type: ignore[func-returns-value]
+        raise RequestError(f"{file}: ID {twice!r} occurs twice", HINT)
+    return table
+
+
+def _csv_table(file: Path) -> Table:
+    with file.open("rb") as stream:
+        reader = csv.DictReader(Lines(stream, str(file)), strict=True)
+        try:
+            names = [name for name in reader.fieldnames or [] if name != "id"]
+            if "id" not in (reader.fieldnames or []):
+                raise RequestError(f"{file} line 1: no column id", HINT)
+            ids: list[str] = []
+            columns: dict[str, list[object]] = {name: [] for name in names}
+            for row in reader:
+                if not row["id"]:
+                    raise RequestError(f"{file} line {reader.line_num} has no ID", HINT)
+                ids.append(row["id"])
+                for name in names:
+                    columns[name].append(row[name])
+        except csv.Error as error:
+            raise RequestError(
+                f"{file} line {reader.line_num} is not CSV: {error}", "save it again as CSV"
+            ) from error
+    return Table(ids, columns)
+
+
+def parquet_table(file: Path) -> Table:
+    """Return the columns of a Parquet file that hold plain values."""
+    library = need("pyarrow.parquet", "data", str(file))
+    arrow = need("pyarrow", "data", str(file))
+    try:
+        found = library.read_table(str(file), columns=plain_columns(library.read_schema(file)))
+    except arrow.ArrowException as error:
+        reason = str(error).partition("\n")[0]
+        raise RequestError(f"{file} cannot be read as Parquet: {reason}", HINT) from error
+    if "id" not in found.column_names:
+        raise RequestError(f"{file}: no column id", HINT)
+    columns = {name: found.column(name).to_pylist() for name in found.column_names}
+    return Table([str(one) for one in columns.pop("id")], columns)
+
+
+def plain_columns(schema: Sequence[object]) -> list[str]:
+    """Return the names of a Parquet schema's columns that are neither binary nor nested."""
+    types = need("pyarrow.types", "data", "Parquet")
+    strange = (types.is_nested, types.is_binary, types.is_large_binary)
+    return [
+        field.name  # type: ignore[attr-defined]
+        for field in schema
+        if not any(check(field.type) for check in strange)  # type: ignore[attr-defined]
+    ]

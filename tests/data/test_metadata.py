@@ -1,0 +1,159 @@
+"""Columns of each kind of source, and conditions on them."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from falw_cli.data.metadata import as_text, columns_of
+from falw_cli.data.opening import open_listing
+from falw_cli.errors import RequestError
+from falw_cli.runtime.progress import Silent
+from tests.data.pictures import make_folder
+
+PERSON = {"b/0.png": 18, "a/0.png": 17, "a/1.png": 18}
+SITE = {"b/0.png": "x", "a/0.png": "y", "a/1.png": "y"}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder of three images."""
+    make_folder(tmp_path / "pictures", {"a": 2, "b": 1})
+    return tmp_path
+
+
+def imagefolder(folder: Path) -> tuple[str, str | None]:
+    lines = [f"{name},{PERSON[name]},{SITE[name]}" for name in PERSON]
+    (folder / "people.csv").write_text("\n".join(["id,person,site", *lines, "c/9.png,17,x"]))
+    return f"imagefolder:{folder / 'pictures'}", str(folder / "people.csv")
+
+
+def parquet_metadata(folder: Path) -> tuple[str, str | None]:
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    table = {"id": list(PERSON), "person": [18.0, 17.0, 18.0], "site": list(SITE.values())}
+    table["nested"] = [[1], [2], [3]]
+    parquet.write_table(arrow.table(table), folder / "people.parquet")
+    return f"imagefolder:{folder / 'pictures'}", str(folder / "people.parquet")
+
+
+def csv_source(folder: Path) -> tuple[str, str | None]:
+    lines = [f"pictures/{name},{name[0]},{name},{PERSON[name]}, {SITE[name]} " for name in PERSON]
+    (folder / "d.csv").write_text("\n".join(["path,label,id,person,site", *lines]))
+    return f"csv:{folder / 'd.csv'}", None
+
+
+def npz(folder: Path) -> tuple[str, str | None]:
+    images = np.zeros((3, 8, 8, 1), dtype=np.uint8)
+    columns = {"person": np.array([18, 17, 18]), "site": np.array(list(SITE.values()))}
+    ids, labels = np.array(list(PERSON)), np.array(["b", "a", "a"])
+    np.savez(folder / "d.npz", images=images, labels=labels, ids=ids, masks=images, **columns)
+    return f"npz:{folder / 'd.npz'}", None
+
+
+def table(folder: Path) -> dict[str, list[object]]:
+    return {
+        "image": [{"bytes": (folder / "pictures" / n).read_bytes(), "path": None} for n in PERSON],
+        "label": [1, 0, 0], "id": list(PERSON), "person": list(PERSON.values()),
+        "site": list(SITE.values()),
+    }  # fmt: skip
+
+
+def parquet(folder: Path) -> tuple[str, str | None]:
+    arrow, library = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    library.write_table(arrow.table(table(folder)), folder / "d.parquet")
+    return f"parquet:{folder / 'd.parquet'}", None
+
+
+def hugging_face(folder: Path) -> tuple[str, str | None]:
+    datasets = pytest.importorskip("datasets")
+    made = datasets.Dataset.from_dict(table(folder))
+    made = made.cast_column("image", datasets.Image())
+    made.save_to_disk(str(folder / "hf"))
+    return f"hf:{folder / 'hf'}", None
+
+
+def webdataset(folder: Path) -> tuple[str, str | None]:
+    with tarfile.open(folder / "d.tar", "w") as archive:
+        for name, person in PERSON.items():
+            record = json.dumps({"person": person, "site": SITE[name], "box": [1, 2]})
+            image = (folder / "pictures" / name).read_bytes()
+            for kind, content in (("png", image), ("cls", b"0"), ("json", record.encode())):
+                member = tarfile.TarInfo(f"{name.removesuffix('.png')}.{kind}")
+                member.size = len(content)
+                archive.addfile(member, io.BytesIO(content))
+    return f"webdataset:{folder / 'd.tar'}", None
+
+
+SOURCES = [imagefolder, parquet_metadata, csv_source, npz, parquet, hugging_face, webdataset]
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("keep", [False, True], ids=["whole", "some rows"])
+def test_each_source_has_its_columns(folder: Path, source: object, keep: bool) -> None:
+    """Columns follow the rows of the listing, whatever the order of the file."""
+    spec, metadata = source(folder)  # type: ignore[operator]
+    listing = open_listing(spec)
+    listing = listing.keep(np.array([2, 1])) if keep else listing
+    progress = Silent()
+    found = columns_of(listing, metadata, progress)
+    assert set(found.values) - {"label", "labels"} == {"person", "site"}
+    names = [name if "." in name else f"{name}.png" for name in listing.ids]
+    assert list(found.column("person")) == [str(PERSON[name]) for name in names]
+    assert list(found.column("site")) == [SITE[name] for name in names]
+    assert progress.warnings == []
+    rows = found.matching(["person=18", "site=y", "site=z"], progress)
+    assert [names[row] for row in rows] == ["a/1.png"] * ("a/1.png" in names)
+    assert progress.warnings == [f"no sample of {spec!r} has site=z"]
+
+
+@pytest.mark.parametrize(
+    ("conditions", "message"),
+    [
+        (["person"], "is not COLUMN=VALUE"),
+        (["persona=17"], "unknown column 'persona'"),
+        (["person=1"], "no sample of .* has person=1"),
+        (["person=17", "site=x"], "no sample of .* matches person=17, site=x"),
+    ],
+)
+def test_conditions_without_a_match_are_refused(
+    folder: Path, conditions: list[str], message: str
+) -> None:
+    spec, metadata = imagefolder(folder)
+    found = columns_of(open_listing(spec), metadata, Silent())
+    with pytest.raises(RequestError, match=message):
+        found.matching(conditions, Silent())
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("name,person\na,1\n", "line 1: no column id"), ("id,person\n,1\n", "line 2 has no ID"),
+        ("id,person\na/0.png,1\na/0.png,2\n", "'a/0.png' occurs twice"),
+        ("id,person\nz,1\n", "has no ID of"),
+    ],
+)  # fmt: skip
+def test_invalid_metadata_is_refused(folder: Path, content: str, message: str) -> None:
+    (folder / "people.csv").write_text(content)
+    listing = open_listing(f"imagefolder:{folder / 'pictures'}")
+    with pytest.raises(RequestError, match=message):
+        columns_of(listing, str(folder / "people.csv"), Silent())
+
+
+def test_samples_without_metadata_are_counted(folder: Path) -> None:
+    (folder / "people.csv").write_text("id,person\na/0.png,17\n")
+    listing, progress = open_listing(f"imagefolder:{folder / 'pictures'}"), Silent()
+    found = columns_of(listing, str(folder / "people.csv"), progress)
+    assert list(found.column("person")) == ["17", "", ""]
+    assert "2 samples" in progress.warnings[0]
+    with pytest.raises(RequestError, match="has no columns"):
+        columns_of(listing, None, Silent()).column("person")
+
+
+def test_values_as_text() -> None:
+    values = [17, 17.0, 0.5, float("nan"), None, True, " a "]
+    assert [as_text(one) for one in values] == ["17", "17", "0.5", "", "", "true", "a"]
