@@ -109,7 +109,7 @@ def _settings(report: Report) -> dict[str, Any]:
     """Return the main settings and results of the run, by label."""
     recipe, run = report.config.get("unlearn", {}), report.run
     count = report.forget.count
-    facts: dict[str, Any] = {"forgotten": f"{count:,} sample{'s' if count != 1 else ''}"}
+    facts: dict[str, Any] = {"forget list": f"{count:,} sample{'s' if count != 1 else ''}"}
     if run:
         facts |= {
             "method": f"{recipe.get('method')} × {recipe.get('weighting')}",
