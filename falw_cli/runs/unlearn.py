@@ -22,6 +22,7 @@ from falw_cli.data import ledger
 from falw_cli.data.device import Streamed
 from falw_cli.errors import RequestError
 from falw_cli.evaluation.earlier import predictions as earlier_predictions
+from falw_cli.evaluation.forgotten import ExpectedProbabilities
 from falw_cli.evaluation.full_audit import full_audit
 from falw_cli.evaluation.gap import FIELD, parse_weights
 from falw_cli.evaluation.gap_metric import described
@@ -149,10 +150,7 @@ def _run_opened(
     _warn_of_harm(metrics, config.unlearn.max_utility_loss, progress)
     assert metrics.after is not None
     share = metrics.after.forgotten_share
-    if share is None:
-        progress.warn(reason_for_no_share(expected))
-    else:
-        _warn_if_not_forgotten(share, config, done, progress)
+    _warn_of_share(share, expected, config, done, progress)
     fabric.log_dict({f"after/{name}": getattr(metrics.after, name) for name in FIELD}, done.steps)
     content = _files(opened, tensors, done.lr)
     warn_of_changes(inputs, progress)
@@ -238,11 +236,17 @@ def _comeback(inputs: Inputs, run_data: RunData, after: Predictions) -> Comeback
     return comeback(inputs.network, run_data.judged, after, inputs.references, original)
 
 
-def _warn_if_not_forgotten(
-    share: Figure, config: Config, done: UnlearningResult, progress: Progress
+def _warn_of_share(
+    share: Figure | None,
+    expected: ExpectedProbabilities | None,
+    config: Config,
+    done: UnlearningResult,
+    progress: Progress,
 ) -> None:
-    """Warn of a list that is not forgotten, with what was tried and what to do."""
-    if config.forgotten_gate and share.upper < gates.FORGOTTEN.number:
+    """Warn of a missing share, and of a list that is not forgotten, with what to do."""
+    if share is None:
+        progress.warn(reason_for_no_share(expected))
+    elif config.forgotten_gate and share.upper < gates.FORGOTTEN.number:
         rates = ", ".join(f"{one.lr:.3g}" for one in done.probes) or f"{done.lr:.3g}"
         progress.warn(
             f"the list is not forgotten: {share.value:.0f} % of the way (learning rate {rates}); "
