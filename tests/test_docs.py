@@ -75,7 +75,7 @@ def photos(folder: Path) -> None:
 PAGES: dict[str, Callable[[Path], None]] = {
     "README.md": photos, "docs/index.md": nothing, "docs/tutorial.md": empty,
     "docs/tracking.md": nothing, "docs/cookbook.md": nothing, "docs/evidence.md": unlearned,
-    "docs/audit.md": unlearned, "docs/scale.md": nothing,
+    "docs/audit.md": unlearned, "docs/scale.md": nothing, "docs/second-request.md": nothing,
 }  # fmt: skip
 OWN_TEST = {"docs/python.md"}
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from falw_cli.audit import rows
 from falw_cli.audit.drawing import Picture
+from falw_cli.audit.erasure import erasure_sections
 from falw_cli.audit.pictures import pictures, roc
 from falw_cli.audit.report import Report
 from falw_cli.audit.rows import Row
@@ -18,7 +19,7 @@ from falw_cli.audit.verdict import Verdict, verdict
 from falw_cli.evaluation.gap_metric import load_metric
 from falw_cli.evaluation.metrics import Metrics
 from falw_cli.runtime.extras import need
-from falw_cli.runtime.printable import printable
+from falw_cli.runtime.printable import markdown_text, printable
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -164,8 +165,8 @@ def markdown(named: Sequence[NamedReport]) -> str:
     for one in named:
         report, said = one.report, verdict(one.report)
         shown = rows.models(report.metrics)
-        parts += [f"### {_cell_text(one.name)}: {said.headline}", ""]
-        parts += [f"- {_cell_text(point)}" for point in said.points] + [""]
+        parts += [f"### {markdown_text(one.name)}: {said.headline}", ""]
+        parts += [f"- {markdown_text(point)}" for point in said.points] + [""]
         parts += _table(["figure", *shown], rows.main_rows(shown) + rows.group_rows(shown))
         if shares := rows.class_share_rows(_with_share(shown)):
             table = _table(["class", *_with_share(shown)], shares)
@@ -179,12 +180,14 @@ def markdown(named: Sequence[NamedReport]) -> str:
         if report.gates:
             parts += ["", "| gate | value | |", "| --- | --- | --- |"]
             parts += [
-                f"| {_cell_text(gate.expression)} | {gate.shown} | "
+                f"| {markdown_text(gate.expression)} | {gate.shown} | "
                 f"{'passed' if gate.passed else '**failed**'} |"
                 for gate in report.gates
             ]
         if report.warnings:
-            parts += ["", *(f"- warning: {_cell_text(text)}" for text in report.warnings)]
+            parts += ["", *(f"- warning: {markdown_text(text)}" for text in report.warnings)]
+        if sections := erasure_sections(report):
+            parts += ["", *sections]
         parts += ["", f"`falw {report.tool.version}`, report `{(report.digest or '')[:16]}`", ""]
     return "\n".join(parts)
 
@@ -193,16 +196,8 @@ def _table(head: list[str], figures: Sequence[Row]) -> list[str]:
     lines = ["| " + " | ".join(head) + " |", "| --- |" + " ---: |" * (len(head) - 1)]
     for row in figures:
         cells = [str(row.cells.get(name) or "–") for name in head[1:]]
-        lines.append("| " + " | ".join([_cell_text(row.title), *cells]) + " |")
+        lines.append("| " + " | ".join([markdown_text(row.title), *cells]) + " |")
     return lines
-
-
-def _cell_text(text: object) -> str:
-    """Return text from files with Markdown's special characters escaped."""
-    plain = _plain(text)
-    for sign in "\\`*_[]<>|#":
-        plain = plain.replace(sign, f"\\{sign}")
-    return plain
 
 
 def junit(named: Sequence[NamedReport]) -> str:

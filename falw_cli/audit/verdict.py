@@ -25,6 +25,7 @@ CHANCE = 0.05
 NO_SHARE = "no forgotten share: "
 NOT_MEMORISED = "had not memorised"
 """Beginning and part of the warnings that say why there is no forgotten share."""
+GATE_FAILED = "A gate failed"
 SEEDS = {
     "closer": "closer to the Retrain models than they are to one another",
     "within": "as close to the Retrain models as they are to one another: within seed-to-seed "
@@ -67,7 +68,7 @@ def verdict(report: Report) -> Verdict:
         points.append(passed + (f"; failed: {', '.join(failed)}" if failed else ""))
     if set(failed) - {FORGOTTEN.expression, READABLE.expression}:
         points.insert(0, headline)
-        level, headline = "bad", "A gate failed"
+        level, headline = "bad", GATE_FAILED
     return Verdict(level, headline, tuple(text for text in points if text))
 
 

@@ -22,11 +22,12 @@ from falw_cli.data import ledger
 from falw_cli.data.device import Streamed
 from falw_cli.errors import RequestError
 from falw_cli.evaluation.earlier import predictions as earlier_predictions
+from falw_cli.evaluation.forgotten import ExpectedProbabilities
 from falw_cli.evaluation.full_audit import full_audit
 from falw_cli.evaluation.gap import FIELD, parse_weights
 from falw_cli.evaluation.gap_metric import described
 from falw_cli.evaluation.measurement import metrics_of
-from falw_cli.evaluation.metrics import AllMetrics, Metrics
+from falw_cli.evaluation.metrics import AllMetrics, Figure, Metrics
 from falw_cli.evaluation.plausibility import check_plausible
 from falw_cli.evaluation.predictions import Predictions
 from falw_cli.models import checkpoint, checkpoint_files
@@ -149,10 +150,7 @@ def _run_opened(
     _warn_of_harm(metrics, config.unlearn.max_utility_loss, progress)
     assert metrics.after is not None
     share = metrics.after.forgotten_share
-    if share is None:
-        progress.warn(reason_for_no_share(expected))
-    elif config.forgotten_gate and share.upper < gates.FORGOTTEN.number:
-        progress.warn(_not_forgotten(share.value, done))
+    _warn_of_share(share, expected, config, done, progress)
     fabric.log_dict({f"after/{name}": getattr(metrics.after, name) for name in FIELD}, done.steps)
     content = _files(opened, tensors, done.lr)
     warn_of_changes(inputs, progress)
@@ -177,6 +175,7 @@ def _run_opened(
         wanted_gates=[*opened.wanted_gates, *builtin],
         remarks=remarks,
     )
+    recorded = _recorded(opened, report, text := to_text(report).encode())
     if fabric.is_global_zero:
         pages = {}
         if config.html:
@@ -184,32 +183,34 @@ def _run_opened(
 
             pages = {paths.page: html([NamedReport(paths.out.name, report)]).encode()}
         # The report is written last: its presence means that all files are complete.
-        files = {**content, **pages, paths.report: to_text(report).encode()}
-        _write(opened, files, report)
+        files = {**content, **pages, paths.report: text}
+        outputs.write_all(files, line=_line(config, recorded))
         states.remove()
+    remember(recorded)
     return report
 
 
-def _write(opened: OpenedRun, files: dict[Path, bytes], report: Report) -> None:
-    """Write the files and, in the same commit, the line of the ledger."""
-    config, inputs, paths = opened.config, opened.inputs, opened.paths
+def _recorded(opened: OpenedRun, report: Report, text: bytes) -> ledger.Run:
+    """Return what the ledger says of a run, for its report and the text of that."""
+    inputs, paths = opened.inputs, opened.paths
     assert report.output is not None
-    assert inputs.described["forget_list"] is not None
-    done = ledger.Run(
+    return ledger.Run(
         ids=inputs.listed,
         model=inputs.described["model"]["sha256"],
         forget_list=inputs.described["forget_list"]["sha256"],
         output=report.output.sha256,
         output_name=paths.out.name,
-        report=hashlib.sha256(files[paths.report]).hexdigest(),
+        report=hashlib.sha256(text).hexdigest(),
         report_name=paths.report.name,
     )
-    line = None
-    if config.ledger:
-        path, entry = config.ledger, done.entry()
-        line = outputs.Line(Path(path), lambda content: ledger.next_line(content, entry, path))
-    outputs.write_all(files, line=line)
-    remember(done)
+
+
+def _line(config: Config, run: ledger.Run) -> outputs.Line | None:
+    """Return the line of the ledger, if there is one, to write in the same commit as the files."""
+    if config.ledger is None:
+        return None
+    path, entry = config.ledger, run.entry()
+    return outputs.Line(Path(path), lambda content: ledger.next_line(content, entry, path))
 
 
 def _files(opened: OpenedRun, tensors: dict[str, Tensor], lr: float) -> dict[Path, bytes]:
@@ -236,13 +237,22 @@ def _comeback(inputs: Inputs, run_data: RunData, after: Predictions) -> Comeback
     return comeback(inputs.network, run_data.judged, after, inputs.references, original)
 
 
-def _not_forgotten(share: float, done: UnlearningResult) -> str:
-    """Return the warning that a list is not forgotten, with what was tried and what to do."""
-    rates = ", ".join(f"{one.lr:.3g}" for one in done.probes) or f"{done.lr:.3g}"
-    return (
-        f"the list is not forgotten: {share:.0f} % of the way (learning rate {rates}); use more "
-        "--epochs, another --lr or --method, or leave out these flags"
-    )
+def _warn_of_share(
+    share: Figure | None,
+    expected: ExpectedProbabilities | None,
+    config: Config,
+    done: UnlearningResult,
+    progress: Progress,
+) -> None:
+    """Warn of a missing share, and of a list that is not forgotten, with what to do."""
+    if share is None:
+        progress.warn(reason_for_no_share(expected))
+    elif config.forgotten_gate and share.upper < gates.FORGOTTEN.number:
+        rates = ", ".join(f"{one.lr:.3g}" for one in done.probes) or f"{done.lr:.3g}"
+        progress.warn(
+            f"the list is not forgotten: {share.value:.0f} % of the way (learning rate {rates}); "
+            "use more --epochs, another --lr or --method, or leave out these flags"
+        )
 
 
 def _warn_of_harm(metrics: AllMetrics, most: float, progress: Progress) -> None:

@@ -4,13 +4,14 @@
 
 `falw unlearn --force` runs over an existing output. First, its calls that change the folder are
 counted. Then, for each call, one run has it fail with ENOSPC and another is killed (-9) at it. A
-failed run must leave the existing files. After a killed run, the next run must give the bytes of
-the reference.
+failed run must leave the existing files. After a killed run, the ledger must have a line for the
+run exactly if its outputs are there, and the next run must give the bytes of the reference.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 import subprocess
@@ -32,7 +33,10 @@ train: {epochs: 3}
 save_every: 0.000001
 unlearn: {epochs: 3, stop: epochs}
 """
-ASKED = ("unlearn", "model.safetensors", "--forget", "ids.txt", "--force")
+LEDGER = "ledger.jsonl"
+ASKED = (
+    "unlearn", "model.safetensors", "--forget", "ids.txt", "--force", "--ledger", LEDGER,
+)  # fmt: skip
 REMOVES = "unlink"
 """A call that may fail without damaging the output."""
 
@@ -82,15 +86,31 @@ def left(folder: Path) -> list[str]:
     return [file.name for file in folder.iterdir() if file.name.startswith(".")]
 
 
+def digests(folder: Path) -> tuple[str, ...]:
+    """Return the digests of checkpoint, report and ledger."""
+    return tuple(digest(folder / name) for name in (OUT, REPORT, LEDGER))
+
+
+def recovered(folder: Path, reference: str) -> list[str]:
+    """Open the ledger after a kill, and return the problems with it."""
+    finish(folder, "verify", "--ledger", LEDGER)
+    lines = (folder / LEDGER).read_text().count("\n")
+    expected = 3 if digest(folder / OUT) == reference else 2  # two runs were recorded before
+    named = json.loads((folder / REPORT).read_text())["output"]["sha256"]
+    wrong = [] if lines == expected else [f"the ledger has {lines} lines, not {expected}"]
+    return wrong + (["a report of another output"] if named != digest(folder / OUT) else [])
+
+
 def judge(folder: Path, before: tuple[str, ...], call: str, what: str, reference: str) -> list[str]:
     """Break at the given call, and return the problems with the result."""
     done = broken(folder, int(call.partition(" ")[0]), what)
-    after = digest(folder / OUT), digest(folder / REPORT)
+    after = digests(folder)
     told = done.stderr.strip().splitlines()
     wrong = []
     if what == "kill":
         if after != before and not (folder / f".{OUT}.commit").exists() and after[0] != reference:
             wrong.append("a partial output")
+        wrong += recovered(folder, reference)
         state = ["--resume"] if (folder / f"{OUT}.state").exists() else []
         finish(folder, *ASKED, *state)
         if digest(folder / OUT) != reference or left(folder):
@@ -112,7 +132,7 @@ def run(every: int, jobs: int) -> Tally:
         source = Path(name) / "run"
         source.mkdir()
         reference = prepare(source)
-        before = digest(source / OUT), digest(source / REPORT)
+        before = digests(source)
         counted = copied(source, Path(name), "counted")
         broken(counted, -1, "")
         calls = [line.split()[1] for line in (counted.parent / "calls").read_text().splitlines()]

@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from falw_cli.cli.command import (
-    AUDIT, CHECKPOINT, DATA, EARLIER, RUN, STEPS, UNSEEN, Call, command,
+    AUDIT,
+    CHECKPOINT,
+    DATA,
+    EARLIER,
+    RUN,
+    STEPS,
+    UNSEEN,
+    Call,
+    command,
 )  # fmt: skip
 
 METHOD = (

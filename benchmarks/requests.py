@@ -1,0 +1,195 @@
+"""Requests in sequence, against retrained models and against one request: docs/requests.md.
+
+    python -m benchmarks.requests FOLDER [--cifar CIFAR] [--requests 10] [--share 0.01]
+
+Without --cifar, which names a folder with train/ and test/ as images, the digits are used. Each
+request names the samples of one person: their classes are few. Request k starts from the model of
+request k - 1, with a ledger. After each, the model is compared with a model that was retrained
+without all lists so far. At the end, one request with all IDs starts from the original. What exists
+in FOLDER is not computed again; the table is written to FOLDER/requests.md, and with --page to
+docs/requests.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.networks_train import Place
+from falw_cli import evaluate, unlearn
+from falw_cli.audit.report import Report
+from falw_cli.config.resolution import resolve
+from falw_cli.data import loading
+from falw_cli.runtime.interrupt import Interrupt
+from falw_cli.runtime.progress import Silent
+from falw_cli.training.run import train
+
+PAGE = Path(__file__).parents[1] / "docs" / "requests.md"
+NET = "tiny-cnn, 16 epochs"
+DIGITS = {"arch": "tiny-cnn", "data": "digits", "heldout": "digits"}
+CONCENTRATION = 0.3
+"""Of the Dirichlet distribution of a person's classes: most samples are of one to three classes."""
+FINAL_REFERENCES = 2
+"""Retrained models at the end, for the noise floor."""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A sequence of requests in a folder."""
+
+    folder: Path
+    settings: dict[str, Any]
+    epochs: int
+    requests: int
+    share: float
+    seed: int = 1
+
+    def file(self, name: str) -> Path:
+        """Return a file of the bench."""
+        return self.folder / name
+
+    def draw(self) -> None:
+        """Write the list of each request, and the lists of all requests so far."""
+        listing = loading.open_source(resolve("forget-list", self.settings, find=False), "data")
+        random = np.random.default_rng(self.seed)
+        free, so_far = np.ones(len(listing.ids), dtype=bool), []
+        count = max(1, round(self.share * len(listing.ids)))
+        for number in range(1, self.requests + 1):
+            mix = random.dirichlet(np.full(len(listing.classes), CONCENTRATION))
+            weight = np.where(free, mix[listing.labels] + 1e-9, 0.0)
+            rows = random.choice(len(weight), count, replace=False, p=weight / weight.sum())
+            free[rows] = False
+            mine = sorted(listing.ids[row] for row in rows)
+            so_far += mine
+            self.file(f"list-{number}.txt").write_text("\n".join(mine) + "\n")
+            self.file(f"lists-{number}.txt").write_text("\n".join(sorted(so_far)) + "\n")
+
+    def train(self, name: str, seed: int, without: str | None = None) -> Path:
+        """Train a model, unless it exists."""
+        out = self.file(f"{name}.safetensors")
+        if not out.exists():
+            flags = {**self.settings, "out": str(out), "seed": seed, "epochs": self.epochs}
+            flags |= {"without": str(self.file(without))} if without else {}
+            train(resolve("train", flags, find=False), Silent(), Interrupt())
+        return out
+
+    def unlearn(self, model: str, ids: str, out: str, **more: Any) -> Report:
+        """Unlearn a list, unless that was done."""
+        report = self.file(f"{out}.audit.json")
+        if not report.exists():
+            unlearn(
+                str(self.file(f"{model}.safetensors")), forget=str(self.file(ids)),
+                out=str(self.file(f"{out}.safetensors")), seed=self.seed, **self.settings, **more,
+            )  # fmt: skip
+        return Report.model_validate_json(report.read_text())
+
+    def compare(self, model: str, number: int, references: int) -> Report:
+        """Compare a model with those retrained without the lists of the first requests."""
+        paths = [
+            str(self.train(f"retrain-{number}-{one}", 100 * one + number, f"lists-{number}.txt"))
+            for one in range(1, references + 1)
+        ]
+        return evaluate(
+            str(self.file(f"{model}.safetensors")), forget=str(self.file(f"lists-{number}.txt")),
+            ledger=str(self.file("ledger.jsonl")), reference=paths, **self.settings,
+        )  # fmt: skip
+
+    def run(self) -> list[dict[str, Any]]:
+        """Return one row per request, and a last one for one request with all IDs."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.draw()
+        self.train("model-0", self.seed)
+        rows = []
+        for number in range(1, self.requests + 1):
+            made = self.unlearn(
+                f"model-{number - 1}", f"list-{number}.txt", f"model-{number}",
+                ledger=str(self.file("ledger.jsonl")),
+            )  # fmt: skip
+            last = number == self.requests
+            found = self.compare(f"model-{number}", number, FINAL_REFERENCES if last else 1)
+            rows.append(_row(str(number), made, found))
+            print(json.dumps(rows[-1]), flush=True)
+        made = self.unlearn("model-0", f"lists-{self.requests}.txt", "at-once")
+        found = self.compare("at-once", self.requests, FINAL_REFERENCES)
+        rows.append(_row("all at once", made, found))
+        print(json.dumps(rows[-1]), flush=True)
+        return rows
+
+
+def _row(name: str, made: Report, found: Report) -> dict[str, Any]:
+    after, reference = found.metrics.after, found.metrics.reference
+    assert after is not None
+    assert reference is not None
+    answers = [
+        one.remeasured.still_forgotten
+        for one in (made.earlier.requests if made.earlier else [])
+        if one.remeasured
+    ]
+    share = made.metrics.after.forgotten_share if made.metrics.after else None
+    return {
+        "request": name, "forgotten": found.forget.count, "gap": after.avg_gap,
+        "floor": found.metrics.noise_floor, "test": after.test_accuracy,
+        "test_retrain": reference.test_accuracy, "forget": after.forget_accuracy,
+        "forget_retrain": reference.forget_accuracy, "share": share.value if share else None,
+        "earlier": {one: answers.count(one) for one in ("yes", "cannot tell", "no")},
+    }  # fmt: skip
+
+
+def page(rows: list[dict[str, Any]], what: str) -> str:
+    """Return the page."""
+    lines = [
+        "# Requests in sequence", "",
+        f"Made by `python -m benchmarks.requests`, which says how, on {what}. Each request starts "
+        "from the model of the request before, with a ledger. *Gap* is the Avg. Gap to a model "
+        "that was retrained without all lists so far, in points.", "",
+        "| request | samples so far | gap (floor) | test accuracy, Retrain | forget accuracy, "
+        "Retrain | forgotten share of its list | earlier lists: still forgotten, cannot tell, "
+        "learned again |",
+        "|---|--:|--:|--:|--:|--:|---|",
+    ]  # fmt: skip
+    for row in rows:
+        floor = "" if row["floor"] is None else f" ({row['floor']:.2f})"
+        share = "–" if row["share"] is None else f"{row['share']:.0f} %"
+        answers = ", ".join(str(count) for count in row["earlier"].values())
+        lines.append(
+            f"| {row['request']} | {row['forgotten']} | {row['gap']:.2f}{floor} | "
+            f"{row['test']:.1f}, {row['test_retrain']:.1f} | "
+            f"{row['forget']:.1f}, {row['forget_retrain']:.1f} | {share} | {answers} |"
+        )
+    *_, last, at_once = rows
+    lines += [
+        "",
+        f"After the last request the gap is {last['gap']:.2f}; after one request with all IDs it "
+        f"is {at_once['gap']:.2f}, a ratio of {last['gap'] / at_once['gap']:.2f}. Test accuracy "
+        f"differs by {last['test'] - at_once['test']:+.1f} points.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Run what is missing, and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--cifar", type=Path)
+    parser.add_argument("--requests", type=int, default=10)
+    parser.add_argument("--share", type=float, default=0.01)
+    parser.add_argument("--page", action="store_true")
+    asked = parser.parse_args()
+    settings, epochs, what = dict(DIGITS), 16, "the digits with tiny-cnn"
+    if asked.cifar:
+        settings = Place(asked.cifar.resolve(), asked.folder, NET, 1).settings()
+        epochs, what = settings.pop("train")["epochs"], f"CIFAR-10 images with {NET}"
+    bench = Bench(asked.folder, settings, epochs, asked.requests, asked.share)
+    text = page(bench.run(), what)
+    (asked.folder / "requests.md").write_text(text)
+    if asked.page:
+        PAGE.write_text(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,122 @@
+"""Earlier requests: which runs of a model's chain are known, and which samples they name."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from falw_cli.config.settings import Config, Preprocessing
+from falw_cli.data import ledger
+from falw_cli.data.forget_list import ForgetList
+from falw_cli.errors import RequestError
+from falw_cli.models import earlier
+from falw_cli.models.checkpoint import Ancestor, Checkpoint, Metadata
+from falw_cli.models.earlier import open_earlier, refuse_unlearned, steps_back
+
+IDS = [f"{n}.png" for n in range(10)]
+M, U1, U2, COPY = ("a" * 64, "b" * 64, "c" * 64, "d" * 64)
+LIST1, LIST2 = "1" * 64, "2" * 64
+CHAIN = (
+    Ancestor(sha256=M, forget_list=LIST1),
+    Ancestor(sha256=U1, step="converted"),
+    Ancestor(sha256=COPY, forget_list=LIST2),
+)
+"""The model U2: an original, unlearned, converted, unlearned."""
+
+
+def said(**more: object) -> Metadata:
+    known = {"arch": "tiny-cnn", "classes": ("a", "b"), "preprocessing": Preprocessing()}
+    return Metadata.model_validate({**known, "unlearned": {}, "ancestors": CHAIN, **more})
+
+
+def model(metadata: Metadata | None) -> Checkpoint:
+    return Checkpoint(Path("u2.safetensors"), U2, {}, metadata=metadata)
+
+
+def run(ids: list[str], of: str, output: str, digest: str) -> ledger.Run:
+    return ledger.Run(ids, of, digest, output, "u.safetensors", "e" * 64, "u.audit.json")
+
+
+def recorded(tmp_path: Path, *runs: ledger.Run) -> Config:
+    content = b""
+    for one in runs:
+        content += ledger.next_line(content, one.entry(), "ledger")
+    file = tmp_path / f"ledger-{len(runs)}"
+    file.write_bytes(content)
+    return Config(ledger=str(file))
+
+
+LONG_AGO = datetime(2020, 1, 1, tzinfo=timezone.utc)
+FIRST, SECOND = run(IDS[:3], M, U1, LIST1), run(IDS[3:5], COPY, U2, LIST2)
+
+
+def test_every_run_of_the_chain_must_be_known(tmp_path: Path) -> None:
+    refuse_unlearned(recorded(tmp_path, FIRST, SECOND), model(said()))
+    refuse_unlearned(Config(), model(said(unlearned=None)))
+    refuse_unlearned(Config(), model(None))
+    refuse_unlearned(Config(forgotten=("none",)), model(said()))
+    for config, says in (
+        (Config(), "was unlearned before: "),
+        (recorded(tmp_path, SECOND), "does not hold its run"),
+        (recorded(tmp_path), "does not hold 2 of its runs"),
+    ):
+        with pytest.raises(RequestError, match=says) as told:
+            refuse_unlearned(config, model(said()))
+        assert "--forgotten" in told.value.hint
+
+
+def test_a_model_of_an_older_falw_is_refused_too() -> None:
+    for parent in (M, None):
+        with pytest.raises(RequestError, match="unlearned before"):
+            refuse_unlearned(Config(), model(said(ancestors=(), parent=parent)))
+
+
+def test_samples_are_found_by_ledger_and_by_list(tmp_path: Path) -> None:
+    config = recorded(tmp_path, FIRST, run([*IDS[7:9], "gone"], "f" * 64, "0" * 64, "3" * 64))
+    (tmp_path / "old.txt").write_text("5.png\n4.png\nabsent.png\n")
+    config = config.model_copy(update={"forgotten": (str(tmp_path / "old.txt"), "none")})
+    named = ForgetList((IDS[2], IDS[9]), "4" * 64, 0)
+    found = open_earlier(config, model(said()), IDS, named, np.array([2, 9]))
+    assert [(one.source, one.count, one.of_this_model) for one in found.requests] == [
+        ("list", 3, True), ("ledger", 3, True), ("checkpoint", None, True), ("ledger", 3, False),
+    ]  # fmt: skip
+    assert [part.tolist() for part in found.parts] == [[4, 5], [0, 1], [], [7, 8]]
+    assert found.rows.tolist() == [0, 1, 4, 5, 7, 8]
+    assert found.again == 1
+    assert found.requests[2].sha256 == LIST2
+
+
+def test_the_forget_list_is_no_earlier_request(tmp_path: Path) -> None:
+    named = ForgetList(tuple(IDS[:3]), LIST1, 0)
+    config = recorded(tmp_path, FIRST, SECOND)
+    found = open_earlier(config, model(said()), IDS, named, np.arange(3))
+    assert [one.sha256 for one in found.requests] == [LIST2]
+    until = open_earlier(config, model(said()), IDS, named, np.arange(3), FIRST.entry().created)
+    assert [one.source for one in until.requests] == ["ledger"]  # both were recorded before
+    until = open_earlier(config, model(said()), IDS, named, np.arange(3), LONG_AGO)
+    assert [one.source for one in until.requests] == ["checkpoint"]
+
+
+def test_a_file_without_metadata_has_its_chain_in_the_ledger(tmp_path: Path) -> None:
+    config = recorded(tmp_path, run(IDS[:3], M, COPY, LIST1), SECOND)
+    found = open_earlier(config, model(None), IDS, None, np.array([], np.int64))
+    assert [one.of_this_model for one in found.requests] == [True, True]
+
+
+def test_a_process_remembers_its_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(earlier, "_DONE", [])
+    earlier.remember(FIRST)
+    earlier.remember(SECOND)
+    earlier.remember(run(IDS[8:], M, "9" * 64, "9" * 64))  # another run on the same original
+    refuse_unlearned(Config(), model(said()))
+    found = open_earlier(Config(), model(said()), IDS, None, np.array([], np.int64))
+    assert [one.source for one in found.requests] == ["process", "process"]
+    assert found.rows.tolist() == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(("digest", "back"), [(M, 2), (U1, 1), (COPY, 1), (U2, None), ("x", None)])
+def test_each_ancestor_is_known(digest: str, back: int | None) -> None:
+    assert steps_back(said(), digest) == back
