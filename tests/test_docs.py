@@ -169,7 +169,7 @@ def test_the_python_blocks_run(
             "Unlearner": Unlearner, "optimizer": torch.optim.SGD(memorised.parameters(), lr=0.01)
         }  # fmt: skip
         found = [text for language, _, text in blocks(page) if language == "python"]
-        assert len(found) >= 2
+        assert found
         for text in found:
             for old in project.glob("model.unlearned.*"):
                 old.unlink()
