@@ -172,7 +172,7 @@ class _Run:
         os.environ.update(environment)
         os.chdir(cwd)
         torch.set_num_threads(int(environment["OMP_NUM_THREADS"]))
-        _take_one_core(environment.get("PYTEST_XDIST_WORKER", "gw0"))
+        _take_one_core(environment.get("PYTEST_XDIST_WORKER", f"gw{os.getpid()}"))
         sys.executable = environment.get("TESTS_PYTHON", sys.executable)
         for folder in environment.get("PYTHONPATH", "").split(os.pathsep):
             _customize(Path(folder or ".", "sitecustomize.py"))
