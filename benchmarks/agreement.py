@@ -1,39 +1,32 @@
 """Verdicts on the default's results, against retrained models: a section of docs/proof.md.
 
-    python -m benchmarks.agreement CIFAR WORK_FOLDER [--print]
+    python -m benchmarks.agreement WORK_FOLDER [--print]
 
-It reads the reports that benchmarks/networks.py wrote, and runs the retrained models on the lists;
-it trains nothing and writes nothing to WORK_FOLDER.
+It reads the results and reports that benchmarks/networks.py wrote, and runs no network.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from benchmarks.coverage import replace_section
-from benchmarks.networks import request, retrained
-from benchmarks.networks_train import POOL, Place, places
+from benchmarks.networks_train import NETS, POOL, Place
 from falw_cli.audit.report import Report
-from falw_cli.data import loading
-from falw_cli.data.device import place as place_on
 from falw_cli.evaluation.forgotten import BEYOND, HALF, OVER, claim
-from falw_cli.evaluation.metrics import Figure, Interval
-from falw_cli.models.inputs import open_inputs
-from falw_cli.runtime.engine import make_fabric
-from falw_cli.runtime.progress import Silent
+from falw_cli.evaluation.metrics import Figure, Metrics
 
 HEAD = "## Verdicts on the default's results"
 LEAST = 1e-3
-"""Smallest true-class probability that counts as memorised, to avoid a division by zero."""
+"""Minimum excess of the true-class probability, to avoid a division by zero."""
+CALLED = {POOL: "10 %, gamma 1", "gamma-0": "10 %, gamma 0", "gamma-2": "10 %, gamma 2"}
 CLAIMS = ("forgotten", "not forgotten", "over-forgotten", "at least")
 
 
@@ -45,18 +38,16 @@ class Cell:
     kind: str
     share: Figure | None
     """As reported."""
-    truth: Interval
-    """The true forgotten share, up to the seed-to-seed variation of two retrained models."""
+    truth: Figure
+    """The true forgotten share; its interval is for the variation between retrained models."""
 
     @property
     def claim(self) -> str:
         """What the verdict of this version says about the reported share."""
         return claim(self.share) if self.share else "not memorised"
 
-    @property
-    def contradicted(self) -> bool:
-        """Whether the claim is false for every true share that the retrained models allow."""
-        low, high = self.truth.lower, self.truth.upper
+    def false(self, low: float, high: float) -> bool:
+        """Return whether the claim is false for every true share from `low` to `high`."""
         return {
             "forgotten": high < HALF or low > BEYOND,
             "at least": high < HALF,
@@ -65,126 +56,119 @@ class Cell:
         }.get(self.claim, False)
 
 
-@lru_cache(maxsize=32)
-def predicted(place: Place, name: str) -> tuple[dict[str, float], dict[str, float]]:
-    """Return each retrained model's true-class probability of a list that it lacks, by ID."""
-    without = name if name in place.kind.lists else POOL
-    ids = place.ids(without)
-    config = request(
-        place, without, place.original(without), forget=str(ids),
-        reference=[str(path) for path in retrained(place, name)],
-    )  # fmt: skip
-    given = open_inputs(config, Silent(), make_fabric(config))
-    samples = place_on(given.splits.forget, given.network.fabric.device)
-    listed = set(given.listed)
-    # The forget set is in the order of the training data, not of the list.
-    order = [one for one in loading.open_source(config, "data").ids if one in listed]
-    found = [network.confidence(samples)[0].tolist() for network in given.references]
-    one, other = (dict(zip(order, prob, strict=True)) for prob in found)
-    return one, other
-
-
-def true_share(
-    before: float, after: float, retrains: tuple[float, float], noise: float
-) -> Interval:
+def true_share(before: float, after: float, retrained: float, noise: float) -> Figure:
     """Return the true forgotten share in percent, with an interval.
 
     Args:
         before, after: mean true-class probability of the list.
-        retrains: the same of both retrained models.
-        noise: half width of the 95 % interval of their mean.
+        retrained: the same, mean of both retrained models.
+        noise: half width of the 95 % interval of that mean.
     """
-    excess = before - sum(retrains) / 2
-    ends = [100 * (before - after) / max(excess + sign * noise, LEAST) for sign in (-1, 1)]
-    return Interval(lower=min(ends), upper=max(ends))
+    excess = before - retrained
+    found = [100 * (before - after) / max(excess + sign * noise, LEAST) for sign in (-1, 0, 1)]
+    return Figure(value=found[1], lower=min(found), upper=max(found))
 
 
-def noise_of(difference: Any, count: int) -> float:
+def noise_of(difference: float, count: int) -> float:
     """Return the half width of the 95 % interval of the mean of two retrained models.
 
     Args:
-        difference: difference of both on the samples that both lack, [N].
+        difference: mean absolute difference of both, per sample, on the samples that both lack.
         count: number of samples in the list.
     """
-    own, common = (difference**2).mean() / count, difference.mean() ** 2
-    return float(1.96 / 2 * np.sqrt(own + common))
+    deviation = math.sqrt(math.pi / 2) * difference  # of a normal difference
+    return 1.96 * deviation / 2 / math.sqrt(count)
 
 
-def mean_probability(found: Any) -> float:
+def mean_probability(found: Metrics | None) -> float:
     """Return the mean true-class probability of a model's forget samples, from its metrics."""
-    known = [one for one in found.per_class.values() if one.forget_count]
+    assert found is not None
+    known = [one for one in found.per_class.values() if one.forget_probability is not None]
     weights = [one.forget_count for one in known]
     return float(np.average([one.forget_probability for one in known], weights=weights))
 
 
-def cells(cifar: Path, folder: Path) -> Iterator[Cell]:
+def cells(folder: Path) -> Iterator[Cell]:
     """Yield all lists that the default unlearned, with the reported and the true share."""
-    found = [json.loads(line) for line in (folder / "results.jsonl").read_text().splitlines()]
-    known = {(one.net, one.seed): one for one in places(cifar, folder)}
-    for row in found:
-        if row["arm"] != "default" or "failed" in row:
-            continue
-        place = known[row["net"], row["seed"]]
-        ids = (place.home / f"{row['ids']}.txt").read_text().splitlines()
-        report = place.home / f"{row['ids']}-default.unlearned.audit.json"
-        metrics = Report.model_validate_json(report.read_text()).metrics
-        assert metrics.before
-        assert metrics.after
-        one, other = predicted(place, row["list"])
-        before, after = mean_probability(metrics.before), mean_probability(metrics.after)
-        means = tuple(float(np.mean([prob[i] for i in ids])) for prob in (one, other))
-        noise = noise_of(np.array([one[i] - other[i] for i in one]), len(ids))
-        truth = true_share(before, after, (means[0], means[1]), noise)
-        yield Cell(place.net, row["list"], metrics.after.forgotten_share, truth)
+    lines = (folder / "results.jsonl").read_text().splitlines()
+    rows: list[dict[str, Any]] = [json.loads(line) for line in lines]
+    rows = [row for row in rows if row["arm"] == "default" and "failed" not in row]
+    apart = {(row["net"], row["seed"], row["list"]): row["floor_off"] for row in rows}
+    for row in rows:
+        net, seed, kind = row["net"], row["seed"], row["list"]
+        home = Place(folder, folder, net, seed).home
+        report = home / f"{row['ids']}-default.unlearned.audit.json"
+        found = Report.model_validate_json(report.read_text())
+        before, after = found.metrics.before, found.metrics.after
+        # The other lists are drawn from the pool, which both retrained models lack.
+        difference = apart[net, seed, kind if kind in NETS[net].lists else POOL]
+        truth = true_share(
+            mean_probability(before), mean_probability(after), row["p_retrain"],
+            noise_of(difference, found.forget.count),
+        )  # fmt: skip
+        yield Cell(net, kind, after and after.forgotten_share, truth)
 
 
 def section(found: list[Cell]) -> str:
     """Return the section of docs/proof.md."""
-    rows = dict.fromkeys((one.net, one.kind) for one in found)
+    rows = {(one.net, one.kind) for one in found}
     claimed = [one for one in found if one.claim in CLAIMS]
-    wrong = [one for one in claimed if one.contradicted]
-    affected = {(one.net, one.kind) for one in claimed}
-    wrong_rows = {(one.net, one.kind) for one in wrong}
-    silent = len(found) - len(claimed)
+    wrong = [one for one in claimed if one.false(one.truth.lower, one.truth.upper)]
+    off = [one for one in claimed if one.false(one.truth.value, one.truth.value)]
+    with_claim = {(one.net, one.kind) for one in claimed}
+    counted = ", ".join(
+        f'{sum(one.claim == name for one in found)} "{name}"'
+        for name in dict.fromkeys(one.claim for one in found)
+    )
     lines = [
         HEAD, "",
         "The reports of the default in [networks](networks.md), against the true forgotten share: "
         "the way of the list's mean true-class probability from the original to the mean of two "
-        "retrained models, with a 95 % interval for the seed-to-seed variation of that mean "
-        "(`python -m benchmarks.agreement`). Agreement was defined before it was measured. A "
-        "verdict agrees if at least one true share in the interval makes it true: between "
-        f"{HALF:g} and {BEYOND:g} % for \"forgotten\", {HALF:g} % or more for \"at least\" (the "
-        "headline \"Cannot tell whether the list is over-forgotten; at least … is forgotten\"), "
-        f"below {HALF:g} % for \"not forgotten\", above {OVER:g} % for \"over-forgotten\". "
-        "\"Cannot tell\" and \"not memorised\" claim nothing and are counted separately.", "",
-        f"Of {len(found)} lists, {len(claimed)} have a verdict that claims something, and "
-        f"{len(claimed) - len(wrong)} of these agree. {silent} claim nothing. Of the {len(rows)} "
-        f"rows of that page, {len(affected)} have such a verdict, and in "
-        f"{len(affected) - len(wrong_rows)} of these all agree.", "",
+        "retrained models (`python -m benchmarks.agreement`). Its 95 % interval is for the "
+        "variation of that mean between random seeds, from the differences of the two models per "
+        "sample. Agreement was defined before it was measured: a verdict agrees if a true share "
+        f"in this interval makes it true. That is {HALF:g} to {BEYOND:g} % for \"forgotten\", "
+        f"{HALF:g} % or more for \"at least\" (headline: \"Cannot tell whether the list is "
+        f"over-forgotten; at least … is forgotten\"), below {HALF:g} % for \"not forgotten\", "
+        f"above {OVER:g} % for \"over-forgotten\". \"Cannot tell\" and \"not memorised\" claim "
+        "nothing and are counted separately.", "",
+        f"{len(found)} lists: {counted}. Of the {len(claimed)} verdicts that claim something, "
+        f"{len(claimed) - len(wrong)} agree. {len(claimed) - len(off)} also agree with the true "
+        f"share itself, without its interval. {len(with_claim)} of the {len(rows)} rows of that "
+        "page have such a verdict, and in "
+        f"{len(with_claim - {(one.net, one.kind) for one in wrong})} of these all agree "
+        f"({len(with_claim - {(one.net, one.kind) for one in off})} without the interval).", "",
         "| network | list | reported share | verdict | true share | agrees |",
         "|---|---|---|---|---|---|",
     ]  # fmt: skip
-    for one in found:
+    order = list(dict.fromkeys(one.net for one in found))
+    for one in sorted(found, key=lambda cell: order.index(cell.net)):
         share, truth = one.share, one.truth
         reported = f"{share.value:.0f} % ({share.lower:.0f} to {share.upper:.0f})" if share else "–"
-        agrees = "–" if one.claim not in CLAIMS else "**no**" if one.contradicted else "yes"
-        upper = f"{truth.upper:.0f}" if truth.upper < 1000 else "more than 1,000"
+        agrees = "yes" if one not in off else "**no**" if one in wrong else "within the interval"
+        true = f"{_short(truth.value)} % ({_short(truth.lower)} to {_short(truth.upper)})"
+        name, kind = one.net, CALLED.get(one.kind, one.kind)
         lines.append(
-            f"| {one.net} | {one.kind} | {reported} | {one.claim} | "
-            f"{truth.lower:.0f} to {upper} % | {agrees} |"
+            f"| {name} | {kind} | {reported} | {one.claim} | {true if share else '–'} | "
+            f"{agrees if one in claimed else '–'} |"
         )
     return "\n".join([*lines, ""])
+
+
+def _short(share: float) -> str:
+    """Return a share as text; a list that was hardly memorised has one without meaning."""
+    return (
+        f"{round(share)}" if abs(share) <= 1000 else "above 1,000" if share > 0 else "below -1,000"
+    )
 
 
 def main() -> None:
     """Replace the section in docs/proof.md."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("cifar", type=Path)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--print", action="store_true")
     asked = parser.parse_args()
-    torch.set_num_threads(1)
-    text = section(list(cells(asked.cifar.resolve(), asked.folder.resolve())))
+    text = section(list(cells(asked.folder.resolve())))
     print(text)
     if not asked.print:
         replace_section(HEAD, text)
