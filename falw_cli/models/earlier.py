@@ -122,10 +122,15 @@ def open_earlier(
 
 
 def _each_once(found: Sequence[Request], mine: str | None) -> tuple[Request, ...]:
-    """Return one request per list, the model's own first, without that of the forget list."""
-    lists, kept = {mine}, []
+    """Return one request per list, the model's own first.
+
+    An earlier run on the forget list itself is no earlier request, unless it was named as one.
+    """
+    lists: set[str | None] = set()
+    kept = []
     for one in sorted(found, key=lambda one: not one.of_this_model):
-        if one.sha256 is None or one.sha256 not in lists:
+        repeated = one.sha256 is not None and one.sha256 in lists
+        if not repeated and (one.source == "list" or one.sha256 != mine or mine is None):
             kept.append(one)
         lists.add(one.sha256)
     return tuple(kept)

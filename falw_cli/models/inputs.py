@@ -162,7 +162,8 @@ def _digests(config: Config, source: Checkpoint) -> dict[str, Any]:
         if original["runs_back"] is None:
             known = ", ".join(f"{one.sha256[:12]}…" for one in said.chain)
             raise RequestError(
-                f"{original['path']} is not a checkpoint that {source.path} was made from",
+                f"{original['path']} is not the checkpoint that {source.path} was made from, nor "
+                "an earlier one of its chain",
                 f"give one with SHA-256 {known}",
             )
     return {

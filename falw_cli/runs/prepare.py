@@ -136,8 +136,8 @@ def _warn_of_earlier(inputs: Inputs, progress: Progress) -> None:
     others = [one for one in earlier.requests if not one.of_this_model and one.rows is not None]
     if count := sum(len(one.rows) for one in others if one.rows is not None):
         progress.warn(
-            f"{len(others)} earlier requests of the ledger belong to another model than this one: "
-            f"their {count} samples in the data are left out, not forgotten"
+            f"requests of the ledger that this model was not made to forget: {len(others)}; their "
+            f"{count} samples in the data are left out of this run, not forgotten by it"
         )
     if any(one.source == "process" for one in earlier.requests):
         progress.warn(

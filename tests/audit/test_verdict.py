@@ -8,6 +8,7 @@ import pytest
 
 from falw_cli.audit.report import FileInput, Report
 from falw_cli.audit.verdict import verdict
+from falw_cli.evaluation.earlier import EarlierRequest, EarlierRequests, Remeasured
 from falw_cli.evaluation.metrics import AccuracyChange, Figure
 from tests.audit.reports import report
 
@@ -125,3 +126,23 @@ def test_skipped_samples_of_the_list_are_not_forgotten() -> None:
     assert said.level == "bad"
     assert said.headline == "Not forgotten: 2 listed samples that cannot be read"
     assert said.points[0].startswith("the samples that can be read: Forgotten")
+
+
+def test_earlier_requests_are_counted_by_answer() -> None:
+    def request(answer: str | None) -> EarlierRequest:
+        figure = Figure(value=0.5, lower=0.4, upper=0.6)
+        found = answer and Remeasured.model_validate(
+            {"samples": 9, "before": figure, "after": figure, "rise": figure, "margin": 0.1,
+             "still_forgotten": answer}
+        )  # fmt: skip
+        return EarlierRequest(
+            source="list", sha256="a" * 64, count=9, in_data=9, remeasured=found or None
+        )
+
+    answers = ["yes", "no", "yes", "cannot tell", None]
+    earlier = EarlierRequests(left_out=9, requests=[request(answer) for answer in answers])
+    said = verdict(without_gates(1.5).model_copy(update={"earlier": earlier}))
+    assert (
+        "earlier requests: 2 still forgotten, 1 no samples at hand, 1 learned again, "
+        "1 cannot tell whether still forgotten"
+    ) in said.points

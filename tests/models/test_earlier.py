@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from falw_cli.config.settings import Config, Preprocessing
-from falw_cli.data import ledger
+from falw_cli.data import forget_list, ledger
 from falw_cli.data.forget_list import ForgetList
 from falw_cli.errors import RequestError
 from falw_cli.models import earlier
@@ -98,6 +98,14 @@ def test_the_forget_list_is_no_earlier_request(tmp_path: Path) -> None:
     assert [one.source for one in until.requests] == ["ledger"]  # both were recorded before
     until = open_earlier(config, model(said()), IDS, named, np.arange(3), LONG_AGO)
     assert [one.source for one in until.requests] == ["checkpoint"]
+
+
+def test_a_list_that_is_named_as_earlier_is_one(tmp_path: Path) -> None:
+    (tmp_path / "ids.txt").write_text("1.png\n")
+    named = forget_list.read(str(tmp_path / "ids.txt"))
+    config = Config(forgotten=(str(tmp_path / "ids.txt"),))
+    found = open_earlier(config, model(None), IDS, named, np.array([1]))
+    assert (len(found.requests), found.again, found.rows.tolist()) == (1, 1, [])
 
 
 def test_a_file_without_metadata_has_its_chain_in_the_ledger(tmp_path: Path) -> None:
