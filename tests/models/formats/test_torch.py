@@ -98,8 +98,8 @@ def test_a_plain_state_dict_may_be_either(tmp_path: Path, wanted: Any) -> None:
 
 @pytest.mark.parametrize(
     ("whole", "key", "noted"),
-    [({"state_dict": RAW}, ("state_dict",), False), ({"model_state_dict": RAW},) + (
-        ("model_state_dict",), False), ({"ema": EMA}, ("ema",), True),
+    [({"state_dict": RAW}, ("state_dict",), False),
+     ({"model_state_dict": RAW}, ("model_state_dict",), False), ({"ema": EMA}, ("ema",), True),
      ({"best_model": RAW}, ("best_model",), True), ({"params": RAW}, ("params",), True),
      ({"module": RAW, "iteration": 3}, ("module",), True),
      ({"model": {"module": RAW}}, ("model", "module"), True)],
