@@ -94,7 +94,8 @@ def open_inputs(
     earlier = open_earlier(config, source, listing.ids, named, rows, progress, until)
     left_out = np.union1d(rows, earlier.rows)
     loading.check_rows(rows, labels, classes, progress, earlier.rows)
-    shown = _shown(config, spec.arch, progress)
+    _check_channels(spec, listing)
+    shown = _shown(config, spec, progress)
     wanted = images.geometry(listing, shown, spec.channels, skip=config.skip_unreadable)
     chosen = splits.choose(labels, rows, config.unlearn.retain_budget, config.seed, earlier.parts)
     some = loading.only(listing, chosen.used())
@@ -200,21 +201,39 @@ def _class_names(config: Config, listing: Listing, spec: NetworkSpec) -> tuple[s
         raise RequestError(
             f"the model has {spec.num_classes} outputs, "
             f"{listing.spec!r} has {len(listing.classes)} classes",
-            "give the data it was trained on, or name its outputs: `classes:` in falw.yaml",
+            "give the data it was trained on, or name its outputs: --classes FILE",
         )
     return listing.classes
 
 
-def _shown(config: Config, arch: str, progress: Progress) -> Preprocessing:
+def _check_channels(spec: NetworkSpec, listing: Listing) -> None:
+    """Refuse a model of channels that the images cannot have: files are grey or colour.
+
+    Raises:
+        RequestError: the model takes another number of channels.
+    """
+    native = (1, 3) if listing.array is None else {listing.array.shape[3], 1, 3}
+    if spec.channels not in native:
+        raise RequestError(
+            f"the model takes images of {spec.channels} channels, {listing.spec!r} has images of "
+            f"{'1 or 3' if listing.array is None else listing.array.shape[3]}",
+            "give a model for grey or colour images",
+        )
+
+
+def _shown(config: Config, spec: NetworkSpec, progress: Progress) -> Preprocessing:
     """Return the given preprocessing; if it is incomplete, guess the rest and warn."""
-    shown = config.preprocessing
+    shown, arch = config.preprocessing, spec.arch
     if shown.mean is not None and shown.std is not None:
         return shown
     if arch in architectures.OWN or architectures.is_code(arch):
         progress.warn("preprocessing mean and std are not given: measured on the retain set")
         return shown
     progress.warn("preprocessing mean and std are not given: ImageNet's preprocessing is used")
-    merged = IMAGENET.model_dump() | shown.model_dump(exclude_none=True)
+    guess = IMAGENET.model_dump()
+    if spec.channels == 1:  # the mean over the channels, as in timm
+        guess |= {"mean": (0.449,), "std": (0.226,)}
+    merged = guess | shown.model_dump(exclude_none=True)
     return Preprocessing.model_validate(merged)
 
 

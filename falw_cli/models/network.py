@@ -280,8 +280,8 @@ def measured(shown: Preprocessing, wanted: Geometry, data: Part) -> Preprocessin
     if len(mean) != wanted.channels or len(std) != wanted.channels:
         raise RequestError(
             f"preprocessing has {len(mean)} means and {len(std)} deviations, "
-            f"the images {wanted.channels} channels",
-            "give one number per channel",
+            f"the model {wanted.channels} channel{'s' if wanted.channels > 1 else ''}",
+            "give one number per channel: preprocessing.mean and .std in falw.yaml",
         )
     settled = {"image_size": wanted.size, "resize": wanted.resize, "mean": mean, "std": std}
     return shown.model_copy(update=settled)

@@ -44,6 +44,7 @@ from falw_cli.data import forget_list, images
 from falw_cli.data.images import Geometry
 from falw_cli.data.opening import open_listing
 from falw_cli.errors import FalwError
+from falw_cli.models import checkpoint_files
 from falw_cli.models.architectures import tiny_cnn
 from falw_cli.models.formats.safetensors import KEY, read
 from falw_cli.runs.publish import FORMATS, publish
@@ -71,6 +72,27 @@ def checkpoint_seeds() -> Iterator[bytes]:
     yield save(few)
     yield save(few, metadata={KEY: json.dumps(notes)})
     yield save({"x": torch.zeros(2, 3)}, metadata={"made by": "\x1b[31m<script>"})
+
+
+def torch_seeds() -> Iterator[bytes]:
+    """Yield a state dict, and training dictionaries with averages and inert types, new and old."""
+    tensors = dict(list(tiny_cnn(3, 1).state_dict().items())[:3])
+    beside = {
+        "args": argparse.Namespace(lr=0.1, out=Path("x")), "best": np.float64(0.5), "epoch": 3,
+        "rng": np.random.RandomState(0).get_state()[2:], "shape": np.zeros(2),
+    }  # fmt: skip
+    for whole in (tensors, {"state_dict": tensors, "ema": {"module": tensors}, **beside}):
+        for new in (True, False):
+            stream = io.BytesIO()
+            torch.save(whole, stream, _use_new_zipfile_serialization=new)
+            yield stream.getvalue()
+
+
+def foreign_seeds() -> Iterator[bytes]:
+    """Yield a file without a suffix for each kind of content."""
+    yield from (next(checkpoint_seeds()), *torch_seeds(), *npz_seeds())
+    yield b"\x08\x07\x12\x07pytorch"
+    yield b"\x89HDF\r\n\x1a\n" + b"0" * 100
 
 
 def state_seeds() -> Iterator[bytes]:
@@ -165,6 +187,8 @@ class Kind:
 
 KINDS = {
     "checkpoint": Kind(checkpoint_seeds, read, ".safetensors"),
+    "torch": Kind(torch_seeds, checkpoint_files.read, ".pt"),
+    "model": Kind(foreign_seeds, checkpoint_files.read, ""),
     "state": Kind(state_seeds, read_state, ".state"),
     "list": Kind(
         lambda: iter((b"a/1.jpg\nb/2.jpg\n", "# ä\r\nü/1\r\n".encode())),
@@ -207,7 +231,7 @@ def mutate(content: bytes, rng: random.Random) -> bytes:
 
 
 def rezip(content: bytes, rng: random.Random) -> bytes:
-    """Return an npz with changed arrays inside the archive and valid archive checksums."""
+    """Return an archive with changed members and valid checksums."""
     stream = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(stream, "w") as new:
         for name in old.namelist():
@@ -273,7 +297,7 @@ def run(name: str, count: int, seed: int) -> Tally:
         expected = {entry.name for entry in folder.iterdir()}
         for number in range(count):
             content = rng.choice(seeds)
-            inside = name == "npz" and number % 2
+            inside = content.startswith(b"PK") and number % 2
             feed(kind, rezip(content, rng) if inside else mutate(content, rng), folder, tally)
         written = {entry.name for entry in folder.iterdir()} - expected
         if written:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from falw_cli.config.resolution import resolve
 from falw_cli.data.device import place
 from falw_cli.data.splits import Part
+from falw_cli.errors import RequestError
 from falw_cli.models.inputs import Inputs, open_inputs
 from falw_cli.runtime.progress import Silent
 from tests.conftest import falw
@@ -319,9 +320,57 @@ def test_shards_must_be_beside_their_index(data: Path, name: str) -> None:
 def test_a_missing_library_is_named_with_its_command(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from falw_cli.errors import RequestError
-    from falw_cli.runtime.extras import need
 
     with pytest.raises(RequestError, match="needs no_such_library") as refused:
         need("no_such_library", "timm", "architecture timm/x")
     assert refused.value.hint == "pip install 'falw[timm]'"
+
+
+VIT = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "patch_size": 8}
+
+
+def vit(folder: Path, *, processor: bool, **settings: Any) -> None:
+    """Save a small ViT, with or without its processor."""
+    library = pytest.importorskip("transformers")
+    config = library.ViTConfig(**VIT, intermediate_size=16, **settings)
+    library.ViTForImageClassification(config).save_pretrained(folder)
+    if processor:
+        library.ViTImageProcessor(size={"height": 32, "width": 32}).save_pretrained(folder)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [({"problem_type": "multi_label_classification", "num_labels": 3}, "multi_label"),
+     ({"problem_type": "regression", "num_labels": 3}, "problem_type 'regression'"),
+     ({"num_labels": 1}, "has one output"),
+     ({"num_channels": 4, "num_labels": 3}, "images of 4 channels"),
+     ({"num_channels": 1, "num_labels": 3}, "3 means and 3 deviations, the model 1 channel")],
+)  # fmt: skip
+def test_heads_and_channels_that_do_not_fit_are_named(
+    data: Path, settings: dict[str, Any], said: str
+) -> None:
+    vit(data / "model", processor=True, image_size=32, **settings)
+    with pytest.raises(RequestError, match=said):
+        opened(data, "model")
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_folder_without_a_processor_has_the_size_of_its_config(data: Path, channels: int) -> None:
+    names = dict(enumerate(NAMES))
+    vit(data / "model", processor=False, image_size=48, num_channels=channels, id2label=names,
+        label2id={v: k for k, v in names.items()})  # fmt: skip
+    given = opened(data, "model")
+    shown = given.network.preprocessing
+    assert (shown.image_size, shown.resize, shown.squash) == (48, 48, True)
+    assert shown.mean == ((0.485, 0.456, 0.406) if channels == 3 else (0.449,))
+    assert given.source.notes == (
+        "no preprocessor_config.json: the input size is 48 pixels, from config.json",
+    )
+    images, _ = seen_by_falw(given)
+    assert images.shape[1:] == (channels, 48, 48)
+
+
+def test_an_input_that_is_not_square_is_refused(data: Path) -> None:
+    vit(data / "model", processor=False, image_size=[32, 48], num_labels=3)
+    with pytest.raises(RequestError, match=r"image_size \[32, 48\] is not square"):
+        opened(data, "model")
