@@ -16,6 +16,7 @@ from falw_cli.data.device import place
 from falw_cli.data.splits import Part
 from falw_cli.errors import RequestError
 from falw_cli.models.inputs import Inputs, open_inputs
+from falw_cli.runtime.extras import need
 from falw_cli.runtime.progress import Silent
 from tests.conftest import falw
 from tests.data.pictures import make_folder
