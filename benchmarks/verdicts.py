@@ -126,7 +126,9 @@ def section(chosen: list[Place]) -> str:
         f"{DRAWS} lists of each size, drawn from a tenth of the training data that two retrained "
         "models lack, half of them from one class (`python -m benchmarks.verdicts`). The verdict "
         "is that on the forgotten share. An original counts as unlearned with no change; a "
-        "retrained model should not be called \"not forgotten\" in more than 5 % of cases.", "",
+        "retrained model should not be called \"not forgotten\" in more than 5 % of cases. "
+        "\"At least\": the interval begins at 50 % or more and ends above 150 %, so that the "
+        "memorisation has gone and over-forgetting is possible.", "",
         f"| network | model | samples | {' | '.join(RESULTS)} |",
         f"|---|---|--:|{'--:|' * len(RESULTS)}",
         *tables[0], "",

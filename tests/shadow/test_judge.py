@@ -32,7 +32,7 @@ def test_remaining_memory_is_detected_per_sample() -> None:
     found = run(2.0, 2.0)
     assert found.ulira.auc.lower > 0.9
     assert found.rmia.auc.lower > 0.8
-    assert found.ulira.told.lower > 20
+    assert found.ulira.distinguished.lower > 20
     assert found.klom.lower > found.klom_chance
 
 
@@ -40,10 +40,10 @@ def test_without_memory_attacks_are_at_chance() -> None:
     found = run(0.0, 0.0)
     for attack in (found.ulira, found.rmia):
         assert attack.auc.lower < 0.5 < attack.auc.upper
-        assert attack.told.value < 5
+        assert attack.distinguished.value < 5
     assert found.klom.value == pytest.approx(found.klom_chance, rel=0.1)
 
 
 def test_a_model_that_forgot_is_distinguished() -> None:
     """The shadow models did not forget; the attacked model did."""
-    assert run(2.0, 0.0).ulira.told.value < 5
+    assert run(2.0, 0.0).ulira.distinguished.value < 5
