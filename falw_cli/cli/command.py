@@ -37,7 +37,7 @@ MODEL = ("arch", "trust_code")
 STEPS = ("epochs", "lr", "batch_size", "compile", "track", "resume")
 """Settings of commands that train or unlearn a network."""
 RUN = ("seed", "device", "devices", "nodes", "precision")
-AUDIT = ("reference", "metrics", "relearn", "robustness", "gate", "report", "force")
+AUDIT = ("reference", "metrics", "correct", "relearn", "robustness", "gate", "report", "force")
 """Settings of commands that write an audit report."""
 COMMON = {
     "config_file": Annotated[

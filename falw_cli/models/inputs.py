@@ -11,8 +11,9 @@ import numpy as np
 
 from falw_cli.config.settings import Config, Preprocessing
 from falw_cli.data import images, loading, splits
-from falw_cli.data.images import Images
+from falw_cli.data.images import Images, Rows
 from falw_cli.data.listing import Listing
+from falw_cli.data.metadata import right_labels
 from falw_cli.data.splits import Splits
 from falw_cli.errors import RequestError
 from falw_cli.models import architectures, checkpoint_files
@@ -51,6 +52,8 @@ class Inputs:
     """Number of listed samples whose images cannot be read: they are not in `splits`."""
     copies: int = 0
     """Number of exact copies of listed samples, which are in `splits.forget` too."""
+    right: Rows | None = None
+    """Right class of each sample of `splits.forget`, [N]; None without --correct."""
 
 
 def open_inputs(
@@ -96,6 +99,10 @@ def open_inputs(
     kept -= np.bincount(splits.align(data.listing, classes)[found], minlength=len(classes))
     if not kept.any():
         raise RequestError("the list and its copies cover all training samples", "leave some out")
+    right = None
+    if config.correct and len(chosen.forget):
+        listed = data.listing.keep(chosen.forget)
+        right = right_labels(listed, classes, config.correct, config.metadata, progress)
     parts = loading.split(data, chosen, unseen, classes, kept)
     loading.warn_of_samples(parts, progress)
     shown = measured(shown, wanted, parts.retain)
@@ -112,7 +119,16 @@ def open_inputs(
         "test": _describe(unseen.test, len(parts.test)) if unseen.test else None,
     }
     return Inputs(
-        config, source, network, parts, original, references, described, unread, len(found)
+        config,
+        source,
+        network,
+        parts,
+        original,
+        references,
+        described,
+        unread,
+        len(found),
+        right,
     )
 
 

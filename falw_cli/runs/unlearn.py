@@ -18,6 +18,7 @@ from falw_cli.audit.seal import to_text
 from falw_cli.config.settings import Config
 from falw_cli.data.device import Streamed
 from falw_cli.errors import RequestError
+from falw_cli.evaluation.corrections import corrections
 from falw_cli.evaluation.full_audit import full_audit
 from falw_cli.evaluation.gap import FIELD, parse_weights
 from falw_cli.evaluation.gap_metric import described
@@ -120,6 +121,7 @@ def _run_opened(
     expected = expected_probabilities(done.expectation) if done.expectation else None
     after = Predictions.of(network, run_data.judged, config.seed)
     remarks: tuple[str, ...] = ()
+    corrected = None
     if known:
         measured = metrics_of(after)
         if expected:
@@ -131,6 +133,8 @@ def _run_opened(
         for warning in found.warnings:
             progress.note(f"note: {warning}")
         metrics, remarks = found.metrics, found.warnings
+        if config.correct and inputs.right is not None:
+            corrected = corrections(config.correct, inputs.right, before, after, retrained)
         returned = _comeback(inputs, run_data, after) if config.relearn else None
     _warn_of_harm(metrics, config.unlearn.max_utility_loss, progress)
     assert metrics.after is not None
@@ -152,6 +156,7 @@ def _run_opened(
         run=run_section(done, _peak(fabric.device)),
         metrics=metrics,
         comeback=returned,
+        corrections=corrected,
         pairs=expected.pairs(after.forget.prob) if expected else None,
         robustness=robustness(network, run_data.judged, inputs.references, config.seed)
         if config.robustness and not known

@@ -143,7 +143,7 @@ def _plan(config: Config, request: AuditRequest, inputs: Inputs, progress: Progr
         mode="json", exclude={"model", "forget", "without", "original", "reference", "gate", "out",
                               "metrics", "report", "force", "resume", "dry_run", "html", "devices",
                               "nodes", "robustness", "relearn", "track", "save_every",
-                              "forgotten_gate"},
+                              "forgotten_gate", "correct"},
     )  # fmt: skip
     assert config.forget is not None
     listing = loading.open_source(config, "data")

@@ -26,7 +26,8 @@ class AuditSettings(Section):
 @command(
     "audit",
     (
-        "model", "forget", "original", *DATA, *UNSEEN, *MODEL, "seed", "device", "precision", *AUDIT,
+        "model", "forget", "original", *DATA, *UNSEEN, *MODEL, "seed", "device", "precision",
+        *AUDIT,
     ),
     AuditSettings, needs_model=True,
     example="falw audit model.unlearned.safetensors --forget ids.txt --shadow 16",
