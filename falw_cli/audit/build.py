@@ -29,6 +29,7 @@ from falw_cli.audit.report import (
 from falw_cli.audit.seal import seal
 from falw_cli.config.settings import Config
 from falw_cli.data.device import Samples
+from falw_cli.evaluation.corrections import Corrections
 from falw_cli.evaluation.earlier import EarlierRequests
 from falw_cli.evaluation.gap import noise_floor
 from falw_cli.evaluation.measurement import compare, mean_metrics
@@ -110,6 +111,7 @@ def build_report(
     per_sample: PerSample | None = None,
     comeback: Comeback | None = None,
     robustness: Robustness | None = None,
+    corrections: Corrections | None = None,
     earlier: EarlierRequests | None = None,
     pairs: Pairs | None = None,
     run: Run | None = None,
@@ -145,6 +147,7 @@ def build_report(
         per_sample=per_sample,
         comeback=comeback,
         robustness=robustness,
+        corrections=corrections,
         earlier=earlier,
         pairs=pairs,
         target=target or {},

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from falw_cli.evaluation.corrections import Corrections
 from falw_cli.evaluation.earlier import EarlierRequests
 from falw_cli.evaluation.metrics import AllMetrics, Figure, Figures, Pairs
 from falw_cli.evaluation.per_sample import PerSample
@@ -281,6 +282,8 @@ class Report(BaseModel):
     comeback: Comeback | None = None
     robustness: Robustness | None = None
     """Only with --robustness."""
+    corrections: Corrections | None = None
+    """Only with --correct."""
     pairs: Pairs | None = None
     """Expected and found predictions per forget sample; None without the original's."""
     target: dict[str, ClassTarget]

@@ -57,7 +57,8 @@ def verdict(report: Report) -> Verdict:
     if harm and level != "bad":
         level = "mixed" if level == "good" else level
         headline = f"{headline}, but {harm.partition(' (')[0]}"
-    points = [_explained(report), seeds[1], unseen[1], harm, _earlier(report)]
+    corrected = report.corrections.in_words() if report.corrections else ""
+    points = [_explained(report), seeds[1], unseen[1], harm, corrected, _earlier(report)]
     if report.forget.unreadable:
         points.insert(0, f"the samples that can be read: {headline}")
         level = "bad"

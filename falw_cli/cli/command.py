@@ -41,7 +41,7 @@ STEPS = ("epochs", "lr", "batch_size", "compile", "track", "resume")
 EARLIER = ("forgotten", "ledger")
 """Settings of commands that leave out the samples of earlier requests."""
 RUN = ("seed", "device", "devices", "nodes", "precision")
-AUDIT = ("reference", "metrics", "relearn", "robustness", "gate", "report", "force")
+AUDIT = ("reference", "metrics", "correct", "relearn", "robustness", "gate", "report", "force")
 """Settings of commands that write an audit report."""
 COMMON = {
     "config_file": Annotated[

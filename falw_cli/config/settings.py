@@ -239,6 +239,9 @@ class Config(Section):
     metrics: Annotated[tuple[str, ...], Flag("Output", as_text=True, of_run=False)] = ()
     """Metrics of the Avg. Gap, NAME or NAME:WEIGHT, separated by commas (default: FA, RA, TA and
     MIA)."""
+    correct: Annotated[str | None, Flag("Output", environment=False, of_run=False)] = None
+    """Column of the right label of each listed sample, where the list holds mislabelled ones:
+    reports the accuracy on the right labels before and after."""
     relearn: Annotated[bool, Flag("Output", environment=False, of_run=False)] = False
     """Test whether rounding the weights or relearning a few samples recovers forgotten ones."""
     robustness: Annotated[bool, Flag("Output", environment=False, of_run=False)] = False

@@ -113,6 +113,34 @@ def groups_of(
     return tuple(f"{group}\0{value}" if value else name for value, name in pairs)
 
 
+def right_labels(
+    listing: Listing, classes: Sequence[str], column: str, metadata: str | None, progress: Progress
+) -> Rows:
+    """Return the right class of each sample of a listing, [N].
+
+    Args:
+        listing: the listed samples.
+        classes: class names in the order of the model's outputs.
+        column: where the right labels are.
+        metadata, progress: see `columns_of`.
+
+    Raises:
+        RequestError: there is no such column, or it has no class of the model for some samples.
+    """
+    place = {name: index for index, name in enumerate(classes)}
+    if listing.numbered:
+        place |= {str(index): index for index in range(len(classes))}
+    values = columns_of(listing, metadata, progress).column(column)
+    strange = [value for value in values if value not in place]
+    if strange:
+        raise RequestError(
+            f"{len(strange)} of {len(values)} listed samples have no class of the model in the "
+            f"column {column!r}: the first has {strange[0]!r}",
+            f"the model has {', '.join(list(classes)[:10])}" + (" …" if len(classes) > 10 else ""),
+        )
+    return np.array([place[value] for value in values], dtype=np.int64)
+
+
 def _aligned(listing: Listing, table: Table) -> dict[str, list[str]]:
     """Return the columns of a table in the order of a listing."""
     place = {name: row for row, name in enumerate(table.ids)}

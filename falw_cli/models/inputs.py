@@ -12,8 +12,9 @@ import numpy as np
 
 from falw_cli.config.settings import Config, Preprocessing
 from falw_cli.data import images, loading, splits
-from falw_cli.data.images import Images
+from falw_cli.data.images import Images, Rows
 from falw_cli.data.listing import Listing
+from falw_cli.data.metadata import right_labels
 from falw_cli.data.splits import Splits
 from falw_cli.errors import RequestError
 from falw_cli.models import architectures, checkpoint_files
@@ -58,6 +59,8 @@ class Inputs:
     """Number of exact copies of listed samples, which are in `splits.forget` and `listed` too."""
     earlier: Earlier
     """Earlier requests; their samples are `splits.earlier`."""
+    right: Rows | None
+    """Right class of each sample of `splits.forget`, [N]; None without --correct."""
 
 
 def open_inputs(
@@ -112,6 +115,10 @@ def open_inputs(
     kept -= np.bincount(splits.align(data.listing, classes)[found], minlength=len(classes))
     if not kept.any():
         raise RequestError("the list and its copies cover all training samples", "leave some out")
+    right = None
+    if config.correct and len(chosen.forget):
+        named_rows = data.listing.keep(chosen.forget)
+        right = right_labels(named_rows, classes, config.correct, config.metadata, progress)
     parts = loading.split(data, chosen, unseen, classes, kept)
     loading.warn_of_samples(parts, progress)
     shown = measured(shown, wanted, parts.retain)
@@ -129,11 +136,10 @@ def open_inputs(
         "heldout": _describe(unseen.heldout, len(parts.heldout)) if unseen.heldout else None,
         "test": _describe(unseen.test, len(parts.test)) if unseen.test else None,
     }
-    listed = named.ids if named else ()
     listed = (*(named.ids if named else ()), *(data.listing.ids[row] for row in found))
     return Inputs(
         config, source, network, parts, original, references, listed, described, unread,
-        len(found), earlier,
+        len(found), earlier, right,
     )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from falw_cli.audit.seal import to_text
 from falw_cli.config.settings import Config
 from falw_cli.data.device import place
 from falw_cli.errors import RequestError
+from falw_cli.evaluation.corrections import corrections
 from falw_cli.evaluation.earlier import predictions as earlier_predictions
 from falw_cli.evaluation.full_audit import full_audit
 from falw_cli.evaluation.gap import parse_weights
@@ -78,6 +79,11 @@ def evaluate(
             progress.warn(reason_for_no_share(expected))
         for warning in found.warnings:
             progress.note(f"note: {warning}")
+        corrected = None
+        if config.correct and inputs.right is not None:
+            corrected = corrections(
+                config.correct, inputs.right, before, predictions[0], predictions[1:]
+            )
         returned = None
         if config.relearn:
             returned = comeback(network, judged, predictions[0], inputs.references, inputs.original)
@@ -99,6 +105,7 @@ def evaluate(
             metrics=found.metrics,
             per_sample=attacked,
             comeback=returned,
+            corrections=corrected,
             earlier=earlier,
             pairs=expected.pairs(predictions[0].forget.prob) if expected else None,
             robustness=robustness(network, judged, inputs.references, config.seed)

@@ -21,6 +21,7 @@ from falw_cli.config.settings import Config
 from falw_cli.data import ledger
 from falw_cli.data.device import Streamed
 from falw_cli.errors import RequestError
+from falw_cli.evaluation.corrections import corrections
 from falw_cli.evaluation.earlier import predictions as earlier_predictions
 from falw_cli.evaluation.forgotten import ExpectedProbabilities
 from falw_cli.evaluation.full_audit import full_audit
@@ -130,6 +131,7 @@ def _run_opened(
     expected = expected_probabilities(done.expectation) if done.expectation else None
     after = Predictions.of(network, run_data.judged, config.seed)
     remarks: tuple[str, ...] = ()
+    corrected = None
     if known:
         measured = metrics_of(after)
         if expected:
@@ -142,6 +144,8 @@ def _run_opened(
         for warning in found.warnings:
             progress.note(f"note: {warning}")
         metrics, remarks = found.metrics, found.warnings
+        if config.correct and inputs.right is not None:
+            corrected = corrections(config.correct, inputs.right, before, after, retrained)
         returned = _comeback(inputs, run_data, after) if config.relearn else None
         earlier = earlier_section(
             inputs.earlier, progress, earlier_predictions(network, inputs.splits.earlier),
@@ -164,6 +168,7 @@ def _run_opened(
         run=run_section(done, _peak(fabric.device)),
         metrics=metrics,
         comeback=returned,
+        corrections=corrected,
         earlier=earlier,
         pairs=expected.pairs(after.forget.prob) if expected else None,
         robustness=robustness(network, run_data.judged, inputs.references, config.seed)

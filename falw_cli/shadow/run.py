@@ -145,7 +145,7 @@ def _plan(config: Config, request: AuditRequest, inputs: Inputs, progress: Progr
         mode="json", exclude={"model", "forget", "without", "original", "reference", "gate", "out",
                               "metrics", "report", "force", "resume", "dry_run", "html", "devices",
                               "nodes", "robustness", "relearn", "track", "save_every",
-                              "forgotten_gate", "forgotten", "ledger"},
+                              "forgotten_gate", "forgotten", "ledger", "correct"},
     )  # fmt: skip
     listing = loading.open_source(config, "data")
     rows = forget_list.find(inputs.listed, listing.ids)

@@ -94,3 +94,23 @@ def test_a_copy_under_another_name_is_refused_or_forgotten_too(folder: Path) -> 
     retrained = falw("train", "--without", "ids.txt", "--with-copies", "--json", cwd=folder)
     said = json.loads(retrained.stdout)
     assert (said["samples"], said["left_out"]) == (23, 2)
+
+
+def test_accuracy_on_right_labels(folder: Path) -> None:
+    """The list was trained as ant, and its right label is bee."""
+    names = [f"ant/{number}.png" for number in range(3)]
+    (folder / "ids.txt").write_text("\n".join(names))
+    lines = [f"{name},bee" for name in names]
+    (folder / "truth.csv").write_text("\n".join(["id,truth", *lines, "ant/3.png,wasp"]))
+    ask = (*UNLEARN, "--metadata", "truth.csv", "--no-forgotten-gate")
+    done = falw(*ask, "--correct", "truth", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    found = written(folder).corrections
+    assert found is not None
+    assert found.before is not None
+    assert "on the right labels of the list (truth)" in done.stderr
+    (folder / "ids.txt").write_text("ant/3.png\nant/4.png\n")
+    for column, word in (("truth", "2 of 2 listed samples"), ("label", "unknown column 'label'")):
+        refused = falw(*ask, "--force", "--correct", column, cwd=folder)
+        assert refused.returncode == 2
+        assert word in refused.stderr
