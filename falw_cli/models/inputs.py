@@ -31,6 +31,8 @@ from falw_cli.runtime.progress import Progress
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
+IMAGENET_RATIO = 256 / 224
+"""Shorter side before the crop over the input size, in ImageNet's preprocessing."""
 Complete = Callable[[Config, Checkpoint], Config]
 
 
@@ -91,6 +93,7 @@ def open_inputs(
     loading.warn_of_samples(parts, progress)
     shown = measured(shown, wanted, parts.retain)
     network = build_network(spec, source, classes, shown, fabric)
+    network.check_size()
     for note in (*source.notes, *sparse(source.tensors)):
         progress.warn(f"{source.path.name}: {note}")
     references = tuple(_comparable(path, given, network) for path in config.reference)
@@ -198,6 +201,8 @@ def _shown(config: Config, spec: NetworkSpec, progress: Progress) -> Preprocessi
         return shown
     progress.warn("preprocessing mean and std are not given: ImageNet's preprocessing is used")
     guess = IMAGENET.model_dump()
+    if shown.image_size is None and (size := architectures.input_size(spec.build)):
+        guess |= {"image_size": size, "resize": round(size * IMAGENET_RATIO)}
     if spec.channels == 1:  # the mean over the channels, as in timm
         guess |= {"mean": (0.449,), "std": (0.226,)}
     merged = guess | shown.model_dump(exclude_none=True)
