@@ -17,6 +17,7 @@ from falw_cli.data.splits import Splits
 from falw_cli.errors import RequestError
 from falw_cli.models import architectures, checkpoint_files
 from falw_cli.models.checkpoint import Checkpoint, sparse
+from falw_cli.models.input_size import check_input_size
 from falw_cli.models.network import (
     IMAGENET,
     Network,
@@ -93,7 +94,7 @@ def open_inputs(
     loading.warn_of_samples(parts, progress)
     shown = measured(shown, wanted, parts.retain)
     network = build_network(spec, source, classes, shown, fabric)
-    network.check_size()
+    check_input_size(network)
     for note in (*source.notes, *sparse(source.tensors)):
         progress.warn(f"{source.path.name}: {note}")
     references = tuple(_comparable(path, given, network) for path in config.reference)

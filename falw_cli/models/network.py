@@ -117,27 +117,6 @@ class Network:
             return torch.empty(0, len(self.classes), device=pixels.device)
         return torch.cat(parts).float()
 
-    def check_size(self) -> None:
-        """Try the network on one black image.
-
-        Raises:
-            RequestError: it does not take images of the preprocessing's size.
-        """
-        shown = self.preprocessing
-        assert shown.image_size is not None
-        assert shown.mean is not None
-        shape = (1, shown.image_size, shown.image_size, len(shown.mean))
-        try:
-            self.logits(torch.zeros(shape, dtype=torch.uint8, device=self.fabric.device))
-        except torch.OutOfMemoryError:
-            raise
-        except Exception as error:  # a network may raise anything
-            reason = str(error).strip().partition("\n")[0] or type(error).__name__
-            raise RequestError(
-                f"{self.arch} fails on an image of {shown.image_size} pixels: {reason}",
-                "give its input size: preprocessing.image_size in falw.yaml",
-            ) from error
-
     def predict(self, samples: Samples) -> Tensor:
         """Return logits [N, C] in eval mode; ranks share the work, and each gets all logits."""
         parts = [logits for logits, _ in self._pass(samples)]

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-import pytest
 import torch
-from torch import nn
 
 from falw_cli.config.settings import Preprocessing
 from falw_cli.data.device import Resident
-from falw_cli.errors import RequestError
 from falw_cli.models.architectures import tiny_cnn
 from falw_cli.models.network import INFERENCE_BATCH, Network, true_class_probability
 from tests.engine import cpu
@@ -32,12 +27,3 @@ def test_confidence_follows_from_the_logits() -> None:
     nothing = samples.of(slice(0))
     assert network.predict(nothing).shape == (0, 3)
     assert [len(part) for part in network.confidence(nothing)] == [0, 0]
-
-
-def test_an_input_size_that_the_network_refuses_is_named() -> None:
-    fixed = nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
-    network = Network(fixed, "own:net", ("a", "b", "c"), SHOWN, cpu())
-    network.check_size()
-    other = replace(network, preprocessing=SHOWN.model_copy(update={"image_size": 9}))
-    with pytest.raises(RequestError, match="own:net fails on an image of 9 pixels: mat1 and mat2"):
-        other.check_size()
