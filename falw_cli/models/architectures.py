@@ -230,6 +230,17 @@ def channel_count(build: Builder, shapes: Mapping[str, tuple[int, ...]]) -> int:
     return 3
 
 
+def input_size(build: Callable[[], nn.Module]) -> int | None:
+    """Return the side of the images that a network is built for, in pixels; None if it takes any.
+
+    torchvision's and timm's transformers say it.
+    """
+    module = skeleton(lambda classes, channels: build())
+    size = getattr(module, "image_size", getattr(getattr(module, "patch_embed", 0), "img_size", 0))
+    side = size[0] if isinstance(size, tuple) and size else size
+    return side if isinstance(side, int) and side > 0 else None
+
+
 def logits(output: Tensor | tuple[Tensor, ...]) -> Tensor:
     """Return the main logits [N, C]; GoogLeNet and Inception add auxiliary ones in train mode."""
     return output if isinstance(output, Tensor) else output[0]

@@ -8,18 +8,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from falw_cli.config.settings import Config, Preprocessing
-from falw_cli.data import images, loading, splits
-from falw_cli.data.images import Images, Rows
+from falw_cli.data import images, loading
+from falw_cli.data.images import Images
 from falw_cli.data.listing import Listing
-from falw_cli.data.metadata import right_labels
 from falw_cli.data.splits import Splits
 from falw_cli.errors import RequestError
 from falw_cli.models import architectures, checkpoint_files
 from falw_cli.models.checkpoint import Checkpoint, sparse
-from falw_cli.models.earlier import Earlier, open_earlier, steps_back
+from falw_cli.models.earlier import steps_back
+from falw_cli.models.input_size import check_input_size
 from falw_cli.models.network import (
     IMAGENET,
     Network,
@@ -29,11 +27,14 @@ from falw_cli.models.network import (
     network_spec,
     with_metadata,
 )
+from falw_cli.models.training_data import TrainingData, open_training_data
 from falw_cli.runtime.progress import Progress
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
+IMAGENET_RATIO = 256 / 224
+"""Shorter side before the crop over the input size, in ImageNet's preprocessing."""
 Complete = Callable[[Config, Checkpoint], Config]
 
 
@@ -48,19 +49,10 @@ class Inputs:
     original: Network | None
     """The model before unlearning, if `evaluate` was given it."""
     references: tuple[Network, ...]
-    listed: tuple[str, ...]
-    """IDs of the forget list, each once, in its order, then those of copies. They must not get into
-    a report or log."""
+    data: TrainingData
+    """Training data: list, copies, and earlier requests."""
     described: dict[str, Any]
     """The report's `inputs`."""
-    unreadable: int
-    """Number of listed samples whose images cannot be read: they are not in `splits`."""
-    copies: int
-    """Number of exact copies of listed samples, which are in `splits.forget` and `listed` too."""
-    earlier: Earlier
-    """Earlier requests; their samples are `splits.earlier`."""
-    right: Rows | None
-    """Right class of each sample of `splits.forget`, [N]; None without --correct."""
 
 
 def open_inputs(
@@ -90,39 +82,16 @@ def open_inputs(
     spec, source = network_spec(config, source)
     listing = loading.open_source(config, "data")
     classes = _class_names(config, listing, spec)
-    labels = splits.align(listing, classes)
-    named, rows = None, np.empty(0, dtype=np.int64)
-    if config.forget:
-        named, rows = loading.read_list(config.forget, listing, progress)
-    earlier = open_earlier(config, source, listing.ids, named, rows, progress, until)
-    left_out = np.union1d(rows, earlier.rows)
-    loading.check_rows(rows, labels, classes, progress, earlier.rows)
     _check_channels(spec, listing)
     shown = _shown(config, spec, progress)
     wanted = images.geometry(listing, shown, spec.channels, skip=config.skip_unreadable)
-    chosen = splits.choose(labels, rows, config.unlearn.retain_budget, config.seed, earlier.parts)
-    some = loading.only(listing, chosen.used())
-    secret = loading.places(listing, some)(left_out)
-    data = images.load(some, config, wanted, progress, secret=secret)
-    chosen = chosen.within(loading.places(listing, data.listing))
-    loading.check_readable(len(rows), len(chosen.forget), progress)
-    unread = len(rows) - len(chosen.forget)
-    gone = np.concatenate([images.NONE, *chosen.earlier])
-    found = loading.find_copies(data, chosen.forget, config, progress, gone)
-    chosen = chosen.also(found)
-    unseen = loading.open_unseen(config, data, wanted, progress)
-    kept = np.bincount(np.delete(labels, left_out), minlength=len(classes))
-    kept -= np.bincount(splits.align(data.listing, classes)[found], minlength=len(classes))
-    if not kept.any():
-        raise RequestError("the list and its copies cover all training samples", "leave some out")
-    right = None
-    if config.correct and len(chosen.forget):
-        named_rows = data.listing.keep(chosen.forget)
-        right = right_labels(named_rows, classes, config.correct, config.metadata, progress)
-    parts = loading.split(data, chosen, unseen, classes, kept)
+    data = open_training_data(config, source, listing, classes, wanted, progress, until)
+    unseen = loading.open_unseen(config, data.images, wanted, progress)
+    parts = loading.split(data.images, data.chosen, unseen, classes, data.kept)
     loading.warn_of_samples(parts, progress)
     shown = measured(shown, wanted, parts.retain)
     network = build_network(spec, source, classes, shown, fabric)
+    check_input_size(network)
     for note in (*source.notes, *sparse(source.tensors)):
         progress.warn(f"{source.path.name}: {note}")
     references = tuple(_comparable(path, given, network) for path in config.reference)
@@ -131,16 +100,17 @@ def open_inputs(
     loading.warn_of_unguided(parts, classes, progress)
     described = {
         **named_files,
-        "forget_list": {"sha256": named.sha256, "count": len(chosen.forget)} if named else None,
-        "data": {**_describe(data, len(parts.forget) + len(parts.retain)), "count": len(labels)},
+        "forget_list": {"sha256": data.named.sha256, "count": len(parts.forget)}
+        if data.named
+        else None,
+        "data": {
+            **_describe(data.images, len(parts.forget) + len(parts.retain)),
+            "count": len(listing.ids),
+        },
         "heldout": _describe(unseen.heldout, len(parts.heldout)) if unseen.heldout else None,
         "test": _describe(unseen.test, len(parts.test)) if unseen.test else None,
     }
-    listed = (*(named.ids if named else ()), *(data.listing.ids[row] for row in found))
-    return Inputs(
-        config, source, network, parts, original, references, listed, described, unread,
-        len(found), earlier, right,
-    )  # fmt: skip
+    return Inputs(config, source, network, parts, original, references, data, described)
 
 
 def _digests(config: Config, source: Checkpoint) -> dict[str, Any]:
@@ -237,6 +207,8 @@ def _shown(config: Config, spec: NetworkSpec, progress: Progress) -> Preprocessi
         return shown
     progress.warn("preprocessing mean and std are not given: ImageNet's preprocessing is used")
     guess = IMAGENET.model_dump()
+    if shown.image_size is None and (size := architectures.input_size(spec.build)):
+        guess |= {"image_size": size, "resize": round(size * IMAGENET_RATIO)}
     if spec.channels == 1:  # the mean over the channels, as in timm
         guess |= {"mean": (0.449,), "std": (0.226,)}
     merged = guess | shown.model_dump(exclude_none=True)

@@ -80,9 +80,9 @@ def evaluate(
         for warning in found.warnings:
             progress.note(f"note: {warning}")
         corrected = None
-        if config.correct and inputs.right is not None:
+        if config.correct and inputs.data.right is not None:
             corrected = corrections(
-                config.correct, inputs.right, before, predictions[0], predictions[1:]
+                config.correct, inputs.data.right, before, predictions[0], predictions[1:]
             )
         returned = None
         if config.relearn:
@@ -90,7 +90,7 @@ def evaluate(
         direct = inputs.described["original"] and inputs.described["original"].get("runs_back") == 1
         parts = inputs.splits.earlier
         earlier = earlier_section(
-            inputs.earlier,
+            inputs.data.earlier,
             progress,
             earlier_predictions(network, parts),
             earlier_predictions(inputs.original, parts) if inputs.original and direct else None,

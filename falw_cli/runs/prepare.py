@@ -127,7 +127,7 @@ def _complete(config: Config, source: Checkpoint) -> Config:
 
 def _warn_of_earlier(inputs: Inputs, progress: Progress) -> None:
     """Warn of what this run does with earlier requests that nobody asked for."""
-    earlier = inputs.earlier
+    earlier = inputs.data.earlier
     if earlier.again:
         progress.warn(
             f"IDs of the forget list that are on an earlier list too: {earlier.again}; they are "
@@ -152,7 +152,7 @@ def belongs_to(config: Config, inputs: Inputs) -> dict[str, str]:
     values = config.model_dump(mode="json", exclude=others)
     rows = inputs.splits.forget.rows.tobytes()
     digests = {"forget list": hashlib.sha256(rows).hexdigest()}
-    digests["earlier lists"] = hashlib.sha256(inputs.earlier.rows.tobytes()).hexdigest()
+    digests["earlier lists"] = hashlib.sha256(inputs.data.earlier.rows.tobytes()).hexdigest()
     for name in ("model", "data", "heldout"):
         found = inputs.described[name]
         digests[name] = found["sha256"] if found else "none"

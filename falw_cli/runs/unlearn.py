@@ -12,20 +12,17 @@ from torch import Tensor
 
 from falw_cli.audit import gates
 from falw_cli.audit.build import Invocation, all_metrics, build_report, class_targets, run_section
-from falw_cli.audit.comeback import comeback
 from falw_cli.audit.earlier import earlier_section
-from falw_cli.audit.report import Comeback, Output, Report, Run
+from falw_cli.audit.report import Output, Report, Run
 from falw_cli.audit.robustness import robustness
 from falw_cli.audit.seal import to_text
 from falw_cli.config.settings import Config
 from falw_cli.data import ledger
 from falw_cli.data.device import Streamed
 from falw_cli.errors import RequestError
-from falw_cli.evaluation.corrections import corrections
 from falw_cli.evaluation.earlier import predictions as earlier_predictions
 from falw_cli.evaluation.forgotten import ExpectedProbabilities
-from falw_cli.evaluation.full_audit import full_audit
-from falw_cli.evaluation.gap import FIELD, parse_weights
+from falw_cli.evaluation.gap import FIELD
 from falw_cli.evaluation.gap_metric import described
 from falw_cli.evaluation.measurement import metrics_of
 from falw_cli.evaluation.metrics import AllMetrics, Figure, Metrics
@@ -34,8 +31,9 @@ from falw_cli.evaluation.predictions import Predictions
 from falw_cli.models import checkpoint, checkpoint_files
 from falw_cli.models.checkpoint import Ancestor
 from falw_cli.models.earlier import remember
-from falw_cli.models.inputs import Inputs, warn_of_changes
+from falw_cli.models.inputs import warn_of_changes
 from falw_cli.models.network import metadata
+from falw_cli.runs.audited import Audited, audited
 from falw_cli.runs.prepare import OpenedRun, Paths, belongs_to, open_request
 from falw_cli.runtime import outputs
 from falw_cli.runtime.engine import make_fabric
@@ -46,7 +44,6 @@ from falw_cli.training.state import StateFile
 from falw_cli.unlearning.cost_estimate import estimate_cost
 from falw_cli.unlearning.forgotten_share import expected_probabilities, reason_for_no_share
 from falw_cli.unlearning.perform import UnlearningResult, perform
-from falw_cli.unlearning.run_data import RunData
 
 
 @dataclass(frozen=True)
@@ -100,7 +97,7 @@ def _planned(opened: OpenedRun, progress: Progress, invocation: Invocation) -> R
         peak_memory_bytes=_peak(network.fabric.device), stopped_because="dry run",
     )  # fmt: skip
     nothing = AllMetrics(before=None, after=None, reference=None, noise_floor=None)
-    earlier = earlier_section(opened.inputs.earlier, progress)
+    earlier = earlier_section(opened.inputs.data.earlier, progress)
     return build_report(
         opened.config, opened.inputs, invocation, progress, run=plan, metrics=nothing,
         earlier=earlier,
@@ -130,27 +127,14 @@ def _run_opened(
     network.module.load_state_dict(tensors)
     expected = expected_probabilities(done.expectation) if done.expectation else None
     after = Predictions.of(network, run_data.judged, config.seed)
-    remarks: tuple[str, ...] = ()
-    corrected = None
     if known:
         measured = metrics_of(after)
         if expected:
             measured = expected.add_shares(measured, after.forget.prob)
-        metrics, returned = all_metrics(known.before, measured, references), None
-        earlier = None
+        found = Audited(all_metrics(known.before, measured, references))
     else:
-        before, *retrained = predictions
-        found = full_audit(before, after, retrained, parse_weights(config.metrics), expected)
-        for warning in found.warnings:
-            progress.note(f"note: {warning}")
-        metrics, remarks = found.metrics, found.warnings
-        if config.correct and inputs.right is not None:
-            corrected = corrections(config.correct, inputs.right, before, after, retrained)
-        returned = _comeback(inputs, run_data, after) if config.relearn else None
-        earlier = earlier_section(
-            inputs.earlier, progress, earlier_predictions(network, inputs.splits.earlier),
-            earlier_before, (before, after),
-        )  # fmt: skip
+        found = audited(opened, predictions, earlier_before, after, expected, progress)
+    metrics = found.metrics
     _warn_of_harm(metrics, config.unlearn.max_utility_loss, progress)
     assert metrics.after is not None
     share = metrics.after.forgotten_share
@@ -159,7 +143,7 @@ def _run_opened(
     content = _files(opened, tensors, done.lr)
     warn_of_changes(inputs, progress)
     builtin = [gates.FORGOTTEN] if config.forgotten_gate and share else []
-    builtin += [gates.READABLE] if config.forgotten_gate and inputs.unreadable else []
+    builtin += [gates.READABLE] if config.forgotten_gate and inputs.data.unreadable else []
     report = build_report(
         config,
         inputs,
@@ -167,9 +151,9 @@ def _run_opened(
         progress,
         run=run_section(done, _peak(fabric.device)),
         metrics=metrics,
-        comeback=returned,
-        corrections=corrected,
-        earlier=earlier,
+        comeback=found.comeback,
+        corrections=found.corrections,
+        earlier=found.earlier,
         pairs=expected.pairs(after.forget.prob) if expected else None,
         robustness=robustness(network, run_data.judged, inputs.references, config.seed)
         if config.robustness and not known
@@ -178,7 +162,7 @@ def _run_opened(
         target=class_targets(network, run_data.guide, done.target_quality),
         weights=done.epochs_seen,
         wanted_gates=[*opened.wanted_gates, *builtin],
-        remarks=remarks,
+        remarks=found.remarks,
     )
     recorded = _recorded(opened, report, text := to_text(report).encode())
     if fabric.is_global_zero:
@@ -200,7 +184,7 @@ def _recorded(opened: OpenedRun, report: Report, text: bytes) -> ledger.Run:
     inputs, paths = opened.inputs, opened.paths
     assert report.output is not None
     return ledger.Run(
-        ids=inputs.listed,
+        ids=inputs.data.listed,
         model=inputs.described["model"]["sha256"],
         forget_list=inputs.described["forget_list"]["sha256"],
         output=report.output.sha256,
@@ -233,13 +217,6 @@ def _files(opened: OpenedRun, tensors: dict[str, Tensor], lr: float) -> dict[Pat
         unlearned={"seed": opened.config.seed, **recipe},
     )
     return checkpoint_files.written(opened.paths.out, tensors, notes, inputs.source)
-
-
-def _comeback(inputs: Inputs, run_data: RunData, after: Predictions) -> Comeback | None:
-    """Return the test of recovery, compared with the original."""
-    original = inputs.network.copy()
-    checkpoint.load_weights(original.module, inputs.source, inputs.network.arch)
-    return comeback(inputs.network, run_data.judged, after, inputs.references, original)
 
 
 def _warn_of_share(

@@ -148,11 +148,11 @@ def _plan(config: Config, request: AuditRequest, inputs: Inputs, progress: Progr
                               "forgotten_gate", "forgotten", "ledger", "correct"},
     )  # fmt: skip
     listing = loading.open_source(config, "data")
-    rows = forget_list.find(inputs.listed, listing.ids)
+    rows = forget_list.find(inputs.data.listed, listing.ids)
     whole = tuple(listing.ids[row] for row in rows)
-    if inputs.unreadable:
+    if inputs.data.unreadable:
         raise RequestError(
-            f"{inputs.unreadable} listed samples cannot be read, which shadow models need",
+            f"{inputs.data.unreadable} listed samples cannot be read, which shadow models need",
             "restore them, or remove them from the list",
         )
     if len(whole) <= LONGEST:
@@ -164,13 +164,13 @@ def _plan(config: Config, request: AuditRequest, inputs: Inputs, progress: Progr
     sources = [inputs.described[name] for name in ("data", "heldout", "test")]
     content = digest([source and source["sha256"] for source in sources])
     train = {key: value for key, value in both.items() if key not in ("heldout", "test", "unlearn")}
-    earlier = tuple(listing.ids[row] for row in inputs.earlier.rows)
+    earlier = tuple(listing.ids[row] for row in inputs.data.earlier.rows)
     shadows = []
     for number, row in enumerate(members.tolist(), 1):
         inside = tuple(one for one, member in zip(whole, row, strict=True) if member)
         seed = {"seed": config.seed + 1 + number}
         shadows.append(Shadow(number, train | seed, both | seed, whole, inside, content, earlier))
-    place = {one: number for number, one in enumerate(inputs.listed, 1)}
+    place = {one: number for number, one in enumerate(inputs.data.listed, 1)}
     positions = [place[one] for one in whole]
     return Plan(shadows, members, positions, with_method_defaults(asked_for))
 

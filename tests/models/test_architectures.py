@@ -90,3 +90,17 @@ def test_custom_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_auxiliary_logits_are_ignored() -> None:
     assert torch.equal(architectures.logits((torch.ones(1), torch.zeros(1))), torch.ones(1))
+
+
+@pytest.mark.parametrize(("name", "size"), [("vit_b_32", 224), ("resnet18", None)])
+def test_networks_of_a_fixed_input_size_say_it(name: str, size: int | None) -> None:
+    assert architectures.input_size(lambda: architectures.builder(name)(2, 3)) == size
+
+
+def test_the_input_size_of_timms_transformers() -> None:
+    pytest.importorskip("timm")
+    for name, said, size in (("vit_tiny_patch16_384", {}, 384),
+                             ("vit_tiny_patch16_224", {"img_size": 64}, 64),
+                             ("resnet10t", {}, None)):  # fmt: skip
+        build = architectures.builder(f"timm/{name}", said)
+        assert architectures.input_size(lambda build=build: build(2, 3)) == size  # type: ignore[misc]

@@ -327,6 +327,7 @@ def test_a_missing_library_is_named_with_its_command(
     assert refused.value.hint == "pip install 'falw[timm]'"
 
 
+LABELS = dict(enumerate(NAMES))
 VIT = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "patch_size": 8}
 
 
@@ -344,8 +345,8 @@ def vit(folder: Path, *, processor: bool, **settings: Any) -> None:
     [({"problem_type": "multi_label_classification", "num_labels": 3}, "multi_label"),
      ({"problem_type": "regression", "num_labels": 3}, "problem_type 'regression'"),
      ({"num_labels": 1}, "has one output"),
-     ({"num_channels": 4, "num_labels": 3}, "images of 4 channels"),
-     ({"num_channels": 1, "num_labels": 3}, "3 means and 3 deviations, the model 1 channel")],
+     ({"num_channels": 4, "id2label": LABELS}, "images of 4 channels"),
+     ({"num_channels": 1, "id2label": LABELS}, "3 means and 3 deviations, the model 1 channel")],
 )  # fmt: skip
 def test_heads_and_channels_that_do_not_fit_are_named(
     data: Path, settings: dict[str, Any], said: str
@@ -357,9 +358,7 @@ def test_heads_and_channels_that_do_not_fit_are_named(
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_a_folder_without_a_processor_has_the_size_of_its_config(data: Path, channels: int) -> None:
-    names = dict(enumerate(NAMES))
-    vit(data / "model", processor=False, image_size=48, num_channels=channels, id2label=names,
-        label2id={v: k for k, v in names.items()})  # fmt: skip
+    vit(data / "model", processor=False, image_size=48, num_channels=channels, id2label=LABELS)
     given = opened(data, "model")
     shown = given.network.preprocessing
     assert (shown.image_size, shown.resize, shown.squash) == (48, 48, True)

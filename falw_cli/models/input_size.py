@@ -1,0 +1,30 @@
+"""The check that a network takes images of the size that was chosen for it."""
+
+from __future__ import annotations
+
+import torch
+
+from falw_cli.errors import RequestError
+from falw_cli.models.network import Network
+
+
+def check_input_size(network: Network) -> None:
+    """Try a network on one black image.
+
+    Raises:
+        RequestError: it does not take images of the preprocessing's size.
+    """
+    shown = network.preprocessing
+    assert shown.image_size is not None
+    assert shown.mean is not None
+    shape = (1, shown.image_size, shown.image_size, len(shown.mean))
+    try:
+        network.logits(torch.zeros(shape, dtype=torch.uint8, device=network.fabric.device))
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:  # a network may raise anything
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise RequestError(
+            f"{network.arch} fails on an image of {shown.image_size} pixels: {reason}",
+            "give its input size: preprocessing.image_size in falw.yaml",
+        ) from error

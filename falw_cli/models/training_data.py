@@ -1,0 +1,100 @@
+"""The training data of a run: the forget list, its copies, and the samples of earlier requests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+
+from falw_cli.config.settings import Config
+from falw_cli.data import images, loading, splits
+from falw_cli.data.forget_list import ForgetList
+from falw_cli.data.images import Geometry, Images, Rows
+from falw_cli.data.listing import Listing
+from falw_cli.data.metadata import right_labels
+from falw_cli.data.splits import Chosen
+from falw_cli.errors import RequestError
+from falw_cli.models.checkpoint import Checkpoint
+from falw_cli.models.earlier import Earlier, open_earlier
+from falw_cli.runtime.progress import Progress
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Decoded training data, and what each row is used for."""
+
+    images: Images
+    chosen: Chosen
+    """Rows of `images`."""
+    kept: Rows
+    """Number of retain samples per class, decoded or not, [C]."""
+    named: ForgetList | None
+    """The forget list; None without one."""
+    listed: tuple[str, ...]
+    """IDs of the forget list, each once, in its order, then those of copies. They must not get into
+    a report or log."""
+    unreadable: int
+    """Number of listed samples whose images cannot be read: they are not in `chosen`."""
+    copies: int
+    """Number of exact copies of listed samples, which are in `chosen.forget` and `listed` too."""
+    earlier: Earlier
+    """Earlier requests."""
+    right: Rows | None
+    """Right class of each forget sample, [N_f]; None without --correct."""
+
+
+def open_training_data(
+    config: Config,
+    source: Checkpoint,
+    listing: Listing,
+    classes: Sequence[str],
+    wanted: Geometry,
+    progress: Progress,
+    until: datetime | None,
+) -> TrainingData:
+    """Read the list, choose the samples that a run uses, and decode them.
+
+    Args:
+        config: the complete request.
+        source: the model.
+        listing: the training data.
+        classes: class names in the order of the model's outputs.
+        wanted: size and channels of the decoded images.
+        progress: receives progress, notes and warnings.
+        until: see `open_inputs`.
+
+    Raises:
+        RequestError: the list does not fit the data, or leaves nothing.
+    """
+    labels, number = splits.align(listing, classes), len(classes)
+    named, rows = None, images.NONE
+    if config.forget:
+        named, rows = loading.read_list(config.forget, listing, progress)
+    earlier = open_earlier(config, source, listing.ids, named, rows, progress, until)
+    left_out = np.union1d(rows, earlier.rows)
+    loading.check_rows(rows, labels, classes, progress, earlier.rows)
+    chosen = splits.choose(labels, rows, config.unlearn.retain_budget, config.seed, earlier.parts)
+    some = loading.only(listing, chosen.used())
+    secret = loading.places(listing, some)(left_out)
+    data = images.load(some, config, wanted, progress, secret=secret)
+    chosen = chosen.within(loading.places(listing, data.listing))
+    loading.check_readable(len(rows), len(chosen.forget), progress)
+    unreadable = len(rows) - len(chosen.forget)
+    gone = np.concatenate([images.NONE, *chosen.earlier])
+    copies = loading.find_copies(data, chosen.forget, config, progress, gone)
+    chosen = chosen.also(copies)
+    kept = np.bincount(np.delete(labels, left_out), minlength=number)
+    kept -= np.bincount(splits.align(data.listing, classes)[copies], minlength=number)
+    if not kept.any():
+        raise RequestError("the list and its copies cover all training samples", "leave some out")
+    right = None
+    if config.correct and len(chosen.forget):
+        of_list = data.listing.keep(chosen.forget)
+        right = right_labels(of_list, classes, config.correct, config.metadata, progress)
+    return TrainingData(
+        data, chosen, kept, named,
+        (*(named.ids if named else ()), *(data.listing.ids[row] for row in copies)),
+        unreadable, len(copies), earlier, right,
+    )  # fmt: skip
