@@ -12,10 +12,15 @@ from falw_cli.models.checkpoint import Ancestor, Checkpoint, Metadata, load_weig
 from falw_cli.models.folder import CONFIG
 from falw_cli.models.network import NetworkSpec, network_spec, with_metadata
 from falw_cli.runtime import outputs
+from falw_cli.runtime.progress import Progress
 
 
-def convert(config: Config) -> Path:
+def convert(config: Config, progress: Progress) -> Path:
     """Write `config.model` as `config.out`, whose suffix names the format; without one, a folder.
+
+    Args:
+        config: model, output and architecture.
+        progress: receives warnings of what was guessed and left out.
 
     Raises:
         RequestError: the checkpoint cannot be read, or the format is unknown; nothing was written.
@@ -39,6 +44,8 @@ def convert(config: Config) -> Path:
     folder = out if out.suffix not in suffixes else None
     with outputs.claimed([out / CONFIG if folder else out], force=config.force, folder=folder):
         as_asked = _plain(source, kind)
+        for note in (*source.notes, *_lost(source, as_asked)):
+            progress.warn(f"{source.path.name}: {note}")
         outputs.write_all(checkpoint_files.written(out, source.tensors, said, as_asked))
     return out
 
@@ -51,6 +58,13 @@ def _plain(source: Checkpoint, kind: str) -> Checkpoint:
     extras = source.extras if kind in checkpoint_files.suffixes().values() else {}
     names = {name: name for name in source.tensors}
     return replace(source, kind=kind, key=(), around={}, names=names, extras=extras)
+
+
+def _lost(source: Checkpoint, made: Checkpoint) -> list[str]:
+    """Return sentences on what the source has beside the weights and the output lacks."""
+    entries, extras = sorted(map(str, source.around)), sorted(set(source.extras) - set(made.extras))
+    lost = [*entries, *extras]
+    return [f"left out, since only weights are converted: {', '.join(lost)}"] if lost else []
 
 
 def _said(config: Config, source: Checkpoint, spec: NetworkSpec | None) -> Metadata | None:

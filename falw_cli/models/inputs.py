@@ -94,8 +94,8 @@ def open_inputs(
     check_input_size(network)
     for note in (*source.notes, *sparse(source.tensors)):
         progress.warn(f"{source.path.name}: {note}")
-    references = tuple(_comparable(path, given, network) for path in config.reference)
-    original = _comparable(config.original, given, network) if config.original else None
+    references = tuple(_comparable(path, given, network, progress) for path in config.reference)
+    original = _comparable(config.original, given, network, progress) if config.original else None
     named_files = _digests(config, source)
     loading.warn_of_unguided(parts, classes, progress)
     described = {
@@ -215,7 +215,7 @@ def _shown(config: Config, spec: NetworkSpec, progress: Progress) -> Preprocessi
     return Preprocessing.model_validate(merged)
 
 
-def _comparable(path: str, given: Config, network: Network) -> Network:
+def _comparable(path: str, given: Config, network: Network, progress: Progress) -> Network:
     """Return a retrained model or the original: with the model's classes and input size."""
     source = checkpoint_files.read(path, given.weights)
     # A reference's own metadata has precedence; without metadata, it gets the settings of the
@@ -224,6 +224,8 @@ def _comparable(path: str, given: Config, network: Network) -> Network:
     said = {"arch": network.arch, "preprocessing": network.preprocessing.model_dump()}
     config = with_metadata(own if source.metadata else given.over(said), source)
     spec, source = network_spec(config, source)
+    for note in source.notes:
+        progress.warn(f"{source.path.name}: {note}")
     classes = config.classes or network.classes
     if classes != network.classes or spec.num_classes != len(classes):
         raise RequestError(

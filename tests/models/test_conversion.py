@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
 
+from falw_cli.cli.app import run
 from falw_cli.models import checkpoint_files
+from falw_cli.models.architectures import tiny_cnn
 from tests.conftest import falw
 from tests.models.formats.test_libraries import FOLDERS
 
@@ -71,3 +74,26 @@ def test_invalid_conversions_are_refused(tmp_path: Path, asked: tuple[str, ...],
     assert done.returncode == 2
     assert said in done.stderr
     assert [file.name for file in tmp_path.iterdir()] == ["model.pt"]
+
+
+def test_a_conversion_names_what_it_leaves_out_and_keeps_the_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    model = tiny_cnn(3, 1)
+    named = {f"module.{name}": tensor for name, tensor in model.state_dict().items()}
+    named["module.loss.weight"] = torch.rand(3)
+    torch.save({"state_dict": named, "epoch": 3, "optimizer": {"x": torch.ones(1)}}, "a.pth.tar")
+    assert run(["convert", "a.pth.tar", "--arch", "tiny-cnn", "--out", "b.safetensors"]) == 0
+    said = capsys.readouterr().err
+    for part in ("only weights are converted: epoch", "kept: optimizer", "module.loss.weight"):
+        assert part in said
+    found = checkpoint_files.read("b.safetensors").tensors
+    assert torch.equal(found.pop("module.loss.weight"), named["module.loss.weight"])
+    torch.testing.assert_close(found, dict(model.state_dict()), rtol=0, atol=0)
+    assert run(["inspect", "a.pth.tar", "--arch", "tiny-cnn", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["prefix"], facts["format"]) == ("module.", "torch")
+    assert (facts["weights"], facts["entries"]) == (["state_dict"], ["epoch"])
+    assert facts["extra_tensors"] == ["module.loss.weight"]
+    assert any("optimizer" in note for note in facts["notes"])

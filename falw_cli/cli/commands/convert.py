@@ -14,5 +14,5 @@ def convert(call: Call) -> None:
     config = call.config("convert")
     from falw_cli.models.conversion import convert as run
 
-    path = str(run(config))
+    path = str(run(config, call.console))
     call.console.document({"path": path}) if call.as_json else call.console.result(path)
