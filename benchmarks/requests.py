@@ -1,13 +1,14 @@
 """Requests in sequence, against retrained models and against one request: docs/requests.md.
 
-    python -m benchmarks.requests FOLDER [--cifar CIFAR] [--requests 10] [--share 0.01]
+    python -m benchmarks.requests CIFAR FOLDER [--net NET ...] [--requests 10] [--share 0.01]
 
-Without --cifar, which names a folder with train/ and test/ as images, the digits are used. Each
+CIFAR is a folder with train/ and test/ as images, NET a network of benchmarks/networks_train.py.
+With `--net digits`, tiny-cnn and scikit-learn's digits are used, for a trial of the script. Each
 request names the samples of one person: their classes are few. Request k starts from the model of
 request k - 1, with a ledger. After each, the model is compared with a model that was retrained
 without all lists so far. At the end, one request with all IDs starts from the original. What exists
-in FOLDER is not computed again; the table is written to FOLDER/requests.md, and with --page to
-docs/requests.md.
+in FOLDER is not computed again. The tables of all networks in FOLDER are written to
+docs/requests.md, except that of a trial.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from benchmarks.networks_train import Place
 from falw_cli import evaluate, unlearn
@@ -30,8 +32,9 @@ from falw_cli.runtime.progress import Silent
 from falw_cli.training.run import train
 
 PAGE = Path(__file__).parents[1] / "docs" / "requests.md"
-NET = "tiny-cnn, 16 epochs"
-DIGITS = {"arch": "tiny-cnn", "data": "digits", "heldout": "digits"}
+USUAL = ("tiny-cnn, 16 epochs", "ViT, dropout, label smoothing")
+TRIAL = "digits"
+DIGITS = {"arch": "tiny-cnn", "data": "digits", "heldout": "digits", "train": {"epochs": 16}}
 CONCENTRATION = 0.3
 """Of the Dirichlet distribution of a person's classes: most samples are of one to three classes."""
 FINAL_REFERENCES = 2
@@ -44,10 +47,14 @@ class Bench:
 
     folder: Path
     settings: dict[str, Any]
-    epochs: int
     requests: int
     share: float
     seed: int = 1
+
+    @property
+    def of_run(self) -> dict[str, Any]:
+        """Settings without the training's."""
+        return {key: value for key, value in self.settings.items() if key != "train"}
 
     def file(self, name: str) -> Path:
         """Return a file of the bench."""
@@ -55,7 +62,7 @@ class Bench:
 
     def draw(self) -> None:
         """Write the list of each request, and the lists of all requests so far."""
-        listing = loading.open_source(resolve("forget-list", self.settings, find=False), "data")
+        listing = loading.open_source(resolve("forget-list", self.of_run, find=False), "data")
         random = np.random.default_rng(self.seed)
         free, so_far = np.ones(len(listing.ids), dtype=bool), []
         count = max(1, round(self.share * len(listing.ids)))
@@ -73,7 +80,7 @@ class Bench:
         """Train a model, unless it exists."""
         out = self.file(f"{name}.safetensors")
         if not out.exists():
-            flags = {**self.settings, "out": str(out), "seed": seed, "epochs": self.epochs}
+            flags = {**self.settings, "out": str(out), "seed": seed}
             flags |= {"without": str(self.file(without))} if without else {}
             train(resolve("train", flags, find=False), Silent(), Interrupt())
         return out
@@ -84,7 +91,7 @@ class Bench:
         if not report.exists():
             unlearn(
                 str(self.file(f"{model}.safetensors")), forget=str(self.file(ids)),
-                out=str(self.file(f"{out}.safetensors")), seed=self.seed, **self.settings, **more,
+                out=str(self.file(f"{out}.safetensors")), seed=self.seed, **self.of_run, **more,
             )  # fmt: skip
         return Report.model_validate_json(report.read_text())
 
@@ -96,7 +103,7 @@ class Bench:
         ]
         return evaluate(
             str(self.file(f"{model}.safetensors")), forget=str(self.file(f"lists-{number}.txt")),
-            ledger=str(self.file("ledger.jsonl")), reference=paths, **self.settings,
+            ledger=str(self.file("ledger.jsonl")), reference=paths, **self.of_run,
         )  # fmt: skip
 
     def run(self) -> list[dict[str, Any]]:
@@ -140,55 +147,71 @@ def _row(name: str, made: Report, found: Report) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def page(rows: list[dict[str, Any]], what: str) -> str:
-    """Return the page."""
-    lines = [
-        "# Requests in sequence", "",
-        f"Made by `python -m benchmarks.requests`, which says how, on {what}. Each request starts "
-        "from the model of the request before, with a ledger. *Gap* is the Avg. Gap to a model "
-        "that was retrained without all lists so far, in points.", "",
-        "| request | samples so far | gap (floor) | test accuracy, Retrain | forget accuracy, "
-        "Retrain | forgotten share of its list | earlier lists: still forgotten, cannot tell, "
-        "learned again |",
-        "|---|--:|--:|--:|--:|--:|---|",
-    ]  # fmt: skip
-    for row in rows:
-        floor = "" if row["floor"] is None else f" ({row['floor']:.2f})"
-        share = "–" if row["share"] is None else f"{row['share']:.0f} %"
-        answers = ", ".join(str(count) for count in row["earlier"].values())
-        lines.append(
-            f"| {row['request']} | {row['forgotten']} | {row['gap']:.2f}{floor} | "
-            f"{row['test']:.1f}, {row['test_retrain']:.1f} | "
-            f"{row['forget']:.1f}, {row['forget_retrain']:.1f} | {share} | {answers} |"
-        )
-    *_, last, at_once = rows
-    lines += [
-        "",
-        f"After the last request the gap is {last['gap']:.2f}; after one request with all IDs it "
-        f"is {at_once['gap']:.2f}, a ratio of {last['gap'] / at_once['gap']:.2f}. Test accuracy "
-        f"differs by {last['test'] - at_once['test']:+.1f} points.",
-    ]
-    return "\n".join(lines) + "\n"
+INTRO = """# Requests in sequence
+
+Ten requests of 1 % of the training data arrive one after the other. Each names the samples of one
+person: most of them are of one to three classes. Request *k* starts from the model that request
+*k* - 1 left behind, with a ledger. *Gap* is the Avg. Gap to a model that was retrained without all
+lists so far, in points; the *floor* is the gap between two such models. The last row is one request
+with all IDs, which starts from the original.
+
+Made by `python -m benchmarks.requests`, one seed, on two CPU cores.
+"""
+
+
+def page(tables: dict[str, list[dict[str, Any]]]) -> str:
+    """Return the page, with one section per network."""
+    lines = [INTRO]
+    for name, rows in tables.items():
+        lines += [
+            f"## {name}", "",
+            "| request | samples so far | gap (floor) | test accuracy, Retrain | forget accuracy, "
+            "Retrain | forgotten share of its list | earlier lists: still forgotten, cannot tell, "
+            "learned again |",
+            "|---|--:|--:|--:|--:|--:|---|",
+            *map(_line, rows), "", _conclusion(*rows[-2:]), "",
+        ]  # fmt: skip
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _line(row: dict[str, Any]) -> str:
+    floor = "" if row["floor"] is None else f" ({row['floor']:.2f})"
+    share = "–" if row["share"] is None else f"{row['share']:.0f} %"
+    answers = ", ".join(str(count) for count in row["earlier"].values())
+    return (
+        f"| {row['request']} | {row['forgotten']} | {row['gap']:.2f}{floor} | "
+        f"{row['test']:.1f}, {row['test_retrain']:.1f} | "
+        f"{row['forget']:.1f}, {row['forget_retrain']:.1f} | {share} | {answers} |"
+    )
+
+
+def _conclusion(last: dict[str, Any], at_once: dict[str, Any]) -> str:
+    return (
+        f"After the last request the gap is {last['gap']:.2f}. After one request with all IDs it "
+        f"is {at_once['gap']:.2f}: a ratio of {last['gap'] / at_once['gap']:.2f}. Test accuracy "
+        f"differs by {last['test'] - at_once['test']:+.1f} points."
+    )
 
 
 def main() -> None:
     """Run what is missing, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("cifar", type=Path)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--cifar", type=Path)
+    parser.add_argument("--net", nargs="*", default=USUAL)
     parser.add_argument("--requests", type=int, default=10)
     parser.add_argument("--share", type=float, default=0.01)
-    parser.add_argument("--page", action="store_true")
     asked = parser.parse_args()
-    settings, epochs, what = dict(DIGITS), 16, "the digits with tiny-cnn"
-    if asked.cifar:
-        settings = Place(asked.cifar.resolve(), asked.folder, NET, 1).settings()
-        epochs, what = settings.pop("train")["epochs"], f"CIFAR-10 images with {NET}"
-    bench = Bench(asked.folder, settings, epochs, asked.requests, asked.share)
-    text = page(bench.run(), what)
-    (asked.folder / "requests.md").write_text(text)
-    if asked.page:
-        PAGE.write_text(text)
+    torch.set_num_threads(1)
+    for name in asked.net:
+        place = Place(asked.cifar.resolve(), asked.folder.resolve(), name, 1)
+        settings = dict(DIGITS) if name == TRIAL else place.settings()
+        bench = Bench(place.home, settings, asked.requests, asked.share)
+        bench.file("rows.json").write_text(json.dumps({"net": name, "rows": bench.run()}))
+    saved = [json.loads(file.read_text()) for file in asked.folder.glob("*/rows.json")]
+    tables = {one["net"]: one["rows"] for one in saved if one["net"] != TRIAL}
+    if tables:
+        PAGE.write_text(page(dict(sorted(tables.items()))))
 
 
 if __name__ == "__main__":
