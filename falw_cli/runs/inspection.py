@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from falw_cli.audit.report import Report
 from falw_cli.config.extensions import SOURCES
 from falw_cli.config.settings import Config
-from falw_cli.data import forget_list, loading, opening
+from falw_cli.data import forget_list, ledger, loading, opening
 from falw_cli.data.images import Rows
 from falw_cli.data.metadata import columns_of
 from falw_cli.data.text import BOM
@@ -25,6 +25,7 @@ from falw_cli.models.foreign import named_tensors
 from falw_cli.models.network import network_spec, with_metadata
 from falw_cli.runtime.progress import Progress
 
+LEDGER = b'{"version":1,"created":'
 REPORT_LIMIT = 256 << 20
 """Maximum bytes of a report; one on a thousand classes has a few MiB."""
 
@@ -32,9 +33,9 @@ REPORT_LIMIT = 256 << 20
 def inspect_path(path: str, config: Config, progress: Progress) -> dict[str, Any]:
     """Return facts about `path`; the fact `kind` is the detected type.
 
-    A file of weights is a checkpoint, .json a report unless it holds a list, KIND:LOCATION a data
-    source, anything else a forget list. The classes of a list are counted if the config names the
-    training data.
+    A file of weights is a checkpoint, a file that begins as a ledger's line a ledger, .json a report
+    unless it holds a list, KIND:LOCATION a data source, anything else a forget list. The classes of
+    a list are counted if the config names the training data.
 
     Raises:
         RequestError: `path` cannot be read.
@@ -44,20 +45,35 @@ def inspect_path(path: str, config: Config, progress: Progress) -> dict[str, Any
         return _data(path, config, progress)
     if checkpoint_files.is_checkpoint(Path(path)):
         return _checkpoint(path, config)
-    if path.endswith(".json") and not _holds_list(Path(path)):
+    if _starts_with(Path(path), LEDGER):
+        return _ledger(path)
+    if path.endswith(".json") and not _starts_with(Path(path), b"["):
         return {"kind": "report", "path": str(Path(path)), "report": read_report(Path(path))}
     if Path(path).is_dir():
         raise RequestError(f"{path} is a folder", f"for a data source, write imagefolder:{path}")
     return _forget_list(path, config)
 
 
-def _holds_list(path: Path) -> bool:
-    """Return whether a JSON file begins with a list; a report is an object."""
+def _starts_with(path: Path, start: bytes) -> bool:
+    """Return whether a file's text begins so: a report is an object, a list of IDs an array."""
     try:
         with path.open("rb") as stream:
-            return stream.read(1024).removeprefix(BOM).lstrip().startswith(b"[")
+            return stream.read(1024).removeprefix(BOM).lstrip().startswith(start)
     except OSError:
         return False
+
+
+def _ledger(path: str) -> dict[str, Any]:
+    """Describe a ledger. `falw verify --ledger` checks it."""
+    entries = ledger.read(path)
+    return {
+        "kind": "ledger",
+        "path": path,
+        "runs": len(entries),
+        "IDs": sum(len(one.ids) for one in entries),
+        "first": f"{entries[0].created:%Y-%m-%d %H:%M}",
+        "last": f"{entries[-1].created:%Y-%m-%d %H:%M}",
+    }
 
 
 def _checkpoint(path: str, config: Config) -> dict[str, Any]:

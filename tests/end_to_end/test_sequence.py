@@ -55,6 +55,9 @@ def test_the_ledger_leaves_out_the_first_list(two: Path) -> None:
     verified = falw("verify", "--ledger", "ledger.jsonl", "--json", cwd=two)
     assert verified.returncode == 0
     assert [one["problem"] for one in json.loads(verified.stdout)] == [None, None]
+    shown = falw("inspect", "ledger.jsonl", "--json", cwd=two)
+    assert json.loads(shown.stdout)["kind"] == "ledger", shown.stderr
+    assert json.loads(shown.stdout)["IDs"] == 60
     # The chain of parents: both are originals of the second model, and a copy keeps them.
     falw("convert", "u2.safetensors", "--out", "copy.safetensors", cwd=two)
     for model, original, back in (
