@@ -33,7 +33,7 @@ REPORT_LIMIT = 256 << 20
 def inspect_path(path: str, config: Config, progress: Progress) -> dict[str, Any]:
     """Return facts about `path`; the fact `kind` is the detected type.
 
-    A file of weights is a checkpoint, a file that begins as a ledger's line a ledger, .json a report
+    A file of weights is a checkpoint, one that begins as a ledger's line a ledger, .json a report
     unless it holds a list, KIND:LOCATION a data source, anything else a forget list. The classes of
     a list are counted if the config names the training data.
 
