@@ -25,7 +25,6 @@ from benchmarks.networks_train import MISLABELLED, POOL, Place, places
 from falw_cli.audit.build import Invocation
 from falw_cli.config.resolution import resolve
 from falw_cli.config.settings import Config
-from falw_cli.data import loading
 from falw_cli.data.device import place as place_on
 from falw_cli.errors import FalwError
 from falw_cli.models.inputs import open_inputs
@@ -55,8 +54,13 @@ def probabilities(place: Place, name: str, model: Path) -> dict[str, float]:
     """Return each training sample's true-class probability in eval mode, by ID."""
     config = request(place, name, model)
     given = open_inputs(config, Silent(), make_fabric(config))
-    prob, _ = given.network.confidence(place_on(given.splits.retain, given.network.fabric.device))
-    return dict(zip(loading.open_source(config, "data").ids, prob.tolist(), strict=True))
+    found: dict[str, float] = {}
+    # A list that this process unlearned before is no part of the retain set.
+    for part in (given.splits.retain, *given.splits.earlier):
+        prob, _ = given.network.confidence(place_on(part, given.network.fabric.device))
+        ids = (given.data.images.listing.ids[row] for row in part.rows)
+        found |= dict(zip(ids, prob.tolist(), strict=True))
+    return found
 
 
 def retrained(place: Place, name: str) -> list[Path]:
