@@ -86,7 +86,7 @@ def expel(folder: Path, rows: npt.NDArray[np.int64], progress: Progress) -> None
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix="draft-") as old:
             folder.rename(Path(old) / "entry")
         if draft:
-            draft.keep(digests, flags, progress)
+            draft.keep(digests, progress, flags)
     except OSError as error:
         progress.warn(f"the cache holds images to forget, and cannot be changed ({error})")
     finally:
@@ -126,7 +126,9 @@ class Draft:
             return None
         return cls(draft, folder, pixels)
 
-    def keep(self, digests: Bytes, flags: Flags, progress: Progress) -> tuple[Bytes, Bytes] | None:
+    def keep(
+        self, digests: Bytes, progress: Progress, flags: Flags | None = None
+    ) -> tuple[Bytes, Bytes] | None:
         """Make the draft the entry, and return it; None, with a warning, if that fails.
 
         If another run has already made the same entry, that one is returned.
@@ -134,7 +136,7 @@ class Draft:
         try:
             self.pixels.flush()  # type: ignore[attr-defined]
             np.save(self.draft / "digests.npy", digests)
-            if flags.any():
+            if flags is not None and flags.any():
                 np.save(self.draft / "turned.npy", flags)
             self.draft.rename(self.folder)
         except OSError as error:

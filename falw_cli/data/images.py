@@ -183,7 +183,7 @@ def _kept(
         into = Images.empty(listing, draft.pixels)
         rows = np.setdiff1d(into.missing(), secret)
         bad = _decode(into, rows, how, progress)
-        kept = None if bad else draft.keep(into.digests, into.turned, progress)
+        kept = None if bad else draft.keep(into.digests, progress, into.turned)
         if bad:  # the file is removed, but stays mapped while it is in use
             into.digests[bad] = 0
         return Images(listing, *kept, folder, into.turned) if kept else into
