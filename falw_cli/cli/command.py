@@ -26,8 +26,8 @@ from falw_cli.errors import RequestError, nearest
 PREFIX = "FALW_"
 """Prefix of the environment variables."""
 DATA = (
-    "data", "heldout", "classes", "skip_unreadable", "with_copies", "drop_shared", "cache",
-    "allow_outside",
+    "data", "heldout", "classes", "label_column", "skip_unreadable", "with_copies", "drop_shared",
+    "cache", "allow_outside",
 )  # fmt: skip
 """Settings of commands that read data."""
 UNSEEN = ("test", "group", "metadata", "heldout_metadata")

@@ -48,6 +48,9 @@ class Preprocessing(Section):
     """Interpolation method for resizing."""
     squash: bool = False
     """Resize both sides to image_size, whatever the aspect ratio, instead of cropping."""
+    exif: Literal["ignore", "apply"] | None = None
+    """EXIF orientation: apply rotates images as it says; ignore (default) takes pixels as
+    stored."""
     mean: tuple[float, ...] | None = None
     """Mean per channel, of pixels in [0, 1]; default: measured on the training data."""
     std: tuple[Positive, ...] | None = None
@@ -179,6 +182,9 @@ class Config(Section):
     classes: Annotated[tuple[str, ...] | None, Flag("Data", as_text=True)] = None
     """File of class names, one per line, in the order of the model's outputs (default: the
     checkpoint's metadata, then the data's). falw.yaml may list the names."""
+    label_column: Annotated[str | None, Flag("Data", environment=False)] = None
+    """Column of the labels, for data in tables and CSV files (default: label, labels or
+    fine_label)."""
     skip_unreadable: Annotated[bool, Flag("Data", environment=False)] = False
     """Skip images that cannot be read, with a warning; those of the list are not forgotten."""
     with_copies: Annotated[bool, Flag("Data", environment=False)] = False

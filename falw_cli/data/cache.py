@@ -25,6 +25,7 @@ from falw_cli.data.listing import Listing
 from falw_cli.runtime.progress import Progress
 
 Bytes = npt.NDArray[np.uint8]
+Flags = npt.NDArray[np.bool_]
 COPIED = 4096
 """Number of rows to copy at a time."""
 KEPT = 30 * 86_400
@@ -59,13 +60,23 @@ def read(folder: Path) -> tuple[Bytes, Bytes] | None:
     return pixels, digests
 
 
+def turned(folder: Path, count: int) -> Flags:
+    """Return which of `count` images of an entry have an EXIF orientation, bool [N]."""
+    try:
+        found: Flags = np.load(folder / "turned.npy", allow_pickle=False)
+    except (OSError, ValueError):
+        return np.zeros(count, dtype=bool)
+    return found if found.shape == (count,) else np.zeros(count, dtype=bool)
+
+
 def expel(folder: Path, rows: npt.NDArray[np.int64], progress: Progress) -> None:
     """Remove rows from an entry; runs that have it mapped keep their data."""
     found = read(folder) if len(rows) else None
     if found is None or not found[1][rows].any():
         return
     pixels, digests = found
-    digests[rows] = 0
+    flags = turned(folder, len(digests))
+    digests[rows] = flags[rows] = 0
     draft = Draft.begin(folder, pixels.shape, progress)
     try:
         if draft:
@@ -75,7 +86,7 @@ def expel(folder: Path, rows: npt.NDArray[np.int64], progress: Progress) -> None
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix="draft-") as old:
             folder.rename(Path(old) / "entry")
         if draft:
-            draft.keep(digests, progress)
+            draft.keep(digests, progress, flags)
     except OSError as error:
         progress.warn(f"the cache holds images to forget, and cannot be changed ({error})")
     finally:
@@ -115,7 +126,9 @@ class Draft:
             return None
         return cls(draft, folder, pixels)
 
-    def keep(self, digests: Bytes, progress: Progress) -> tuple[Bytes, Bytes] | None:
+    def keep(
+        self, digests: Bytes, progress: Progress, flags: Flags | None = None
+    ) -> tuple[Bytes, Bytes] | None:
         """Make the draft the entry, and return it; None, with a warning, if that fails.
 
         If another run has already made the same entry, that one is returned.
@@ -123,6 +136,8 @@ class Draft:
         try:
             self.pixels.flush()  # type: ignore[attr-defined]
             np.save(self.draft / "digests.npy", digests)
+            if flags is not None and flags.any():
+                np.save(self.draft / "turned.npy", flags)
             self.draft.rename(self.folder)
         except OSError as error:
             if not self.folder.is_dir():

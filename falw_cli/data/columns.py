@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from falw_cli.data.labels import (
+    Labels,
+    bare_numbers,
+    number,
+    refuse_missing,
+    shown,
+    whole_numbers,
+)
 from falw_cli.data.listing import (
     Encoded,
     Listing,
@@ -18,16 +27,16 @@ from falw_cli.data.listing import (
     StoredImages,
     Table,
     UnreadableError,
-    bare_numbers,
     files_below,
     mark_of,
-    number,
 )
 from falw_cli.errors import RequestError
 
 Rows = npt.NDArray[np.int64]
 HINT = "provide columns image (bytes, or bytes and path), label and, optionally, id"
 IMAGE, LABEL = ("image", "img"), ("label", "labels", "fine_label")
+LABEL_LIKE = re.compile(r"(^|_)(labels?|class|target)(_|$)")
+"""Names of columns that may hold labels."""
 
 
 @dataclass(frozen=True)
@@ -68,16 +77,34 @@ class Cells(StoredImages):
         return replace(self, rows=self.rows[rows])
 
 
-def image_and_label(columns: list[str], spec: Spec) -> tuple[str, str]:
+class Chosen(NamedTuple):
+    """The columns of images and of labels, and what was guessed."""
+
+    image: str
+    label: str
+    notes: tuple[str, ...] = ()
+
+
+def image_and_label(columns: Sequence[str], spec: Spec) -> Chosen:
     """Return the names of the columns of images and of labels.
 
     Raises:
         RequestError: one of them is missing.
     """
-    image, label = (next((n for n in names if n in columns), None) for names in (IMAGE, LABEL))
+    wanted = LABEL if spec.label_column is None else (spec.label_column,)
+    image = next((name for name in IMAGE if name in columns), None)
+    label = next((name for name in wanted if name in columns), None)
     if image is None or label is None:
-        raise RequestError(f"{spec.text!r} has the columns {', '.join(columns[:10])}", HINT)
-    return image, label
+        missing = "column of images" if image is None else f"column {' or '.join(wanted)}"
+        raise RequestError(
+            f"{spec.text!r} has no {missing}: its columns are {', '.join(columns[:10])}",
+            HINT if image is None else "name the column of labels: --label-column NAME",
+        )
+    others = [one for one in columns if one != label and LABEL_LIKE.search(one)]
+    if spec.label_column is not None or not others:
+        return Chosen(image, label)
+    note = f"labels are taken from the column {label!r}; there is also {shown(others)}"
+    return Chosen(image, label, (f"{note}: choose with --label-column NAME",))
 
 
 def column_listing(
@@ -87,20 +114,17 @@ def column_listing(
     labels: list[Any],
     names: object,
     further: Callable[[], dict[str, Sequence[object]]],
+    notes: tuple[str, ...] = (),
 ) -> Listing:
     """Return the listing of a table: in the order of the IDs if it has any, else of its rows.
 
-    Args: further, reads the other columns, in the order of the rows.
+    Args:
+        further: reads the other columns, in the order of the rows.
+        notes: what was guessed before.
     """
     named = [str(i) for i in (ids if ids is not None else range(len(labels)))]
-    if all(isinstance(label, int) for label in labels):
-        index, classes, numbered = bare_numbers(np.array(labels, dtype=np.int64), spec.text)
-        if isinstance(names, list) and all(isinstance(name, str) for name in names):
-            if len(classes) > len(names):
-                raise RequestError(f"{spec.text!r}: a label has no name", HINT)
-            classes, numbered = tuple(names), False
-    else:
-        index, classes, numbered = number([str(label) for label in labels], spec.text)
+    found = _labels(spec, labels, names)
+    index, classes = found.indices, found.classes
 
     def table() -> Table:
         named_labels = [classes[number] for number in index.tolist()]
@@ -110,6 +134,30 @@ def column_listing(
     if ids is not None:
         rows = np.array(sorted(rows, key=lambda row: named[row]), dtype=np.int64)
     return Listing(
-        spec.text, spec.identity, tuple(named[row] for row in rows), index[rows], classes, numbered,
-        cells.keep(rows), table=table,
+        spec.text, spec.identity, tuple(named[row] for row in rows), index[rows], classes,
+        found.numbered, cells.keep(rows), table=table, notes=(*notes, *found.notes),
     )  # fmt: skip
+
+
+def _labels(spec: Spec, labels: list[Any], names: object) -> Labels:
+    """Return the labels of a column; `names` may be the names of its classes, in order.
+
+    Raises:
+        RequestError: a label is missing, a list, or has no name.
+    """
+    refuse_missing([row for row, one in enumerate(labels) if one is None], len(labels), spec.text)
+    if any(isinstance(one, list | dict) for one in labels):
+        raise RequestError(
+            f"{spec.text!r}: labels are lists: a sample must have one class",
+            "name another column: --label-column NAME",
+        )
+    if all(isinstance(label, int) for label in labels):
+        found = bare_numbers(np.array(labels, dtype=np.int64), spec.text)
+        if isinstance(names, list) and all(isinstance(name, str) for name in names):
+            if len(found.classes) > len(names):
+                raise RequestError(f"{spec.text!r}: a label has no name", HINT)
+            return Labels(found.indices, tuple(names), False)
+        return found
+    if all(isinstance(label, int | float) for label in labels):
+        return whole_numbers(np.array(labels, dtype=np.float64), spec.text)
+    return number([str(label) for label in labels], spec.text)

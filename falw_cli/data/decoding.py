@@ -25,28 +25,74 @@ if TYPE_CHECKING:
 Rows = npt.NDArray[np.int64]
 T = TypeVar("T")
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "PPM")
 """Formats, recognised by the first bytes and not by the file name."""
 MOST_PIXELS = 1 << 26
 """Maximum number of pixels; a larger image, of over 192 MiB, is not decoded."""
 MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr"})
 """Pillow modes of at most eight bits per channel."""
+SEEN = 1000
+"""Number of images whose headers `falw inspect` reads."""
+ORIENTATION = 0x0112
+"""EXIF tag; 1 means that the pixels are stored upright."""
 
 
-def decode(image: Encoded, name: str, channels: int) -> Tensor:
+def decode(image: Encoded, name: str, channels: int, *, upright: bool = False) -> Tensor:
     """Decode an image, uint8 [channels, H, W].
 
     Args:
         image: its file, its bytes, or an image that a library has opened.
         name: its name in an error.
         channels: 1 (grey) or 3 (colour); transparency is dropped.
+        upright: whether to rotate and mirror it as its EXIF orientation says.
 
     Raises:
         UnreadableError: it cannot be decoded, is too large, or has several frames.
     """
-    return _with_picture(
-        image, name, lambda picture: _pixels(picture, "L" if channels == 1 else "RGB")
-    )
+    return decode_turned(image, name, channels, upright=upright)[0]
+
+
+def decode_turned(
+    image: Encoded, name: str, channels: int, *, upright: bool
+) -> tuple[Tensor, bool]:
+    """Return what `decode` does, and whether the image has an EXIF orientation other than 1."""
+    mode = "L" if channels == 1 else "RGB"
+
+    def read(picture: Picture) -> tuple[Tensor, bool]:
+        pixels = _pixels(picture, mode, upright)
+        return pixels, _is_turned(picture)
+
+    return _with_picture(image, name, read)
+
+
+def is_turned(image: Encoded, name: str) -> bool:
+    """Return whether an image has an EXIF orientation other than 1, from its header.
+
+    Raises:
+        UnreadableError: as `decode`.
+    """
+    return _with_picture(image, name, _is_turned)
+
+
+def turned_note(listing: Listing) -> list[str]:
+    """Return a note on images with an EXIF orientation, if there are any among the first."""
+    rows = min(SEEN, len(listing.files))
+    found = [_turned_or_none(listing, row) for row in range(rows)]
+    turned, unread = found.count(True), found.count(None)
+    which = f"{rows:,} images" if rows == len(listing.ids) else f"the first {rows:,} images"
+    notes = []
+    if turned:
+        notes.append(f"{turned} of {which} have an EXIF orientation: preprocessing.exif")
+    if unread:
+        notes.append(f"{unread} of {which} cannot be read")
+    return notes
+
+
+def _turned_or_none(listing: Listing, row: int) -> bool | None:
+    try:
+        return is_turned(listing.files.image(row), listing.ids[row])
+    except UnreadableError:
+        return None
 
 
 def size_of(image: Encoded, name: str) -> tuple[int, int]:
@@ -137,6 +183,15 @@ def _check(picture: Picture) -> None:
         raise _RefusedError("it has several frames")
 
 
-def _pixels(picture: Picture, mode: str) -> Tensor:
-    pixels = np.array(picture.convert(mode))
+def _is_turned(picture: Picture) -> bool:
+    with suppress(Exception):  # broken EXIF data does not make an image unreadable
+        return picture.getexif().get(ORIENTATION, 1) in range(2, 9)
+    return False
+
+
+def _pixels(picture: Picture, mode: str, upright: bool) -> Tensor:
+    from PIL import ImageOps
+
+    turned = ImageOps.exif_transpose(picture) if upright else picture
+    pixels = np.array(turned.convert(mode))
     return torch.from_numpy(pixels.reshape(*pixels.shape[:2], -1)).permute(2, 0, 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ from torch import Tensor
 from falw_cli.config.settings import Config, Preprocessing
 from falw_cli.data import cache as cached
 from falw_cli.data.cache import Draft
-from falw_cli.data.decoding import count_listed, decode, first_size
+from falw_cli.data.decoding import count_listed, decode_turned, first_size
 from falw_cli.data.listing import Listing, UnreadableError
 from falw_cli.errors import RequestError, RunError
 from falw_cli.runtime.progress import Progress
@@ -38,6 +38,13 @@ class Geometry:
     interpolation: str = "bilinear"
     squash: bool = False
     """Resize both sides to `size`, without a crop."""
+    upright: bool = field(default=False, repr=False)
+    """Apply the EXIF orientation."""
+
+    @property
+    def key(self) -> str:
+        """A text that is equal for equal geometries."""
+        return f"{self}{' upright' if self.upright else ''}"
 
     def shape(self, count: int) -> tuple[int, int, int, int]:
         """Return the shape of the pixels of `count` images."""
@@ -64,11 +71,14 @@ class Images:
     """SHA-256 of each image's pixels, [N, 32]."""
     entry: Path | None = None
     """The entry of the cache that holds them, if there is one."""
+    turned: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=bool))
+    """Whether each image of a file has an EXIF orientation, [N]."""
 
     @classmethod
     def empty(cls, listing: Listing, pixels: npt.NDArray[np.uint8]) -> Images:
         """Return images that are to be decoded into `pixels`."""
-        return cls(listing, pixels, np.zeros((len(pixels), 32), dtype=np.uint8))
+        digests = np.zeros((len(pixels), 32), dtype=np.uint8)
+        return cls(listing, pixels, digests, turned=np.zeros(len(pixels), dtype=bool))
 
     def missing(self) -> Rows:
         """Return the rows that are not decoded: their digest is all zeros."""
@@ -97,7 +107,9 @@ def geometry(
         size = size or min(height, width)
     size = size or first_size(listing, skip)
     resize = size if shown.squash else resize or size
-    return Geometry(size, resize, channels or native, shown.interpolation, shown.squash)
+    return Geometry(
+        size, resize, channels or native, shown.interpolation, shown.squash, shown.exif == "apply"
+    )
 
 
 def load(
@@ -138,16 +150,21 @@ def _load_files(
     listing: Listing, config: Config, how: Decoding, secret: Rows, progress: Progress
 ) -> Images:
     wanted = how.wanted
-    key = cached.fingerprint(listing, str(wanted))
+    key = cached.fingerprint(listing, wanted.key)
     found = _kept(listing, cached.entry(key), how, secret, progress) if config.cache else None
     if found is None:
         shape = wanted.shape(len(listing.files))
         found = Images.empty(listing, _in_memory(shape, listing.spec))
     bad = _decode(found, found.missing(), how, progress)
-    if cached.fingerprint(listing, str(wanted)) != key:
+    if cached.fingerprint(listing, wanted.key) != key:
         raise RunError(
             f"{listing.spec!r} changed while it was read",
             "run again once no other process is writing to it",
+        )
+    if (count := int(found.turned.sum())) and not wanted.upright:
+        progress.warn(
+            f"{count} of {len(found.turned)} images of {listing.spec!r} have an EXIF orientation, "
+            "which is ignored; preprocessing: {exif: apply} in falw.yaml rotates them"
         )
     return _without(found, bad, progress) if bad else found
 
@@ -158,7 +175,7 @@ def _kept(
     """Return a listing's images from the cache, after adding them; None if that fails."""
     cached.expel(folder, secret, progress)
     if found := cached.read(folder):
-        return Images(listing, *found, folder)
+        return Images(listing, *found, folder, cached.turned(folder, len(listing.ids)))
     draft = Draft.begin(folder, how.wanted.shape(len(listing.files)), progress)
     if draft is None:
         return None
@@ -166,10 +183,10 @@ def _kept(
         into = Images.empty(listing, draft.pixels)
         rows = np.setdiff1d(into.missing(), secret)
         bad = _decode(into, rows, how, progress)
-        kept = None if bad else draft.keep(into.digests, progress)
+        kept = None if bad else draft.keep(into.digests, progress, into.turned)
         if bad:  # the file is removed, but stays mapped while it is in use
             into.digests[bad] = 0
-        return Images(listing, *kept, folder) if kept else into
+        return Images(listing, *kept, folder, into.turned) if kept else into
     finally:
         draft.drop()
 
@@ -226,7 +243,10 @@ def _decode(into: Images, rows: Rows, how: Decoding, progress: Progress) -> list
         bad = []
         for row in some.tolist():
             try:
-                image = decode(listing.files.image(row), listing.ids[row], wanted.channels)
+                image, into.turned[row] = decode_turned(
+                    listing.files.image(row), listing.ids[row], wanted.channels,
+                    upright=wanted.upright,
+                )  # fmt: skip
             except UnreadableError:
                 if not how.skip:
                     raise

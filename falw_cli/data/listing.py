@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 Encoded: TypeAlias = "Path | bytes | Image"
 """An encoded image, as a source returns it."""
 Rows: TypeAlias = "npt.NDArray[np.int64]"
+TRAINING = ("train", "training", "trainval")
+"""Names of the part that --data takes by default, in this order."""
+UNSEEN = ("test", "testing", "validation", "valid", "val", "dev")
+"""Names of the part that --heldout and --test take by default, in this order."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,12 @@ class Listing:
     array: npt.NDArray[np.uint8] | None = None
     table: Callable[[], Table] | None = None
     """Reads the source's further columns; it may have more rows than the listing."""
+    notes: tuple[str, ...] = ()
+    """What was guessed, and what was passed over; without IDs of samples."""
+    parts: tuple[str, ...] = ()
+    """Names of the parts that the source has, if it has any."""
+    empty: tuple[str, ...] = ()
+    """Names of classes without samples, which `classes` does not hold."""
 
     def raw(self, row: int) -> bytes:
         """Return the encoded image of a row as bytes."""
@@ -136,12 +146,21 @@ class Listing:
 
 @dataclass(frozen=True)
 class Spec:
-    """A parsed data SPEC: `kind:location#part`."""
+    """A parsed data SPEC: `kind:location#part`.
+
+    Attributes:
+        text: as the user wrote it.
+        part: the named part; without one, the default of a source with `parts="two"`, else "".
+        default: the part that the flag stands for: "train" or "test".
+        label_column: the column of labels, if the user names one.
+    """
 
     text: str
     kind: str
     location: Path
     part: str
+    default: str = "train"
+    label_column: str | None = None
 
     @property
     def identity(self) -> str:
@@ -156,13 +175,16 @@ class Source:
     Attributes:
         listing: (spec, whether files outside its folder are allowed) -> the listing.
         parts: "two" if there are #train and #test, and the flag decides which is the default;
-            "optional" if a SPEC without a part means all samples.
+            "any" if the data decides which parts there are, and the source what a SPEC without a
+            part means.
         needs_location: whether a SPEC must have a location.
+        columns: whether labels are in a column, which `label_column` can name.
     """
 
     listing: Callable[[Spec, bool], Listing]
-    parts: Literal["none", "two", "optional"] = "none"
+    parts: Literal["none", "two", "any"] = "none"
     needs_location: bool = True
+    columns: bool = False
 
 
 def folder_of(spec: Spec) -> Path:
@@ -179,6 +201,26 @@ def file_of(spec: Spec) -> Path:
     return spec.location
 
 
+def choose_part(spec: Spec, parts: Sequence[str]) -> str:
+    """Return the part of a source that must be read by parts: the named one, or the flag's.
+
+    Args: parts, names of those that there are.
+
+    Raises:
+        RequestError: there is no such part.
+    """
+    alike = TRAINING if spec.default == "train" else UNSEEN
+    part = spec.part or next((name for name in alike if name in parts), spec.default)
+    if part not in parts:
+        raise RequestError(
+            f"{spec.text!r} has no part {part!r}",
+            f"choose from: {', '.join(f'#{name}' for name in parts)}"
+            if parts
+            else f"leave out #{part}",
+        )
+    return part
+
+
 def files_below(place: Path, pattern: str) -> list[Path]:
     """Return the files of a folder, at any depth, in the order of their paths; or a file itself."""
     if not place.is_dir():
@@ -190,31 +232,3 @@ def inside(path: Path, root: Path) -> bool:
     """Return whether a path is in `root`, after links are followed."""
     real = os.path.realpath(path)
     return os.path.commonpath([real, os.path.realpath(root)]) == os.path.realpath(root)
-
-
-Numbered = tuple[npt.NDArray[np.int64], tuple[str, ...], bool]
-"""Index of each label, class names, and whether labels are bare numbers."""
-
-
-def number(names: list[str], where: str) -> Numbered:
-    """Return the index of each label, class names, and whether labels are bare numbers."""
-    if all(name.isascii() and name.isdigit() for name in names):
-        return bare_numbers(np.array([int(name) for name in names], dtype=np.int64), where)
-    classes = tuple(sorted(set(names)))
-    place = {name: index for index, name in enumerate(classes)}
-    return np.array([place[name] for name in names], dtype=np.int64), classes, False
-
-
-def bare_numbers(labels: npt.NDArray[np.int64], where: str) -> Numbered:
-    """Return what `number` does for integers; they must be possible outputs of a model."""
-    if len(labels) and (labels.min() < 0 or labels.max() >= 100_000):
-        raise RequestError(
-            f"{where}: labels range from {labels.min()} to {labels.max()}",
-            "number the classes from 0, as the model's outputs are",
-        )
-    return labels, digit_names(labels), True
-
-
-def digit_names(labels: npt.NDArray[np.int64]) -> tuple[str, ...]:
-    """Return class names of bare numbers, "0" to the largest."""
-    return tuple(str(i) for i in range(int(labels.max(initial=-1)) + 1))

@@ -21,8 +21,10 @@ DEFAULT_PART = {"data": "train", "heldout": "test", "test": "test"}
 CALLED = {"data": "training data", "heldout": "held-out data", "test": "test data"}
 
 
-def open_source(config: Config, flag: str) -> Listing:
+def open_source(config: Config, flag: str, progress: Progress | None = None) -> Listing:
     """List the samples that --data, --heldout or --test names.
+
+    Args: progress, warned of what was guessed and passed over; None: the caller shows the notes.
 
     Raises:
         RequestError: it is not given, or cannot be listed.
@@ -33,7 +35,13 @@ def open_source(config: Config, flag: str) -> Listing:
             f"--{flag} is missing: the {CALLED[flag]}",
             f"give --{flag} KIND:LOCATION, or a line `{flag}:` in falw.yaml",
         )
-    listing = opening.open_listing(spec, DEFAULT_PART[flag], allow_outside=config.allow_outside)
+    listing = opening.open_listing(
+        spec, DEFAULT_PART[flag], allow_outside=config.allow_outside,
+        label_column=config.label_column,
+    )  # fmt: skip
+    if progress:
+        for note in listing.notes:
+            progress.warn(f"{spec!r}: {note}")
     some = config.per_class.get(flag)  # type: ignore[call-overload]
     return listing.of_each_class(*some) if some else listing
 
@@ -185,7 +193,7 @@ def open_unseen(config: Config, data: Images, wanted: Geometry, progress: Progre
     for flag in ("heldout", "test"):
         if getattr(config, flag) is None:
             continue
-        opened[flag] = images.load(open_source(config, flag), config, wanted, progress)
+        opened[flag] = images.load(open_source(config, flag, progress), config, wanted, progress)
         rows[flag] = unshared(data, opened[flag], ("data", flag), config, progress)
     heldout, test = opened.get("heldout"), opened.get("test")
     if heldout is not None and test is not None:

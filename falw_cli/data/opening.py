@@ -5,6 +5,9 @@ A listing is cheap: images are read by `falw_cli.data.images` when they are need
 
 from __future__ import annotations
 
+import os
+import re
+from dataclasses import replace
 from pathlib import Path
 
 from falw_cli.config.extensions import SOURCES
@@ -13,6 +16,8 @@ from falw_cli.errors import RequestError, unknown_name
 
 LINE = frozenset("\n\r\0")
 """A forget list cannot name an ID that contains one of these."""
+NAMED = re.compile(r"[A-Za-z][\w+.-]*")
+"""Names of parts."""
 
 
 def parse_spec(text: str, default_part: str) -> Spec:
@@ -25,13 +30,16 @@ def parse_spec(text: str, default_part: str) -> Spec:
     Raises:
         RequestError: an unknown kind or part, or a missing location.
     """
-    body, mark, part = text.rpartition("#")
-    if not mark or part not in ("train", "test"):
-        body, part = text, ""
-    kind, _, location = body.partition(":")
+    kind, _, location = text.partition(":")
+    kind = kind.partition("#")[0]
     if kind not in SOURCES:
         raise unknown_name("data kind", kind, SOURCES)
     source: Source = SOURCES.load(kind).source
+    body, mark, part = text.rpartition("#")
+    known = NAMED.fullmatch(part) if source.parts == "any" else part in ("train", "test")
+    if not mark or not known or (location and os.path.exists(location)):  # noqa: PTH110 (no errors)
+        body, part = text, ""
+    location = body.partition(":")[2]
     if part and source.parts == "none":
         raise RequestError(f"{text!r}: {kind} has no parts", f"leave out #{part}")
     if not location and source.needs_location:
@@ -39,22 +47,33 @@ def parse_spec(text: str, default_part: str) -> Spec:
     if location and not source.needs_location:
         raise RequestError(f"{text!r}: {kind} has no location", f"write {kind}")
     default = default_part if source.parts == "two" else ""
-    return Spec(text, kind, Path(location), part or default)
+    return Spec(text, kind, Path(location), part or default, default_part)
 
 
-def open_listing(text: str, default_part: str = "train", *, allow_outside: bool = False) -> Listing:
+def open_listing(
+    text: str,
+    default_part: str = "train",
+    *,
+    allow_outside: bool = False,
+    label_column: str | None = None,
+) -> Listing:
     """List the samples of a data SPEC.
 
     Args:
         text: see `parse_spec`; the kinds are those of `SOURCES`.
         default_part: the part that is meant if a source has two and `text` names none.
         allow_outside: whether the source may name files outside its own folder.
+        label_column: the column of labels, for sources that have columns.
 
     Raises:
         RequestError: the source is missing, empty or malformed, or an ID is not unique.
     """
-    spec = parse_spec(text, default_part)
-    listing: Listing = SOURCES.load(spec.kind).source.listing(spec, allow_outside)
+    spec = replace(parse_spec(text, default_part), label_column=label_column)
+    source: Source = SOURCES.load(spec.kind).source
+    listing = source.listing(spec, allow_outside)
+    if label_column is not None and not source.columns:
+        note = f"the label column {label_column!r} does not apply to {spec.kind}"
+        listing = replace(listing, notes=(*listing.notes, note))
     if not listing.ids:
         raise RequestError(f"{text!r} holds no images", "check the location and the layout")
     strange = (name for name in listing.ids if not name.isprintable())

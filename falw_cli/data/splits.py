@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from falw_cli.data.images import Images, Rows
+from falw_cli.data.labels import resolve_names
 from falw_cli.data.listing import Listing
 from falw_cli.errors import RequestError
 
@@ -162,7 +163,8 @@ def join(first: Part, second: Part) -> Part:
 def align(listing: Listing, classes: Sequence[str]) -> Rows:
     """Return the labels of a listing in the model's class order.
 
-    Bare numbers mean the model's outputs; names are looked up in `classes`.
+    Bare numbers mean the model's outputs; names are looked up in `classes`, without regard to case
+    if that leaves no choice (`guessed_names` says so).
 
     Raises:
         RequestError: a class that the model does not have.
@@ -175,9 +177,9 @@ def align(listing: Listing, classes: Sequence[str]) -> Rows:
                 "give the data that this model was trained on",
             )
         return listing.labels
-    place = {name: index for index, name in enumerate(classes)}
-    used = {listing.classes[label] for label in np.unique(listing.labels)}
-    strange = sorted(used - set(place))
+    used = [listing.classes[label] for label in np.unique(listing.labels).tolist()]
+    place, _ = resolve_names(used, classes)
+    strange = sorted(set(used) - set(place))
     if strange:
         raise RequestError(
             f"{listing.spec!r} has classes that the model lacks: {', '.join(strange[:5])}",
@@ -188,6 +190,14 @@ def align(listing: Listing, classes: Sequence[str]) -> Rows:
     table = np.array([place.get(name, -1) for name in listing.classes], dtype=np.int64)
     aligned: Rows = table[listing.labels]
     return aligned
+
+
+def guessed_names(listing: Listing, classes: Sequence[str]) -> list[str]:
+    """Return notes on class names that `align` matches though they are not the same."""
+    if listing.numbered:
+        return []
+    used = [listing.classes[label] for label in np.unique(listing.labels).tolist()]
+    return [f"{listing.spec!r}: {note}" for note in resolve_names(used, classes)[1]]
 
 
 def halves(keys: Sequence[str]) -> tuple[Rows, Rows]:

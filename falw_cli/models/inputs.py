@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from falw_cli.config.settings import Config, Preprocessing
-from falw_cli.data import images, loading
+from falw_cli.data import images, loading, splits
 from falw_cli.data.images import Images
+from falw_cli.data.labels import is_unnamed
 from falw_cli.data.listing import Listing
 from falw_cli.data.splits import Splits
 from falw_cli.errors import RequestError
@@ -27,6 +28,7 @@ from falw_cli.models.network import (
     network_spec,
     with_metadata,
 )
+from falw_cli.models.output_names import output_names
 from falw_cli.models.training_data import TrainingData, open_training_data
 from falw_cli.runtime.progress import Progress
 
@@ -49,6 +51,8 @@ class Inputs:
     original: Network | None
     """The model before unlearning, if `evaluate` was given it."""
     references: tuple[Network, ...]
+    guessed_order: bool
+    """Whether the order of the classes is a guess: the model does not name its outputs."""
     data: TrainingData
     """Training data: list, copies, and earlier requests."""
     described: dict[str, Any]
@@ -80,13 +84,19 @@ def open_inputs(
     source = checkpoint_files.read(config.model, config.weights)
     config = complete(config, source)
     spec, source = network_spec(config, source)
-    listing = loading.open_source(config, "data")
-    classes = _class_names(config, listing, spec)
+    listing = loading.open_source(config, "data", progress)
+    classes, guess = output_names(config.classes, listing, spec.num_classes)
+    if guess:
+        progress.warn(guess)
     _check_channels(spec, listing)
     shown = _shown(config, spec, progress)
     wanted = images.geometry(listing, shown, spec.channels, skip=config.skip_unreadable)
     data = open_training_data(config, source, listing, classes, wanted, progress, until)
     unseen = loading.open_unseen(config, data.images, wanted, progress)
+    sources = {one.listing.spec: one.listing for one in (data.images, unseen.heldout, unseen.test)
+               if one}  # fmt: skip
+    for note in (note for one in sources.values() for note in splits.guessed_names(one, classes)):
+        progress.warn(note)
     parts = loading.split(data.images, data.chosen, unseen, classes, data.kept)
     loading.warn_of_samples(parts, progress)
     shown = measured(shown, wanted, parts.retain)
@@ -110,7 +120,9 @@ def open_inputs(
         "heldout": _describe(unseen.heldout, len(parts.heldout)) if unseen.heldout else None,
         "test": _describe(unseen.test, len(parts.test)) if unseen.test else None,
     }
-    return Inputs(config, source, network, parts, original, references, data, described)
+    return Inputs(
+        config, source, network, parts, original, references, guess is not None, data, described
+    )
 
 
 def _digests(config: Config, source: Checkpoint) -> dict[str, Any]:
@@ -167,21 +179,6 @@ def warn_of_changes(given: Inputs, progress: Progress) -> None:
             )
 
 
-def _class_names(config: Config, listing: Listing, spec: NetworkSpec) -> tuple[str, ...]:
-    """Return the names of the outputs: those given, or else those of the data."""
-    if config.classes is not None:
-        return config.classes
-    if listing.numbered:
-        return tuple(str(i) for i in range(spec.num_classes))
-    if len(listing.classes) != spec.num_classes:
-        raise RequestError(
-            f"the model has {spec.num_classes} outputs, "
-            f"{listing.spec!r} has {len(listing.classes)} classes",
-            "give the data it was trained on, or name its outputs: --classes FILE",
-        )
-    return listing.classes
-
-
 def _check_channels(spec: NetworkSpec, listing: Listing) -> None:
     """Refuse a model of channels that the images cannot have: files are grey or colour.
 
@@ -226,7 +223,9 @@ def _comparable(path: str, given: Config, network: Network, progress: Progress) 
     spec, source = network_spec(config, source)
     for note in source.notes:
         progress.warn(f"{source.path.name}: {note}")
-    classes = config.classes or network.classes
+    classes = config.classes
+    if classes is None or is_unnamed(classes):
+        classes = network.classes
     if classes != network.classes or spec.num_classes != len(classes):
         raise RequestError(
             f"{path} has other classes than the model", "give a model of the same classes"

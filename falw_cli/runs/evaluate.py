@@ -21,6 +21,7 @@ from falw_cli.evaluation.earlier import predictions as earlier_predictions
 from falw_cli.evaluation.full_audit import full_audit
 from falw_cli.evaluation.gap import parse_weights
 from falw_cli.evaluation.per_sample import PerSample
+from falw_cli.evaluation.plausibility import check_plausible
 from falw_cli.evaluation.predictions import EvaluationSamples, Predictions
 from falw_cli.models.inputs import Inputs, open_inputs, warn_of_changes
 from falw_cli.runs.prepare import refuse_inputs
@@ -71,6 +72,8 @@ def evaluate(
         for one in models:
             predictions.append(Predictions.of(one, judged, config.seed))
             progress.advance()
+        if inputs.guessed_order:
+            _check_order(predictions[-1 if inputs.original else 0], progress)
         before = predictions.pop() if inputs.original else None
         expected = expected_from(inputs.original, inputs.splits) if inputs.original else None
         found = full_audit(before, predictions[0], predictions[1:], weights, expected)
@@ -118,3 +121,11 @@ def evaluate(
         if path:
             outputs.write_all({path: to_text(report).encode()})
         return report
+
+
+def _check_order(known: Predictions, progress: Progress) -> None:
+    """Warn if a guessed order of the classes does not fit the predictions on retain samples."""
+    try:
+        check_plausible(known)
+    except RequestError as error:
+        progress.warn(f"the guessed order of the classes may be wrong: {error}; {error.hint}")

@@ -14,6 +14,7 @@ from falw_cli.audit.report import Report
 from falw_cli.config.extensions import SOURCES
 from falw_cli.config.settings import Config
 from falw_cli.data import forget_list, ledger, loading, opening
+from falw_cli.data.decoding import turned_note
 from falw_cli.data.images import Rows
 from falw_cli.data.metadata import columns_of
 from falw_cli.data.text import BOM
@@ -125,7 +126,10 @@ def _fitted(found: Checkpoint, config: Config) -> tuple[Checkpoint, list[str]]:
 
 
 def _data(spec: str, config: Config, progress: Progress) -> dict[str, Any]:
-    listing = opening.open_listing(spec, allow_outside=config.allow_outside)
+    listing = opening.open_listing(
+        spec, allow_outside=config.allow_outside, label_column=config.label_column
+    )
+    notes = [*listing.notes, *turned_note(listing)]
     values = columns_of(listing, config.metadata, progress).values
     columns = {name: f"{len(set(column) - {''})} values" for name, column in values.items()}
     return {
@@ -133,7 +137,9 @@ def _data(spec: str, config: Config, progress: Progress) -> dict[str, Any]:
         "spec": spec,
         "count": len(listing.ids),
         "first_ids": list(listing.ids[:3]),
+        **({"parts": list(listing.parts)} if listing.parts else {}),
         **({"columns": columns} if columns else {}),
+        **({"notes": notes} if notes else {}),
         "per_class": _per_class(listing.classes, listing.labels),
     }
 

@@ -153,7 +153,7 @@ def _open(config: Config, progress: Progress, fabric: Fabric, held: ExitStack) -
         raise RequestError("--arch is missing", "give --arch NAME, such as tiny-cnn or resnet18")
     arch = architectures.canonical(config.arch)
     build = architectures.builder(arch, config.arch_config)
-    listing = loading.open_source(config, "data")
+    listing = loading.open_source(config, "data", progress)
     classes = config.classes or listing.classes
     labels = splits.align(listing, classes)
     if len(np.unique(labels)) < 2:
@@ -208,9 +208,11 @@ def _heldout(
 ) -> Samples | None:
     if config.heldout is None:
         return None
-    unseen = images.load(loading.open_source(config, "heldout"), config, wanted, progress)
+    unseen = images.load(loading.open_source(config, "heldout", progress), config, wanted, progress)
     rows = loading.unshared(data, unseen, ("data", "heldout"), config, progress)
     aligned = splits.align(unseen.listing, network.classes)
+    for note in splits.guessed_names(unseen.listing, network.classes):
+        progress.warn(note)
     return place(splits.part(unseen, aligned, rows), network.fabric.device)
 
 

@@ -10,10 +10,11 @@ import numpy as np
 import platformdirs
 import pytest
 import torch
+from PIL import Image
 
 from falw_cli.config.settings import Config, Preprocessing
 from falw_cli.data.cache import Draft
-from falw_cli.data.decoding import decode
+from falw_cli.data.decoding import decode_turned, turned_note
 from falw_cli.data.images import Geometry, geometry, load
 from falw_cli.data.listing import Listing
 from falw_cli.data.opening import open_listing
@@ -31,13 +32,13 @@ def listing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Listing:
     return open_listing(f"imagefolder:{tmp_path / 'pictures'}")
 
 
-def _refuse(*args: object) -> None:
+def _refuse(*args: object, **more: object) -> None:
     raise AssertionError("it was decoded again")
 
 
 def test_a_second_run_decodes_nothing(listing: Listing, monkeypatch: pytest.MonkeyPatch) -> None:
     first = load(listing, Config(), WANTED, Silent())
-    monkeypatch.setattr("falw_cli.data.images.decode", _refuse)
+    monkeypatch.setattr("falw_cli.data.images.decode_turned", _refuse)
     again = load(listing, Config(), WANTED, Silent())
     np.testing.assert_array_equal(first.pixels, again.pixels)
     assert first.content_digest() == again.content_digest()
@@ -94,11 +95,11 @@ def test_an_entry_with_gaps_is_used(listing: Listing, monkeypatch: pytest.Monkey
     whole = load(listing, Config(), WANTED, Silent(), secret=np.array([1, 3]))
     seen: list[str] = []
 
-    def noted(file: Path, name: str, channels: int) -> torch.Tensor:
+    def noted(file: Path, name: str, channels: int, *, upright: bool) -> tuple[torch.Tensor, bool]:
         seen.append(name)
-        return decode(file, name, channels)
+        return decode_turned(file, name, channels, upright=upright)
 
-    monkeypatch.setattr("falw_cli.data.images.decode", noted)
+    monkeypatch.setattr("falw_cli.data.images.decode_turned", noted)
     again = load(listing, Config(), WANTED, Silent(), secret=np.array([1]))
     np.testing.assert_array_equal(again.pixels, whole.pixels)
     assert sorted(seen) == [listing.ids[1], listing.ids[3]]
@@ -108,11 +109,13 @@ def test_an_entry_with_gaps_is_used(listing: Listing, monkeypatch: pytest.Monkey
 def test_images_that_change_while_being_read_are_refused(
     listing: Listing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def touched(file: Path, name: str, channels: int) -> torch.Tensor:
+    def touched(
+        file: Path, name: str, channels: int, *, upright: bool
+    ) -> tuple[torch.Tensor, bool]:
         os.utime(file, ns=(1, 1))
-        return decode(file, name, channels)
+        return decode_turned(file, name, channels, upright=upright)
 
-    monkeypatch.setattr("falw_cli.data.images.decode", touched)
+    monkeypatch.setattr("falw_cli.data.images.decode_turned", touched)
     with pytest.raises(RunError, match="changed while it was read"):
         load(listing, Config(), WANTED, Silent())
 
@@ -161,3 +164,57 @@ def test_grey_arrays_become_colour_but_not_vice_versa() -> None:
     )
     with pytest.raises(RequestError, match="3 channels"):
         load(colour, Config(), Geometry(8, 8, 1), Silent())
+
+
+class Warned(Silent):
+    """Keeps the warnings."""
+
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def warn(self, text: str) -> None:
+        self.warnings.append(text)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["jpg", "png", "webp"])
+def test_exif_orientation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, orientation: int, kind: str
+) -> None:
+    """Pixels as stored by default, upright on request; the cache keeps the two apart."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    stored = np.zeros((12, 12, 3), dtype=np.uint8)
+    stored[:6, :6] = 200  # one bright quarter
+    (tmp_path / "d" / "cat").mkdir(parents=True)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    for name, tag in ((f"a.{kind}", exif), (f"b.{kind}", Image.Exif())):
+        Image.fromarray(stored).save(tmp_path / "d" / "cat" / name, exif=tag, quality=95)
+    listing = open_listing(f"imagefolder:{tmp_path / 'd'}")
+    turned = orientation != 1
+    for _ in range(2):  # decoded, and read from the cache
+        progress = Warned()
+        ignored = load(listing, Config(), WANTED, progress)
+        np.testing.assert_array_equal(ignored.pixels[0], ignored.pixels[1])
+        said = [text for text in progress.warnings if "EXIF" in text]
+        assert len(said) == turned
+        assert all("1 of 2 images" in text for text in said)
+    shown = Preprocessing(exif="apply", image_size=12)
+    progress = Warned()
+    upright = load(listing, Config(), geometry(listing, shown, 3), progress).pixels
+    assert not progress.warnings
+    np.testing.assert_array_equal(upright[1], ignored.pixels[1])
+    down, right = orientation in (3, 4, 7, 8), orientation in (2, 3, 6, 7)
+    quarters = upright[0].reshape(2, 6, 2, 6, 3).mean((1, 3, 4))
+    assert np.argwhere(quarters > 100).tolist() == [[int(down), int(right)]]
+
+
+def test_inspection_notes_orientations_and_unreadable_images(listing: Listing) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = listing.files.image(0)
+    assert isinstance(path, Path)
+    Image.new("RGB", (12, 12)).save(path, exif=exif)
+    assert turned_note(listing) == ["1 of 5 images have an EXIF orientation: preprocessing.exif"]
+    path.write_bytes(b"x")
+    assert turned_note(listing) == ["1 of 5 images cannot be read"]

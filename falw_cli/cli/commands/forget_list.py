@@ -34,7 +34,8 @@ class ForgetListSettings(Section):
 
 
 @command(
-    "forget-list", ("data", "metadata", "allow_outside", "seed"), ForgetListSettings,
+    "forget-list", ("data", "metadata", "label_column", "allow_outside", "seed"),
+    ForgetListSettings,
     example="falw forget-list --data digits --ratio 0.1 --gamma 1 > ids.txt",
 )  # fmt: skip
 def forget_list(call: Call) -> None:
@@ -46,7 +47,7 @@ def forget_list(call: Call) -> None:
     from falw_cli.data import loading
     from falw_cli.data.metadata import columns_of
 
-    listing = loading.open_source(config, "data")
+    listing = loading.open_source(config, "data", call.console)
     if own.id:
         if own.where or own.ratio is not None or own.count is not None:
             raise RequestError(

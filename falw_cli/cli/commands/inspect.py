@@ -17,7 +17,7 @@ class InspectSettings(Section):
 
 
 @command(
-    "inspect", ("data", "metadata", "allow_outside", *CHECKPOINT), InspectSettings,
+    "inspect", ("data", "metadata", "label_column", "allow_outside", *CHECKPOINT), InspectSettings,
     example="falw inspect ids.txt --data imagefolder:photos",
 )  # fmt: skip
 def inspect(call: Call) -> None:

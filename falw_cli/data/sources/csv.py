@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from falw_cli.data.listing import Files, Listing, Source, Spec, Table, file_of, inside, number
+from falw_cli.data.labels import number
+from falw_cli.data.listing import (
+    Files,
+    Listing,
+    Source,
+    Spec,
+    Table,
+    choose_part,
+    file_of,
+    inside,
+)
 from falw_cli.data.text import Lines
 from falw_cli.errors import RequestError
 
@@ -16,54 +27,98 @@ from falw_cli.errors import RequestError
 def listing(spec: Spec, allow_outside: bool) -> Listing:
     """Return the samples of a CSV, in the order of their IDs."""
     file = file_of(spec)
-    rows = [_row(file, line, row, allow_outside) for line, row in _lines(spec)]
+    label = spec.label_column or "label"
+    parts: Counter[str] = Counter()
+    rows, slashed = [], 0
+    for line, row in _lines(spec, label):
+        if (split := row.get("split")) is not None:
+            parts[split.strip()] += 1
+        if not spec.part or _split(row) == spec.part:
+            rows.append(_row(file, line, row, label, allow_outside))
+            slashed += "\\" in row["path"] and rows[-1][1] != row["path"]
+    names = tuple(sorted(name for name in parts if name))
+    if spec.part and not parts:
+        raise RequestError(f"{file} has no column split", f"leave out #{spec.part}")
+    if spec.part:
+        choose_part(spec, names)
     rows.sort(key=lambda row: row[0])
-    labels, classes, numbered = number([row[2] for row in rows], str(file))
+    labels = number([row[2] for row in rows], str(file))
+    notes = list(labels.notes)
+    if slashed:
+        notes.append(f"{slashed} paths have Windows' backslashes, which are read as /")
+    if not spec.part and len(parts) > 1:
+        counts = ", ".join(f"{name or 'none'} {count}" for name, count in sorted(parts.items()))
+        notes.append(
+            f"all values of the column split are used ({counts}); one of them: "
+            f"{spec.text}#{names[0]}"
+        )
     ids = tuple(row[0] for row in rows)
     files = Files(file.parent, tuple(row[1] for row in rows))
-    table = partial(_table, spec)
-    return Listing(spec.text, spec.identity, ids, labels, classes, numbered, files, table=table)
+    return Listing(
+        spec.text, spec.identity, ids, labels.indices, labels.classes, labels.numbered, files,
+        table=partial(_table, spec, label), notes=tuple(notes), parts=names,
+    )  # fmt: skip
 
 
-def _lines(spec: Spec) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield line number and cells of each row of the part."""
+def _split(row: dict[str, Any]) -> str:
+    return str(row.get("split") or "").strip()
+
+
+def _lines(spec: Spec, label: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield line number and cells of each row."""
     file = file_of(spec)
     try:
         with file.open("rb") as stream:
             reader = csv.DictReader(Lines(stream, str(file)), strict=True)
             columns = reader.fieldnames or []
-            if not {"path", "label"} <= set(columns):
+            if not {"path", label} <= set(columns):
                 raise RequestError(
                     f"{file} line 1: columns are {', '.join(columns) or 'missing'}",
-                    "provide the columns path,label and, optionally, id",
+                    f"provide the columns path,{label} and, optionally, id"
+                    + ("" if "path" not in columns else "; another label: --label-column NAME"),
                 )
-            if spec.part and "split" not in columns:
-                raise RequestError(f"{file} has no column split", f"leave out #{spec.part}")
             for row in reader:
-                if any(row.values()) and (not spec.part or row.get("split") == spec.part):
+                if len(row) > len(columns):
+                    raise RequestError(
+                        f"{file} line {reader.line_num}: more than {len(columns)} cells",
+                        'put a value that contains a comma in quotes: "a, b.png"',
+                    )
+                if any(row.values()):
                     yield reader.line_num, row
     except csv.Error as error:
         raise RequestError(f"{file}: not a CSV: {error}", "save it again as CSV") from error
 
 
-def _table(spec: Spec) -> Table:
+def _table(spec: Spec, label: str) -> Table:
     """Return all columns except path and id."""
-    rows = [row for _, row in _lines(spec)]
+    every = (row for _, row in _lines(spec, label))
+    rows = [row for row in every if not spec.part or _split(row) == spec.part]
     names = [name for name in (rows[0] if rows else ()) if name and name not in ("path", "id")]
     ids = [str(row.get("id") or row["path"]) for row in rows]
     return Table(ids, {name: [row[name] for row in rows] for name in names})
 
 
-def _row(file: Path, line: int, row: dict[str, Any], allow_outside: bool) -> tuple[str, str, str]:
-    path, label = row.get("path"), row.get("label")
-    if not path or not label or "\0" in path:
-        raise RequestError(f"{file} line {line}: path or label is missing", "fix that line")
-    if not allow_outside and not inside(file.parent / path, file.parent):
+def _row(
+    file: Path, line: int, row: dict[str, Any], column: str, allow_outside: bool
+) -> tuple[str, str, str]:
+    path, label = row.get("path"), row.get(column)
+    if not path or not label or not label.strip() or "\0" in path:
+        raise RequestError(f"{file} line {line}: path or {column} is missing", "fix that line")
+    where = path
+    if "\\" in path and not (file.parent / path).exists():
+        slashed = path.replace("\\", "/")
+        if not (file.parent / slashed).exists():
+            raise RequestError(
+                f"{file} line {line}: no file {path!r}, nor {slashed!r}",
+                "the path has Windows' backslashes: write it with / below the CSV's folder",
+            )
+        where = slashed
+    if not allow_outside and not inside(file.parent / where, file.parent):
         raise RequestError(
             f"{file} line {line}: {path!r} is outside the CSV's folder",
             "keep the images below the CSV, or give --allow-outside if you trust it",
         )
-    return str(row.get("id") or path), str(path), str(label).strip()
+    return str(row.get("id") or path), str(where), str(label).strip()
 
 
-source = Source(listing, parts="optional")
+source = Source(listing, parts="any", columns=True)

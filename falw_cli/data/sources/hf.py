@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from falw_cli.data.columns import Cells, column_listing, image_and_label
-from falw_cli.data.listing import Listing, Source, Spec, folder_of
+from falw_cli.data.listing import Listing, Source, Spec, choose_part, folder_of
 from falw_cli.errors import RequestError
 from falw_cli.runtime.extras import need
 
@@ -27,13 +29,17 @@ def listing(spec: Spec, allow_outside: bool) -> Listing:
     except (OSError, ValueError, KeyError, TypeError) as error:
         reason = str(error).partition("\n")[0]
         raise RequestError(f"{spec.text!r} cannot be loaded: {reason}", SAVE_IT) from error
+    parts: tuple[str, ...] = ()
     if isinstance(found, library.DatasetDict):
-        if spec.part not in found:
-            raise RequestError(
-                f"{spec.text!r} has no part {spec.part!r}", f"choose from: {', '.join(found)}"
-            )
+        parts = tuple(found)
+        spec = replace(spec, part=choose_part(spec, parts))
         found = found[spec.part]
-    image, label = image_and_label(found.column_names, spec)
+    elif saved and spec.part and spec.part != str(found.split):
+        raise RequestError(
+            f"{spec.text!r} is one dataset, of the part {found.split or 'without a name'}",
+            f"leave out #{spec.part}",
+        )
+    image, label, notes = image_and_label(found.column_names, spec)
     plain = found.cast_column(image, library.Image(decode=False))
     names = getattr(found.features[label], "names", None)
     ids = found["id"][:] if "id" in found.column_names else None
@@ -45,7 +51,9 @@ def listing(spec: Spec, allow_outside: bool) -> Listing:
         kinds = {k: v for k, v in found.features.items() if isinstance(v, plain)}
         return {name: _values(found, name) for name in kinds if name not in skipped}
 
-    return column_listing(spec, cells, ids, list(found[label][:]), names, further)
+    values = list(found[label][:])
+    listed = column_listing(spec, cells, ids, values, names, further, notes)
+    return replace(listed, parts=parts)
 
 
 def _values(found: Any, name: str) -> list[object]:
@@ -63,11 +71,13 @@ def _cached(spec: Spec, library: ModuleType) -> Any:
     infos = sorted(spec.location.rglob("dataset_info.json"))
     if len(infos) != 1:
         raise RequestError(f"{spec.text!r} holds {len(infos) or 'no'} datasets", SAVE_IT)
-    names = re.compile(rf".+-{spec.part}(-\d+-of-\d+)?\.arrow")
-    files = [file for file in sorted(infos[0].parent.iterdir()) if names.fullmatch(file.name)]
-    if not files:
-        raise RequestError(f"{spec.text!r} has no part {spec.part!r}", SAVE_IT)
+    name = re.compile(r".+-([^-]+?)(-\d+-of-\d+)?\.arrow")
+    found: dict[str, list[Path]] = {}
+    for file in sorted(infos[0].parent.iterdir()):
+        if known := name.fullmatch(file.name):
+            found.setdefault(known[1], []).append(file)
+    files = found[choose_part(spec, tuple(found))]
     return library.concatenate_datasets([library.Dataset.from_file(str(file)) for file in files])
 
 
-source = Source(listing, parts="two")
+source = Source(listing, parts="any", columns=True)

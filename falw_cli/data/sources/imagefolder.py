@@ -4,27 +4,74 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from falw_cli.data.listing import Files, Listing, Source, Spec, folder_of, inside
+from falw_cli.data.labels import shown
+from falw_cli.data.listing import (
+    TRAINING,
+    UNSEEN,
+    Files,
+    Listing,
+    Source,
+    Spec,
+    folder_of,
+    inside,
+)
+from falw_cli.data.skipped import IMAGE_SUFFIXES, Skipped, holds_attributes
 from falw_cli.errors import RequestError
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif"})
+SYSTEM = frozenset({"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information"})
+"""Folders that operating systems add."""
 
 
-def _walk(folder: str, prefix: str, root: str | None) -> Iterator[str]:
-    """Yield the ID of each image below `folder`; links must stay in `root`, if given."""
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            image = os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES  # noqa: PTH122 (speed)
-            if entry.is_symlink() and (image or entry.is_dir()):
-                _check_link(entry.path, f"{prefix}{entry.name}", root)
-            if entry.is_dir():
-                yield from _walk(entry.path, f"{prefix}{entry.name}/", root)
-            elif image:
-                yield f"{prefix}{entry.name}"
+@dataclass
+class Walk:
+    """A walk through the class folders.
+
+    Attributes:
+        root: links must stay in it, if given.
+        skipped: files that are passed over.
+        hidden: folders that are passed over.
+        below: number of folders in each class folder that holds no image beside them.
+    """
+
+    root: str | None
+    skipped: Skipped = field(default_factory=Skipped)
+    hidden: list[str] = field(default_factory=list)
+    below: dict[str, int] = field(default_factory=dict)
+
+    def images(self, folder: str, prefix: str) -> Iterator[str]:
+        """Yield the ID of each image below a folder."""
+        folders, files = [], 0
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                image = os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES  # noqa: PTH122 (speed)
+                if entry.is_symlink() and (image or entry.is_dir()):
+                    _check_link(entry.path, f"{prefix}{entry.name}", self.root)
+                if entry.is_dir():
+                    if not self.leaves_out(entry.name):
+                        folders.append(entry.name)
+                elif image and not (
+                    entry.name.startswith("._") and holds_attributes(Path(entry.path))
+                ):
+                    files += 1
+                    yield f"{prefix}{entry.name}"
+                else:
+                    self.skipped.add(entry.name)
+        if folders and not files and prefix.count("/") == 1:
+            self.below[prefix[:-1]] = len(folders)
+        for name in folders:
+            yield from self.images(f"{folder}/{name}", f"{prefix}{name}/")
+
+    def leaves_out(self, name: str) -> bool:
+        """Return whether a folder is passed over: it is hidden, or a system's."""
+        if not name.startswith(".") and name not in SYSTEM:
+            return False
+        self.hidden.append(name)
+        return True
 
 
 def _check_link(path: str, name: str, root: str | None) -> None:
@@ -42,21 +89,57 @@ def _check_link(path: str, name: str, root: str | None) -> None:
 def listing(spec: Spec, allow_outside: bool) -> Listing:
     """Return the images below a folder of class folders."""
     root = folder_of(spec)
-    within = None if allow_outside else str(root)
+    walk = Walk(None if allow_outside else str(root))
+    folders = []
     with os.scandir(root) as entries:
-        folders = [entry for entry in entries if entry.is_dir()]
+        for entry in entries:
+            if not entry.is_dir():
+                walk.skipped.add(entry.name)
+            elif not walk.leaves_out(entry.name):
+                folders.append(entry)
     for entry in folders:
         if entry.is_symlink():
-            _check_link(entry.path, entry.name, within)
-    classes = tuple(sorted(entry.name for entry in folders))
-    if not classes:
+            _check_link(entry.path, entry.name, walk.root)
+    every = sorted(entry.name for entry in folders)
+    if not every:
         raise RequestError(
             f"{spec.text!r}: no class folders in {root}", "lay it out as DIR/CLASS/image.jpg"
         )
-    ids = tuple(sorted(name for c in classes for name in _walk(str(root / c), f"{c}/", within)))
+    ids = tuple(sorted(name for c in every for name in walk.images(str(root / c), f"{c}/")))
+    filled = {name.partition("/")[0] for name in ids}
+    classes = tuple(name for name in every if name in filled)
     place = {name: label for label, name in enumerate(classes)}
     labels = np.fromiter((place[name.partition("/")[0]] for name in ids), np.int64, len(ids))
-    return Listing(spec.text, spec.identity, ids, labels, classes, files=Files(root, ids))
+    empty = tuple(name for name in every if name not in filled)
+    notes = _notes(spec, walk, classes, empty)
+    return Listing(
+        spec.text, spec.identity, ids, labels, classes, files=Files(root, ids), notes=notes,
+        empty=empty,
+    )  # fmt: skip
+
+
+def _notes(
+    spec: Spec, walk: Walk, classes: tuple[str, ...], empty: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Return what was guessed, and what was passed over."""
+    notes = list(walk.skipped.notes())
+    if walk.hidden:
+        names = shown(sorted(set(walk.hidden)))
+        notes.append(f"{len(walk.hidden)} hidden folders were passed over: {names}")
+    if empty:
+        notes.append(f"{len(empty)} empty folders are not taken for classes: {shown(empty)}")
+    splits = [name for name in classes if name.casefold() in (*TRAINING, *UNSEEN)]
+    if splits and (len(splits) == len(classes) or len(splits) > 1):
+        notes.append(
+            f"the class folders {shown(splits)} look like splits: the classes are probably one "
+            f"folder deeper; give {spec.text}/{splits[0]}"
+        )
+    elif classes and all(name in walk.below for name in classes):
+        notes.append(
+            f"the class folders {shown(classes)} hold only folders, {sum(walk.below.values())} in "
+            "all: if these are the classes, move them one level up, or give a CSV with the labels"
+        )
+    return tuple(notes)
 
 
 source = Source(listing)

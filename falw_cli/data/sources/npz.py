@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import zipfile
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import psutil
 
-from falw_cli.data.listing import Listing, Source, Spec, Table, bare_numbers, file_of, number
+from falw_cli.data.labels import bare_numbers, number, shown, whole_numbers
+from falw_cli.data.listing import (
+    TRAINING,
+    UNSEEN,
+    Listing,
+    Source,
+    Spec,
+    Table,
+    choose_part,
+    file_of,
+)
 from falw_cli.errors import RequestError
 
 Array = npt.NDArray[Any]
+HINT = "provide images (uint8, N x H x W x channels), labels (N) and, optionally, ids (N)"
 HARMLESS, MOST_PACKED = 64 << 20, 100
 """A file may unpack to this many bytes, or to this many times its size, whichever is more."""
 
@@ -22,66 +34,121 @@ HARMLESS, MOST_PACKED = 64 << 20, 100
 def listing(spec: Spec, allow_outside: bool) -> Listing:
     """Return the samples of a file; nothing is unpickled, and sizes are checked first."""
     file = file_of(spec)
-    hint = "provide images (uint8, N x H x W x channels), labels (N) and, optionally, ids (N)"
-    images, labels, ids = _unpack(file, hint)
+    keys = _keys(spec, file)
+    images, labels, ids = _unpack(file, keys)
     if images.ndim == 3:
         images = images[..., None]
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] not in (1, 3):
         shape = "x".join(str(n) for n in images.shape)
-        raise RequestError(f"{file}: images are {images.dtype} of {shape}", hint)
+        raise RequestError(f"{file}: images are {images.dtype} of {shape}", HINT)
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.ndim == 2:
+        raise RequestError(
+            f"{file}: labels have {labels.shape[1]} columns: a sample must have one class",
+            "give one label per sample, of shape (N) or (N, 1)",
+        )
     if labels.ndim != 1 or len(labels) != len(images) or ids.shape != labels.shape:
         raise RequestError(
-            f"{file}: {len(images)} images, labels {labels.shape}, ids {ids.shape}", hint
+            f"{file}: {len(images)} images, labels {labels.shape}, ids {ids.shape}", HINT
         )
     names = tuple(str(i) for i in ids.tolist())
     if labels.dtype.kind in "US":
-        index, classes, numbered = number([str(n) for n in labels.tolist()], str(file))
-    elif labels.dtype.kind in "iu":
-        index, classes, numbered = bare_numbers(labels.astype(np.int64), str(file))
+        found = number([_text(n) for n in labels.tolist()], str(file))
+    elif labels.dtype.kind == "f":
+        found = whole_numbers(labels.astype(np.float64), str(file))
     else:
-        raise RequestError(f"{file}: labels are {labels.dtype}", "make them integers or names")
-    table = partial(_table, file, names)
+        found = bare_numbers(labels.astype(np.int64), str(file))
+    notes = found.notes
+    if keys.part and not spec.part:
+        notes = (*notes, f"the part {keys.part!r} is used of {', '.join(keys.parts)}")
     return Listing(
-        spec.text, spec.identity, names, index, classes, numbered, array=images, table=table
-    )
+        spec.text, replace(spec, part=keys.part).identity, names, found.indices, found.classes,
+        found.numbered, array=images, table=partial(_table, file, keys, names), notes=notes,
+        parts=keys.parts,
+    )  # fmt: skip
 
 
-def _table(file: Path, ids: tuple[str, ...]) -> Table:
+def _text(value: str | bytes) -> str:
+    return value.decode(errors="backslashreplace") if isinstance(value, bytes) else value
+
+
+class Keys(NamedTuple):
+    """Names of the arrays of a part; without parts, both are empty."""
+
+    images: str = "images"
+    labels: str = "labels"
+    part: str = ""
+    parts: tuple[str, ...] = ()
+
+
+def _keys(spec: Spec, file: Path) -> Keys:
+    """Return the arrays to read: images and labels, or those of a part, as MedMNIST has them.
+
+    Raises:
+        RequestError: there is no such part.
+    """
+    try:
+        with zipfile.ZipFile(file) as archive:
+            names = {name.removesuffix(".npy") for name in archive.namelist()}
+    except (zipfile.BadZipFile, OSError) as error:
+        raise RequestError(f"{file} cannot be read as npz: {error}", HINT) from error
+    parts = {
+        part: Keys(images.format(part), labels.format(part), part)
+        for images, labels in (("{}_images", "{}_labels"), ("x_{}", "y_{}"))
+        for part in (*TRAINING, *UNSEEN)
+        if names >= {images.format(part), labels.format(part)}
+    }
+    if "images" in names and not spec.part:
+        return Keys()
+    if not parts and not spec.part:
+        raise RequestError(f"{file} holds the arrays {shown(sorted(names))}", HINT)
+    chosen = choose_part(spec, tuple(parts))
+    return parts[chosen]._replace(parts=tuple(parts))
+
+
+def _table(file: Path, keys: Keys, ids: tuple[str, ...]) -> Table:
     """Return labels and further arrays with one number or text per sample."""
     columns = {}
     try:
         with np.load(file, allow_pickle=False) as arrays:
-            for name in set(arrays.files) - {"images", "ids"}:
+            some = {keys.labels} if keys.part else set(arrays.files) - {keys.images, "ids"}
+            for name in some:
                 array = arrays[name]
+                if name == keys.labels and array.shape == (len(ids), 1):
+                    array = array[:, 0]
                 if array.shape == (len(ids),) and array.dtype.kind in "iufbUS":
                     text = array.dtype.kind == "S"
-                    columns[name] = (np.char.decode(array, "utf-8") if text else array).tolist()
+                    column = "labels" if name == keys.labels else name
+                    columns[column] = (np.char.decode(array, "utf-8") if text else array).tolist()
     except Exception as error:  # zipfile, zlib and numpy's header parser raise many types
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise RequestError(f"{file} cannot be read as npz: {reason}", "save it again") from error
     return Table(ids, dict(sorted(columns.items())))
 
 
-def _unpack(file: Path, hint: str) -> tuple[Array, Array, Array]:
-    """Return the arrays images, labels and ids; without ids, the row numbers."""
+def _unpack(file: Path, keys: Keys) -> tuple[Array, Array, Array]:
+    """Return images, labels and ids; without ids, the row numbers."""
     try:
         _check_size(file)
         with np.load(file, allow_pickle=False) as arrays:
-            images, labels = arrays["images"], arrays["labels"]
-            ids = arrays["ids"] if "ids" in arrays else np.arange(len(images))
+            images, labels = arrays[keys.images], arrays[keys.labels]
+            own = "ids" in arrays and not keys.part
+            ids = arrays["ids"] if own else np.arange(len(images))
         for names in (labels, ids):  # invalid text fails here
             if isinstance(names, np.ndarray) and names.dtype.kind in "US":
                 names.tolist()
     except RequestError:
         raise
     except KeyError as error:
-        raise RequestError(f"{file}: {error.args[0]}", hint) from error
+        raise RequestError(f"{file}: {error.args[0]}", HINT) from error
     except Exception as error:  # zipfile, zlib and numpy's header parser raise many types
         reason = str(error).partition("\n")[0] or type(error).__name__
-        raise RequestError(f"{file} cannot be read as npz: {reason}", hint) from error
+        raise RequestError(f"{file} cannot be read as npz: {reason}", HINT) from error
     for name, array in (("images", images), ("labels", labels), ("ids", ids)):
-        if not isinstance(array, np.ndarray) or array.dtype.kind not in "iuUS":
-            raise RequestError(f"{file}: {name} is not an array of numbers or names", hint)
+        kinds = "iufbUS" if name == "labels" else "iuUS"
+        if not isinstance(array, np.ndarray) or array.dtype.kind not in kinds:
+            raise RequestError(f"{file}: {name} is not an array of numbers or names", HINT)
     return images, labels, ids
 
 
@@ -102,4 +169,4 @@ def _check_size(file: Path) -> None:
         )
 
 
-source = Source(listing)
+source = Source(listing, parts="any")

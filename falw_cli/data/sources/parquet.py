@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import numpy as np
 from falw_cli.data.columns import HINT, Cells, column_listing, image_and_label
 from falw_cli.data.listing import Listing, Source, Spec, files_below
 from falw_cli.data.metadata import plain_columns
+from falw_cli.data.shards import part_of_files
 from falw_cli.errors import RequestError
 from falw_cli.runtime.extras import need
 
@@ -50,11 +52,13 @@ def listing(spec: Spec, allow_outside: bool) -> Listing:
     files = files_below(place, "*.parquet")
     if not files or not files[0].is_file():
         raise RequestError(f"{spec.text!r}: no Parquet file at {place}", "check the path")
+    part = part_of_files(spec, files)
+    files = part.files
     library = need("pyarrow.parquet", "data", spec.text)
     arrow = need("pyarrow", "data", spec.text)
     try:
         schema = library.read_schema(files[0])
-        image, label = image_and_label(schema.names, spec)
+        image, label, notes = image_and_label(schema.names, spec)
         wanted = [label, *(["id"] if "id" in schema.names else [])]
         found = library.read_table([str(file) for file in files], columns=wanted)
         table = ParquetColumn(files, image)
@@ -70,7 +74,10 @@ def listing(spec: Spec, allow_outside: bool) -> Listing:
         read = library.read_table([str(file) for file in files], columns=other)
         return {name: read.column(name).to_pylist() for name in other}
 
-    return column_listing(spec, cells, ids, found.column(label).to_pylist(), names, further)
+    values = found.column(label).to_pylist()
+    notes = (*part.notes, *notes)
+    listed = column_listing(spec, cells, ids, values, names, further, notes)
+    return replace(listed, parts=part.parts)
 
 
 def _features(metadata: dict[bytes, bytes]) -> dict[str, Any]:
@@ -84,4 +91,4 @@ def _features(metadata: dict[bytes, bytes]) -> dict[str, Any]:
     return {name: about for name, about in known if isinstance(about, dict)}
 
 
-source = Source(listing)
+source = Source(listing, parts="any", columns=True)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import tarfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from falw_cli.data.labels import number
 from falw_cli.data.listing import (
     Listing,
     Source,
@@ -20,11 +21,11 @@ from falw_cli.data.listing import (
     Table,
     files_below,
     mark_of,
-    number,
 )
+from falw_cli.data.shards import part_of_files
+from falw_cli.data.skipped import IMAGE_SUFFIXES, Skipped
 from falw_cli.errors import RequestError
 
-IMAGES = frozenset({"jpg", "jpeg", "png", "webp", "gif"})
 LABELS = ("cls", "class", "label", "txt")
 SMALL = 4096
 """Maximum size of a label in bytes."""
@@ -67,29 +68,87 @@ class Members(StoredImages):
         return Members(tuple(self.members[row] for row in rows))
 
 
+@dataclass
+class Shards:
+    """What the shards hold, by key."""
+
+    images: dict[str, Member] = field(default_factory=dict)
+    labels: dict[str, tuple[int, str]] = field(default_factory=dict)
+    """Place of the suffix in LABELS, and the label."""
+    records: dict[str, Member] = field(default_factory=dict)
+    dotted: dict[tuple[str, str], tuple[str, Member]] = field(default_factory=dict)
+    """Files KEY.MORE.SUFFIX, by KEY.MORE and SUFFIX: name and member."""
+    skipped: Skipped = field(default_factory=Skipped)
+
+    def add(self, key: str, kind: str, member: Member) -> bool:
+        """Add a file if its suffix is known; return whether it is.
+
+        Raises:
+            RequestError: there are two images of a key.
+        """
+        if f".{kind}" in IMAGE_SUFFIXES:
+            if key in self.images:
+                raise RequestError(f"{member.shard}: {key!r} occurs twice", "rename one")
+            self.images[key] = member
+        elif kind == "json":
+            self.records[key] = member
+        elif kind in LABELS and member.size <= SMALL:
+            place = LABELS.index(kind)
+            if key not in self.labels or place < self.labels[key][0]:
+                self.labels[key] = (place, member.read().decode().strip())
+        else:
+            return False
+        return True
+
+    def add_dotted(self) -> int:
+        """Add the files whose key contains a dot; return the number of such samples.
+
+        A key ends at the first dot of a name. Files whose image and label share a longer key are
+        samples of that key; others are passed over.
+        """
+        kinds: dict[str, set[str]] = {}
+        for stem, kind in self.dotted:
+            kinds.setdefault(stem, set()).add(kind)
+        whole = {
+            stem for stem, found in kinds.items()
+            if found & set(LABELS) and any(f".{kind}" in IMAGE_SUFFIXES for kind in found)
+        }  # fmt: skip
+        for (stem, kind), (name, member) in self.dotted.items():
+            if stem not in whole or not self.add(stem, kind, member):
+                self.skipped.add(name)
+        return len(whole)
+
+
 def listing(spec: Spec, allow_outside: bool) -> Listing:
     """Return the samples in the order of their keys; nothing is unpacked to the disk."""
     place = spec.location
-    shards = files_below(place, "*.tar")
-    if not shards or not shards[0].is_file():
+    files = files_below(place, "*.tar")
+    if not files or not files[0].is_file():
         raise RequestError(f"{spec.text!r}: no tar file at {place}", "check the path")
-    images: dict[str, Member] = {}
-    labels: dict[str, str] = {}
-    records: dict[str, Member] = {}
-    for shard in shards:
-        _scan(shard, images, labels, records)
+    part = part_of_files(spec, files)
+    found = Shards()
+    for shard in part.files:
+        _scan(shard, found)
+    notes = [*part.notes]
+    if dotted := found.add_dotted():
+        notes.append(f"{dotted} keys contain a dot: they end at the last dot of the file names")
+    images, labels = found.images, found.labels
     bare = next((key for key in images if key not in labels), None)
     if bare is not None:
         raise RequestError(
             f"{spec.text!r}: sample {bare!r} has no label", f"put it beside the image: {bare}.cls"
         )
     keys = sorted(images)
-    index, classes, numbered = number([labels[key] for key in keys], spec.text)
+    named = number([labels[key][1] for key in keys], spec.text)
+    if alone := len(set(labels) - set(images)):
+        notes.append(f"{alone} labels without an image were passed over")
+    notes += [*found.skipped.notes("files of other kinds"), *named.notes]
     members = Members(tuple(images[key] for key in keys))
-    table = partial(_table, {key: records[key] for key in keys if key in records})
+    records = {key: found.records[key] for key in keys if key in found.records}
     return Listing(
-        spec.text, spec.identity, tuple(keys), index, classes, numbered, members, table=table
-    )
+        spec.text, spec.identity, tuple(keys), named.indices, named.classes, named.numbered,
+        members, table=partial(_table, records), notes=tuple(notes), parts=part.parts,
+    )  # fmt: skip
 
 
 def _table(records: dict[str, Member]) -> Table:
@@ -112,32 +171,34 @@ def _table(records: dict[str, Member]) -> Table:
     return Table(list(records), {name: [one.get(name) for one in found] for name in names})
 
 
-def _scan(
-    shard: Path, images: dict[str, Member], labels: dict[str, str], records: dict[str, Member]
-) -> None:
-    """Add the images, labels and JSON members of a shard."""
+def _scan(shard: Path, found: Shards) -> None:
+    """Add the files of a shard."""
     try:
         with tarfile.open(shard, "r:") as archive:
             for member in archive:
+                if member.isdir():
+                    continue
                 folder, _, name = member.name.rpartition("/")
                 stem, _, kind = name.partition(".")
-                key = f"{folder}/{stem}" if folder else stem
-                if not member.isfile():
+                key, kind = (f"{folder}/{stem}" if folder else stem), kind.lower()
+                if not member.isfile() or name.startswith("."):
+                    found.skipped.add(name)
                     continue
-                if kind.lower() in IMAGES:
-                    if key in images:
-                        raise RequestError(f"{shard}: {key!r} occurs twice", "rename one")
-                    images[key] = Member(shard, member.offset_data, member.size)
-                elif kind.lower() == "json":
-                    records[key] = Member(shard, member.offset_data, member.size)
-                elif kind.lower() in LABELS and member.size <= SMALL:
-                    content = archive.extractfile(member)
-                    assert content is not None
-                    labels[key] = content.read(SMALL).decode().strip()
+                content = Member(shard, member.offset_data, member.size)
+                if found.add(key, kind, content):
+                    continue
+                more, _, kind = kind.rpartition(".")
+                if not more:
+                    found.skipped.add(name)
+                    continue
+                longer = member.name[: -len(kind) - 1]
+                if (longer, kind) in found.dotted:
+                    raise RequestError(f"{shard}: {member.name!r} occurs twice", "rename one")
+                found.dotted[longer, kind] = (name, content)
     except (tarfile.TarError, OSError, UnicodeDecodeError, ValueError) as error:
         raise RequestError(
             f"{shard} cannot be read as a tar file: {error}", "give uncompressed tar files"
         ) from error
 
 
-source = Source(listing)
+source = Source(listing, parts="any")

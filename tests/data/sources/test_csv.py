@@ -46,3 +46,46 @@ def test_a_column_split(pictures: Listing, tmp_path: Path) -> None:
     file.write_text("path,label\n")
     with pytest.raises(RequestError, match="no column split"):
         open_listing(f"csv:{file}#train")
+
+
+def _csv(tmp_path: Path, text: str) -> str:
+    make_folder(tmp_path / "p", {"ant": 3}, size=8)
+    (tmp_path / "a.csv").write_text(text)
+    return f"csv:{tmp_path / 'a.csv'}"
+
+
+def test_any_value_of_the_column_split_is_a_part(tmp_path: Path) -> None:
+    text = "path,label,split\np/ant/0.png,a,train\np/ant/1.png,b,val\np/ant/2.png,a,my_part\n"
+    spec = _csv(tmp_path, text)
+    assert open_listing(f"{spec}#val").ids == ("p/ant/1.png",)
+    assert open_listing(f"{spec}#my_part").ids == ("p/ant/2.png",)
+    whole = open_listing(spec)
+    assert len(whole.ids) == 3
+    assert "my_part 1, train 1, val 1" in whole.notes[0]
+    with pytest.raises(RequestError, match="no part 'test'") as caught:
+        open_listing(f"{spec}#test")
+    assert caught.value.hint == "choose from: #my_part, #train, #val"
+
+
+def test_paths_with_backslashes(tmp_path: Path) -> None:
+    listing = open_listing(_csv(tmp_path, "path,label\np\\ant\\0.png,a\n"))
+    assert listing.files.image(0) == tmp_path / "p" / "ant" / "0.png"
+    assert listing.ids == ("p\\ant\\0.png",)
+    assert "1 paths have Windows' backslashes" in listing.notes[0]
+    (tmp_path / "a.csv").write_text("path,label\np\\ant\\9.png,a\n")
+    with pytest.raises(RequestError, match="no file") as caught:
+        open_listing(f"csv:{tmp_path / 'a.csv'}")
+    assert "backslashes" in (caught.value.hint or "")
+
+
+def test_a_comma_without_quotes_does_not_become_a_label(tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match="line 2: more than 2 cells"):
+        open_listing(_csv(tmp_path, "path,label\np/ant/0,1.png,a\n"))
+
+
+def test_the_column_of_labels_can_be_named(tmp_path: Path) -> None:
+    spec = _csv(tmp_path, "path,label,super\np/ant/0.png,0,1.0\np/ant/1.png,1,11.0\n")
+    assert open_listing(spec).labels.tolist() == [0, 1]
+    assert open_listing(spec, label_column="super").labels.tolist() == [1, 11]
+    with pytest.raises(RequestError, match="columns are path, label, super"):
+        open_listing(spec, label_column="none")

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+import pytest
+from PIL import Image
+
+from falw_cli.config.settings import Config
+from falw_cli.data.images import Geometry, load
 from falw_cli.data.opening import open_listing
+from falw_cli.runtime.progress import Silent
 from tests.data.pictures import make_folder, save_png
 
 
@@ -17,3 +24,66 @@ def test_ids_are_paths_below_the_folder(tmp_path: Path) -> None:
     assert listing.ids == ("cat/0.png", "cat/1.png", "cat/deep/x.png", "dog/0.png")
     assert listing.classes == ("cat", "dog")
     assert listing.labels.tolist() == [0, 0, 0, 1]
+
+
+SUFFIXES = ("jpg", "jpeg", "jpe", "jfif", "png", "webp", "gif", "tif", "tiff", "bmp", "ppm", "pgm",
+            "pbm", "pnm", "TIF")  # fmt: skip
+
+
+def test_every_image_suffix_is_read(tmp_path: Path) -> None:
+    make_folder(tmp_path, {"cat": 1, "dog": 1})
+    with Image.open(tmp_path / "cat" / "0.png") as picture:
+        for place, suffix in enumerate(SUFFIXES):
+            kind = Image.registered_extensions()[f".{suffix.lower()}"]
+            picture.save(tmp_path / "dog" / f"a{place}.{suffix}", kind)
+    listing = open_listing(f"imagefolder:{tmp_path}")
+    assert np.bincount(listing.labels).tolist() == [1, 1 + len(SUFFIXES)]
+    assert listing.notes == ()
+    pixels = load(listing, Config(cache=False), Geometry(12, 12, 3), Silent()).pixels
+    tif = listing.ids.index(f"dog/a{SUFFIXES.index('tif')}.tif")
+    np.testing.assert_array_equal(pixels[tif], pixels[0])
+
+
+def test_what_is_passed_over_is_counted_and_named(tmp_path: Path) -> None:
+    make_folder(tmp_path, {"cat": 2, "dog": 1})
+    (tmp_path / "cat" / "._0.png").write_bytes(b"\x00\x05\x16\x07rest")
+    for name in ("a.heic", "b.HEIC", "notes", ".DS_Store"):
+        (tmp_path / "cat" / name).write_bytes(b"x")
+    (tmp_path / "README.md").write_text("x")
+    (tmp_path / "owl").mkdir()
+    make_folder(tmp_path / ".ipynb_checkpoints", {"cat": 1})
+    make_folder(tmp_path / "dog" / "__MACOSX", {"dog": 1})
+    listing = open_listing(f"imagefolder:{tmp_path}")
+    assert listing.classes == ("cat", "dog")
+    assert listing.empty == ("owl",)
+    assert listing.ids == ("cat/0.png", "cat/1.png", "dog/0.png")
+    files, folders, empty = listing.notes
+    assert files.startswith("6 files that are no images were passed over: .heic (2), ")
+    for kind in ("._* (1)", ".DS_Store (1)", "no suffix (1)", ".md (1)"):
+        assert kind in files
+    assert folders == "2 hidden folders were passed over: .ipynb_checkpoints, __MACOSX"
+    assert empty == "1 empty folders are not taken for classes: owl"
+
+
+def test_an_image_whose_name_begins_with_a_dot_is_read(tmp_path: Path) -> None:
+    make_folder(tmp_path, {"cat": 1})
+    (tmp_path / "cat" / "0.png").rename(tmp_path / "cat" / "._0.png")
+    assert open_listing(f"imagefolder:{tmp_path}").ids == ("cat/._0.png",)
+
+
+@pytest.mark.parametrize(
+    ("folders", "said"),
+    [
+        (("batch1/cat", "batch2/dog"), "hold only folders, 2 in all"),
+        (("train/cat", "val/cat"), "look like splits"),
+        (("cat/one", "dog"), None),
+        (("train", "car"), None),
+    ],
+)
+def test_folders_that_are_probably_no_classes(
+    tmp_path: Path, folders: tuple[str, ...], said: str | None
+) -> None:
+    for name in folders:
+        make_folder(tmp_path / name, {".": 1})
+    notes = open_listing(f"imagefolder:{tmp_path}").notes
+    assert (said in notes[0]) if said else notes == ()

@@ -46,3 +46,54 @@ def test_invalid_files_are_explained(tmp_path: Path, arrays: dict[str, np.ndarra
     np.savez(tmp_path / "a.npz", **arrays)
     with pytest.raises(RequestError):
         open_listing(f"npz:{tmp_path / 'a.npz'}")
+
+
+PATTERNS = {"medmnist": ("{}_images", "{}_labels"), "keras": ("x_{}", "y_{}")}
+
+
+@pytest.mark.parametrize("style", PATTERNS)
+@pytest.mark.parametrize("column", [True, False], ids=["(N, 1)", "(N)"])
+def test_parts_of_medmnist_and_keras(tmp_path: Path, style: str, column: bool) -> None:
+    sizes = {"train": 5, "val": 3, "test": 2}
+    images, labels = PATTERNS[style]
+    arrays = {}
+    for part, count in sizes.items():
+        found = np.arange(count, dtype=np.uint8) % 4
+        arrays[images.format(part)] = np.full((count, 28, 28), count, dtype=np.uint8)
+        arrays[labels.format(part)] = found[:, None] if column else found
+    np.savez(tmp_path / "a.npz", **arrays)
+    spec = f"npz:{tmp_path / 'a.npz'}"
+    for part, count in sizes.items():
+        one = open_listing(f"{spec}#{part}")
+        assert one.array is not None
+        assert one.array.shape == (count, 28, 28, 1)
+        assert one.labels.tolist() == [row % 4 for row in range(count)]
+        assert one.parts == ("train", "test", "val")
+        assert one.notes == ()
+        assert one.table is not None
+        assert one.table().columns["labels"] == one.labels.tolist()
+    for flag, count in (("train", 5), ("test", 2)):
+        one = open_listing(spec, flag)
+        assert len(one.ids) == count
+        assert one.notes == (f"the part {flag!r} is used of train, test, val",)
+        assert one.identity == open_listing(f"{spec}#{flag}").identity
+    with pytest.raises(RequestError, match="no part 'dev'"):
+        open_listing(f"{spec}#dev")
+
+
+def test_one_label_per_sample(tmp_path: Path) -> None:
+    images = np.zeros((3, 8, 8), dtype=np.uint8)
+    spec = f"npz:{tmp_path / 'a.npz'}"
+    np.savez(tmp_path / "a.npz", images=images, labels=np.eye(3, 14, dtype=int))
+    with pytest.raises(RequestError, match="labels have 14 columns"):
+        open_listing(spec)
+    np.savez(tmp_path / "a.npz", images=images, labels=np.array([0.0, 11.0, 2.0]))
+    found = open_listing(spec)
+    assert found.labels.tolist() == [0, 11, 2]
+    assert found.numbered
+    assert found.notes
+    np.savez(tmp_path / "a.npz", images=images, labels=np.array([b"x", b"y", b"x"]))
+    assert open_listing(spec).classes == ("x", "y")
+    with pytest.raises(RequestError, match="no part 'val'") as caught:
+        open_listing(f"{spec}#val")
+    assert caught.value.hint == "leave out #val"

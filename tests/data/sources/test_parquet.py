@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from falw_cli.config.settings import Config
+from falw_cli.data.decoding import turned_note
 from falw_cli.data.images import load
 from falw_cli.data.listing import Listing
 from falw_cli.data.opening import open_listing
@@ -47,7 +48,7 @@ def test_missing_columns_and_files_that_are_not_parquet(tmp_path: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
     file = tmp_path / "data.parquet"
     parquet.write_table(pyarrow.table({"picture": [b""], "label": [0]}), file)
-    with pytest.raises(RequestError, match="has the columns picture, label"):
+    with pytest.raises(RequestError, match="no column of images: its columns are picture, label"):
         open_listing(f"parquet:{file}")
     parquet.write_table(pyarrow.table({"image": [None], "label": [0]}), file)
     with pytest.raises(RequestError, match="holds no image bytes"):
@@ -55,3 +56,85 @@ def test_missing_columns_and_files_that_are_not_parquet(tmp_path: Path) -> None:
     file.write_bytes(b"PAR1 and no more")
     with pytest.raises(RequestError, match="cannot be read as Parquet"):
         open_listing(f"parquet:{file}")
+
+
+@pytest.fixture
+def cells(pictures: Listing) -> list[dict[str, object]]:
+    return [{"bytes": pictures.raw(row), "path": None} for row in range(3)]
+
+
+def _write(file: Path, **columns: object) -> str:
+    pyarrow = pytest.importorskip("pyarrow")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    pytest.importorskip("pyarrow.parquet").write_table(pyarrow.table(columns), file)
+    return f"parquet:{file}"
+
+
+def test_fine_and_coarse_labels(tmp_path: Path, cells: list[dict[str, object]]) -> None:
+    spec = _write(tmp_path / "a.parquet", img=cells, fine_label=[0, 9, 4], coarse_label=[0, 4, 2])
+    fine = open_listing(spec)
+    assert fine.labels.tolist() == [0, 9, 4]
+    assert "'fine_label'; there is also coarse_label: choose with --label-column" in fine.notes[0]
+    coarse = open_listing(spec, label_column="coarse_label")
+    assert coarse.labels.tolist() == [0, 4, 2]
+    assert coarse.notes == ()
+    with pytest.raises(RequestError, match="no column other") as caught:
+        open_listing(spec, label_column="other")
+    assert "--label-column" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        ([0, None, 1], "1 of 3 samples have no label, the first in row 1"),
+        (["a", None, None], "2 of 3 samples have no label, the first in row 1"),
+        ([0.0, 0.5, 1.0], "0.5 is not a whole number"),
+        ([[0], [1], [0, 1]], "labels are lists"),
+        ([-1, 0, 1], "range from -1 to 1"),
+    ],
+)
+def test_labels_that_are_none(
+    tmp_path: Path, cells: list[dict[str, object]], labels: list[object], said: str
+) -> None:
+    with pytest.raises(RequestError, match=said):
+        open_listing(_write(tmp_path / "a.parquet", image=cells, label=labels))
+
+
+@pytest.mark.parametrize("labels", [[0.0, 11.0, 2.0], ["0.0", "11.0", "2.0"]])
+def test_whole_floating_point_labels(
+    tmp_path: Path, cells: list[dict[str, object]], labels: list[object]
+) -> None:
+    found = open_listing(_write(tmp_path / "a.parquet", image=cells, label=labels))
+    assert found.labels.tolist() == [0, 11, 2]
+    assert found.numbered
+    assert found.notes
+
+
+@pytest.mark.parametrize(
+    "name", ["{}-00000-of-00001.parquet", "{}/0.parquet", "data/{}.parquet", "0000_{}.parquet"]
+)
+def test_files_of_several_parts(tmp_path: Path, cells: list[dict[str, object]], name: str) -> None:
+    for part, count in (("train", 3), ("validation", 2), ("test", 1)):
+        file = tmp_path / "p" / name.format(part)
+        _write(file, image=cells[:count], label=list(range(count)))
+    spec = f"parquet:{tmp_path / 'p'}"
+    assert len(open_listing(f"{spec}#validation").ids) == 2
+    assert len(open_listing(f"{spec}#train").ids) == 3
+    whole = open_listing(spec)
+    assert len(whole.ids) == 6
+    assert "all are used; one of them" in whole.notes[0]
+    assert sorted(whole.parts) == ["test", "train", "validation"]
+    with pytest.raises(RequestError, match="no part 'val'"):
+        open_listing(f"{spec}#val")
+
+
+def test_rows_with_a_path_only_are_counted_or_refused(
+    tmp_path: Path, cells: list[dict[str, object]]
+) -> None:
+    bare: list[object] = [cells[0], {"bytes": None, "path": "x.png"}, None]
+    listing = open_listing(_write(tmp_path / "a.parquet", image=bare, label=[0, 1, 2]))
+    with pytest.raises(RequestError, match=r"row [12] of .* holds no image bytes"):
+        load(listing, Config(cache=False), WANTED, Silent())
+    kept = load(listing, Config(cache=False, skip_unreadable=True), WANTED, Silent())
+    assert kept.listing.ids == ("0",)
+    assert turned_note(listing) == ["2 of 3 images cannot be read"]

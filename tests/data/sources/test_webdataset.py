@@ -41,3 +41,52 @@ def test_tar_shards_that_are_refused(pictures: Listing, tmp_path: Path) -> None:
         archive.addfile(label, io.BytesIO(b"0"))
     with pytest.raises(RequestError, match="holds no images"):
         open_listing(f"webdataset:{file}")
+
+
+def _tar(file: Path, picture: bytes, members: dict[str, bytes | None]) -> str:
+    """Write a tar; None stands for the picture."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(file, "w") as archive:
+        for name, content in members.items():
+            one = tarfile.TarInfo(name)
+            data = picture if content is None else content
+            one.size = len(data)
+            archive.addfile(one, io.BytesIO(data))
+    return f"webdataset:{file}"
+
+
+@pytest.mark.parametrize(
+    ("members", "found", "said"),
+    [
+        ({"a.png": None, "a.cls": b"1"}, {"a": 1}, []),
+        ({"a.tif": None, "a.cls": b"1", "b.bmp": None, "b.cls": b"0"}, {"a": 1, "b": 0}, []),
+        ({"n.01.png": None, "n.01.cls": b"3", "n.02.png": None, "n.02.cls": b"2"},
+         {"n.01": 3, "n.02": 2}, ["2 keys contain a dot"]),
+        ({"a.png": None, "a.cls": b"1", "a.left.png": None, "a.depth.npy": b"x"}, {"a": 1},
+         ["2 files of other kinds were passed over: .png (1), .npy (1)"]),
+        ({"a.png": None, "a.cls": b"1", "._a.png": b"x", ".DS_Store": b"x"}, {"a": 1},
+         ["2 files of other kinds were passed over: ._* (1), .DS_Store (1)"]),
+        ({"a.png": None, "a.cls": b"1", "b.cls": b"0"}, {"a": 1},
+         ["1 labels without an image were passed over"]),
+        ({"a.txt": b"a caption", "a.png": None, "a.cls": b"1"}, {"a": 1}, []),
+        ({"a.png": None, "a.cls": b"tensor(10)"}, {"a": 10}, ["read as whole numbers"]),
+    ],
+)  # fmt: skip
+def test_every_file_is_read_or_counted(
+    pictures: Listing, tmp_path: Path, members: dict[str, bytes | None], found: dict[str, int],
+    said: list[str],
+) -> None:  # fmt: skip
+    listing = open_listing(_tar(tmp_path / "0.tar", pictures.raw(0), members))
+    assert dict(zip(listing.ids, listing.labels.tolist(), strict=True)) == found
+    assert len(listing.notes) == len(said)
+    assert all(text in note for text, note in zip(said, listing.notes, strict=True))
+
+
+def test_shards_of_several_parts(pictures: Listing, tmp_path: Path) -> None:
+    for part in ("train", "val"):
+        file = tmp_path / "d" / f"{part}-000000.tar"
+        _tar(file, pictures.raw(0), {f"{part}1.png": None, f"{part}1.cls": b"0"})
+    spec = f"webdataset:{tmp_path / 'd'}"
+    assert open_listing(f"{spec}#val").ids == ("val1",)
+    assert open_listing(spec).ids == ("train1", "val1")
+    assert "one of them" in open_listing(spec).notes[0]

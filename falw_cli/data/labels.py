@@ -1,0 +1,185 @@
+"""Labels of a source: which class or output each of them means, and what was guessed."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from falw_cli.errors import RequestError
+
+WHOLE = re.compile(r"-?[0-9]+")
+VALUE = r"\[?(-?[0-9]+)(?:\.0*)?\]?"
+SPELLED = re.compile(rf"{VALUE}|[a-z_.]*[a-z][0-9]*\({VALUE}(?:, [a-z]+=[^()]*)?\)")
+"""Whole numbers as libraries print them: 3.0, [3], tensor(3), np.int64(3)."""
+MISSING = frozenset({"none", "nan", "null", "<na>", "nat"})
+"""Missing values as libraries print them."""
+DIGITS = re.compile(r"([0-9]+)")
+SHOWN = 5
+"""Class names that a warning shows."""
+
+
+class Labels(NamedTuple):
+    """Labels of N samples.
+
+    Attributes:
+        indices: index of each label in `classes`, int64 [N].
+        classes: names of the classes.
+        numbered: whether labels are bare numbers, which are the model's outputs, and not names.
+        notes: what was guessed.
+    """
+
+    indices: npt.NDArray[np.int64]
+    classes: tuple[str, ...]
+    numbered: bool
+    notes: tuple[str, ...] = ()
+
+
+def number(names: Sequence[str], where: str) -> Labels:
+    """Return the labels for texts: numbers if all of them are whole numbers, else names.
+
+    Raises:
+        RequestError: some labels are numbers and others are missing values.
+    """
+    if all(map(WHOLE.fullmatch, names)):
+        return bare_numbers(np.array([int(name) for name in names], dtype=np.int64), where)
+    empty = {name for name in set(names) if name.casefold() in MISSING}
+    spelled = {name: SPELLED.fullmatch(name) for name in set(names) - empty}
+    if spelled and all(spelled.values()):
+        missing = [row for row, name in enumerate(names) if name in empty]
+        refuse_missing(missing, len(names), where)
+        value = {name: int(found[1] or found[2]) for name, found in spelled.items() if found}
+        whole = bare_numbers(np.array([value[name] for name in names], dtype=np.int64), where)
+        strange = min(name for name in spelled if not WHOLE.fullmatch(name))
+        note = f"labels such as {strange!r} are read as whole numbers: {value[strange]}"
+        return whole._replace(notes=(note,))
+    classes = tuple(sorted(set(names)))
+    place = {name: index for index, name in enumerate(classes)}
+    index = np.array([place[name] for name in names], dtype=np.int64)
+    notes = [
+        f"{names.count(name)} samples have the label {name!r}, which is taken as the name of a "
+        "class; a missing value is often written like this"
+        for name in sorted(empty)
+    ]
+    if all(map(_is_number, spelled)):
+        notes.append("the labels are no whole numbers: each value is taken as the name of a class")
+    return Labels(index, classes, False, tuple(notes))
+
+
+def whole_numbers(values: npt.NDArray[np.floating], where: str) -> Labels:
+    """Return the labels for floating-point numbers, which must be whole.
+
+    Raises:
+        RequestError: a value is missing or has a fraction.
+    """
+    refuse_missing(np.flatnonzero(np.isnan(values)).tolist(), len(values), where)
+    broken = values[values != np.floor(values)]
+    if len(broken) or not np.isfinite(values).all():
+        first = broken[0] if len(broken) else values.max()
+        raise RequestError(
+            f"{where}: label {first} is not a whole number", "number the classes from 0"
+        )
+    found = bare_numbers(values.astype(np.int64), where)
+    return found._replace(notes=("labels are floating-point numbers, read as whole numbers",))
+
+
+def refuse_missing(rows: Sequence[int], count: int, where: str) -> None:
+    """Refuse missing labels.
+
+    Args: rows, those without a label, of `count`.
+
+    Raises:
+        RequestError: there are some.
+    """
+    if rows:
+        raise RequestError(
+            f"{where}: {len(rows)} of {count} samples have no label, the first in row {rows[0]}",
+            "label them, or remove them from the data",
+        )
+
+
+def bare_numbers(labels: npt.NDArray[np.int64], where: str) -> Labels:
+    """Return what `number` does for integers; they must be possible outputs of a model."""
+    if len(labels) and (labels.min() < 0 or labels.max() >= 100_000):
+        raise RequestError(
+            f"{where}: labels range from {labels.min()} to {labels.max()}",
+            "number the classes from 0, as the model's outputs are",
+        )
+    return Labels(labels, digit_names(labels), True)
+
+
+def digit_names(labels: npt.NDArray[np.int64]) -> tuple[str, ...]:
+    """Return class names of bare numbers, "0" to the largest."""
+    return tuple(str(i) for i in range(int(labels.max(initial=-1)) + 1))
+
+
+def natural_order(names: Sequence[str]) -> list[str]:
+    """Return names with their digits in numerical order: 2 before 10."""
+
+    def key(name: str) -> list[tuple[int, int, str]]:
+        parts = DIGITS.split(name)
+        return [(0, int(p), "") if p.isdecimal() else (1, 0, p.casefold()) for p in parts if p]
+
+    return sorted(names, key=key)
+
+
+def guessed_order(classes: Sequence[str]) -> str:
+    """Return the warning for a model without class names: its outputs get the data's order."""
+    other = natural_order(classes)
+    note = f"the model names no classes: its outputs are taken as {shown(classes)}, in this order"
+    if list(classes) == sorted(classes) and other != list(classes):
+        note += f" (text order; natural order is {shown(other)})"
+    return f"{note}; another order: --classes FILE"
+
+
+def is_unnamed(classes: Sequence[str]) -> bool:
+    """Return whether the names of outputs are positions: 0, 1 … or LABEL_0, LABEL_1 …"""
+    places = [str(place) for place in range(len(classes))]
+    return list(classes) in (places, [f"LABEL_{place}" for place in places])
+
+
+def shown(names: Sequence[str]) -> str:
+    """Return the first names, separated by commas."""
+    return ", ".join(names[:SHOWN]) + (" …" if len(names) > SHOWN else "")
+
+
+def resolve_names(used: Sequence[str], classes: Sequence[str]) -> tuple[dict[str, int], list[str]]:
+    """Return the output of each class name that the model has, and notes on guesses.
+
+    A name that differs only by case or by surrounding spaces is the same class if that leaves no
+    choice.
+
+    Args:
+        used: class names in the data.
+        classes: class names in the order of the model's outputs.
+    """
+    place = {name: index for index, name in enumerate(classes)}
+    alike: dict[str, list[str]] = {}
+    for name in classes:
+        alike.setdefault(_plain(name), []).append(name)
+    taken = set(used) & set(place)
+    found = {name: place[name] for name in taken}
+    guessed: dict[str, str] = {}
+    for name in sorted(set(used) - taken):
+        others = alike.get(_plain(name), [])
+        if len(others) == 1 and others[0] not in taken | set(guessed.values()):
+            guessed[name] = others[0]
+    found |= {name: place[other] for name, other in guessed.items()}
+    pairs = [f"{name!r} as {other!r}" for name, other in guessed.items()]
+    notes = [f"classes are matched without regard to case: {shown(pairs)}"] if pairs else []
+    return found, notes
+
+
+def _plain(name: str) -> str:
+    return name.strip().casefold()
+
+
+def _is_number(name: str) -> bool:
+    try:
+        return not math.isnan(float(name))
+    except ValueError:
+        return False
