@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -15,6 +16,7 @@ from falw_cli.errors import unknown_name
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
+DEVICE = r"^(auto|cpu|mps|cuda(:\d+)?)$"
 Range = tuple[Annotated[int, Field(ge=0)], Count]
 """First index, and end index (exclusive)."""
 
@@ -205,8 +207,9 @@ class Config(Section):
     unlearn: UnlearnRecipe = UnlearnRecipe()
     seed: Annotated[int, Field(ge=0, lt=2**32), Flag("Run")] = 0
     """Random seed (default 0)."""
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$"), Flag("Run")] = "auto"
-    """auto, cpu, cuda or cuda:N (default auto)."""
+    device: Annotated[str, Field(pattern=DEVICE), Flag("Run")] = "auto"
+    """auto (a CUDA GPU if there is one, else the CPU), cpu, cuda, cuda:N, or mps, the GPU of Apple
+    silicon (default auto)."""
     devices: Annotated[Count | None, Flag("Run")] = None
     """Devices per machine that share the run, one process each (default: one; under torchrun or
     SLURM all ranks)."""
@@ -257,6 +260,13 @@ class Config(Section):
     """Also write the report as an HTML page."""
     force: Annotated[bool, Flag("Output", environment=False, in_file=False, of_run=False)] = False
     """Replace existing outputs."""
+
+    @field_validator("device", mode="before")
+    @classmethod
+    def _known_device(cls, value: object) -> object:
+        if isinstance(value, str) and not re.match(DEVICE, value):
+            raise PydanticCustomError("device", "input should be auto, cpu, cuda, cuda:N or mps")
+        return value
 
     @field_validator("metrics", mode="before")
     @classmethod
