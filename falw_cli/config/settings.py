@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
@@ -36,7 +36,18 @@ class Section(BaseModel):
         name = info.field_name
         if isinstance(value, bool) and name and cls.model_fields[name].annotation is not bool:
             raise PydanticCustomError("switch", "input should not be true or false")
+        if isinstance(value, str) and name:  # Auto is auto, FP32 is fp32
+            choices = _literals(cls.model_fields[name].annotation)
+            return value.lower() if value.lower() in choices else value
         return value
+
+
+def _literals(annotation: Any) -> set[Any]:
+    """Return the choices of a type, such as those of `float | Literal["auto"]`."""
+    inner = get_args(annotation)
+    if get_origin(annotation) is Literal:
+        return set(inner)
+    return {choice for one in inner for choice in _literals(one)}
 
 
 class Preprocessing(Section):
@@ -231,13 +242,15 @@ class Config(Section):
     """Continue an interrupted run."""
     dry_run: Annotated[bool, Flag("Run", environment=False, in_file=False)] = False
     """Check everything and show the plan; write nothing."""
-    out: Annotated[str | None, Flag("Output", in_file=False, of_run=False)] = None
+    out: Annotated[str | None, Flag("Output", in_file=False, names="path", of_run=False)] = None
     """File or folder to write."""
-    report: Annotated[str | None, Flag("Output", in_file=False, of_run=False)] = None
+    report: Annotated[str | None, Flag("Output", in_file=False, names="path", of_run=False)] = None
     """Audit report to write (default: beside the checkpoint)."""
     reference: Annotated[tuple[str, ...], Flag("Output", names="paths", of_run=False)] = ()
     """Retrained checkpoint to compare with. Repeatable."""
-    original: Annotated[str | None, Flag("Output", in_file=False, of_run=False)] = None
+    original: Annotated[str | None, Flag("Output", in_file=False, names="path", of_run=False)] = (
+        None
+    )
     """Checkpoint before unlearning: shows how much was forgotten, and at what cost."""
     metrics: Annotated[tuple[str, ...], Flag("Output", as_text=True, of_run=False)] = ()
     """Metrics of the Avg. Gap, NAME or NAME:WEIGHT, separated by commas (default: FA, RA, TA and
@@ -264,9 +277,9 @@ class Config(Section):
     @field_validator("device", mode="before")
     @classmethod
     def _known_device(cls, value: object) -> object:
-        if isinstance(value, str) and not re.match(DEVICE, value):
+        if isinstance(value, str) and not re.match(DEVICE, value.lower()):
             raise PydanticCustomError("device", "input should be auto, cpu, cuda, cuda:N or mps")
-        return value
+        return value.lower() if isinstance(value, str) else value
 
     @field_validator("metrics", mode="before")
     @classmethod

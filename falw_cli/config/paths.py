@@ -1,0 +1,65 @@
+"""Paths as people write them: `~`, and other spellings of a path that exists."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from falw_cli.errors import RequestError
+
+
+def at_home(path: str) -> str:
+    """Return a path with a leading `~` replaced; the shell does not do it inside a word."""
+    return path if Path(path).exists() else os.path.expanduser(path)  # noqa: PTH111
+
+
+def location(spec: str) -> tuple[str, str]:
+    """Return what precedes the location of a data source, `kind:`, and the location itself."""
+    kind, colon, rest = spec.partition(":")
+    if kind == "torchvision":  # its location is NAME:DIR
+        name, second, rest = rest.partition(":")
+        return f"{kind}{colon}{name}{second}", rest
+    return kind + colon, rest
+
+
+def check_spelling(values: Mapping[str, Any], kinds: Mapping[str, str | None]) -> None:
+    """Refuse an input that does not exist, if the same path in another spelling does.
+
+    Args:
+        values: settings.
+        kinds: what each setting names: "path", "paths", "data" (KIND:LOCATION), or None.
+
+    Raises:
+        RequestError: the hint names the existing path.
+    """
+    for key, value in values.items():
+        for text in value if isinstance(value, tuple | list) else [value]:
+            if kinds.get(key) is None or not isinstance(text, str) or text == "-":
+                continue
+            path = location(text)[1].partition("#")[0] if kinds[key] == "data" else text
+            if (found := other_spelling(path)) is not None:
+                raise RequestError(
+                    f"--{key.replace('_', '-')}: there is no {path}", f"did you mean {found!r}?"
+                )
+
+
+def other_spelling(path: str) -> str | None:
+    """Return another spelling of a missing path that exists; None if it exists or none does."""
+    if not path or "\0" in path or os.path.lexists(path):
+        return None
+    return next((one for one in _spellings(path) if one != path and Path(one).exists()), None)
+
+
+def _spellings(path: str) -> Iterator[str]:
+    """Yield a path without quotes, URL encoding, backslashes and with other forms of letters."""
+    plain = path.strip().strip("'\"")
+    if plain.lower().startswith("file:"):
+        plain = urlsplit(plain).path
+    for one in (plain, unquote(plain)):
+        for form in (one, unicodedata.normalize("NFC", one), unicodedata.normalize("NFD", one)):
+            yield form
+            yield form.replace("\\", "/")
