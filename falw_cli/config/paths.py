@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from falw_cli.config.extensions import SOURCES
 from falw_cli.errors import RequestError
 
 
@@ -20,6 +21,8 @@ def at_home(path: str) -> str:
 def location(spec: str) -> tuple[str, str]:
     """Return what precedes the location of a data source, `kind:`, and the location itself."""
     kind, colon, rest = spec.partition(":")
+    if not colon:
+        return "", spec
     if kind == "torchvision":  # its location is NAME:DIR
         name, second, rest = rest.partition(":")
         return f"{kind}{colon}{name}{second}", rest
@@ -40,11 +43,23 @@ def check_spelling(values: Mapping[str, Any], kinds: Mapping[str, str | None]) -
         for text in value if isinstance(value, tuple | list) else [value]:
             if kinds.get(key) is None or not isinstance(text, str) or text == "-":
                 continue
+            if kinds[key] == "data":
+                _check_kind(key, text)
             path = location(text)[1].partition("#")[0] if kinds[key] == "data" else text
             if (found := other_spelling(path)) is not None:
                 raise RequestError(
                     f"--{key.replace('_', '-')}: there is no {path}", f"did you mean {found!r}?"
                 )
+
+
+def _check_kind(key: str, spec: str) -> None:
+    """Refuse a file or folder without `kind:`; the hint names it with its kind."""
+    kind, path = location(spec)
+    if kind or path in SOURCES or not Path(path).exists():
+        return
+    suffix = Path(path).suffix.lower().removeprefix(".")
+    likely = suffix if suffix in SOURCES else "imagefolder"
+    raise RequestError(f"--{key}: {path} has no kind", f"did you mean {f'{likely}:{path}'!r}?")
 
 
 def other_spelling(path: str) -> str | None:

@@ -44,10 +44,9 @@ class Section(BaseModel):
 
 def _literals(annotation: Any) -> set[Any]:
     """Return the choices of a type, such as those of `float | Literal["auto"]`."""
-    inner = get_args(annotation)
     if get_origin(annotation) is Literal:
-        return set(inner)
-    return {choice for one in inner for choice in _literals(one)}
+        return set(get_args(annotation))
+    return {choice for one in get_args(annotation) for choice in _literals(one)}
 
 
 class Preprocessing(Section):
@@ -277,9 +276,9 @@ class Config(Section):
     @field_validator("device", mode="before")
     @classmethod
     def _known_device(cls, value: object) -> object:
-        if isinstance(value, str) and not re.match(DEVICE, value.lower()):
+        if not re.match(DEVICE, name := str(value).lower()):
             raise PydanticCustomError("device", "input should be auto, cpu, cuda, cuda:N or mps")
-        return value.lower() if isinstance(value, str) else value
+        return name
 
     @field_validator("metrics", mode="before")
     @classmethod

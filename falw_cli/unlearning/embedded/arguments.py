@@ -99,9 +99,8 @@ def labels_of(dataset: Dataset[Any], name: str, workers: int) -> Tensor:
         )
     _check_image(dataset, name)
     found: list[Any]
-    labels = getattr(dataset, "tensors", None)
-    if labels is not None and dataset.__class__ is TensorDataset and labels[1].ndim == 1:
-        found = labels[1].tolist()
+    if isinstance(dataset, TensorDataset) and dataset.tensors[1].ndim == 1:
+        found = dataset.tensors[1].tolist()
     else:
         loader: DataLoader[Any] = DataLoader(
             dataset, batch_size=256, num_workers=workers, collate_fn=_classes
