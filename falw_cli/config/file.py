@@ -167,14 +167,15 @@ def explain(error: ValidationError, file: Path | None, lines: Lines, root: Any) 
 
 
 def _places(root: Any, path: tuple[str, ...]) -> list[str]:
-    """Return where a known key may be written, for one that is written elsewhere."""
+    """Return where a key belongs that is in no section but should be, or the other way round."""
+    if len(path) > 1:
+        return ["at the left, outside all sections"] if path[-1] in root.model_fields else []
     sections = {name: _section(root, (name, "")) for name in root.model_fields}
-    found = [
-        f"below `{name}:`, indented"
+    return [
+        f"below `{name}:`"
         for name, section in sections.items()
         if section is not root and path[-1] in section.model_fields
     ]
-    return [*found, *(["at the left, in no section"] if path[-1] in root.model_fields else [])]
 
 
 def _section(root: Any, path: tuple[str, ...]) -> Any:

@@ -47,9 +47,7 @@ def check_spelling(values: Mapping[str, Any], kinds: Mapping[str, str | None]) -
                 _check_kind(key, text)
             path = location(text)[1].partition("#")[0] if kinds[key] == "data" else text
             if (found := other_spelling(path)) is not None:
-                raise RequestError(
-                    f"--{key.replace('_', '-')}: there is no {path}", f"did you mean {found!r}?"
-                )
+                raise RequestError(f"{_flag(key)}: there is no {path}", f"did you mean {found!r}?")
 
 
 def _check_kind(key: str, spec: str) -> None:
@@ -59,7 +57,11 @@ def _check_kind(key: str, spec: str) -> None:
         return
     suffix = Path(path).suffix.lower().removeprefix(".")
     likely = suffix if suffix in SOURCES else "imagefolder"
-    raise RequestError(f"--{key}: {path} has no kind", f"did you mean {f'{likely}:{path}'!r}?")
+    raise RequestError(f"{_flag(key)}: {path} has no kind", f"did you mean {f'{likely}:{path}'!r}?")
+
+
+def _flag(key: str) -> str:
+    return "MODEL" if key == "model" else f"--{key.replace('_', '-')}"
 
 
 def other_spelling(path: str) -> str | None:

@@ -163,8 +163,8 @@ def test_it_works_without_the_calls_and_modules_of_linux(project: Path) -> None:
     (project / "hidden" / "sitecustomize.py").write_text(OTHER_SYSTEM)
     before = os.environ.get("PYTHONPATH", "")
     path = os.pathsep.join([str(project / "hidden"), before])
-    make_folder(project / "images", 16)
-    make_folder(project / "unseen", 16, seed=1)
+    make_folder(project / "images", {"cat": 20, "dog": 20})
+    make_folder(project / "unseen", {"cat": 20, "dog": 20}, seed=50)
     for script, code in (
         ("$FRESH --help", 0),
         ("$FRESH train --arch tiny-cnn --data imagefolder:images --heldout imagefolder:unseen "
