@@ -23,6 +23,7 @@ from falw_cli.evaluation.scores import SamplePredictions
 from falw_cli.models import architectures
 from falw_cli.models.network import Network
 from falw_cli.runtime.interrupt import Interrupt
+from falw_cli.runtime.precision import wide
 from falw_cli.runtime.progress import Silent
 from falw_cli.training.loop import Work, fit
 from falw_cli.training.run import CrossEntropy
@@ -89,7 +90,7 @@ def _rounded(
 def _change(before: SamplePredictions, network: Network, samples: Samples) -> Figure | None:
     if not len(samples):
         return None
-    difference = network.confidence(samples)[1].double().cpu().numpy() - before.correct
+    difference = wide(network.confidence(samples)[1]).cpu().numpy() - before.correct
     return paired_change(difference)
 
 
@@ -119,9 +120,9 @@ class _Relearning(CrossEntropy):
 
     def record(self, network: Network, done: int) -> None:
         """Record the accuracy on other forget samples and on class-matched unseen ones, percent."""
-        own = 100 * float(network.confidence(self.others)[1].double().mean())
-        right = network.confidence(self.unseen)[1].double()
-        self.curve.append((done, own, 100 * float((right * self.mix).sum())))
+        own = 100 * float(wide(network.confidence(self.others)[1]).mean())
+        right = wide(network.confidence(self.unseen)[1])
+        self.curve.append((done, own, 100 * float((right * self.mix.to(right.device)).sum())))
 
 
 def _relearned(
@@ -157,7 +158,7 @@ def _relearned(
 
     known = original or network
     measured = others if original else parts.retain
-    goal = 100 * float(known.confidence(measured)[1].double().mean()) - SLACK
+    goal = 100 * float(wide(known.confidence(measured)[1]).mean()) - SLACK
     own, retrain = curve(network), [curve(one) for one in references]
     return Relearned(
         samples=len(few),
@@ -177,7 +178,7 @@ def _unseen(test: Samples, labels: npt.NDArray[np.int64], seed: int) -> tuple[Sa
     order = class_aware_order(there, np.random.default_rng([seed, 15]))
     rows = np.sort(order[: len(labels)])
     weights = torch.from_numpy(matching(labels, there[rows])[1])
-    return test.of(torch.from_numpy(rows)), weights.to(test.labels.device)
+    return test.of(torch.from_numpy(rows)), weights
 
 
 def _excess(curve: list[tuple[int, float, float]]) -> float:

@@ -63,9 +63,7 @@ def parse(expression: str, classes: Sequence[str]) -> Gate:
     except ValueError:
         number = None
     if found is None or number is None or math.isnan(number):
-        raise RequestError(
-            f"invalid gate {expression!r}", "write NAME OP NUMBER, e.g. 'avg_gap<=1.0'"
-        )
+        raise RequestError(f"invalid gate {expression!r}", _correction(expression))
     name = found["name"]
     path = _find(Report, name, classes)
     for below, room, own in (
@@ -83,6 +81,17 @@ def parse(expression: str, classes: Sequence[str]) -> Gate:
             f"did you mean {match!r}?" if match else f"use e.g. {', '.join(known[:5])}",
         )
     return Gate(expression, path, found["op"], number)
+
+
+def _correction(expression: str) -> str:
+    """Return the hint for an expression that is no gate."""
+    shown = expression.strip().removesuffix("%").strip()
+    for wrong, right in (("=>", ">="), ("=<", "<="), ("\u2265", ">="), ("\u2264", "<=")):
+        shown = shown.replace(wrong, right)
+    shown = re.sub("(?<![<>=])=(?![<>=])", "==", shown)
+    if shown != expression.strip() and PATTERN.match(shown):
+        return f"did you mean '{shown}'?"
+    return "write NAME OP NUMBER, e.g. 'avg_gap<=1.0'; OP is one of < <= > >= =="
 
 
 def evaluate(gate: Gate, report: Report) -> GateResult:

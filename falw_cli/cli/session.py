@@ -30,7 +30,8 @@ def session(quiet: bool, verbose: int) -> Iterator[Console]:
         raise
     except Exception as error:
         # torch's handler would raise again when the next DataLoader worker dies.
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        if hasattr(signal, "SIGCHLD"):  # Windows has none
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         if ranks.lost(error) and ranks.launched():
             raise typer.Exit(3) from error  # the launcher reports it
         failure = error if isinstance(error, FalwError) else _unexpected(error)

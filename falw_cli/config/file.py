@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from falw_cli.config.paths import at_home, location
 from falw_cli.errors import RequestError, nearest
 
 FILE_LIMIT = 1 << 20
@@ -86,7 +87,7 @@ def _key_lines(
 def relative_to(
     folder: Path, content: dict[str, Any], kinds: Mapping[str, str | None]
 ) -> dict[str, Any]:
-    """Make the paths in a file relative to its folder.
+    """Make the paths in a file relative to its folder, and a leading `~` the user's folder.
 
     Args:
         folder: folder of the file.
@@ -94,8 +95,6 @@ def relative_to(
         kinds: what each setting names: "path", "paths", "data" (KIND:LOCATION), or None.
     """
     moved = dict(content)
-    if folder == Path():
-        return moved
     for key, value in content.items():
         kind = kinds.get(key)
         if kind == "path" and isinstance(value, str) and value != "-":
@@ -103,17 +102,15 @@ def relative_to(
         elif kind == "paths":
             moved[key] = [_within(folder, one) for one in value]
         elif kind == "data" and isinstance(value, str):
-            source, colon, location = value.partition(":")
-            if source == "torchvision":  # its location is NAME:DIR
-                name, colon, location = location.partition(":")
-                source = f"{source}:{name}"
-            if colon and location and not location.startswith("#"):
-                moved[key] = f"{source}:{_within(folder, location)}"
+            source, place = location(value)
+            if source and place and not place.startswith("#"):
+                moved[key] = source + _within(folder, place)
     return moved
 
 
 def _within(folder: Path, path: str) -> str:
-    return os.path.join(folder, path)  # noqa: PTH118 (keeps absolute ones)
+    path = at_home(path)
+    return path if folder == Path() else os.path.join(folder, path)  # noqa: PTH118 (absolute ones)
 
 
 def class_names(file: Path) -> list[str]:
@@ -159,12 +156,26 @@ def explain(error: ValidationError, file: Path | None, lines: Lines, root: Any) 
         choices = list(getattr(model, "model_fields", {}))
         match = nearest(path[-1], choices)
         hint = f"did you mean {match!r}?" if match else f"known keys: {', '.join(choices)}"
+        if places := _places(root, path):
+            hint = f"write {path[-1]} {' or '.join(places)}"
         return RequestError(f"{where}: unknown key {path[-1]!r}", hint)
     message = (first["msg"][:1].lower() + first["msg"][1:]).partition(", unable to parse")[0]
     field = getattr(model, "model_fields", {}).get(key)
     meaning = " ".join((field.description or "").split()) if field else ""
     hint = f"{key}: {meaning}" if meaning else f"fix the value of {key}"
     return RequestError(f"{where}: {message} (got {str(first['input'])[:80]!r})", hint)
+
+
+def _places(root: Any, path: tuple[str, ...]) -> list[str]:
+    """Return where a key belongs that is in no section but should be, or the other way round."""
+    if len(path) > 1:
+        return ["at the left, outside all sections"] if path[-1] in root.model_fields else []
+    sections = {name: _section(root, (name, "")) for name in root.model_fields}
+    return [
+        f"below `{name}:`"
+        for name, section in sections.items()
+        if section is not root and path[-1] in section.model_fields
+    ]
 
 
 def _section(root: Any, path: tuple[str, ...]) -> Any:

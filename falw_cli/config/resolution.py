@@ -12,6 +12,7 @@ from typing import Any
 
 from falw_cli.config.file import class_names, parse_yaml, relative_to, validated
 from falw_cli.config.flags import flag_of
+from falw_cli.config.paths import at_home, check_spelling
 from falw_cli.config.settings import Config, Recipe, TrainRecipe, UnlearnRecipe, merged_over
 from falw_cli.errors import RequestError, unknown_name
 
@@ -22,6 +23,8 @@ BUILDS = {"unlearn", "evaluate", "train", "convert"}
 """Commands that build the network, and would import code that a config names."""
 NAMES = {key: flag_of(field).names for key, field in Config.model_fields.items()}
 """What each setting names; see `relative_to`."""
+WRITTEN = ("out", "report", "ledger")
+"""Files that a command writes."""
 
 
 def find_file(model: str | None) -> Path | None:
@@ -46,7 +49,8 @@ def resolve(
         RequestError: a file that cannot be read, an unknown key, a value out of range.
     """
     named = file is not None
-    file = file or (find_file(flags.get("model")) if find else None)
+    model = flags.get("model")
+    file = file or (find_file(at_home(model) if model else None) if find else None)
     below = _read_file(file) if file else {}
     if file and not named and command in BUILDS:
         _refuse_code(below, file, trusted=bool(flags.get("trust_code")))
@@ -62,11 +66,14 @@ def resolve(
         if key in section:
             given.setdefault(command, {})[key] = value
         elif key in Config.model_fields:
-            given[key] = class_names(Path(value)) if key == "classes" else value
+            given[key] = class_names(Path(at_home(value))) if key == "classes" else value
         else:
             raise unknown_name("option", key, [*Config.model_fields, *TrainRecipe.model_fields])
     validated(Config, given)
-    return Config.model_validate(merged_over(below, given))
+    given = relative_to(Path(), given, NAMES)
+    merged = merged_over(below, given)
+    check_spelling({key: value for key, value in merged.items() if key not in WRITTEN}, NAMES)
+    return Config.model_validate(merged)
 
 
 def _refuse_code(content: Mapping[str, Any], file: Path, trusted: bool) -> None:

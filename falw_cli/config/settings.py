@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
@@ -15,6 +16,7 @@ from falw_cli.errors import unknown_name
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
+DEVICE = r"^(auto|cpu|mps|cuda(:\d+)?)$"
 Range = tuple[Annotated[int, Field(ge=0)], Count]
 """First index, and end index (exclusive)."""
 
@@ -34,7 +36,17 @@ class Section(BaseModel):
         name = info.field_name
         if isinstance(value, bool) and name and cls.model_fields[name].annotation is not bool:
             raise PydanticCustomError("switch", "input should not be true or false")
+        if isinstance(value, str) and name:  # Auto is auto, FP32 is fp32
+            choices = _literals(cls.model_fields[name].annotation)
+            return value.lower() if value.lower() in choices else value
         return value
+
+
+def _literals(annotation: Any) -> set[Any]:
+    """Return the choices of a type, such as those of `float | Literal["auto"]`."""
+    if get_origin(annotation) is Literal:
+        return set(get_args(annotation))
+    return {choice for one in get_args(annotation) for choice in _literals(one)}
 
 
 class Preprocessing(Section):
@@ -211,8 +223,9 @@ class Config(Section):
     unlearn: UnlearnRecipe = UnlearnRecipe()
     seed: Annotated[int, Field(ge=0, lt=2**32), Flag("Run")] = 0
     """Random seed (default 0)."""
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$"), Flag("Run")] = "auto"
-    """auto, cpu, cuda or cuda:N (default auto)."""
+    device: Annotated[str, Field(pattern=DEVICE), Flag("Run")] = "auto"
+    """auto (a CUDA GPU if there is one, else the CPU), cpu, cuda, cuda:N, or mps, the GPU of Apple
+    silicon (default auto)."""
     devices: Annotated[Count | None, Flag("Run")] = None
     """Devices per machine that share the run, one process each (default: one; under torchrun or
     SLURM all ranks)."""
@@ -234,13 +247,15 @@ class Config(Section):
     """Continue an interrupted run."""
     dry_run: Annotated[bool, Flag("Run", environment=False, in_file=False)] = False
     """Check everything and show the plan; write nothing."""
-    out: Annotated[str | None, Flag("Output", in_file=False, of_run=False)] = None
+    out: Annotated[str | None, Flag("Output", in_file=False, names="path", of_run=False)] = None
     """File or folder to write."""
-    report: Annotated[str | None, Flag("Output", in_file=False, of_run=False)] = None
+    report: Annotated[str | None, Flag("Output", in_file=False, names="path", of_run=False)] = None
     """Audit report to write (default: beside the checkpoint)."""
     reference: Annotated[tuple[str, ...], Flag("Output", names="paths", of_run=False)] = ()
     """Retrained checkpoint to compare with. Repeatable."""
-    original: Annotated[str | None, Flag("Output", in_file=False, of_run=False)] = None
+    original: Annotated[str | None, Flag("Output", in_file=False, names="path", of_run=False)] = (
+        None
+    )
     """Checkpoint before unlearning: shows how much was forgotten, and at what cost."""
     metrics: Annotated[tuple[str, ...], Flag("Output", as_text=True, of_run=False)] = ()
     """Metrics of the Avg. Gap, NAME or NAME:WEIGHT, separated by commas (default: FA, RA, TA and
@@ -263,6 +278,13 @@ class Config(Section):
     """Also write the report as an HTML page."""
     force: Annotated[bool, Flag("Output", environment=False, in_file=False, of_run=False)] = False
     """Replace existing outputs."""
+
+    @field_validator("device", mode="before")
+    @classmethod
+    def _known_device(cls, value: object) -> object:
+        if not re.match(DEVICE, name := str(value).lower()):
+            raise PydanticCustomError("device", "input should be auto, cpu, cuda, cuda:N or mps")
+        return name
 
     @field_validator("metrics", mode="before")
     @classmethod

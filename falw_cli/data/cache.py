@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +29,8 @@ Bytes = npt.NDArray[np.uint8]
 Flags = npt.NDArray[np.bool_]
 COPIED = 4096
 """Number of rows to copy at a time."""
+BLOCK = 1 << 24
+"""Bytes to write at a time."""
 KEPT = 30 * 86_400
 """Seconds that an unused entry, or the remains of a dead run, are kept."""
 
@@ -118,7 +121,7 @@ class Draft:
             pixels = np.lib.format.open_memmap(file, mode="w+", dtype=np.uint8, shape=shape)
             file.chmod(0o600)
             with file.open("r+b") as stream:
-                os.posix_fallocate(stream.fileno(), 0, file.stat().st_size)
+                _allocate(stream, file.stat().st_size, pixels.offset)
         except OSError as error:
             progress.warn(f"the cache cannot be written ({error.strerror}); images are not cached")
             if draft:
@@ -147,6 +150,16 @@ class Draft:
     def drop(self) -> None:
         """Remove the draft."""
         shutil.rmtree(self.draft, ignore_errors=True)
+
+
+def _allocate(stream: BinaryIO, size: int, offset: int) -> None:
+    """Allocate a file's disk space; zeros from an offset on do that where no call does."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(stream.fileno(), 0, size)
+        return
+    stream.seek(offset)
+    for start in range(offset, size, BLOCK):
+        stream.write(bytes(min(BLOCK, size - start)))
 
 
 def _clean(images: Path) -> None:

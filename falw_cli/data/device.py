@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -24,6 +24,9 @@ WORKERS = 4
 """Maximum number of processes that read ahead; at most one per core."""
 AHEAD = 4
 """Batches that each worker reads ahead."""
+FORKS = sys.platform == "linux"
+"""Whether workers are forked and share the map. Elsewhere each would receive a copy of it, or the
+fork would be unsafe: this process reads the batches itself."""
 FEW = 4
 """Maximum number of row groups that are read without workers, which start slowly."""
 
@@ -92,16 +95,14 @@ class Streamed:
             for rows in wanted:
                 yield torch.from_numpy(self.pixels[rows]).to(device)
             return
-        forks = "fork" in multiprocessing.get_all_start_methods()
         loader: DataLoader[Tensor] = DataLoader(
             _Rows(self.pixels),
             batch_sampler=wanted,
             collate_fn=torch.from_numpy,
-            num_workers=min(WORKERS, os.cpu_count() or 1),
-            prefetch_factor=AHEAD,
+            num_workers=min(WORKERS, os.cpu_count() or 1) if FORKS else 0,
+            prefetch_factor=AHEAD if FORKS else None,
             pin_memory=device.type == "cuda",
-            # Forked workers share the map; others would receive a copy.
-            multiprocessing_context="fork" if forks else None,
+            multiprocessing_context="fork" if FORKS else None,
         )
         try:
             for pixels in loader:

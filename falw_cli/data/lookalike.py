@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from urllib.parse import unquote
 
 from falw_cli.errors import nearest
 
 
 def describe_difference(name: str, known: Sequence[str]) -> str:
     """Return how an unknown ID differs from a known one that looks the same, or an empty string."""
+    if found := _other_spelling(name, frozenset(known)):
+        return found
     plain = _form(name)
     same = next((one for one in known if _form(one) == plain), None)
     if same is not None:
@@ -24,6 +28,29 @@ def describe_difference(name: str, known: Sequence[str]) -> str:
     if len(differing) > 2 or (mine.isascii() and other.isascii()):
         return ""
     return f"{match!r} exists with {_called(other)}, the list has {_called(mine)}; "
+
+
+def _other_spelling(name: str, known: Collection[str]) -> str:
+    """Return how a list spells an ID that exists in another spelling, or an empty string."""
+    bare = name.strip().strip("'\"")
+    spellings = {
+        "in quotes": bare,
+        "with ./": bare.removeprefix("./"),
+        "with backslashes": bare.replace("\\", "/").removeprefix("./"),
+        "URL-encoded": unquote(bare),
+        "with a comment: write it on a line of its own": bare.partition("#")[0].strip(),
+    }
+    for how, one in spellings.items():
+        if one != name and one in known:
+            return f"did you mean {one!r}? The list has it {how}; "
+    several = [one.strip().strip("'\"") for one in re.split("[,;\t]", name)]
+    if len(several) > 1 and all(one in known for one in several):
+        return "a line has several IDs: write one ID per line; "
+    parts = bare.replace("\\", "/").split("/")
+    for start in range(1, len(parts)):
+        if (one := "/".join(parts[start:])) in known:
+            return f"did you mean {one!r}? IDs are paths below the folder of the data; "
+    return ""
 
 
 def _form(text: str) -> str:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from falw_cli.data.device import Samples
 from falw_cli.models.network import Network
+from falw_cli.runtime.precision import wide
 
 Vector = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
@@ -29,7 +30,8 @@ def columns(logits: Tensor, label: Tensor) -> Tensor:
     Entropy and modified entropy: Song and Mittal, USENIX Security 2021, equation 8. Margin: the
     logit of the true class minus the largest other one.
     """
-    logits = logits.double()
+    logits = wide(logits)
+    label = label.to(logits.device)
     log_prob = logits.log_softmax(dim=1)
     prob = log_prob.exp()
     own = label[:, None]

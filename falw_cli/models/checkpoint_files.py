@@ -179,7 +179,8 @@ def check_output(out: Path, source: Checkpoint) -> None:
 def default_out(model: Path, word: str) -> Path:
     """Return an output beside the model, named after it."""
     if model.is_dir():
-        return model.with_name(f"{model.resolve().name}.{word}")
+        named = model if model.name not in ("", "..") else model.resolve()  # `.` has no name
+        return named.with_name(f"{named.name}.{word}")
     if ending := suffix(model):
         stem, own = model.name[: -len(ending)], model.name[-len(ending) :]
         return model.with_name(f"{stem}.{word}{own}")

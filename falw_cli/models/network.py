@@ -89,10 +89,15 @@ class Network:
     def inputs(self, pixels: Tensor) -> Tensor:
         """Normalise pixels: uint8 [n, S, S, channels] -> float [n, channels, S, S]."""
         mean, std = self.preprocessing.mean, self.preprocessing.std
-        # `measured` has set both.
-        assert mean is not None
-        assert std is not None
+        assert mean is not None and std is not None, "`measured` has set both"  # noqa: PT018
         return normalise(pixels, _constant(mean, pixels.device), _constant(std, pixels.device))
+
+    def pixel_range(self, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+        """Return inputs of pixels 0 and 1, and the divisor of steps in pixels, [channels, 1, 1]."""
+        std = torch.tensor(self.preprocessing.std, device=device)[:, None, None]
+        ends = torch.tensor([0, 255], device=device).byte().expand(1, 1, len(std), 2)
+        low, high = self.inputs(ends.permute(3, 0, 1, 2))
+        return low, high, std
 
     @torch.no_grad()
     def logits(

@@ -38,6 +38,7 @@ from falw_cli.runs.prepare import OpenedRun, Paths, belongs_to, open_request
 from falw_cli.runtime import outputs
 from falw_cli.runtime.engine import make_fabric
 from falw_cli.runtime.interrupt import Interrupt
+from falw_cli.runtime.memory import peak_memory
 from falw_cli.runtime.progress import Progress
 from falw_cli.runtime.tracking import loggers, tracked
 from falw_cli.training.state import StateFile
@@ -252,6 +253,4 @@ def _peak(device: torch.device) -> int:
     """Return the peak memory so far, in bytes: of the GPU, or of this process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return peak_memory()

@@ -36,13 +36,14 @@ def make_fabric(config: Config, loggers: Sequence[Logger] = ()) -> Fabric:
     """Return the engine for the device, precision and ranks of a run.
 
     Args:
-        config: `device` auto, cpu, cuda or cuda:N; `precision` auto (bf16 where the GPU has it,
-            else fp32), fp32 or bf16. Ranks are those that torchrun, SLURM or
-            `falw_cli.runtime.ranks` started.
+        config: `device` auto (cuda or cpu, never mps), cpu, cuda, cuda:N or mps; `precision` auto
+            (bf16 where a CUDA GPU has it, else fp32), fp32 or bf16. Ranks are those that torchrun,
+            SLURM or `falw_cli.runtime.ranks` started.
         loggers: receive the curves of the run.
 
     Raises:
-        RequestError: the device does not exist, or a single process asks for several.
+        RequestError: the device does not exist or lacks the precision, or a single process asks
+            for several.
     """
     from lightning_fabric import Fabric  # takes a second, which `inspect` does not need
 
@@ -65,10 +66,16 @@ def make_fabric(config: Config, loggers: Sequence[Logger] = ()) -> Fabric:
             f"device {config.device} is missing: torch finds {count} CUDA devices, {wanted} needed",
             "use --device cpu",
         )
+    if kind == "mps" and not torch.backends.mps.is_available():
+        raise RequestError(
+            "device mps is missing: torch finds no GPU of Apple silicon", "use --device cpu"
+        )
     precision = config.precision
     if precision == "auto":
         good = kind == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
         precision = "bf16" if good else "fp32"
+    if kind == "mps" and precision == "bf16":
+        raise RequestError("--precision bf16 does not work on mps", "use --precision fp32")
     with warnings.catch_warnings():
         # Hides Fabric's advice to use a GPU and its message on the precision.
         warnings.simplefilter("ignore")

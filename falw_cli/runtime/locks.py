@@ -1,20 +1,21 @@
-"""Locks beside files, which end with the process that holds them."""
+"""Locks beside files, which end with the process that holds them, on every system."""
 
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from falw_cli.errors import RequestError, RunError
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EIO}
 """Errors of a full or broken disk, which the request did not cause."""
-BUSY = {errno.EWOULDBLOCK, errno.EACCES, errno.EAGAIN}
+NOT_WRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EISDIR}
+"""Errors of a folder in which no lock file can be made."""
 LONGEST_WAIT = 600.0
 """Seconds after which a run stops waiting for another run's lock."""
 POLL = 0.05
@@ -38,46 +39,41 @@ def locked(file: Path, *, wait: bool = False) -> Iterator[None]:
         RunError: the disk is full.
     """
     path = file.with_name(f".{file.name}.lock")
-    until = time.monotonic() + (LONGEST_WAIT if wait else 0)
-    while True:
-        descriptor = _open(path)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(descriptor)
-            if error.errno not in BUSY:
-                raise RequestError(
-                    f"{path} cannot be locked: {error.strerror}", "choose a folder on a local disk"
-                ) from error
-            if time.monotonic() >= until:
-                raise BusyError(
-                    f"another run is writing {file}", "wait for it, or choose another file"
-                ) from error
-            time.sleep(POLL)
-            continue
-        if _is_at(descriptor, path):
-            break
-        os.close(descriptor)  # the previous run has just removed its lock: try again
+    if not path.parent.is_dir():  # filelock would create it
+        raise RequestError(f"there is no folder {path.parent}", "create it first")
+    lock = FileLock(
+        path, LONGEST_WAIT if wait else 0, mode=0o600, poll_interval=POLL,
+        fallback_to_soft=False,  # such a lock would not end with its process
+    )  # fmt: skip
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise BusyError(
+            f"another run is writing {file}", "wait for it, or choose another file"
+        ) from error
+    except OSError as error:
+        raise _refused(path, error) from error
     try:
         yield
     finally:
-        with suppress(OSError):  # the next run removes it
-            path.unlink(missing_ok=True)
-        os.close(descriptor)
+        # Removed while the lock is held: a run that waits for this file notices, and makes a new
+        # one. On Windows, filelock removes it.
+        if os.name == "posix":
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+        lock.release()
 
 
-def _open(path: Path) -> int:
-    try:
-        return os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
-    except OSError as error:
-        kind = RunError if error.errno in FULL else RequestError
-        raise kind(
+def _refused(path: Path, error: OSError) -> RequestError | RunError:
+    """Return the error for a lock file that cannot be made or locked."""
+    if error.errno in FULL:
+        return RunError(
             f"{path.parent} cannot be written: {error.strerror}", "choose another folder"
-        ) from error
-
-
-def _is_at(descriptor: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(descriptor), path.stat())
-    except FileNotFoundError:
-        return False
+        )
+    if error.errno in NOT_WRITABLE:
+        return RequestError(
+            f"{path.parent} cannot be written: {error.strerror}", "choose another folder"
+        )
+    return RequestError(
+        f"{path} cannot be locked: {error.strerror or error}", "choose a folder on a local disk"
+    )

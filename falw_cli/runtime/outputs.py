@@ -33,6 +33,8 @@ from falw_cli.runtime.locks import locked
 
 NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 """Errors of file systems without hard links."""
+BINARY = getattr(os, "O_BINARY", 0)
+"""Without it, Windows changes line ends."""
 
 
 def check_writable(path: Path, *, force: bool) -> None:
@@ -222,7 +224,7 @@ def _put_back(placed: list[Path], kept: dict[Path, Path]) -> None:
 def _write(path: Path, content: bytes, mode: int = 0o600) -> None:
     # An existing file of this name is stale or planted: never write into it.
     path.unlink(missing_ok=True)
-    descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode)
+    descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | BINARY, mode)
     try:
         view = memoryview(content)
         while view:
@@ -233,6 +235,8 @@ def _write(path: Path, content: bytes, mode: int = 0o600) -> None:
 
 
 def _flush_folders(files: Iterable[Path]) -> None:
+    if os.name == "nt":  # Windows cannot open a folder, and needs no flush of one
+        return
     for folder in {file.parent for file in files}:
         descriptor = os.open(folder, os.O_RDONLY)
         try:

@@ -105,7 +105,7 @@ def check(config: Config, place: RankInfo) -> None:
             f"--devices {config.devices}, but {place.devices} ranks were started on each machine",
             "leave out --devices if torchrun or SLURM starts the ranks",
         )
-    if ":" in config.device:
+    if ":" in config.device or config.device == "mps":
         raise RequestError(
             f"--device {config.device} names one device, {place.ranks} ranks need one each",
             "use --device cuda, and choose devices with CUDA_VISIBLE_DEVICES",

@@ -28,6 +28,7 @@ from torch import Tensor
 
 from falw_cli.data.device import Samples
 from falw_cli.models.network import Network, true_class_probability
+from falw_cli.runtime.precision import wide
 from falw_cli.unlearning.features import middle_features
 from falw_cli.unlearning.gradients import spread_rows
 from falw_cli.unlearning.target import share_below
@@ -204,18 +205,19 @@ def leave_one_out(
 
     def scaled(one: Tensor) -> Tensor:
         bias = one.new_ones(len(one), 1)
-        wide: Tensor = torch.cat([one, bias], 1).double() / one.shape[1] ** 0.5
-        return wide
+        found: Tensor = wide(torch.cat([one, bias], 1)) / one.shape[1] ** 0.5
+        return found
 
     fitted = scaled(features)
-    target = F.one_hot(label, num_classes).double()
+    target = wide(F.one_hot(label, num_classes))
     gram = fitted.T @ fitted
     gram.diagonal().add_(RIDGE * len(fitted))
     solver = torch.linalg.cholesky(gram)
     weights = torch.cholesky_solve(fitted.T @ target, solver)
     leverage = (fitted * torch.cholesky_solve(fitted.T, solver).T).sum(1, keepdim=True)
     own = (fitted @ weights - leverage * target) / (1 - leverage).clamp(min=1e-3)
-    return [own.float(), *((scaled(one) @ weights).float() for one in others)]
+    found = [own, *(scaled(one) @ weights for one in others)]
+    return [one.float().to(features.device) for one in found]
 
 
 def _regression_margins(
@@ -247,9 +249,9 @@ def _view_margins(network: Network, samples: Samples) -> Tensor:
             total += network.logits(pixels, moved).softmax(1)
         return total / VIEWS
 
-    prob = network.map_pixels(samples, of).double().clamp(1e-12, 1)
-    own = prob.gather(1, samples.labels[:, None]).squeeze(1)
-    return (own.log() - (1 - own).clamp(min=1e-12).log()).float()
+    prob = network.map_pixels(samples, of).gather(1, samples.labels[:, None]).squeeze(1)
+    own = wide(prob).clamp(1e-12, 1)
+    return (own.log() - (1 - own).clamp(min=1e-12).log()).float().to(prob.device)
 
 
 def _view(inputs: Tensor, place: list[float], mirrored: bool) -> Tensor:

@@ -8,6 +8,7 @@ from falw_cli.data.device import place
 from falw_cli.data.splits import Splits
 from falw_cli.evaluation.forgotten import FEW, ExpectedProbabilities
 from falw_cli.models.network import Network
+from falw_cli.runtime.precision import wide
 from falw_cli.unlearning.expectation import Expectation, expect
 
 
@@ -15,7 +16,7 @@ def expected_probabilities(found: Expectation) -> ExpectedProbabilities:
     """Return an expectation's true-class probabilities, for the audit."""
     vectors = (found.original, found.prob, found.level, found.error)
     label = found.label.cpu().numpy()
-    return ExpectedProbabilities(label, *(one.double().cpu().numpy() for one in vectors))
+    return ExpectedProbabilities(label, *(wide(one).cpu().numpy() for one in vectors))
 
 
 def expected_from(original: Network, parts: Splits) -> ExpectedProbabilities | None:

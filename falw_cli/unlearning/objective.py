@@ -13,6 +13,7 @@ from falw_cli.data.device import Samples
 from falw_cli.models import architectures
 from falw_cli.models.network import Network, true_class_probability
 from falw_cli.runtime import collectives
+from falw_cli.runtime.precision import wide
 from falw_cli.training.state import below
 from falw_cli.unlearning.early_stopping import EarlyStopping
 from falw_cli.unlearning.estimate import Estimate
@@ -43,7 +44,7 @@ class Unlearning:
     """Loss and weights of each part of the current step."""
 
     def __post_init__(self) -> None:
-        self._loss = self.guide.labels.new_zeros(2, dtype=torch.float64)
+        self._loss = wide(self.guide.labels.new_zeros(2))
         """Sum and number of the epoch's losses so far."""
 
     def backward(
@@ -128,7 +129,7 @@ class Unlearning:
     def after_step(self, network: Network, done: int, total: int) -> str | None:
         """See `Objective`: restore masked weights, and check whether to stop."""
         for loss, weight in self._step:
-            self._loss[0] += loss.double()
+            self._loss[0] += wide(loss)
             if weight is not None:
                 self._kept_weights.append(weight)
         self._loss[1] += bool(self._step)

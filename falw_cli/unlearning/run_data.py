@@ -29,6 +29,8 @@ class RunData:
     guide: Samples
     kept: Tensor
     """Number of retain samples per class, whether the run uses them or not, int64 [C]."""
+    plain: Samples | None = None
+    """The samples of `whole` without augmentation, if reading `whole` augments them."""
 
     @property
     def forget(self) -> Samples:
@@ -37,8 +39,9 @@ class RunData:
 
     @property
     def retain(self) -> Samples:
-        """The retain samples that the run uses."""
-        return self.whole.of(slice(len(self.forget), None))
+        """The retain samples that the run uses, without augmentation."""
+        plain = self.whole if self.plain is None else self.plain
+        return plain.of(slice(len(self.forget), None))
 
     @classmethod
     def of(cls, config: Config, inputs: Inputs) -> RunData:
@@ -72,9 +75,9 @@ class RunData:
         method = load_method(recipe.method)
         data, forget = self.whole, len(self.forget)
         if not method.uses_retain:
-            data = self.forget
+            data = data.of(slice(forget))
         elif not method.uses_forget:
-            data, forget = self.retain, 0
+            data, forget = data.of(slice(forget, None)), 0
         label = f"{recipe.method} x {recipe.weighting}"
         return Work(
             data, forget, recipe, config.seed, label, recipe.forget_share, share_of_run,

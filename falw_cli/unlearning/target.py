@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from falw_cli.runtime.precision import wide
+
 
 @dataclass(frozen=True)
 class Target:
@@ -59,15 +61,16 @@ def class_statistics(
         (mu, sigma, count), each [C]; mu and sigma are 0 where count is 0. Summed in float64, so
         that a class with equal probabilities has a sigma of exactly 0.
     """
-    wide = prob.double()
-    counts = torch.ones_like(wide) if counts is None else counts.double()
-    zeros = torch.zeros(num_classes, dtype=torch.float64, device=prob.device)
+    values = wide(prob)
+    label = label.to(values.device)
+    counts = torch.ones_like(values) if counts is None else wide(counts)
+    zeros = values.new_zeros(num_classes)
     # Not bincount, which waits for the device.
-    number = zeros.index_add(0, label, torch.ones_like(wide)).long()
+    number = zeros.index_add(0, label, torch.ones_like(values)).long()
     total = zeros.index_add(0, label, counts).clamp(min=torch.finfo(torch.float64).tiny)
-    mu = zeros.index_add(0, label, counts * wide) / total
-    variance = zeros.index_add(0, label, counts * (wide - mu[label]).square()) / total
-    return mu.to(prob.dtype), variance.sqrt().to(prob.dtype), number
+    mu = zeros.index_add(0, label, counts * values) / total
+    variance = zeros.index_add(0, label, counts * (values - mu[label]).square()) / total
+    return mu.to(prob), variance.sqrt().to(prob), number.to(prob.device)
 
 
 def share_below(value: Tensor, ordered: Tensor) -> Tensor:

@@ -95,3 +95,20 @@ def test_nearest_name_is_the_hint() -> None:
     with pytest.raises(RequestError) as caught:
         parse("forget_acuracy<=1", CLASSES)
     assert "forget_accuracy" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("test_accuracy=>80", "test_accuracy>=80"),
+        ("test_accuracy =< 80", "test_accuracy <= 80"),
+        ("test_accuracy≥80", "test_accuracy>=80"),
+        ("test_accuracy=80", "test_accuracy==80"),
+        ("test_accuracy>=80%", "test_accuracy>=80"),
+        ("test_accuracy>=80 %", "test_accuracy>=80"),
+    ],
+)
+def test_a_gate_in_another_spelling_is_named(written: str, meant: str) -> None:
+    with pytest.raises(RequestError, match="invalid gate") as refused:
+        gates.parse(written, ())
+    assert refused.value.hint == f"did you mean '{meant}'?"

@@ -95,3 +95,38 @@ def test_true_is_no_number(tmp_path: Path, key: str) -> None:
     file.write_text(f"{key}: true}}\n")
     with pytest.raises(RequestError, match="should not be true or false"):
         resolve("unlearn", {}, file)
+
+
+@pytest.mark.parametrize(
+    ("key", "hint"),
+    [
+        ("method: match", "write method below `unlearn:`"),
+        ("epochs: 3", "write epochs below `train:` or below `unlearn:`"),
+        ("label_smoothing: 0.1", "write label_smoothing below `train:`"),
+        ("mean: [0.5]", "write mean below `preprocessing:`"),
+        ("unlearn: {device: cpu}", "write device at the left, outside all sections"),
+    ],
+)
+def test_a_key_at_another_place_is_told_where_it_belongs(folder: Path, key: str, hint: str) -> None:
+    (folder / "falw.yaml").write_text(f"{key}\n")
+    with pytest.raises(RequestError, match="line 1: unknown key") as refused:
+        resolve("unlearn", {})
+    assert refused.value.hint == hint
+
+
+@pytest.mark.parametrize(
+    ("flag", "written", "meant"),
+    [
+        ("lr", "Auto", "auto"), ("stop", "EPOCHS", "epochs"), ("device", "CUDA:1", "cuda:1"),
+        ("device", "Mps", "mps"), ("precision", "FP32", "fp32"), ("target", "Exact", "exact"),
+    ],
+)  # fmt: skip
+def test_choices_may_have_capitals(folder: Path, flag: str, written: str, meant: str) -> None:
+    config = resolve("unlearn", {flag: written})
+    assert getattr(config if hasattr(config, flag) else config.unlearn, flag) == meant
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda0", "cuda:", "GPU:0", "xpu", "mps:0"])
+def test_an_unknown_device_is_refused_with_the_known_ones(folder: Path, device: str) -> None:
+    with pytest.raises(RequestError, match="auto, cpu, cuda, cuda:N or mps"):
+        resolve("unlearn", {"device": device})

@@ -47,6 +47,22 @@ def test_a_full_disk_is_detected_before_decoding(
     assert not list((tmp_path / "images").iterdir())
 
 
+def test_without_a_call_that_allocates_zeros_are_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """macOS and Windows have no posix_fallocate."""
+    monkeypatch.delattr(os, "posix_fallocate")
+    monkeypatch.setattr(cache, "BLOCK", 1000)
+    draft = Draft.begin(tmp_path / "images" / "entry", (3, 32, 32, 1), Silent())
+    assert draft is not None
+    file = draft.draft / "pixels.npy"
+    assert file.stat().st_blocks * 512 >= file.stat().st_size  # no holes
+    draft.pixels[:] = 7
+    kept = draft.keep(np.ones((3, 32), dtype=np.uint8), Silent())
+    assert kept is not None
+    assert (kept[0] == 7).all()
+
+
 def test_an_entry_that_cannot_be_saved_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

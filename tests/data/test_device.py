@@ -49,10 +49,15 @@ def test_free_memory_is_measured() -> None:
     assert 0 < device.free_memory(CPU) <= psutil.virtual_memory().total
 
 
-@pytest.mark.parametrize("groups", [12, 2], ids=["at once", "by workers"])
+@pytest.mark.parametrize(
+    ("groups", "forks"),
+    [(12, True), (2, True), (2, False)],
+    ids=["at once", "by workers", "without workers"],
+)
 def test_streamed_samples_equal_resident_ones(
-    part: Part, streamed: Samples, groups: int, monkeypatch: pytest.MonkeyPatch
+    part: Part, streamed: Samples, groups: int, forks: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(device, "FORKS", forks)
     monkeypatch.setattr(device, "FITS", 0.5)
     resident = place(part, CPU)
     wanted = list(torch.randperm(30, generator=torch.Generator().manual_seed(0)).split(groups))

@@ -32,6 +32,32 @@ def test_the_difference_is_named(listed: str, there: str, said: str) -> None:
     assert said or describe_difference(listed, [there]) == ""
 
 
+@pytest.mark.parametrize(
+    ("listed", "said"),
+    [
+        ('"cat/1 b.png"', "in quotes"),
+        ("./cat/1 b.png", "with ./"),
+        ("cat\\1 b.png", "with backslashes"),
+        (".\\cat\\1 b.png", "with backslashes"),
+        ("cat/1%20b.png", "URL-encoded"),
+        ("cat/1 b.png  # asked on Monday", "with a comment"),
+        ("/home/me/train/cat/1 b.png", "below the folder of the data"),
+        ("C:\\train\\cat\\1 b.png", "below the folder of the data"),
+        ("train/cat/1 b.png", "below the folder of the data"),
+    ],
+)
+def test_another_spelling_is_named_with_the_id(listed: str, said: str) -> None:
+    found = describe_difference(listed, ["cat/1 b.png", "dog/2.png"])
+    assert "did you mean 'cat/1 b.png'?" in found
+    assert said in found
+
+
+@pytest.mark.parametrize("sign", [",", ", ", ";", "\t"])
+def test_several_ids_on_a_line_are_named(sign: str) -> None:
+    found = describe_difference(f"cat/1.png{sign}dog/2.png", ["cat/1.png", "dog/2.png"])
+    assert "one ID per line" in found
+
+
 def test_an_unknown_id_is_reported_with_the_difference() -> None:
     with pytest.raises(RequestError, match="1 of 1 forget IDs are not") as refused:
         find(["c\u0430t/1.jpg"], ["cat/1.jpg"])

@@ -24,6 +24,20 @@ def alone() -> dict[str, str]:
     return {"PYTHONPATH": os.pathsep.join([str(PRELOAD), before]), "FAULTS_ALONE": "1"}
 
 
+OTHER_SYSTEM = """\
+import builtins, os, signal, sys
+del os.posix_fallocate, signal.SIGCHLD
+real = builtins.__import__
+def without(name, where=None, *rest):
+    asks = str((where or {}).get("__name__"))
+    if name in ("fcntl", "resource") and asks.split(".")[0] == "falw_cli":
+        raise ImportError(f"no module {name} on this system")
+    return real(name, where, *rest)
+builtins.__import__ = without
+"""
+"""A sitecustomize.py that hides from falw what macOS or Windows lack."""
+
+
 def shell(script: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run a line of bash: $FALW is the quick command of `at_once`, $FRESH the installed one."""
     return subprocess.run(
@@ -141,3 +155,26 @@ def test_a_run_continues_when_stderr_is_closed(project: Path) -> None:
     done = shell(f"$FALW {' '.join(RUN)} 2>&1 >/dev/null | head -1", project)
     assert done.returncode == 0
     assert (project / "model.unlearned.audit.json").exists()
+
+
+def test_it_works_without_the_calls_and_modules_of_linux(project: Path) -> None:
+    """Windows has no fcntl, resource and SIGCHLD, macOS no posix_fallocate."""
+    (project / "hidden").mkdir()
+    (project / "hidden" / "sitecustomize.py").write_text(OTHER_SYSTEM)
+    before = os.environ.get("PYTHONPATH", "")
+    path = os.pathsep.join([str(project / "hidden"), before])
+    make_folder(project / "images", {"cat": 20, "dog": 20})
+    make_folder(project / "unseen", {"cat": 20, "dog": 20}, seed=50)
+    for script, code in (
+        ("$FRESH --help", 0),
+        ("$FRESH train --arch tiny-cnn --data imagefolder:images --heldout imagefolder:unseen "
+         "--epochs 1 --out own.safetensors", 0),
+        (f"$FRESH {' '.join(RUN)} --max-utility-loss 100", 0),
+        ("$FRESH unlearn model.safetensors --forget absent.txt", 2),
+    ):  # fmt: skip
+        done = shell(script, project, PYTHONPATH=path)
+        assert done.returncode == code, (script, done.stderr)
+        assert "cannot" not in done.stderr.replace("absent.txt cannot be read", ""), done.stderr
+    report = json.loads((project / "model.unlearned.audit.json").read_text())
+    assert report["run"]["peak_memory_bytes"] > 100 << 20
+    assert not list(project.glob(".*"))

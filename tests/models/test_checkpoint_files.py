@@ -111,3 +111,22 @@ def test_digests_before_and_after_writing_agree(tmp_path: Path) -> None:
     assert checkpoint_files.digest(tmp_path) == checkpoint_files.digest_of(files)
     one = {tmp_path / "one": b"one"}
     assert checkpoint_files.digest(tmp_path / "one") == checkpoint_files.digest_of(one)
+
+
+@pytest.mark.parametrize(
+    "written", [".", "./", "../best", "../best/", "sub/..", "{here}", "{here}/"]
+)
+def test_the_output_of_a_folder_lies_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: str
+) -> None:
+    here = tmp_path / "best"
+    (here / "sub").mkdir(parents=True)
+    monkeypatch.chdir(here)
+    out = checkpoint_files.default_out(Path(written.format(here=here)), "new")
+    assert out.resolve() == tmp_path / "best.new"
+
+
+def test_the_output_of_a_link_lies_beside_the_link(tmp_path: Path) -> None:
+    (tmp_path / "run12").mkdir()
+    (tmp_path / "best").symlink_to("run12")
+    assert checkpoint_files.default_out(tmp_path / "best", "new") == tmp_path / "best.new"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from operator import index
+from collections.abc import Iterable, Iterator, Sized
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
@@ -14,10 +15,12 @@ from torch.utils.data import DataLoader, Dataset
 from falw_cli.config.file import validated
 from falw_cli.config.settings import Config, Preprocessing
 from falw_cli.data.device import send
+from falw_cli.data.splits import choose
 from falw_cli.errors import RequestError
 from falw_cli.evaluation.predictions import EvaluationSamples
 from falw_cli.models.network import Network
 from falw_cli.runtime.engine import make_fabric
+from falw_cli.unlearning.embedded.arguments import labels_of, refuse_random, rows_of
 from falw_cli.unlearning.resolution import with_method_defaults
 from falw_cli.unlearning.run_data import RunData
 
@@ -69,88 +72,118 @@ class DatasetSamples:
 class PlainNetwork(Network):
     """A network whose images need no preprocessing."""
 
+    ends: tuple[Tensor, Tensor] = field(kw_only=True)
+    """Smallest and largest value of each channel in the images, [channels, 1, 1] each."""
+
     def inputs(self, pixels: Tensor) -> Tensor:
         """Return the images unchanged, float [n, channels, H, W]."""
         return pixels
+
+    def pixel_range(self, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+        """See `Network`; the range is that of the held-out images."""
+        low, high = (one.to(device) for one in self.ends)
+        return low, high, 1 / (high - low).clamp(min=1e-6)
 
 
 def prepare(
     module: nn.Module,
     data: Dataset[Any],
-    forget: Sequence[int],
+    forget: Any,
     heldout: Dataset[Any],
     test: Dataset[Any] | None,
+    eval_data: Dataset[Any] | None,
     num_classes: int | None,
     seed: int,
     workers: int,
     recipe: dict[str, Any],
 ) -> tuple[Config, RunData]:
-    """Return the complete config, and the samples in their parts."""
+    """Return the complete config, and the samples in their parts; see `unlearn_module`."""
+    config = _config(module, seed, recipe)
     device = next(module.parameters()).device
-    values = {"seed": seed, "device": str(device), "unlearn": recipe}
-    config = with_method_defaults(validated(Config, values))
-    labels = _labels(data)
-    gone = _rows(forget, len(labels))
-    stays = torch.ones(len(labels), dtype=torch.bool)
-    stays[gone] = False
-    if not stays.any():
+    labels = labels_of(data, "data", workers)
+    _check_measured(data, labels, heldout, test, eval_data, workers)
+    gone = rows_of(forget, len(labels))
+    if len(gone) == len(labels):
         raise RequestError(f"forget covers all {len(labels)} rows", "leave rows out of forget")
-    order = torch.cat([gone, stays.nonzero().squeeze(1)])
     number = num_classes or int(labels.max()) + 1
     if int(labels.max()) >= number:
         raise RequestError(
             f"data has class {int(labels.max())}, num_classes is {number}",
             "give a larger num_classes",
         )
-    whole = DatasetSamples(data, order, labels[order].to(device), workers)
-    cut = len(gone)
+    chosen = choose(labels.numpy(), gone.numpy(), config.unlearn.retain_budget, seed)
 
-    def apart(dataset: Dataset[Any]) -> DatasetSamples:
-        its = _labels(dataset)
+    def some(dataset: Dataset[Any], *rows: npt.NDArray[np.int64]) -> DatasetSamples:
+        order = torch.from_numpy(np.concatenate(rows))
+        return DatasetSamples(dataset, order, labels[order].to(device), workers)
+
+    def apart(dataset: Dataset[Any], name: str) -> DatasetSamples:
+        its = labels_of(dataset, name, workers)
         return DatasetSamples(dataset, torch.arange(len(its)), its.to(device), workers)
 
-    classes = tuple(str(one) for one in range(number))
+    guide = apart(heldout, "heldout")
     network = PlainNetwork(
-        module, type(module).__name__, classes, Preprocessing(), make_fabric(config)
-    )
-    guide = apart(heldout)
+        module, type(module).__name__, tuple(map(str, range(number))), Preprocessing(),
+        make_fabric(config), ends=_ends(guide),
+    )  # fmt: skip
     outputs = network.predict(guide.of(slice(1))).shape[1]
     if outputs != number:
         raise RequestError(
             f"the module has {outputs} outputs, but data has {number} classes", "set num_classes"
         )
-    kept = torch.bincount(labels[stays], minlength=number)
+    measured = data if eval_data is None else eval_data
+    plain = some(measured, chosen.forget, chosen.retain)
+    kept = np.bincount(np.delete(labels.numpy(), gone.numpy()), minlength=number)
     judged = EvaluationSamples(
-        whole.of(slice(cut)), whole.of(slice(cut, None)), apart(test or heldout),
-        kept.cpu().numpy(),
+        plain.of(slice(len(gone))), some(measured, chosen.judged),
+        apart(test, "test") if test is not None else guide, kept,
     )  # fmt: skip
-    return config, RunData(network, whole, judged, guide, kept.to(device))
+    whole = some(data, chosen.forget, chosen.retain)
+    return config, RunData(network, whole, judged, guide, torch.from_numpy(kept).to(device), plain)
 
 
-def _rows(forget: Sequence[int], count: int) -> Tensor:
-    """Return the rows to forget, unique and sorted, int64 [N]."""
-    try:
-        rows = sorted({index(row) for row in forget})
-    except TypeError as error:
-        raise RequestError(f"forget must hold row numbers: {error}", "give rows of data") from error
-    if not rows:
-        raise RequestError("forget is empty", "give at least one row of data")
-    if bad := [row for row in rows if not 0 <= row < count]:
+def _config(module: nn.Module, seed: int, recipe: dict[str, Any]) -> Config:
+    """Return the complete config of a run on the module's device."""
+    device = next(module.parameters()).device
+    name = device.type if device.type == "mps" else str(device)  # there is one, which is mps:0
+    config = with_method_defaults(
+        validated(Config, {"seed": seed, "device": name, "unlearn": recipe})
+    )
+    if config.unlearn.crop or config.unlearn.flip:
         raise RequestError(
-            f"forget contains row {bad[0]}, data has {count} rows",
-            f"give rows from 0 to {count - 1}",
+            "crop and flip are for the images of a checkpoint's data",
+            "augment in the transforms of data, and give eval_data without them",
         )
-    return torch.tensor(rows)
+    return config
 
 
-def _labels(dataset: Dataset[Any]) -> Tensor:
-    """Return the classes of all samples, int64 [N], from `targets` or `labels` if present."""
-    if not hasattr(dataset, "__len__") or not len(dataset):
-        raise RequestError(
-            "a dataset is missing or has no samples", "give map-style datasets of (image, class)"
+def _check_measured(
+    data: Dataset[Any],
+    labels: Tensor,
+    heldout: Dataset[Any],
+    test: Dataset[Any] | None,
+    eval_data: Dataset[Any] | None,
+    workers: int,
+) -> None:
+    """Refuse datasets that would be measured with augmentation."""
+    if eval_data is None:
+        refuse_random(
+            data, "data", "give eval_data, the same samples without random transforms, for metrics"
         )
-    for name in ("targets", "labels"):
-        if (found := getattr(dataset, name, None)) is not None:
-            return torch.as_tensor(found, dtype=torch.int64)
-    rows = range(len(dataset))
-    return torch.tensor([int(dataset[row][1]) for row in rows], dtype=torch.int64)
+    elif eval_data is not data:
+        refuse_random(eval_data, "eval_data", "leave random transforms out of it")
+        if not torch.equal(labels_of(eval_data, "eval_data", workers), labels):
+            raise RequestError(
+                "eval_data has other classes than data",
+                "give the same samples in the same order, without random transforms",
+            )
+    for name, one in (("heldout", heldout), ("test", test)):
+        if isinstance(one, Sized):
+            refuse_random(one, name, "leave random transforms out of it")
+
+
+def _ends(samples: DatasetSamples) -> tuple[Tensor, Tensor]:
+    """Return the smallest and the largest value of each channel, [channels, 1, 1] each."""
+    rows = torch.arange(0, len(samples), max(1, len(samples) // 256))
+    images = torch.cat([*samples.read(torch.split(rows, 64))]).float().transpose(0, 1).flatten(1)
+    return images.amin(1)[:, None, None], images.amax(1)[:, None, None]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain, count, islice
 from typing import Any
@@ -48,9 +48,10 @@ def unlearn_module(
     module: nn.Module,
     *,
     data: Dataset[Any],
-    forget: Sequence[int],
+    forget: Any,
     heldout: Dataset[Any],
     test: Dataset[Any] | None = None,
+    eval_data: Dataset[Any] | None = None,
     num_classes: int | None = None,
     seed: int = 0,
     workers: int = 0,
@@ -61,10 +62,13 @@ def unlearn_module(
 
     Args:
         module: maps float [n, channels, H, W] to logits [n, C], on its device.
-        data: the training samples, each (image, class).
-        forget: rows of `data` to forget.
+        data: the training samples, each (image, class); classes are those that it returns.
+        forget: rows of `data` to forget: row numbers, or a boolean mask with one value per row, as
+            a list, array, tensor or other iterable.
         heldout: samples that the module was not trained on; they guide unlearning.
         test: other samples that it was not trained on; the metrics use them.
+        eval_data: the samples of `data` without random transforms, for everything that is measured;
+            needed if `data` augments its images.
         num_classes: C; default: the largest class of `data` plus 1.
         seed: random seed.
         workers: number of processes that read the datasets.
@@ -77,7 +81,7 @@ def unlearn_module(
     """
     reporter = progress or Silent()
     config, run_data = prepare(
-        module, data, forget, heldout, test, num_classes, seed, workers, recipe
+        module, data, forget, heldout, test, eval_data, num_classes, seed, workers, recipe
     )
     judged = test is not None
     original = Predictions.of(run_data.network, run_data.judged, seed)
@@ -135,8 +139,9 @@ class Unlearner:
         module: nn.Module,
         *,
         data: Dataset[Any],
-        forget: Sequence[int],
+        forget: Any,
         heldout: Dataset[Any],
+        eval_data: Dataset[Any] | None = None,
         num_classes: int | None = None,
         seed: int = 0,
         workers: int = 0,
@@ -148,7 +153,7 @@ class Unlearner:
             RequestError: as in `unlearn_module`, or the method is more than a loss.
         """
         self.config, self._run_data = prepare(
-            module, data, forget, heldout, None, num_classes, seed, workers, recipe
+            module, data, forget, heldout, None, eval_data, num_classes, seed, workers, recipe
         )
         self._network, self._work = self._run_data.network, self._run_data.work(self.config, 0.0)
         check_plausible(Predictions.of(self._network, self._run_data.judged, seed))

@@ -49,9 +49,7 @@ def nearest_wrong_class(network: Network, data: Samples, bound: float) -> Tensor
         data: the samples, [N].
         bound: length of the step, for pixels in [0, 1]; neighbours are clamped to this range.
     """
-    std = torch.tensor(network.preprocessing.std, device=data.labels.device)[:, None, None]
-    low, high = network.inputs(torch.tensor([0, 255], device=std.device).byte().expand(
-        1, 1, len(std), 2).permute(3, 0, 1, 2))  # fmt: skip
+    low, high, std = network.pixel_range(data.labels.device)
     found = []
     network.module.eval()
     for label, pixels in in_batches(data, torch.arange(len(data)), INFERENCE_BATCH):

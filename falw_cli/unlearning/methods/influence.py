@@ -13,6 +13,7 @@ import torch
 from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor
 
+from falw_cli.runtime.precision import wide
 from falw_cli.unlearning.gradients import Gradients, mean_gradient, sample_gradients, trained
 from falw_cli.unlearning.interfaces import Method, MethodInputs, Settings
 
@@ -77,9 +78,7 @@ def inverse_fisher(vector: Tensor, gradients: Iterable[Tensor], damping: float) 
     inner = stacked @ stacked.T + damping * len(stacked) * torch.eye(
         len(stacked), dtype=vector.dtype, device=vector.device
     )
-    solved: Tensor = torch.linalg.solve(inner.double(), (stacked @ vector).double()).to(
-        vector.dtype
-    )
+    solved: Tensor = torch.linalg.solve(wide(inner), wide(stacked @ vector)).to(vector)
     found: Tensor = (vector - stacked.T @ solved) / damping
     return found
 

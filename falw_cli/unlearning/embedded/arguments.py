@@ -1,0 +1,158 @@
+"""Checks of what a program passes: the rows to forget, and datasets of (image, class)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sized
+from operator import index
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, TensorDataset
+
+from falw_cli.errors import RequestError
+
+READ_TWICE = 16
+"""Rows that are read twice, to see whether a dataset returns the same image again."""
+ROWS = "give row numbers of data, or a boolean mask with one value per row"
+
+
+def rows_of(forget: Any, count: int) -> Tensor:
+    """Return the rows to forget, unique and sorted, int64 [N].
+
+    Args:
+        forget: row numbers or a boolean mask, as a list, array, tensor or other iterable.
+        count: number of rows of the data.
+
+    Raises:
+        RequestError: it is neither, has another length than the data (a mask), or names no row.
+    """
+    values = _values(forget)
+    if values and all(isinstance(one, bool | np.bool_) for one in values):
+        if len(values) != count:
+            raise RequestError(
+                f"forget is a mask of {len(values)} values, data has {count} rows",
+                "give one value per row of data",
+            )
+        rows = np.flatnonzero(values).tolist()
+    else:
+        rows = _numbers(values, count)
+    if not rows:
+        raise RequestError("forget is empty", "give at least one row of data")
+    return torch.tensor(rows)
+
+
+def _values(forget: Any) -> list[Any]:
+    """Return the values of a flat list, array, tensor or other iterable."""
+    if isinstance(forget, Tensor):
+        forget = forget.detach().cpu().numpy()
+    elif hasattr(forget, "to_numpy"):  # pandas
+        forget = forget.to_numpy()
+    if isinstance(forget, np.ndarray):
+        if forget.ndim != 1:
+            raise RequestError(f"forget has the shape {list(forget.shape)}, not [N]", ROWS)
+        return list(forget.tolist())
+    if isinstance(forget, str | bytes) or not isinstance(forget, Iterable):
+        raise RequestError(f"forget is {type(forget).__name__} {str(forget)[:40]!r}", ROWS)
+    return [one.item() if isinstance(one, Tensor) and not one.ndim else one for one in forget]
+
+
+def _numbers(values: list[Any], count: int) -> list[int]:
+    """Return row numbers, unique and sorted."""
+    strange = next((one for one in values if isinstance(one, bool | np.bool_)), None)
+    try:
+        rows = sorted({index(row) for row in values})
+    except TypeError as error:
+        raise RequestError(f"forget must hold row numbers: {error}", ROWS) from error
+    if strange is not None:
+        raise RequestError(f"forget holds numbers and {strange}", ROWS)
+    if len(values) == count > 2 and set(rows) <= {0, 1}:
+        raise RequestError(
+            f"forget holds {count} numbers 0 and 1, as many as data has rows: a mask or rows?",
+            "convert a mask to booleans, e.g. mask.astype(bool), or name each row once",
+        )
+    if bad := [row for row in rows if not 0 <= row < count]:
+        raise RequestError(
+            f"forget contains row {bad[0]}, data has {count} rows",
+            f"give rows from 0 to {count - 1}",
+        )
+    return rows
+
+
+def labels_of(dataset: Dataset[Any], name: str, workers: int) -> Tensor:
+    """Return the classes that a dataset returns, int64 [N], not those of an attribute.
+
+    An attribute such as `targets` may be older than a `target_transform`, or of another subset.
+
+    Args:
+        dataset: map-style dataset of (image, class).
+        name: name of the argument, for errors.
+        workers: number of processes that read it.
+
+    Raises:
+        RequestError: it is empty or no such dataset, or a class is not a number from 0 on.
+    """
+    if not isinstance(dataset, Sized) or not len(dataset):
+        raise RequestError(
+            f"{name} is missing or has no samples", "give map-style datasets of (image, class)"
+        )
+    _check_image(dataset, name)
+    found: list[Any]
+    if isinstance(dataset, TensorDataset) and dataset.tensors[1].ndim == 1:
+        found = dataset.tensors[1].tolist()
+    else:
+        loader: DataLoader[Any] = DataLoader(
+            dataset, batch_size=256, num_workers=workers, collate_fn=_classes
+        )
+        found = [one for some in loader for one in some]
+    return torch.tensor([_class(one, f"{name} row {row}") for row, one in enumerate(found)])
+
+
+def _classes(samples: list[Any]) -> list[Any]:
+    """Return the classes of samples; the images stay in the process that read them."""
+    return [sample[1] for sample in samples]
+
+
+def _class(found: Any, place: str) -> int:
+    """Return a class as an integer; whole floats such as 3.0 are classes too."""
+    if isinstance(found, Tensor | np.ndarray | np.generic) and np.size(found) == 1:
+        found = found.item()
+    if isinstance(found, float) and found.is_integer():
+        found = int(found)
+    if not isinstance(found, int) or found < 0:
+        raise RequestError(
+            f"{place} has the class {str(found)[:40]!r}", "give classes as numbers from 0 on"
+        )
+    return int(found)
+
+
+def _check_image(dataset: Any, name: str) -> None:
+    try:
+        image, _ = dataset[0][:2]
+    except (TypeError, ValueError, LookupError) as error:
+        raise RequestError(
+            f"{name} row 0 is not (image, class)", "give map-style datasets of (image, class)"
+        ) from error
+    if not isinstance(image, Tensor | np.ndarray):
+        raise RequestError(
+            f"{name} returns an image as {type(image).__name__}, not as a tensor",
+            "add the transforms that the module's inputs need, such as ToTensor",
+        )
+
+
+def refuse_random(dataset: Any, name: str, hint: str) -> None:
+    """Refuse a dataset that returns another image when a row is read again.
+
+    Metrics, expectation and early stopping would measure its augmentation too.
+
+    Raises:
+        RequestError: a row differs.
+    """
+    count = len(dataset)
+    for row in range(0, count, max(1, count // READ_TWICE)):
+        one, other = (torch.as_tensor(dataset[row][0]) for _ in range(2))
+        if one.shape != other.shape or not torch.equal(one, other):
+            raise RequestError(
+                f"{name} returns another image each time that row {row} is read", hint
+            )
