@@ -177,13 +177,11 @@ class Config(Section):
     data: Annotated[str | None, Flag("Data", choices=SOURCES, names="data")] = None
     """Training data, KIND:LOCATION."""
     heldout: Annotated[str | None, Flag("Data", choices=SOURCES, names="data")] = None
-    """Data the model was not trained on; guides unlearning, and evaluates it if no test data is
-    given."""
+    """Data the model was not trained on; guides unlearning, and evaluates it without --test."""
     test: Annotated[str | None, Flag("Data", choices=SOURCES, names="data")] = None
     """Data for evaluation only (default: half of --heldout)."""
     metadata: Annotated[str | None, Flag("Data", environment=False, names="path")] = None
-    """Columns of the training data: a CSV or Parquet file with a column id and one row per
-    sample."""
+    """Columns of the training data: CSV or Parquet with a column id and one row per sample."""
     heldout_metadata: Annotated[str | None, Flag("Data", environment=False, names="path")] = None
     """Columns of the held-out data, likewise."""
     group: Annotated[str | None, Flag("Data")] = None
@@ -195,15 +193,13 @@ class Config(Section):
     """File of class names, one per line, in the order of the model's outputs (default: the
     checkpoint's metadata, then the data's). falw.yaml may list the names."""
     label_column: Annotated[str | None, Flag("Data", environment=False)] = None
-    """Column of the labels, for data in tables and CSV files (default: label, labels or
-    fine_label)."""
+    """Column of the labels in tables and CSV files (default: label, labels or fine_label)."""
     skip_unreadable: Annotated[bool, Flag("Data", environment=False)] = False
     """Skip images that cannot be read, with a warning; those of the list are not forgotten."""
     with_copies: Annotated[bool, Flag("Data", environment=False)] = False
     """Put exact copies of listed images on the list too, with a warning; else they are an error."""
     drop_shared: Annotated[bool, Flag("Data", environment=False)] = False
-    """Leave images of the training data out of the held-out and test data, with a warning; else
-    they are an error."""
+    """Leave training images out of held-out and test data, with a warning; else an error."""
     cache: Annotated[bool, Flag("Data", environment=False, of_run=False)] = True
     """Keep decoded images in the user's cache folder (default yes); never those of the forget
     list."""
@@ -224,8 +220,7 @@ class Config(Section):
     seed: Annotated[int, Field(ge=0, lt=2**32), Flag("Run")] = 0
     """Random seed (default 0)."""
     device: Annotated[str, Field(pattern=DEVICE), Flag("Run")] = "auto"
-    """auto (a CUDA GPU if there is one, else the CPU), cpu, cuda, cuda:N, or mps, the GPU of Apple
-    silicon (default auto)."""
+    """auto (a CUDA GPU, or else the CPU), cpu, cuda, cuda:N, or mps of Apple silicon."""
     devices: Annotated[Count | None, Flag("Run")] = None
     """Devices per machine that share the run, one process each (default: one; under torchrun or
     SLURM all ranks)."""
@@ -261,8 +256,7 @@ class Config(Section):
     """Metrics of the Avg. Gap, NAME or NAME:WEIGHT, separated by commas (default: FA, RA, TA and
     MIA)."""
     correct: Annotated[str | None, Flag("Output", environment=False, of_run=False)] = None
-    """Column of the right label of each listed sample, where the list holds mislabelled ones:
-    reports the accuracy on the right labels before and after."""
+    """Column of the right label of each listed sample: reports the accuracy on right labels."""
     relearn: Annotated[bool, Flag("Output", environment=False, of_run=False)] = False
     """Test whether rounding the weights or relearning a few samples recovers forgotten ones."""
     robustness: Annotated[bool, Flag("Output", environment=False, of_run=False)] = False
