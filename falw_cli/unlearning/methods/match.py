@@ -11,7 +11,8 @@ prediction. It has two terms:
 
 Over-forgotten samples are pulled back, so that the loss does not overshoot. The closest published
 method is ReGUn (arXiv 2603.11210), which distils forget samples towards held-out predictions of
-their class. Dropout is off in the steps, so that the trained prediction is the measured one.
+their class. Dropout and augmentation are off in the steps, so that the trained prediction is the
+measured one.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class Match(Method):
     tries = (1.0, 0.3, 3.0)
     defaults = {
         "weighting": "none", "optimizer": "adamw", "weight_decay": 0.0, "lr": "auto", "epochs": 7,
-        "forget_share": 0.25, "schedule": "one-cycle", "least_steps": 56,
+        "forget_share": 0.25, "schedule": "one-cycle", "least_steps": 56, "crop": 0, "flip": False,
     }  # fmt: skip
     settings_type = MatchSettings
 

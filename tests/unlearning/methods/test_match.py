@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import torch
 
+from falw_cli.config.settings import Config, TrainRecipe, UnlearnRecipe
 from falw_cli.data.device import Resident
 from falw_cli.models.network import Network
 from falw_cli.unlearning.interfaces import StepSamples, load_method
 from falw_cli.unlearning.methods.match import SURE, log_odds
+from falw_cli.unlearning.resolution import with_method_defaults
 from tests.unlearning.methods.conftest import FORGET, LABEL, RETAIN, inputs, make
 
 
@@ -55,3 +57,14 @@ def test_log_odds_by_hand() -> None:
     found = log_odds(logits, torch.tensor([0, 1]))
     torch.testing.assert_close(found, torch.tensor([9.0, 1.0]).log())
     assert log_odds(torch.tensor([[99.0, 0.0]]), torch.tensor([0])).item() == SURE + 2
+
+
+def test_the_training_augmentation_is_not_inherited() -> None:
+    """The trained prediction is the measured one; other methods train as the model was trained."""
+    trained = TrainRecipe(crop=4, flip=True)
+    for name, crop in (("match", 0), ("finetune", 4)):
+        config = Config(unlearn=UnlearnRecipe(method=name))
+        recipe = with_method_defaults(config, trained).unlearn
+        assert (recipe.crop, recipe.flip) == (crop, crop > 0)
+    asked = Config(unlearn=UnlearnRecipe(crop=2))
+    assert with_method_defaults(asked, trained).unlearn.crop == 2
