@@ -184,6 +184,8 @@ def _check(picture: Picture) -> None:
 
 
 def _is_turned(picture: Picture) -> bool:
+    if picture.format == "TIFF":  # Pillow makes it upright
+        return False
     with suppress(Exception):  # broken EXIF data does not make an image unreadable
         return picture.getexif().get(ORIENTATION, 1) in range(2, 9)
     return False
