@@ -62,7 +62,7 @@ def parse(expression: str, classes: Sequence[str]) -> Gate:
         number = float(found["number"]) if found else None
     except ValueError:
         number = None
-    if found is None or number is None or math.isnan(number):
+    if found is None or number is None or math.isnan(number) or found["name"].endswith("="):
         raise RequestError(f"invalid gate {expression!r}", _correction(expression))
     name = found["name"]
     path = _find(Report, name, classes)
