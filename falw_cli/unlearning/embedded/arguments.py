@@ -116,7 +116,9 @@ def _classes(samples: list[Any]) -> list[Any]:
 
 def _class(found: Any, place: str) -> int:
     """Return a class as an integer; whole floats such as 3.0 are classes too."""
-    if isinstance(found, Tensor | np.ndarray | np.generic) and np.size(found) == 1:
+    if isinstance(found, Tensor):
+        found = found.detach().cpu().numpy()
+    if isinstance(found, np.ndarray | np.generic) and found.size == 1:
         found = found.item()
     if isinstance(found, float) and found.is_integer():
         found = int(found)
