@@ -49,7 +49,7 @@ def test_all_containers_give_the_report_of_the_folder(tmp_path: Path) -> None:
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         report = json.loads(done.stdout)
-        # The file differs: its metadata has the digest of the list, which names samples by row or key.
+        # The files differ: the metadata has the digest of the list, which names rows or keys.
         tensors = checkpoint_files.read(tmp_path / report["output"]["path"]).tensors
         found[kind] = report["metrics"], {name: one.tolist() for name, one in tensors.items()}
     assert found["parquet"] == found["hf"] == found["webdataset"] == found["imagefolder"]
