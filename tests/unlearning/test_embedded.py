@@ -119,6 +119,12 @@ def test_a_module_that_does_not_know_its_data_is_refused(memorised: nn.Module) -
         unlearn(tiny_cnn(10, 1), data=data, forget=LIST, heldout=heldout, test=test)
 
 
+def test_a_module_without_parameters_is_refused() -> None:
+    data, heldout, _ = parts()
+    with pytest.raises(RequestError, match="no parameters"):
+        unlearn(nn.Flatten(), data=data, forget=LIST, heldout=heldout)
+
+
 @pytest.mark.parametrize(
     ("more", "said"),
     [({"lrr": 0.1}, "lrr"), ({"lr": -1}, "lr"), ({"label_smoothing": 0.5}, "label")],

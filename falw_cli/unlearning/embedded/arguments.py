@@ -99,7 +99,12 @@ def labels_of(dataset: Dataset[Any], name: str, workers: int) -> Tensor:
         )
     _check_image(dataset, name)
     found: list[Any]
-    if isinstance(dataset, TensorDataset) and dataset.tensors[1].ndim == 1:
+    own = type(dataset).__getitem__  # of a subclass, it may change the labels
+    if (
+        isinstance(dataset, TensorDataset)
+        and own is TensorDataset.__getitem__
+        and (dataset.tensors[1].ndim == 1)
+    ):
         found = dataset.tensors[1].tolist()
     else:
         loader: DataLoader[Any] = DataLoader(

@@ -98,8 +98,8 @@ def prepare(
     recipe: dict[str, Any],
 ) -> tuple[Config, RunData]:
     """Return the complete config, and the samples in their parts; see `unlearn_module`."""
-    config = _config(module, seed, recipe)
-    device = next(module.parameters()).device
+    device = _device_of(module)
+    config = _config(device, seed, recipe)
     labels = labels_of(data, "data", workers)
     _check_measured(data, labels, heldout, test, eval_data, workers)
     gone = rows_of(forget, len(labels))
@@ -142,9 +142,20 @@ def prepare(
     return config, RunData(network, whole, judged, guide, torch.from_numpy(kept).to(device), plain)
 
 
-def _config(module: nn.Module, seed: int, recipe: dict[str, Any]) -> Config:
-    """Return the complete config of a run on the module's device."""
-    device = next(module.parameters()).device
+def _device_of(module: nn.Module) -> torch.device:
+    """Return the device of the module's parameters.
+
+    Raises:
+        RequestError: it has none, so that there is nothing to change.
+    """
+    first = next(module.parameters(), None)
+    if first is None:
+        raise RequestError("the module has no parameters", "give the trained network")
+    return first.device
+
+
+def _config(device: torch.device, seed: int, recipe: dict[str, Any]) -> Config:
+    """Return the complete config of a run on a device."""
     name = device.type if device.type == "mps" else str(device)  # there is one, which is mps:0
     config = with_method_defaults(
         validated(Config, {"seed": seed, "device": name, "unlearn": recipe})
