@@ -59,6 +59,8 @@ def empty(folder: Path) -> None:
 
 def photos(folder: Path) -> None:
     """Add a ResNet-18 and its images, as in the README, to the project."""
+    (folder / "first.txt").write_text("3\n7\n11\n")
+    (folder / "second.txt").write_text("20\n21\n")
     folder = folder / "own"
     folder.mkdir()
     for name, seed in (("train", 0), ("unseen", 500)):

@@ -46,7 +46,7 @@ def columns(logits: Tensor, label: Tensor) -> Tensor:
     wrong = per_class.sum(dim=1) - per_class.gather(1, own).squeeze(1)
     modified = -rest.gather(1, own).squeeze(1) * log_true - wrong
     top, predicted = prob.max(dim=1)
-    return torch.stack([predicted.double(), true, top, loss, margin, entropy, modified], dim=1)
+    return torch.stack([wide(predicted), true, top, loss, margin, entropy, modified], dim=1)
 
 
 @dataclass(frozen=True)
