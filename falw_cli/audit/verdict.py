@@ -34,6 +34,14 @@ SEEDS = {
 }
 
 
+UNFAMILIAR: tuple[Level, str] = (
+    "unknown",
+    "Cannot tell: the list is less familiar than unseen samples, because it is over-forgotten, or "
+    "hard or mislabelled; compare with the original (--original)",
+)
+"""Level and headline of a list that may be no random draw, without a comparison."""
+
+
 @dataclass(frozen=True)
 class Verdict:
     """A level, a headline, and the findings behind them."""
@@ -101,7 +109,11 @@ def _without_share(report: Report, seeds: Level, unseen: Level) -> tuple[Level, 
         # Passing these tests is no proof for a model that may never have been unlearned.
         return "unknown", f"{unclear[1]}: no comparison with the original (--original)"
     if unseen == "mixed":
-        return "mixed", "Over-forgotten: the list is less familiar than unseen samples"
+        over: tuple[Level, str] = (
+            "mixed",
+            "Over-forgotten: the list is less familiar than unseen samples",
+        )
+        return over if report.metrics.before is not None else UNFAMILIAR
     if unseen == "good" and seeds != "bad":
         return "good", "Forgotten, as far as these tests show"
     return unclear
@@ -168,7 +180,11 @@ def _earlier(report: Report) -> str:
     if report.earlier is None:
         return ""
     found = Counter(
-        one.remeasured.still_forgotten if one.remeasured else "no samples at hand"
+        one.remeasured.still_forgotten
+        if one.remeasured
+        else "no samples at hand"
+        if one.in_data is not None
+        else "not named, so that its samples may count as retain samples"
         for one in report.earlier.requests
     )
     words = {

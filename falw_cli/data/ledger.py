@@ -143,6 +143,8 @@ def parse_lines(content: bytes, where: str) -> tuple[Entry, ...]:
 
     Args, Raises: as `parse`, for malformed lines.
     """
+    if content and not content.startswith(b"{"):
+        raise RequestError(f"{where} is not a ledger", "give another path after --ledger")
     if content and not content.endswith(b"\n"):
         number = content.count(b"\n") + 1
         raise RequestError(f"ledger {where} line {number} is incomplete", RESTORE)

@@ -34,7 +34,8 @@ class Columns:
         """
         if not self.values:
             raise RequestError(
-                f"{self.spec!r} has no columns", "give a file of them: --metadata FILE"
+                f"{self.spec!r} has no columns",
+                "give a file of them: --metadata FILE; for held-out data --heldout-metadata FILE",
             )
         if name not in self.values:
             raise unknown_name("column", name, self.values)

@@ -95,6 +95,11 @@ def open_earlier(
     Raises:
         RequestError: a list or the ledger cannot be read.
     """
+    if NONE in config.forgotten and set(config.forgotten) != {NONE}:
+        raise RequestError(
+            "--forgotten none conflicts with --forgotten FILE",
+            "give the files, or none if all earlier samples are no longer in the data",
+        )
     place = {name: row for row, name in enumerate(ids)} if config.forgotten else {}
     found: list[Request] = []
     for path in config.forgotten:
@@ -192,9 +197,10 @@ def _warn_of_unknown(
             "still in the data count as retain samples; name them with --forgotten or --ledger"
         )
     elif unknown and any(one.source == "list" for one in earlier.requests):
-        progress.note(
-            f"note: {len(unknown)} earlier lists of the model have other digests than the files of "
-            "--forgotten; that is right if a file has the IDs of several lists"
+        progress.warn(
+            f"{len(unknown)} earlier lists of the model have other digests than the files of "
+            "--forgotten: their samples that no file names count as retain samples; that is right "
+            "only if a file has the IDs of several lists"
         )
     if earlier.requests and any(one.rows is not None for one in earlier.requests):
         progress.note(

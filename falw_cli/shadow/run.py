@@ -172,7 +172,7 @@ def _plan(config: Config, request: AuditRequest, inputs: Inputs, progress: Progr
         shadows.append(Shadow(number, train | seed, both | seed, whole, inside, content, earlier))
     place = {one: number for number, one in enumerate(inputs.data.listed, 1)}
     positions = [place[one] for one in whole]
-    return Plan(shadows, members, positions, with_method_defaults(asked_for))
+    return Plan(shadows, members, positions, asked_for)
 
 
 def _groups(listed: Listing, config: Config, progress: Progress) -> Rows:
@@ -207,7 +207,8 @@ def _recipe(config: Config, inputs: Inputs, progress: Progress) -> Config:
         "arch_config": network.spec.arch_config if network.spec else None,
         "preprocessing": network.preprocessing.model_dump(),
     }  # fmt: skip
-    return config.over({**lower, **own})
+    trained = said.recipe if said is not None else None
+    return with_method_defaults(config.over({**lower, **own}), trained)
 
 
 def _seconds_a_step(run_data: RunData, work: Work) -> float:

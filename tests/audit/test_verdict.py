@@ -49,6 +49,16 @@ def test_levels_without_a_share(after: float, references: int, level: str) -> No
     assert verdict(without_gates(after, references)).level == level
 
 
+def test_without_the_original_a_hard_list_is_not_called_over_forgotten() -> None:
+    found = without_gates(-1.0, 0)
+    metrics = found.metrics.model_copy(update={"before": None})
+    model = found.inputs.model.model_copy(update={"unlearned": True})
+    inputs = found.inputs.model_copy(update={"model": model})
+    said = verdict(found.model_copy(update={"metrics": metrics, "inputs": inputs}))
+    assert said.level == "unknown"
+    assert "--original" in said.headline
+
+
 def test_it_names_its_evidence() -> None:
     said = verdict(without_gates(1.5))
     assert "within seed-to-seed variation" in said.points[0]

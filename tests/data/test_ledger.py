@@ -59,7 +59,7 @@ def with_an_edit(content: bytes) -> bytes:
         (lambda content: content + b"\n", 4, "malformed at JSON"),
         (lambda content: content + b"{}\n", 4, "malformed at created"),
         (lambda content: content.replace(b'"version":1', b'"version":2', 1), 1, "version"),
-        (lambda content: b"\xff\xfe\n" + content, 1, "malformed"),
+        (lambda content: b"{\xff\xfe\n" + content, 1, "malformed"),
     ],
 )
 def test_a_changed_ledger_is_refused_with_the_line(
@@ -69,6 +69,12 @@ def test_a_changed_ledger_is_refused_with_the_line(
     file.write_bytes(change(written(file, run("a"), run("b"), run("c"))))
     with pytest.raises(RequestError, match=rf"line {line}\b.*{says}"):
         ledger.read(file)
+
+
+def test_another_file_is_not_a_ledger(tmp_path: Path) -> None:
+    (tmp_path / "ids.txt").write_text("1\n2\n")
+    with pytest.raises(RequestError, match="is not a ledger"):
+        ledger.read(tmp_path / "ids.txt")
 
 
 def test_an_absent_ledger_cannot_be_read(tmp_path: Path) -> None:

@@ -28,11 +28,11 @@ OTHER_SYSTEM = """\
 import builtins, os, signal, sys
 del os.posix_fallocate, signal.SIGCHLD
 real = builtins.__import__
-def without(name, where=None, *rest):
+def without(name, where=None, *rest, **more):
     asks = str((where or {}).get("__name__"))
     if name in ("fcntl", "resource") and asks.split(".")[0] == "falw_cli":
         raise ImportError(f"no module {name} on this system")
-    return real(name, where, *rest)
+    return real(name, where, *rest, **more)
 builtins.__import__ = without
 """
 """A sitecustomize.py that hides from falw what macOS or Windows lack."""

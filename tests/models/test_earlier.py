@@ -78,7 +78,7 @@ def test_a_model_of_an_older_falw_is_refused_too() -> None:
 def test_samples_are_found_by_ledger_and_by_list(tmp_path: Path) -> None:
     config = recorded(tmp_path, FIRST, run([*IDS[7:9], "gone"], "f" * 64, "0" * 64, "3" * 64))
     (tmp_path / "old.txt").write_text("5.png\n4.png\nabsent.png\n")
-    config = config.model_copy(update={"forgotten": (str(tmp_path / "old.txt"), "none")})
+    config = config.model_copy(update={"forgotten": (str(tmp_path / "old.txt"),)})
     named = ForgetList((IDS[2], IDS[9]), "4" * 64, 0)
     found = open_earlier(config, model(said()), IDS, named, np.array([2, 9]), Silent())
     assert [(one.source, one.count, one.of_this_model) for one in found.requests] == [
@@ -101,6 +101,13 @@ def test_the_forget_list_is_no_earlier_request(tmp_path: Path) -> None:
     assert [one.source for one in until.requests] == ["ledger"]  # both were recorded before
     until = open_earlier(config, model(said()), IDS, named, np.arange(3), Silent(), LONG_AGO)
     assert [one.source for one in until.requests] == ["checkpoint"]
+
+
+def test_none_conflicts_with_a_list(tmp_path: Path) -> None:
+    (tmp_path / "ids.txt").write_text("1.png\n")
+    config = Config(forgotten=("none", str(tmp_path / "ids.txt")))
+    with pytest.raises(RequestError, match="conflicts"):
+        open_earlier(config, model(None), IDS, None, np.array([], np.int64), Silent())
 
 
 def test_a_list_that_is_named_as_earlier_is_one(tmp_path: Path) -> None:
