@@ -174,7 +174,8 @@ def test_it_works_without_the_calls_and_modules_of_linux(project: Path) -> None:
     ):  # fmt: skip
         done = shell(script, project, PYTHONPATH=path)
         assert done.returncode == code, (script, done.stderr)
-        assert "cannot" not in done.stderr.replace("absent.txt cannot be read", ""), done.stderr
+        assert "cannot be written" not in done.stderr
+        assert "cannot be locked" not in done.stderr
     report = json.loads((project / "model.unlearned.audit.json").read_text())
     assert report["run"]["peak_memory_bytes"] > 100 << 20
     assert not list(project.glob(".*"))
