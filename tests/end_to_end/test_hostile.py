@@ -76,7 +76,8 @@ def on_a_terminal(*arguments: str, cwd: Path) -> str:
 @pytest.mark.slow
 def test_hostile_names_in_a_checkpoint_change_only_the_displayed_text(hostile: Path) -> None:
     asked = ("unlearn", "model.safetensors", "--forget", "ids.txt", "--epochs", "1", "--stop",
-             "epochs", "--batch-size", "8", "--html", "--force", "--no-forgotten-gate")  # fmt: skip
+             "epochs", "--batch-size", "8", "--html", "--force", "--no-forgotten-gate",
+             "--forgotten", "none")  # fmt: skip
     done = falw(*asked, "--json", cwd=hostile)
     assert done.returncode == 0, done.stderr
     assert not ACTS.search(done.stderr)
