@@ -30,16 +30,11 @@ LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 
 
 def recognises(path: Path) -> bool:
-    """Return whether torch.save wrote a file: a zip archive with data.pkl, or the old form."""
+    """Return whether torch.save wrote a file: a zip archive of its own, or the old form."""
     with path.open("rb") as stream:
         head = stream.read(len(LEGACY))
-    if head.startswith(b"PK\x03\x04") and not foreign.recognised(path):
-        try:
-            with zipfile.ZipFile(path) as archive:
-                return any(name.endswith("data.pkl") for name in archive.namelist())
-        except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError):
-            return False
-    return head == LEGACY
+    # An archive that cannot be opened is taken for one that was cut off.
+    return head == LEGACY or (head.startswith(b"PK\x03\x04") and not foreign.recognised(path))
 
 
 def read(path: Path) -> Checkpoint:
@@ -51,6 +46,7 @@ def read(path: Path) -> Checkpoint:
     if not path.is_file():
         raise RequestError(f"no checkpoint {path}", "check the path")
     digest = sha256(path)
+    _check_size(path)
     whole = _load(path)
     sets = [*_sets(whole)]
     if not sets:
@@ -67,6 +63,20 @@ def read(path: Path) -> Checkpoint:
 def averaged(key: tuple[str, ...], whole: Mapping[str, Any]) -> bool:
     """Return whether the weights at these keys of a training dictionary are averages."""
     return any(map(is_average, key)) or (LIVE in whole and key == ("state_dict",))
+
+
+def _check_size(path: Path) -> None:
+    """Refuse an archive that unpacks to more than its size: torch.save does not compress."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(member.file_size for member in archive.infolist())
+    except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError):
+        return  # the old form; the loader reports an archive that was cut off
+    if unpacked > path.stat().st_size:
+        raise RequestError(
+            f"{path} unpacks to {unpacked >> 20} MiB, which is more than its size",
+            "save it with torch.save",
+        )
 
 
 def _load(path: Path) -> Any:

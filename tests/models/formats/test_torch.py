@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -144,3 +145,18 @@ def test_what_is_left_out_is_named(tmp_path: Path) -> None:
     found = checkpoint_files.read(saved(tmp_path / "a.pt", whole))
     assert found.notes[-1].endswith("only weights and settings are kept: optimizer")
     assert set(put_back(tmp_path / "a.pt", found, RAW)) == {"model", "epoch"}
+
+
+def test_an_archive_that_unpacks_to_more_than_its_size_is_refused(tmp_path: Path) -> None:
+    """torch allocates what the archive's directory says before it compares that with the tensor."""
+    with (
+        zipfile.ZipFile(saved(tmp_path / "a.pt", RAW)) as stored,
+        zipfile.ZipFile(tmp_path / "b.pt", "w", zipfile.ZIP_DEFLATED) as packed,
+    ):
+        for member in stored.infolist():
+            data = stored.read(member)
+            packed.writestr(
+                member.filename, bytes(1 << 24) if "/data/" in member.filename else data
+            )
+    with pytest.raises(RequestError, match="unpacks to 16 MiB, which is more than its size"):
+        checkpoint_files.read(tmp_path / "b.pt")
