@@ -24,7 +24,7 @@ from tests import at_once
 from tests.conftest import clean_environment, falw
 from tests.data.pictures import make_folder
 from tests.end_to_end.test_ci import run_action
-from tests.unlearning.test_embedded import LIST, memorised, parts  # noqa: F401 (a fixture)
+from tests.unlearning.embedded.test_loop import LIST, memorised, parts  # noqa: F401 (a fixture)
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"

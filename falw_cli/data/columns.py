@@ -148,7 +148,7 @@ def _labels(spec: Spec, labels: list[Any], names: object) -> Labels:
     refuse_missing([row for row, one in enumerate(labels) if one is None], len(labels), spec.text)
     if any(isinstance(one, list | dict) for one in labels):
         raise RequestError(
-            f"{spec.text!r}: labels are lists: a sample must have one class",
+            f"{spec.text!r}: labels are lists: each sample must have one class",
             "name another column: --label-column NAME",
         )
     if all(isinstance(label, int) for label in labels):

@@ -129,7 +129,7 @@ def _csv(lines: Lines, where: str, known: Known) -> Found:
 def _cells(
     rows: Iterator[tuple[int, list[str]]], column: int, width: int, where: str
 ) -> Iterator[str]:
-    """Yield a column's cells; a row without an ID would be a sample that nobody forgets."""
+    """Yield a column's cells; refuse a row without an ID, which would not be forgotten."""
     for line, row in rows:
         if len(row) > width:
             raise RequestError(

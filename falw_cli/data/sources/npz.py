@@ -45,7 +45,7 @@ def listing(spec: Spec, allow_outside: bool) -> Listing:
         labels = labels[:, 0]
     if labels.ndim == 2:
         raise RequestError(
-            f"{file}: labels have {labels.shape[1]} columns: a sample must have one class",
+            f"{file}: labels have {labels.shape[1]} columns: each sample must have one class",
             "give one label per sample, of shape (N) or (N, 1)",
         )
     if labels.ndim != 1 or len(labels) != len(images) or ids.shape != labels.shape:

@@ -74,9 +74,9 @@ def builder(arch: str, said: dict[str, Any]) -> Builder:
             model: nn.Module = timm.create_model(
                 name, pretrained=False, num_classes=num_classes, in_chans=channels, **allowed
             )
+        except NotImplementedError:
+            raise  # of the meta device: `skeleton` builds again, with values
         except (TypeError, ValueError, AssertionError, RuntimeError) as error:
-            if isinstance(error, NotImplementedError):
-                raise
             raise RequestError(f"timm cannot build {name}: {error}", "check model_args") from error
         return model
 

@@ -6,7 +6,6 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from sklearn.datasets import load_digits
@@ -17,8 +16,6 @@ from falw_cli import Unlearner, unlearn
 from falw_cli.config.extensions import METHODS
 from falw_cli.errors import RequestError
 from falw_cli.models.architectures import tiny_cnn
-from falw_cli.unlearning.embedded.arguments import labels_of, rows_of
-from falw_cli.unlearning.methods.bad_teacher import untrained
 from falw_cli.unlearning.target import Target
 from falw_cli.unlearning.weighting.falw import FalwSettings
 from falw_cli.unlearning.weighting.falw import weighting as falw
@@ -218,86 +215,6 @@ def test_a_lightning_module_with_the_callback(memorised: nn.Module) -> None:
     assert 0 < unlearner.done <= unlearner.steps
 
 
-MASK = np.isin(np.arange(7), [2, 5])
-
-
-@pytest.mark.parametrize(
-    "forget",
-    [
-        [5, 2], (2, 5, 5), {2, 5}, range(2, 6, 3), np.array([2, 5], np.uint8),
-        torch.tensor([5, 2], dtype=torch.int32), [torch.tensor(2), np.int64(5)],
-        iter([2, 5]), MASK, MASK.tolist(), list(MASK), torch.from_numpy(MASK), tuple(MASK),
-    ],
-)  # fmt: skip
-def test_rows_and_masks_of_any_kind_mean_the_same_rows(forget: Any) -> None:
-    assert rows_of(forget, 7).tolist() == [2, 5]
-
-
-@pytest.mark.parametrize(
-    ("forget", "said"),
-    [
-        (MASK[:6], "mask of 6 values, data has 7 rows"),
-        (torch.from_numpy(np.append(MASK, True)), "mask of 8 values"),
-        (np.zeros(7, dtype=bool), "forget is empty"),
-        ([], "forget is empty"),
-        (MASK.astype(int), "a mask or rows"),
-        (torch.from_numpy(MASK).byte(), "a mask or rows"),
-        ([0, 1, 1, 0, 0, 1, 0], "a mask or rows"),
-        ([True, 2], "numbers and True"),
-        (np.array([2.0, 5.0]), "row numbers"),
-        (["a.png"], "row numbers"),
-        ("ids.txt", "forget is str 'ids.txt'"),
-        (3, "forget is int '3'"),
-        (np.array([[2, 5]]), r"shape \[1, 2\]"),
-        (torch.tensor(2), r"shape \[\]"),
-        ([-1], "row -1"),
-        ([7], "row 7, data has 7 rows"),
-    ],
-)
-def test_other_values_are_refused(forget: Any, said: str) -> None:
-    with pytest.raises(RequestError, match=said) as refused:
-        rows_of(forget, 7)
-    assert refused.value.hint
-
-
-class Items(Dataset[Any]):
-    """A dataset of some samples, with an attribute `targets` that no longer holds."""
-
-    def __init__(self, samples: list[Any]) -> None:
-        self.samples, self.targets = samples, [0] * len(samples)
-
-    def __getitem__(self, row: int) -> Any:
-        return self.samples[row]
-
-    def __len__(self) -> int:
-        return len(self.samples)
-
-
-@pytest.mark.parametrize(
-    "label", [3, 3.0, np.int64(3), torch.tensor(3), torch.tensor([3]), np.array(3.0)]
-)
-def test_labels_are_those_that_a_dataset_returns(label: Any) -> None:
-    samples = [(torch.zeros(1, 8, 8), label), (torch.zeros(1, 8, 8), 1, "a third value")]
-    assert labels_of(Items(samples), "data", 0).tolist() == [3, 1]
-
-
-@pytest.mark.parametrize(
-    ("sample", "said"),
-    [
-        ((torch.zeros(1), "cat"), "data row 0 has the class 'cat'"),
-        ((torch.zeros(1), 0.5), "the class '0.5'"),
-        ((torch.zeros(1), -1), "the class '-1'"),
-        ((torch.zeros(1), torch.tensor([0, 1])), "the class"),
-        (({"image": 1}, 1), "image as dict"),
-        ({"image": 1, "label": 1}, "is not"),
-        (torch.zeros(1, 8, 8), "is not"),
-    ],
-)
-def test_other_samples_are_refused(sample: Any, said: str) -> None:
-    with pytest.raises(RequestError, match=said):
-        labels_of(Items([sample]), "data", 0)
-
-
 @pytest.mark.parametrize("method", list(METHODS))
 def test_every_method_works_on_a_module_in_memory(memorised: nn.Module, method: str) -> None:
     model, (data, heldout, _) = deepcopy(memorised), parts()
@@ -360,22 +277,3 @@ def test_augmentation_by_settings_is_refused(memorised: nn.Module, setting: dict
     data, heldout, _ = parts()
     with pytest.raises(RequestError, match="crop and flip"):
         unlearn(deepcopy(memorised), data=data, forget=LIST, heldout=heldout, **setting)
-
-
-class Token(nn.Module):
-    """A parameter in a layer without reset_parameters."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.token = nn.Parameter(torch.arange(100.0))
-
-
-def test_an_untrained_copy_knows_nothing_of_the_original() -> None:
-    linear, norm, token = nn.Linear(4, 4), nn.BatchNorm1d(4), Token()
-    norm.running_mean = torch.full((4,), 7.0)
-    torch.manual_seed(0)
-    fresh = untrained(nn.Sequential(linear, norm, nn.MultiheadAttention(4, 1), token)).state_dict()
-    assert not torch.equal(fresh["0.weight"], linear.weight)
-    assert float(fresh["1.running_mean"].sum()) == 0
-    assert not torch.equal(fresh["3.token"], token.token)
-    assert fresh["3.token"].sort().values.equal(token.token)
