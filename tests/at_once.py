@@ -171,7 +171,7 @@ class _Run:
         os.environ.clear()
         os.environ.update(environment)
         os.chdir(cwd)
-        torch.set_num_threads(int(environment["OMP_NUM_THREADS"]))
+        torch.set_num_threads(int(environment.get("OMP_NUM_THREADS", "1")))
         _take_one_core(environment.get("PYTEST_XDIST_WORKER", f"gw{os.getpid()}"))
         sys.executable = environment.get("TESTS_PYTHON", sys.executable)
         for folder in environment.get("PYTHONPATH", "").split(os.pathsep):
