@@ -46,7 +46,7 @@ def watched(name, changes=lambda *arguments: True):
     real = getattr(os, name)
 
     def call(place, *arguments, **options):
-        if inside(place) and changes(*arguments):
+        if inside(place) and changes(place, *arguments):
             reached(name)
         return real(place, *arguments, **options)
 
@@ -54,9 +54,10 @@ def watched(name, changes=lambda *arguments: True):
 
 
 if WATCH:
-    for one in ("write", "fsync", "replace", "rename", "link", "unlink", "mkdir"):
+    for one in ("write", "fsync", "replace", "rename", "link", "unlink"):
         watched(one)
-    watched("open", lambda flags, *_: flags & (os.O_CREAT | os.O_WRONLY | os.O_RDWR))
+    watched("mkdir", lambda folder, *_: not Path(folder).is_dir())
+    watched("open", lambda _, flags, *__: flags & (os.O_CREAT | os.O_WRONLY | os.O_RDWR))
 
 OWN = tuple(sysconfig.get_paths()[name] for name in ("purelib", "stdlib"))
 
