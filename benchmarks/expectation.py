@@ -30,6 +30,7 @@ from falw_cli.runtime.interrupt import Interrupt
 from falw_cli.runtime.progress import Silent
 from falw_cli.training.loop import Work, fit
 from falw_cli.training.run import CrossEntropy
+from falw_cli.unlearning import difficulty
 from falw_cli.unlearning import expectation as e
 
 INTRO = Path(__file__).with_name("expectation.intro.md")
@@ -120,8 +121,9 @@ def measure(at: Place) -> tuple[str, dict[str, tuple[float, ...]]]:
 
     parts = forget, retain
     plain = margins(network, parts)
-    viewed = tuple(e._view_margins(network, part) for part in parts)
-    regressed = e._regression_margins(network, (forget, retain, guide), len(network.classes))[:2]
+    viewed = tuple(difficulty.view_margins(network, part) for part in parts)
+    scores = difficulty.regression_scores(network, (forget, retain, guide))
+    regressed = [difficulty.margin(scores[row], part.labels) for row, part in enumerate(parts)]
     whole = type(forget)(
         torch.cat([forget.pixels, retain.pixels]),
         torch.cat([label, members]),  # type: ignore[attr-defined]

@@ -1,35 +1,40 @@
 """Expectation per forget sample: what a model that was not trained on the list would predict.
 
-This method is falw's own. It trains nothing and takes three steps on the original model:
+This method is falw's own. It trains nothing and takes four steps on the original model:
 
 1. Difficulty. Two scores rate how typical a sample is of its class, without the original's memory
-   of it: the margin of a ridge regression on middle-layer features, fitted on retain samples (for
-   these, the leave-one-out prediction in closed form), and the margin over shifted and mirrored
-   views, which memorisation of the exact image does not affect.
+   of it, see `difficulty.py`.
 2. Rank. A forget sample is ranked among the retain samples of its class. Both are training
    samples, so that the memorisation that remains in a score cancels.
 3. Look-up. The rank is looked up among the held-out samples of the class: a sample that is harder
    than nine tenths of its class gets the 10 % quantile of their true-class probabilities. Before
    that, the held-out logits are shifted to the class prior of the retrained model
    (Menon et al., "Long-Tail Learning via Logit Adjustment", ICLR 2021).
+4. Wrong labels. The label of a listed sample may be wrong. Then no held-out sample of the class is
+   like it, and the probability is that of a wrong class among held-out samples. The first score
+   decides how likely this is.
 
 `docs/expectation.md` compares this with the alternatives that were tried.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 
 import torch
 import torch.nn.functional as F
+from sklearn.isotonic import IsotonicRegression
 from torch import Tensor
 
 from falw_cli.data.device import Samples
 from falw_cli.models.network import Network, true_class_probability
-from falw_cli.runtime.precision import wide
-from falw_cli.unlearning.features import middle_features
+from falw_cli.unlearning.difficulty import (
+    margin,
+    regression_scores,
+    view_margins,
+    wrong_margins,
+)
 from falw_cli.unlearning.gradients import spread_rows
 from falw_cli.unlearning.target import share_below
 
@@ -41,14 +46,11 @@ PER_CLASS = 20
 """Minimum mean number per class of the samples among which forget samples are ranked."""
 UNSEEN = 2000
 """Maximum number of held-out samples used."""
-RIDGE = 0.002
-"""Penalty of the regression per fitted sample, for features of a mean squared length of 1."""
-VIEWS = 4
-"""Number of averaged views; every second one is mirrored."""
-SHIFT = 16
-"""A view is shifted by at most 1 / SHIFT of the image's side."""
 BORROWED = 2.0
 """Weight of the pool of all classes, in samples, for classes with few samples."""
+MISLABELLED = 0.033
+"""Prior probability of a wrong label: the mean over ten data sets of Northcutt et al., "Pervasive
+Label Errors in Test Sets Destabilize Machine Learning Benchmarks" (NeurIPS 2021)."""
 PRIOR_SHIFT = 1.5
 """Factor on the calibrated prior shift of a class that loses samples."""
 NOTHING_LEFT = 1e-6
@@ -107,9 +109,11 @@ def expect(
     chosen = spread_rows(len(fitted), max(MEMBERS, PER_CLASS * number))
     members, guide = fitted.of(chosen), guide.of(spread_rows(len(guide), UNSEEN))
     label, member_label, unseen_label = forget.labels, members.labels, guide.labels
-    regressed = _regression_margins(network, (forget, fitted, guide), number)
-    regressed[1] = regressed[1][chosen.to(label.device)]
-    viewed = [_view_margins(network, part) for part in (forget, members)]
+    scores = regression_scores(network, (forget, fitted, guide))
+    scores[1] = scores[1][chosen.to(label.device)]
+    parts = forget, members, guide
+    regressed = [margin(one, part.labels) for one, part in zip(scores, parts, strict=True)]
+    viewed = [view_margins(network, part) for part in (forget, members)]
     ranks = [
         rank_among(regressed[row], one, regressed[1], member_label)
         + rank_among(viewed[row], one, viewed[1], member_label)
@@ -119,7 +123,10 @@ def expect(
     logits, unseen = network.predict(forget), network.predict(guide)
     shift = prior_shift(unseen, unseen_label, kept, torch.bincount(label, minlength=number))
     shifted = true_class_probability(unseen + shift, unseen_label)
-    prob = look_up(rank, label, shifted, unseen_label) * (kept[label] > 0)
+    prob = look_up(rank, label, shifted, unseen_label)
+    as_wrong = ((1 - shifted).mean() / (number - 1)).minimum(prob)
+    right = right_label_probability(regressed[0], regressed[1], wrong_margins(scores[1], members))
+    prob = (as_wrong + right * (prob - as_wrong)) * (kept[label] > 0)
     prediction = with_probability(logits + shift, label, prob)
     actual = true_class_probability(unseen, unseen_label)
     unseen_rank = rank_among(regressed[2], unseen_label, regressed[1], member_label)
@@ -156,6 +163,32 @@ def look_up(rank: Tensor, label: Tensor, prob: Tensor, prob_label: Tensor) -> Te
     return _per_class(_quantile, rank, label, prob, prob_label)
 
 
+def right_label_probability(score: Tensor, right: Tensor, wrong: Tensor) -> Tensor:
+    """Return the probability that a sample's label is right, given its score.
+
+    By Bayes' theorem with the prior of MISLABELLED. The densities are estimated by isotonic
+    regression. One more right label with the lowest score makes a conclusion from few scores weak.
+
+    Args:
+        score: margins of n samples for their labels, [n].
+        right: margins of samples with right labels, [r].
+        wrong: margins of samples for wrong labels, [w]; without any, the result is 1.
+
+    Returns:
+        [n] in [0, 1].
+    """
+    if not len(wrong):
+        return torch.ones_like(score)
+    margins = torch.cat([right, torch.cat([right, wrong]).amin(keepdim=True), wrong])
+    is_right = torch.arange(len(margins)) <= len(right)
+    weight = torch.where(
+        is_right, (1 - MISLABELLED) / (len(right) + 1), MISLABELLED / len(wrong)
+    )  # fmt: skip
+    fit = IsotonicRegression(out_of_bounds="clip")
+    fit.fit(margins.numpy(force=True), is_right.numpy(), weight.numpy())
+    return torch.from_numpy(fit.predict(score.numpy(force=True))).to(score)
+
+
 def with_probability(logits: Tensor, label: Tensor, prob: Tensor) -> Tensor:
     """Return predictions with the given true-class probability, [n, C]; rows sum to 1.
 
@@ -185,86 +218,6 @@ def temperature(logits: Tensor, label: Tensor) -> float:
     """
     losses = [F.cross_entropy(logits / float(t), label) for t in TEMPERATURES]
     return float(TEMPERATURES[int(torch.stack(losses).argmin())])
-
-
-def leave_one_out(
-    features: Tensor, label: Tensor, num_classes: int, others: Sequence[Tensor]
-) -> list[Tensor]:
-    """Predict the class by ridge regression on features, leave-one-out for the fitted samples.
-
-    Args:
-        features: of the fitted samples, [N, D].
-        label: their class, int64 [N].
-        num_classes: C.
-        others: features of samples that are not fitted, [n, D] each.
-
-    Returns:
-        Predictions for the fitted samples, each from the fit without it (closed form, Cook 1977),
-        then those for the others, [n, C] each, float32.
-    """
-
-    def scaled(one: Tensor) -> Tensor:
-        bias = one.new_ones(len(one), 1)
-        found: Tensor = wide(torch.cat([one, bias], 1)) / one.shape[1] ** 0.5
-        return found
-
-    fitted = scaled(features)
-    target = wide(F.one_hot(label, num_classes))
-    gram = fitted.T @ fitted
-    gram.diagonal().add_(RIDGE * len(fitted))
-    solver = torch.linalg.cholesky(gram)
-    weights = torch.cholesky_solve(fitted.T @ target, solver)
-    leverage = (fitted * torch.cholesky_solve(fitted.T, solver).T).sum(1, keepdim=True)
-    own = (fitted @ weights - leverage * target) / (1 - leverage).clamp(min=1e-3)
-    found = [own, *(scaled(one) @ weights for one in others)]
-    return [one.float().to(features.device) for one in found]
-
-
-def _regression_margins(
-    network: Network, parts: tuple[Samples, Samples, Samples], number: int
-) -> list[Tensor]:
-    """Margins of the ridge regression on forget samples, members and held-out samples, [n] each."""
-    features = middle_features(network, parts)
-    own, *others = leave_one_out(features[1], parts[1].labels, number, (features[0], features[2]))
-    found = (others[0], own, others[1])
-    return [_margin(one, part.labels) for one, part in zip(found, parts, strict=True)]
-
-
-def _margin(scores: Tensor, label: Tensor) -> Tensor:
-    """Score of the true class minus the largest other one: [n, C] -> [n]."""
-    own = label[:, None]
-    found: Tensor = scores.gather(1, own).squeeze(1) - scores.scatter(1, own, -torch.inf).amax(1)
-    return found
-
-
-def _view_margins(network: Network, samples: Samples) -> Tensor:
-    """True-class log-odds of the mean prediction over shifted and mirrored views, [n]."""
-
-    def of(pixels: Tensor) -> Tensor:
-        random = torch.Generator().manual_seed(0)
-        total = torch.zeros(len(pixels), len(network.classes), device=pixels.device)
-        for number in range(VIEWS):
-            place = torch.rand(2, generator=random).tolist()
-            moved = partial(_view, place=place, mirrored=number % 2 > 0)
-            total += network.logits(pixels, moved).softmax(1)
-        return total / VIEWS
-
-    prob = network.map_pixels(samples, of).gather(1, samples.labels[:, None]).squeeze(1)
-    own = wide(prob).clamp(1e-12, 1)
-    return (own.log() - (1 - own).clamp(min=1e-12).log()).float().to(prob.device)
-
-
-def _view(inputs: Tensor, place: list[float], mirrored: bool) -> Tensor:
-    """Shift images [n, channels, H, W] cyclically, as given by `place` in [0, 1] x [0, 1].
-
-    Inputs from Python that are not images are returned unchanged.
-    """
-    if inputs.dim() != 4:
-        return inputs
-    most = [max(1, side // SHIFT) for side in inputs.shape[2:]]
-    shift = [round((2 * at - 1) * far) for at, far in zip(place, most, strict=True)]
-    moved = inputs.roll(shift, (2, 3))
-    return moved.flip(3) if mirrored else moved
 
 
 def _per_class(

@@ -1,4 +1,4 @@
-"""The expectation of forget samples: ranks, quantiles, leave-one-out fits, edge cases."""
+"""The expectation of forget samples: ranks, quantiles, wrong labels, edge cases."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from falw_cli.models.architectures import tiny_cnn
 from falw_cli.models.network import Network
 from falw_cli.unlearning.expectation import (
     BORROWED,
-    RIDGE,
+    MISLABELLED,
     Expectation,
     expect,
-    leave_one_out,
     look_up,
     prior_shift,
     rank_among,
+    right_label_probability,
     temperature,
     with_probability,
 )
@@ -64,27 +64,6 @@ def expected(network: Network, rows: Tensor, guide: Resident) -> Expectation:
     retain = data.of(stays.nonzero().squeeze(1))
     kept = torch.bincount(retain.labels, minlength=3)
     return expect(network, data.of(rows), retain, guide, kept)
-
-
-def test_leave_one_out_is_the_fit_without_the_sample() -> None:
-    """Compare the closed form with one regression per sample."""
-    features = torch.randn(12, 3, generator=draws(1))
-    label = torch.arange(12) % 3
-    own, others = leave_one_out(features, label, 3, [features[:2] + 1])
-    penalty = RIDGE * 12  # of the whole fit; the closed form does not change it
-
-    def fit(rows: Tensor, at: Tensor) -> Tensor:
-        def wide(one: Tensor) -> Tensor:
-            return torch.cat([one, torch.ones(len(one), 1)], 1).double() / 3**0.5
-
-        x, y = wide(features[rows]), F.one_hot(label[rows], 3).double()
-        weights = torch.linalg.solve(x.T @ x + penalty * torch.eye(4).double(), x.T @ y)
-        return (wide(at) @ weights).float()
-
-    every = torch.arange(12)
-    for row in range(12):
-        torch.testing.assert_close(own[[row]], fit(every[every != row], features[[row]]))
-    torch.testing.assert_close(others, fit(every, features[:2] + 1))
 
 
 def test_ranks_by_hand() -> None:
@@ -157,6 +136,35 @@ def test_a_whole_class_is_expected_to_be_unknown(network: Network) -> None:
     found = expected(network, torch.arange(0, 60, 3), patterns(60, 2))
     assert (found.prob == 0).all()
     assert not found.correct.any()
+
+
+def test_right_labels_by_bayes() -> None:
+    """Where wrong labels are three times as frequent as right ones, the odds are 3 x the prior."""
+    right, wrong = torch.tensor([0.0, 1.0, 1.0, 1.0]), torch.tensor([0.0, 0.0, 0.0, 0.0])
+    found = right_label_probability(torch.tensor([-1.0, 0.0, 2.0]), right, wrong)
+    low = 0.4 * (1 - MISLABELLED)  # two of five, with the added one
+    assert found[:2].tolist() == pytest.approx([low / (low + MISLABELLED)] * 2)
+    assert found[2] == 1
+
+
+def test_few_right_labels_say_little() -> None:
+    lowest, wrong = torch.tensor([-2.0]), torch.full((1000,), -1.0)
+    few, many = (
+        right_label_probability(lowest, torch.ones(count), wrong).item() for count in (5, 2000)
+    )
+    assert few > 0.8
+    assert many < 0.02
+
+
+def test_wrong_labels_of_a_model_that_is_right_on_unseen_data(network: Network) -> None:
+    """Every held-out sample of the class is recognised, and the mislabelled one would not be."""
+    data, guide = patterns(600, 1), patterns(90, 2)
+    wrong = Resident(data.pixels[1:2], ONE)
+    retain = data.of(torch.arange(2, 600))
+    found = expect(network, wrong, retain, guide, torch.bincount(retain.labels, minlength=3))
+    prob, _ = network.confidence(guide)
+    assert prob.quantile(0.1) > 0.5
+    assert found.prob.item() < 0.1
 
 
 def test_a_sample_with_a_wrong_label_has_a_low_expectation(network: Network) -> None:
