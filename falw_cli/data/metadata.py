@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ from falw_cli.errors import RequestError, nearest, unknown_name
 from falw_cli.runtime.extras import need
 from falw_cli.runtime.progress import Progress
 
+WHOLE = re.compile(r"^(-?\d+)\.0*$")
+"""A whole number with a decimal point."""
 HINT = "give a CSV or Parquet file with a column id and one row per sample"
 
 
@@ -57,7 +60,7 @@ class Columns:
                 raise RequestError(
                     f"--where {condition!r} is not COLUMN=VALUE", "write it as: --where person=17"
                 )
-            wanted.setdefault(name.strip(), set()).add(value.strip())
+            wanted.setdefault(name.strip(), set()).add(as_text(value))
         matches = np.ones(max(map(len, self.values.values()), default=0), dtype=bool)
         for name, values in wanted.items():
             column = self.column(name)
@@ -158,9 +161,9 @@ def as_text(value: object) -> str:
         return ""
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value).strip()
+    text = str(value).strip()
+    # In a CSV, pandas writes the integers of a column with gaps as 17.0.
+    return WHOLE.sub(r"\1", text)
 
 
 def _read(file: Path) -> Table:

@@ -204,6 +204,11 @@ def as_report(content: dict[str, Any], path: Path) -> Report:
     try:
         return Report.model_validate(content)
     except ValidationError as error:
+        if "schema_version" not in content:
+            raise RequestError(
+                f"{path} is not an audit report: it has no schema_version",
+                "give a report of falw; a list of IDs in JSON begins with [",
+            ) from error
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         raise RequestError(

@@ -85,7 +85,7 @@ def verify(request: VerifyRequest, progress: Progress) -> Verification:
     again = None
     if any(check.problem for check in checks[1:]):
         why = "not checked: the files above are not those of the run"
-        checks += [Check(name, why) for name in _sources(report)]
+        checks += [Check(name, why) for name in _skipped(report, request)]
     else:
         more, again = _samples(report, content, request, progress)
         checks += more
@@ -141,6 +141,11 @@ def _sources(report: Report) -> dict[str, Any]:
     return {name: source for name, source in named.items() if source is not None}
 
 
+def _skipped(report: Report, request: VerifyRequest) -> list[str]:
+    """Return the names of the checks that need the samples."""
+    return [*_sources(report), *(["metrics"] if request.rerun else [])]
+
+
 def _samples(
     report: Report, content: dict[str, Any], request: VerifyRequest, progress: Progress
 ) -> tuple[list[Check], Report | None]:
@@ -154,7 +159,7 @@ def _samples(
         # Later runs of the ledger left out other samples than this one.
         inputs = open_inputs(config, progress, make_fabric(config), until=report.created)
     except RequestError as error:
-        return [Check(name, str(error)) for name in _sources(report)], None
+        return [Check(name, str(error)) for name in _skipped(report, request)], None
     checks = []
     for name, source in _sources(report).items():
         found = inputs.described[name]

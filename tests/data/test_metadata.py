@@ -144,6 +144,15 @@ def test_invalid_metadata_is_refused(folder: Path, content: str, message: str) -
         columns_of(listing, str(folder / "people.csv"), Silent())
 
 
+def test_a_column_with_gaps_that_pandas_wrote_as_fractions(folder: Path) -> None:
+    (folder / "people.csv").write_text("id,person,version\na/0.png,17.0,1.5\na/1.png,,1.5\n")
+    listing = open_listing(f"imagefolder:{folder / 'pictures'}")
+    found = columns_of(listing, str(folder / "people.csv"), Silent())
+    for condition in ("person=17", "person=17.0"):
+        rows = found.matching([condition, "version=1.5"], Silent())
+        assert [listing.ids[row] for row in rows] == ["a/0.png"]
+
+
 def test_samples_without_metadata_are_counted(folder: Path) -> None:
     (folder / "people.csv").write_text("id,person\na/0.png,17\n")
     listing, progress = open_listing(f"imagefolder:{folder / 'pictures'}"), Silent()

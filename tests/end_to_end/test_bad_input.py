@@ -224,6 +224,9 @@ CASES: dict[str, tuple[Callable[[Path], None], tuple[str, ...], tuple[str, ...]]
     "ratio above one": (nothing, ("forget-list", "--ratio", "10"), ("--ratio", "10")),
     "unknown class": (nothing, ("forget-list", "--count", "3", "--class", "x"), ("class", "'x'")),
     "not a report": (write("a.json", "{}"), ("inspect", "a.json"), ("a.json", "audit report")),
+    "a list in an object": (
+        write("a.json", '{"ids": ["1"]}'), ("inspect", "a.json"), ("schema_version", "list of IDs"),
+    ),
 }  # fmt: skip
 
 

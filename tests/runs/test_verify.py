@@ -139,9 +139,10 @@ def test_another_list_and_a_missing_file_are_named(copy: Path) -> None:
     (copy / "other.txt").write_text("1\n2\n")
     assert "is not the list of the run" in problems(forget="other.txt")["forget list"]
     (copy / "model.unlearned.safetensors").unlink()
-    found = problems()
+    found = problems(rerun=True)
     assert "does not exist" in found["output"]
     assert "not checked" in found["data"]
+    assert "not checked" in found["metrics"]
 
 
 def test_a_run_of_several_devices_is_verified_by_one_process(copy: Path) -> None:
