@@ -114,7 +114,7 @@ def test_the_result_depends_on_the_seed_alone(
     before = {name: value.clone() for name, value in untrained.module.state_dict().items()}
     found = robustness(untrained, parts, [untrained], 0)
     state = torch.random.get_rng_state()
-    monkeypatch.setattr(networks, "INFERENCE_BATCH", 7)
+    monkeypatch.setattr(networks, "INFERENCE_BATCH", 13)
     assert robustness(untrained, parts, [untrained], 0) == found
     assert torch.equal(torch.random.get_rng_state(), state)
     assert untrained.module.training

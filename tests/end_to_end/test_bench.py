@@ -18,6 +18,7 @@ SHIPPED = Path(__file__).parents[2] / "sample_configs" / "bench-digits.yaml"
 SMALL = SHIPPED.read_text()
 for old, new in (
     ("seeds: [1, 2]", "seeds: [1]"), ("{epochs: 6,", "{epochs: 3,"),
+    ("heldout: digits\n", "heldout: digits\n    per_class: {data: [0, 30], heldout: [0, 30]}\n"),
     ("stop: epochs}", "stop: epochs, epochs: 2}"),
 ):  # fmt: skip
     assert old in SMALL

@@ -108,6 +108,7 @@ def start(project: Path, *more: str) -> tuple[subprocess.Popen[str], list[psutil
     return running, sorted(ranks, key=lambda child: child.environ()["RANK"])
 
 
+@pytest.mark.slow
 def test_ranks_that_are_killed_or_interrupted_end_together(project: Path) -> None:
     """Each run continues the previous one, which ended in another way."""
     before = set(project.iterdir())
