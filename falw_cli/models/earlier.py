@@ -148,7 +148,7 @@ def refuse_unlearned(config: Config, source: Checkpoint, recorded: Sequence[Entr
     Raises:
         RequestError: its samples would count as retain samples.
     """
-    if config.forgotten:
+    if config.forgotten or config.no_retain:
         return
     chain = _outputs_in_chain(source, recorded)
     missing = _uncovered(source, [*recorded, *_of_process(chain, recorded)])
@@ -189,6 +189,8 @@ def _warn_of_unknown(
     unknown = [one for one in earlier.requests if one.source == "checkpoint"]
     # An older falw did not store the digest of the list: the forget list may be that list.
     if len(unknown) == 1 and unknown[0].sha256 is None and named:
+        unknown = []
+    if config.no_retain:  # no step uses a sample that is not on the list
         unknown = []
     if unknown and not config.forgotten:
         runs = "once" if len(unknown) == 1 else f"{len(unknown)} times"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from falw_cli.config.settings import Config, Preprocessing
-from falw_cli.data import images, loading, splits
+from falw_cli.data import images, loading, no_retain, splits
 from falw_cli.data.images import Images
 from falw_cli.data.labels import is_unnamed
 from falw_cli.data.listing import Listing
@@ -104,7 +104,10 @@ def open_inputs(
     for note in (note for one in sources.values() for note in splits.guessed_names(one, classes)):
         progress.warn(note)
     parts = loading.split(data.images, data.chosen, unseen, classes, data.kept)
-    loading.warn_of_samples(parts, progress)
+    if config.no_retain:
+        parts = no_retain.substituted(parts, progress)
+    else:
+        loading.warn_of_samples(parts, progress)
     shown = measured(shown, wanted, parts.retain)
     network = build_network(spec, source, classes, shown, fabric)
     check_input_size(network)
@@ -120,10 +123,10 @@ def open_inputs(
         if data.named
         else None,
         "data": {
-            **_describe(data.images, len(parts.forget) + len(parts.retain)),
+            **_describe(data.images, len(parts.forget) + len(data.chosen.retain)),
             "count": len(listing.ids),
         },
-        "heldout": _describe(unseen.heldout, len(parts.heldout)) if unseen.heldout else None,
+        "heldout": _describe(unseen.heldout, len(unseen.guides)) if unseen.heldout else None,
         "test": _describe(unseen.test, len(parts.test)) if unseen.test else None,
     }
     return Inputs(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from falw_cli.config.settings import Config
-from falw_cli.data import images, loading, splits
+from falw_cli.data import images, loading, no_retain, splits
 from falw_cli.data.copies import find_copies, find_earlier_copies
 from falw_cli.data.forget_list import ForgetList
 from falw_cli.data.images import Geometry, Images, Rows
@@ -75,8 +75,12 @@ def open_training_data(
         named, rows = loading.read_list(config.forget, listing, progress)
     earlier = open_earlier(config, source, recorded, listing.ids, named, rows, progress)
     left_out = np.union1d(rows, earlier.rows)
-    loading.check_rows(rows, labels, classes, progress, earlier.rows)
-    chosen = splits.choose(labels, rows, config.unlearn.retain_budget, config.seed, earlier.parts)
+    if config.no_retain:
+        chosen = no_retain.chosen(rows)
+    else:
+        loading.check_rows(rows, labels, classes, progress, earlier.rows)
+        budget = config.unlearn.retain_budget
+        chosen = splits.choose(labels, rows, budget, config.seed, earlier.parts)
     some = loading.only(listing, chosen.used())
     secret = loading.places(listing, some)(left_out)
     data = images.load(some, config, wanted, progress, secret=secret)
@@ -91,7 +95,9 @@ def open_training_data(
     kept = np.bincount(np.delete(labels, left_out), minlength=number)
     also = np.concatenate([copies, again])
     kept -= np.bincount(splits.align(data.listing, classes)[also], minlength=number)
-    if not kept.any():
+    if config.no_retain:
+        kept = np.full(number, no_retain.UNKNOWN)
+    elif not kept.any():
         raise RequestError("the list and its copies cover all training samples", "leave some out")
     right = None
     if config.correct and len(chosen.forget):

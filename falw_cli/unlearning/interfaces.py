@@ -88,6 +88,8 @@ class Method:
     """Whether the method defines a per-sample forget loss that a weighting can scale."""
     needs_guide: ClassVar[bool] = False
     """Whether the method uses held-out samples."""
+    retain_free: ClassVar[bool] = False
+    """Whether held-out samples can take the place of the retain samples (`--no-retain`)."""
     dropout: ClassVar[bool] = True
     """Whether dropout, drop-path and similar layers are active in steps; BatchNorm always is."""
     overshoots: ClassVar[bool] = True
