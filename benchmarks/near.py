@@ -183,7 +183,27 @@ def main() -> None:
 
 def page(net: str, count: int, rows: dict[str, list[float]]) -> str:
     """Return the page."""
-    return ""
+    lines = [
+        "# Near-duplicates",
+        "",
+        f"Which similarity finds altered copies of an image? {LISTED} of {count:,} CIFAR-10 images "
+        "are the list. Copies of them are altered as often happens to files. For each similarity, "
+        "the threshold is the one above which one listed image in 100 brings up a different image "
+        "of its class. The table shows how many of the altered copies are above this threshold. "
+        "An image is compared with the list and with its mirror images.",
+        "",
+        f"Features are those of {net}, which was trained on these images. Made by "
+        "`python -m benchmarks.near CIFAR WORK_FOLDER`.",
+        "",
+        f"| altered by | {' | '.join(rows)} |",
+        f"|---|{'--:|' * len(rows)}",
+    ]
+    for number, name in enumerate(ALTERED, 1):
+        lines.append(
+            f"| {name} | " + " | ".join(f"{row[number]:.0f} %" for row in rows.values()) + " |"
+        )
+    limits = " | ".join(f"{row[0]:.3f}" for row in rows.values())
+    return "\n".join([*lines, f"| threshold | {limits} |", ""])
 
 
 if __name__ == "__main__":
