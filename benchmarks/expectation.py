@@ -31,6 +31,7 @@ from falw_cli.runtime.progress import Silent
 from falw_cli.training.loop import Work, fit
 from falw_cli.training.run import CrossEntropy
 from falw_cli.unlearning import expectation as e
+from falw_cli.unlearning.views import view_margins
 
 INTRO = Path(__file__).with_name("expectation.intro.md")
 PAGE = Path(__file__).parents[1] / "docs" / "expectation.md"
@@ -120,7 +121,7 @@ def measure(at: Place) -> tuple[str, dict[str, tuple[float, ...]]]:
 
     parts = forget, retain
     plain = margins(network, parts)
-    viewed = tuple(e._view_margins(network, part) for part in parts)
+    viewed = tuple(view_margins(network, part) for part in parts)
     regressed = e._regression_margins(network, (forget, retain, guide), len(network.classes))[:2]
     whole = type(forget)(
         torch.cat([forget.pixels, retain.pixels]),

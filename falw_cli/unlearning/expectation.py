@@ -13,6 +13,10 @@ This method is falw's own. It trains nothing and takes three steps on the origin
    that, the held-out logits are shifted to the class prior of the retrained model
    (Menon et al., "Long-Tail Learning via Logit Adjustment", ICLR 2021).
 
+Without retain samples (`--no-retain`), held-out samples take their place in steps 1 and 2. Then
+memorisation does not cancel. It puts the list ahead in the margins over views, by a mean that is
+subtracted from the list's ranks.
+
 `docs/expectation.md` compares this with the alternatives that were tried.
 """
 
@@ -20,18 +24,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from falw_cli.data.device import Samples
+from falw_cli.data.no_retain import UNKNOWN
 from falw_cli.models.network import Network, true_class_probability
 from falw_cli.runtime.precision import wide
 from falw_cli.unlearning.features import middle_features
 from falw_cli.unlearning.gradients import spread_rows
 from falw_cli.unlearning.target import share_below
+from falw_cli.unlearning.views import view_margins
 
 FITTED = 10_000
 """Maximum number of retain samples on which the regression is fitted."""
@@ -43,10 +48,6 @@ UNSEEN = 2000
 """Maximum number of held-out samples used."""
 RIDGE = 0.002
 """Penalty of the regression per fitted sample, for features of a mean squared length of 1."""
-VIEWS = 4
-"""Number of averaged views; every second one is mirrored."""
-SHIFT = 16
-"""A view is shifted by at most 1 / SHIFT of the image's side."""
 BORROWED = 2.0
 """Weight of the pool of all classes, in samples, for classes with few samples."""
 PRIOR_SHIFT = 1.5
@@ -100,7 +101,7 @@ def expect(
         forget: the forget samples, in any order.
         retain: retain samples; at most FITTED of them are used.
         guide: held-out samples, at least one.
-        kept: all retain samples of each class, int64 [C].
+        kept: all retain samples of each class, int64 [C]; UNKNOWN if `retain` are held-out samples.
     """
     number = len(network.classes)
     fitted = retain.of(spread_rows(len(retain), FITTED))
@@ -109,13 +110,16 @@ def expect(
     label, member_label, unseen_label = forget.labels, members.labels, guide.labels
     regressed = _regression_margins(network, (forget, fitted, guide), number)
     regressed[1] = regressed[1][chosen.to(label.device)]
-    viewed = [_view_margins(network, part) for part in (forget, members)]
-    ranks = [
-        rank_among(regressed[row], one, regressed[1], member_label)
-        + rank_among(viewed[row], one, viewed[1], member_label)
-        for row, one in enumerate((label, member_label))
-    ]
-    rank = rank_among(ranks[0], label, ranks[1], member_label)
+    viewed = [view_margins(network, part) for part in (forget, members)]
+    by_fit, by_view = (
+        [rank_among(score[row], one, score[1], member_label)
+         for row, one in enumerate((label, member_label))]
+        for score in (regressed, viewed)
+    )  # fmt: skip
+    # With held-out members, memorisation puts the list ahead in its views.
+    ahead = (by_view[0] - by_fit[0]).mean() if bool((kept >= UNKNOWN).all()) else 0.0
+    own, theirs = by_fit[0] + by_view[0] - ahead, by_fit[1] + by_view[1]
+    rank = rank_among(own, label, theirs, member_label)
     logits, unseen = network.predict(forget), network.predict(guide)
     shift = prior_shift(unseen, unseen_label, kept, torch.bincount(label, minlength=number))
     shifted = true_class_probability(unseen + shift, unseen_label)
@@ -235,36 +239,6 @@ def _margin(scores: Tensor, label: Tensor) -> Tensor:
     own = label[:, None]
     found: Tensor = scores.gather(1, own).squeeze(1) - scores.scatter(1, own, -torch.inf).amax(1)
     return found
-
-
-def _view_margins(network: Network, samples: Samples) -> Tensor:
-    """True-class log-odds of the mean prediction over shifted and mirrored views, [n]."""
-
-    def of(pixels: Tensor) -> Tensor:
-        random = torch.Generator().manual_seed(0)
-        total = torch.zeros(len(pixels), len(network.classes), device=pixels.device)
-        for number in range(VIEWS):
-            place = torch.rand(2, generator=random).tolist()
-            moved = partial(_view, place=place, mirrored=number % 2 > 0)
-            total += network.logits(pixels, moved).softmax(1)
-        return total / VIEWS
-
-    prob = network.map_pixels(samples, of).gather(1, samples.labels[:, None]).squeeze(1)
-    own = wide(prob).clamp(1e-12, 1)
-    return (own.log() - (1 - own).clamp(min=1e-12).log()).float().to(prob.device)
-
-
-def _view(inputs: Tensor, place: list[float], mirrored: bool) -> Tensor:
-    """Shift images [n, channels, H, W] cyclically, as given by `place` in [0, 1] x [0, 1].
-
-    Inputs from Python that are not images are returned unchanged.
-    """
-    if inputs.dim() != 4:
-        return inputs
-    most = [max(1, side // SHIFT) for side in inputs.shape[2:]]
-    shift = [round((2 * at - 1) * far) for at, far in zip(place, most, strict=True)]
-    moved = inputs.roll(shift, (2, 3))
-    return moved.flip(3) if mirrored else moved
 
 
 def _per_class(

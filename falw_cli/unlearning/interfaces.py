@@ -89,7 +89,8 @@ class Method:
     needs_guide: ClassVar[bool] = False
     """Whether the method uses held-out samples."""
     retain_free: ClassVar[bool] = False
-    """Whether held-out samples can take the place of the retain samples (`--no-retain`)."""
+    """Whether the method works with held-out samples in place of retain samples, or with none
+    (`--no-retain`)."""
     dropout: ClassVar[bool] = True
     """Whether dropout, drop-path and similar layers are active in steps; BatchNorm always is."""
     overshoots: ClassVar[bool] = True

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from falw_cli.config.settings import Preprocessing
 from falw_cli.data.device import Resident
+from falw_cli.data.no_retain import UNKNOWN
 from falw_cli.models.architectures import tiny_cnn
 from falw_cli.models.network import Network
 from falw_cli.unlearning.expectation import (
@@ -169,3 +170,14 @@ def test_a_sample_with_a_wrong_label_has_a_low_expectation(network: Network) -> 
     found = expect(network, wrong, retain, guide, kept)
     usual = expected(network, torch.arange(1), guide)
     assert found.prob.item() < usual.prob.item()
+
+
+def test_held_out_members_do_not_raise_the_expectation(network: Network) -> None:
+    """Without retain samples, memorisation puts the list ahead of its members."""
+    listed, members, guide = patterns(60, 1, 80), patterns(60, 7, 80), patterns(300, 5, 80)
+    known, unknown = (
+        expect(network, listed, members, guide, torch.full((3,), count))
+        for count in (UNKNOWN - 1, UNKNOWN)
+    )
+    assert unknown.prob.mean() < known.prob.mean()
+    assert (unknown.prob <= known.prob + 1e-6).all()
