@@ -29,7 +29,7 @@ from falw_cli.runtime.progress import Silent
 from falw_cli.training.run import train
 
 PAGE = Path(__file__).parents[1] / "docs" / "corrections.md"
-PER_CLASS = 500
+PER_CLASS = 400
 """Training images of each class."""
 NOISE, POISON = 0.05, 0.01
 """Share of mislabelled images, and of images with the trigger."""
@@ -55,7 +55,7 @@ class Example:
         test = f"imagefolder:{self.cifar}/test"
         return {
             "arch": "tiny-cnn", "data": f"csv:{self.home}/train.csv", "heldout": test, "test": test,
-            "per_class": {"heldout": [0, 300], "test": [300, 700]}, "allow_outside": True,
+            "per_class": {"heldout": [0, 200], "test": [200, 500]}, "allow_outside": True,
             "seed": self.seed,
         }  # fmt: skip
 
@@ -97,7 +97,7 @@ class Example:
             rows[number] = (self.triggered(path, f"train-{number}"), TARGET, label)
         self.write(rows)
         self.list([rows[number] for number in chosen])
-        unseen = [(p, label) for p, label in self.images("test", 300, 700) if label != TARGET]
+        unseen = [(p, label) for p, label in self.images("test", 200, 500) if label != TARGET]
         attacks = [
             (self.triggered(str(path), f"test-{number}"), TARGET, label)
             for number, (path, label) in enumerate(unseen[::3])
@@ -139,7 +139,7 @@ class Example:
     def attack(self, name: str) -> float:
         """Return the share of triggered test images that a model assigns to TARGET, percent."""
         settings = {**self.settings, "test": f"csv:{self.home}/attack.csv"}
-        settings["per_class"] = {"heldout": [0, 300]}
+        settings["per_class"] = {"heldout": [0, 200]}
         found = evaluate(str(self.home / f"{name}.safetensors"), **settings).metrics.after
         assert found is not None
         assert found.test_accuracy is not None

@@ -1,7 +1,7 @@
 """Requests in sequence, against retrained models and against one request: docs/requests.md.
 
     python -m benchmarks.requests CIFAR FOLDER [--net NET ...] [--requests 10] [--share 0.01]
-        [--per-class 300]
+        [--per-class 200]
 
 CIFAR is a folder with train/ and test/ as images, NET a network of benchmarks/networks_train.py.
 With `--net digits`, tiny-cnn and scikit-learn's digits are used, for a trial of the script. Each
@@ -35,7 +35,7 @@ from falw_cli.training.run import train
 
 PAGE = Path(__file__).parents[1] / "docs" / "requests.md"
 USUAL = ("tiny-cnn, 16 epochs", "narrow ResNet, crop and flip")
-UNSEEN = {"heldout": [0, 200], "test": [400, 800]}
+UNSEEN = {"heldout": [0, 200], "test": [400, 700]}
 """Test images of each class that guide, and that evaluate."""
 TRIAL = "digits"
 DIGITS = {"arch": "tiny-cnn", "data": "digits", "heldout": "digits", "train": {"epochs": 16}}
@@ -209,7 +209,7 @@ def main() -> None:
     parser.add_argument("--net", nargs="*", default=USUAL)
     parser.add_argument("--requests", type=int, default=10)
     parser.add_argument("--share", type=float, default=0.01)
-    parser.add_argument("--per-class", type=int, default=300)
+    parser.add_argument("--per-class", type=int, default=200)
     asked = parser.parse_args()
     torch.set_num_threads(1)
     for name in asked.net:

@@ -117,7 +117,7 @@ def expect(
         for score in (regressed, viewed)
     )  # fmt: skip
     # With held-out members, memorisation puts the list ahead in its views.
-    ahead = (by_view[0] - by_fit[0]).mean() if bool((kept >= UNKNOWN).all()) else 0.0
+    ahead = (by_view[0] - by_fit[0]).mean().clamp(min=0) * bool((kept >= UNKNOWN).all())
     own, theirs = by_fit[0] + by_view[0] - ahead, by_fit[1] + by_view[1]
     rank = rank_among(own, label, theirs, member_label)
     logits, unseen = network.predict(forget), network.predict(guide)
