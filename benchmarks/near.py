@@ -192,10 +192,10 @@ def page(net: str, count: int, rows: dict[str, list[float]]) -> str:
         "of its class. The table shows how many of the altered copies are above this threshold. "
         "An image is compared with the list and with its mirror images.",
         "",
-        "`falw forget-list --near` uses the thumbnails. They need no library and no model, and they "
-        "find as much as a perceptual hash. Softmax outputs are equal for all images of a class "
-        "that a model has memorised, and features of a network change with the brightness. In a "
-        "larger data set, more images resemble a listed one by chance: look at the proposals.",
+        "`falw forget-list --near` uses the thumbnails. They need no library and no model, and "
+        "they find as much as a perceptual hash. Softmax outputs are equal for all images of a "
+        "class that a model has memorised, and features of a network change with the brightness. "
+        "In a larger data set, more images resemble a listed one by chance: look at the proposals.",
         "",
         f"Features are those of {net}, which was trained on these images. Made by "
         "`python -m benchmarks.near CIFAR WORK_FOLDER`.",

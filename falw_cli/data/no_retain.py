@@ -7,17 +7,12 @@ from dataclasses import replace
 import numpy as np
 
 from falw_cli.data.images import NONE, Rows
-from falw_cli.data.splits import Chosen, Part, Splits, class_aware_order
+from falw_cli.data.splits import Part, Splits, class_aware_order
 from falw_cli.runtime.progress import Progress
 
 UNKNOWN = 1 << 40
 """Number of retain samples of a class that are not at hand: so many that no list changes the class
 prior."""
-
-
-def chosen(listed: Rows) -> Chosen:
-    """Return the choice of the list alone."""
-    return Chosen(listed, NONE, NONE)
 
 
 def substituted(parts: Splits, progress: Progress) -> Splits:

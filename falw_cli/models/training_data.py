@@ -76,7 +76,7 @@ def open_training_data(
     earlier = open_earlier(config, source, recorded, listing.ids, named, rows, progress)
     left_out = np.union1d(rows, earlier.rows)
     if config.no_retain:
-        chosen = no_retain.chosen(rows)
+        chosen = Chosen(rows, images.NONE, images.NONE, earlier.parts)
     else:
         loading.check_rows(rows, labels, classes, progress, earlier.rows)
         budget = config.unlearn.retain_budget

@@ -12,23 +12,24 @@ from falw_cli.audit.report import Report
 from falw_cli.data.opening import open_listing
 from tests.conftest import falw
 
-ALONE = ("--forget", "mine.txt", "--data", "npz:mine.npz", "--no-retain")
+ALONE = ("--data", "npz:mine.npz", "--no-retain", "--ledger", "ledger.jsonl", "--forget")
 
 
 @pytest.fixture
 def mine(project: Path) -> Path:
-    """A project with a source that holds 40 training samples alone, and their list."""
+    """A project with a source of 60 training samples alone, and two lists of them."""
     digits = open_listing("digits", "train")
-    rows = np.arange(40)
+    rows = np.arange(60)
     assert digits.array is not None
     ids = np.array(digits.ids)[rows]
     np.savez(project / "mine.npz", images=digits.array[rows], labels=digits.labels[rows], ids=ids)
-    (project / "mine.txt").write_text("\n".join(ids))
+    (project / "mine.txt").write_text("\n".join(ids[:40]))
+    (project / "later.txt").write_text("\n".join(ids[40:]))
     return project
 
 
 def test_only_the_list_and_held_out_data_are_needed(mine: Path) -> None:
-    done = falw("unlearn", "model.safetensors", *ALONE, "--html", "--relearn", cwd=mine)
+    done = falw("unlearn", "model.safetensors", *ALONE, "mine.txt", "--html", "--relearn", cwd=mine)
     assert done.returncode == 0, done.stderr
     report = Report.model_validate_json((mine / "model.unlearned.audit.json").read_text())
     assert any("take their place in the steps" in one for one in report.warnings)
@@ -50,19 +51,23 @@ def test_only_the_list_and_held_out_data_are_needed(mine: Path) -> None:
     again = falw("verify", "model.unlearned.audit.json", "--rerun", cwd=mine)
     assert again.returncode == 0, again.stdout
     measured = falw(
-        "evaluate", "model.unlearned.safetensors", *ALONE, "--original", "model.safetensors",
-        "--reference", "retrain.safetensors", "--json", "-q", cwd=mine,
+        "evaluate", "model.unlearned.safetensors", *ALONE, "mine.txt", "--json", "-q",
+        "--original", "model.safetensors", "--reference", "retrain.safetensors", cwd=mine,
     )  # fmt: skip
     found = json.loads(measured.stdout)["metrics"]["after"]
     assert found["forget_accuracy"] == after.forget_accuracy
     assert found["avg_gap"] is not None
-    # No step uses an earlier sample, so that none needs to be named.
-    second = falw(
-        "unlearn", "model.unlearned.safetensors", *ALONE, "--dry-run", "--out", "2.safetensors",
-        cwd=mine,
-    )  # fmt: skip
+    later = ("unlearn", "model.unlearned.safetensors", *ALONE, "later.txt", "--epochs", "1")
+    second = falw(*later, "--out", "2.safetensors", cwd=mine)
     assert second.returncode == 0, second.stderr
-    assert "count as retain samples" not in second.stderr
+    made = Report.model_validate_json((mine / "2.audit.json").read_text())
+    assert made.earlier is not None
+    assert made.earlier.requests[0].remeasured is not None
+    # No step uses an earlier sample, so that none needs to be named.
+    (mine / "ledger.jsonl").unlink()
+    planned = falw(*later, "--dry-run", cwd=mine)
+    assert planned.returncode == 0, planned.stderr
+    assert "count as retain samples" not in planned.stderr
 
 
 @pytest.mark.parametrize(
@@ -73,7 +78,7 @@ def test_only_the_list_and_held_out_data_are_needed(mine: Path) -> None:
     ],
 )
 def test_what_needs_retain_samples_is_refused(mine: Path, more: tuple[str, ...], says: str) -> None:
-    done = falw("unlearn", "model.safetensors", *ALONE, *more, cwd=mine)
+    done = falw("unlearn", "model.safetensors", *ALONE, "mine.txt", *more, cwd=mine)
     assert done.returncode == 2
     assert says in done.stderr
     assert len(done.stderr.strip().splitlines()) == 2
