@@ -90,8 +90,8 @@ class Chosen:
 
     def without(self, rows: Rows) -> Chosen:
         """Return the choice with fewer retain samples."""
-        kept = (np.setdiff1d(one, rows) for one in (self.retain, self.judged))
-        return Chosen(self.forget, *kept, self.earlier)
+        retain, judged = (np.setdiff1d(one, rows) for one in (self.retain, self.judged))
+        return replace(self, retain=retain, judged=judged)
 
     def within(self, place: Callable[[Rows], Rows]) -> Chosen:
         """Return the same choice with renumbered rows."""
