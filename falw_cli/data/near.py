@@ -60,7 +60,9 @@ def propose(
     """
     channels = 3 if listing.array is None else listing.array.shape[3]
     wanted = Geometry(DECODED, DECODED, channels, squash=True)
-    data = images.load(listing, config, wanted, progress, secret=listed)
+    # Not cached: a later list would not be removed from a cache of this size.
+    uncached = config.model_copy(update={"cache": False})
+    data = images.load(listing, uncached, wanted, progress, secret=listed)
     names = data.listing.ids  # unreadable images are skipped
     known = {listing.ids[row] for row in listed.tolist()}
     of_list = np.array([name in known for name in names])

@@ -35,7 +35,9 @@ def photos(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_altered_copies_are_proposed(photos: Path) -> None:
+def test_altered_copies_are_proposed(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No image is kept in the cache, from which a later list would not be removed."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(photos / "cache"))
     listing = open_listing(f"imagefolder:{photos}")
     rows = np.array([listing.ids.index(name) for name in ("a/0.png", "a/5.png")])
     found = propose(listing, rows, 0.95, Config(), Silent())
@@ -46,6 +48,7 @@ def test_altered_copies_are_proposed(photos: Path) -> None:
     assert all(0.95 <= one.similarity <= 1.0001 for one in found)
     assert [one.similarity for one in found] == sorted((o.similarity for o in found), reverse=True)
     assert len(propose(listing, rows, 0.1, Config(), Silent())) > 4
+    assert not list((photos / "cache").rglob("*.npy"))
 
 
 def test_descriptions_by_hand() -> None:

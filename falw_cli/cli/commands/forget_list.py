@@ -46,7 +46,7 @@ class ForgetListSettings(Section):
 
 @command(
     "forget-list",
-    ("data", "metadata", "label_column", "skip_unreadable", "cache", "allow_outside", "seed"),
+    ("data", "metadata", "label_column", "skip_unreadable", "allow_outside", "seed"),
     ForgetListSettings,
     example="falw forget-list --data digits --ratio 0.1 --gamma 1 > ids.txt",
 )  # fmt: skip
