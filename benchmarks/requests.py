@@ -1,6 +1,7 @@
 """Requests in sequence, against retrained models and against one request: docs/requests.md.
 
     python -m benchmarks.requests CIFAR FOLDER [--net NET ...] [--requests 10] [--share 0.01]
+        [--per-class 200]
 
 CIFAR is a folder with train/ and test/ as images, NET a network of benchmarks/networks_train.py.
 With `--net digits`, tiny-cnn and scikit-learn's digits are used, for a trial of the script. Each
@@ -8,7 +9,8 @@ request names the samples of one person: their classes are few. Request k starts
 request k - 1, with a ledger. After each, the model is compared with a model that was retrained
 without all lists so far. At the end, one request with all IDs starts from the original. What exists
 in FOLDER is not computed again. The tables of all networks in FOLDER are written to
-docs/requests.md, except that of a trial.
+docs/requests.md, except that of a trial. `--per-class` is the number of training images of each
+class.
 """
 
 from __future__ import annotations
@@ -32,7 +34,9 @@ from falw_cli.runtime.progress import Silent
 from falw_cli.training.run import train
 
 PAGE = Path(__file__).parents[1] / "docs" / "requests.md"
-USUAL = ("tiny-cnn, 16 epochs", "ViT, dropout, label smoothing")
+USUAL = ("tiny-cnn, 16 epochs", "narrow ResNet, crop and flip")
+UNSEEN = {"heldout": [0, 200], "test": [400, 700]}
+"""Test images of each class that guide, and that evaluate."""
 TRIAL = "digits"
 DIGITS = {"arch": "tiny-cnn", "data": "digits", "heldout": "digits", "train": {"epochs": 16}}
 CONCENTRATION = 0.3
@@ -101,10 +105,14 @@ class Bench:
             str(self.train(f"retrain-{number}-{one}", 100 * one + number, f"lists-{number}.txt"))
             for one in range(1, references + 1)
         ]
-        return evaluate(
-            str(self.file(f"{model}.safetensors")), forget=str(self.file(f"lists-{number}.txt")),
-            ledger=str(self.file("ledger.jsonl")), reference=paths, **self.of_run,
-        )  # fmt: skip
+        report = self.file(f"{model}.compared.json")
+        if not report.exists():
+            evaluate(
+                str(self.file(f"{model}.safetensors")), report=str(report), reference=paths,
+                forget=str(self.file(f"lists-{number}.txt")),
+                ledger=str(self.file("ledger.jsonl")), **self.of_run,
+            )  # fmt: skip
+        return Report.model_validate_json(report.read_text())
 
     def run(self) -> list[dict[str, Any]]:
         """Return one row per request, and a last one for one request with all IDs."""
@@ -201,11 +209,15 @@ def main() -> None:
     parser.add_argument("--net", nargs="*", default=USUAL)
     parser.add_argument("--requests", type=int, default=10)
     parser.add_argument("--share", type=float, default=0.01)
+    parser.add_argument("--per-class", type=int, default=200)
     asked = parser.parse_args()
     torch.set_num_threads(1)
     for name in asked.net:
         place = Place(asked.cifar.resolve(), asked.folder.resolve(), name, 1)
         settings = dict(DIGITS) if name == TRIAL else place.settings()
+        if name != TRIAL:
+            first = settings["per_class"]["data"][0]
+            settings["per_class"] = {"data": [first, first + asked.per_class], **UNSEEN}
         bench = Bench(place.home, settings, asked.requests, asked.share)
         bench.file("rows.json").write_text(json.dumps({"net": name, "rows": bench.run()}))
     saved = [json.loads(file.read_text()) for file in asked.folder.glob("*/rows.json")]

@@ -158,6 +158,8 @@ def _relearned(
 
     known = original or network
     measured = others if original else parts.retain
+    if not len(measured):  # --no-retain, and no original
+        return None
     goal = 100 * float(wide(known.confidence(measured)[1]).mean()) - SLACK
     own, retrain = curve(network), [curve(one) for one in references]
     return Relearned(

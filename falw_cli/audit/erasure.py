@@ -24,6 +24,11 @@ NOT_PROVEN = (
     "That copies of the samples, or of models trained on them, are gone: falw checks neither.",
     "That the list holds every sample of the person: falw received IDs, not names.",
 )
+NO_RETAIN = (
+    "That the model predicts the training samples that stay as before: none were at hand, and only "
+    "unseen samples were measured."
+)
+"""What else is not proven with --no-retain."""
 ARTEFACTS = (
     "exports, quantised, pruned and distilled models that were made from it",
     "models that were fine-tuned from it, and models in production, on devices and at recipients",
@@ -56,7 +61,8 @@ def _record(report: Report) -> list[str]:
         "procedure": f"machine unlearning with falw {report.tool.version}, method "
         f"{markdown_text(recipe.get('method'))}"
         + (f", {run.steps:,} steps in {run.seconds:.0f} s" if run else "")
-        + "; measured before and after on the listed samples, on retain samples and on unseen ones",
+        + f"; measured before and after on the listed samples{_retained(report)} and on unseen "
+        "ones",
         "result": _result(report),
         "report": f"digest `{report.digest}`; `falw verify` checks it and the files it names",
     }
@@ -70,7 +76,7 @@ def _record(report: Report) -> list[str]:
         "",
         "This does not prove:",
         "",
-        *(f"- {text}" for text in NOT_PROVEN),
+        *(f"- {text}" for text in (*NOT_PROVEN, *[NO_RETAIN] * _alone(report))),
         "",
         "Replace or delete, and note the date:",
         "",
@@ -105,8 +111,8 @@ def _model_card(report: Report) -> list[str]:
     assert output is not None
     requests = 1 + (len(report.earlier.requests) if report.earlier else 0)
     lines = [
-        f"- {_samples(report.forget.count)} of {report.inputs.data.count:,} training samples were "
-        f"unlearned on {report.created:%Y-%m-%d} with falw {report.tool.version}"
+        f"- {_training_samples(report)} were unlearned on {report.created:%Y-%m-%d} with falw "
+        f"{report.tool.version}"
         + (f", as request {requests} on this model." if requests > 1 else "."),
         f"- Result: {markdown_text('; '.join(_headlines(report)))}.",
         f"- Test accuracy: {_accuracy(before)} before, {_accuracy(after)} after.",
@@ -114,6 +120,21 @@ def _model_card(report: Report) -> list[str]:
         f"- Weights: SHA-256 `{output.sha256}`.",
     ]
     return ["#### For the model card", "", *lines]
+
+
+def _retained(report: Report) -> str:
+    return "" if _alone(report) else ", on retain samples"
+
+
+def _alone(report: Report) -> bool:
+    """Return whether the run used no training samples but the list."""
+    return bool(report.config.get("no_retain"))
+
+
+def _training_samples(report: Report) -> str:
+    if _alone(report):  # the data may hold nothing else
+        return _samples(report.forget.count)
+    return f"{_samples(report.forget.count)} of {report.inputs.data.count:,} training samples"
 
 
 def _accuracy(metrics: Metrics | None) -> str:

@@ -107,7 +107,7 @@ class Moment(Figures):
     """Avg. Gap with the expectation and the original in place of Retrain, percentage points. Early
     stopping keeps the step where it is smallest."""
     retain_accuracy: float
-    """Percent, on a subset of the retain set."""
+    """Percent, on a subset of the retain set, or of what replaces it with --no-retain."""
     heldout_accuracy: float
     """Percent, each held-out sample weighted by the share of its class that is retained."""
     gap: float | None

@@ -101,7 +101,8 @@ def plan(report: Report) -> Table:
     settings = report.config["unlearn"]
     table.add_row("forget", f"{report.forget.count} samples")
     left_out = report.earlier.left_out if report.earlier else 0
-    table.add_row("retain", f"{inputs.data.count - report.forget.count - left_out} samples")
+    retained = f"{inputs.data.count - report.forget.count - left_out} samples"
+    table.add_row("retain", "none" if report.config.get("no_retain") else retained)
     if left_out:
         table.add_row("earlier requests", f"{left_out} samples, neither forget nor retain")
     for name, source in (("held-out (guides)", inputs.heldout), ("test (judges)", inputs.test)):

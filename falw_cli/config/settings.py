@@ -130,8 +130,7 @@ class UnlearnRecipe(Recipe):
     """Minimum steps of a run on a short list, unless `epochs` is given; limited to twice the epochs
     or 24 steps, whichever is more."""
     retain_budget: Annotated[Count | None, Flag("Training")] = None
-    """Maximum number of retain samples to use (default: ten per forget sample, at least
-    10,000)."""
+    """Maximum number of retain samples to use (default: ten per forget sample, 10,000 or more)."""
     stop: Annotated[Literal["auto", "epochs"], Flag("Training")] = "auto"
     """auto: early stopping at the smallest estimated gap to a retrained model; epochs: no early
     stopping (default auto)."""
@@ -180,6 +179,8 @@ class Config(Section):
     """Data the model was not trained on; guides unlearning, and evaluates it without --test."""
     test: Annotated[str | None, Flag("Data", choices=SOURCES, names="data")] = None
     """Data for evaluation only (default: half of --heldout)."""
+    no_retain: Annotated[bool, Flag("Data", environment=False, in_file=False)] = False
+    """Use no training samples but the list; held-out samples take the place of the others."""
     metadata: Annotated[str | None, Flag("Data", environment=False, names="path")] = None
     """Columns of the training data: CSV or Parquet with a column id and one row per sample."""
     heldout_metadata: Annotated[str | None, Flag("Data", environment=False, names="path")] = None
@@ -262,9 +263,8 @@ class Config(Section):
     robustness: Annotated[bool, Flag("Output", environment=False, of_run=False)] = False
     """Test whether forget samples are recognised again when a little noise is added to them."""
     forgotten_gate: Annotated[
-        bool, Flag("Output", environment=False,
-                   in_file=False, of_run=False)
-    ] = True  # fmt: skip
+        bool, Flag("Output", environment=False, in_file=False, of_run=False)
+    ] = True
     """Exit code 1 if the audit shows that the list is not forgotten (default yes)."""
     gate: Annotated[tuple[str, ...], Flag("Output", of_run=False)] = ()
     """Condition on a metric, e.g. 'avg_gap<=1'. Exit code 1 if it fails. Repeatable."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from falw_cli.config.settings import Config
-from falw_cli.data import cache, forget_list, images, opening, splits
+from falw_cli.data import forget_list, images, opening, splits
 from falw_cli.data.forget_list import ForgetList
 from falw_cli.data.images import Geometry, Images, Rows
 from falw_cli.data.listing import Listing
@@ -112,31 +112,6 @@ def check_readable(listed: int, readable: int, progress: Progress) -> None:
         f"{listed - readable} of {listed} listed samples cannot be read: the model does not forget "
         "them, and no metric counts them"
     )
-
-
-def find_copies(
-    data: Images, listed: Rows, config: Config, progress: Progress, gone: Rows = images.NONE
-) -> Rows:
-    """Return the rows of exact copies of listed images, which join the list; not those in `gone`.
-
-    Raises:
-        RequestError: there are some, and `with_copies` is not set: the model would go on to know
-            the images under other IDs.
-    """
-    found = np.setdiff1d(splits.copies(data, listed), gone)
-    if not len(found):
-        return found
-    if not config.with_copies:
-        first = ", ".join(repr(data.listing.ids[row]) for row in found[:5].tolist())
-        raise RequestError(
-            f"{len(found)} samples have the same pixels as listed ones, but are not on the list: "
-            f"{first}",
-            "put them on the list, or give --with-copies, which does so",
-        )
-    progress.warn(f"{len(found)} exact copies of listed samples were put on the list")
-    if data.entry is not None:
-        cache.expel(data.entry, np.union1d(listed, found), progress)
-    return found
 
 
 def unshared(

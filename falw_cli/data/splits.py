@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -86,12 +86,12 @@ class Chosen:
 
     def also(self, rows: Rows) -> Chosen:
         """Return the choice with more rows to forget."""
-        return Chosen(
-            np.union1d(self.forget, rows),
-            np.setdiff1d(self.retain, rows),
-            np.setdiff1d(self.judged, rows),
-            self.earlier,
-        )
+        return replace(self.without(rows), forget=np.union1d(self.forget, rows))
+
+    def without(self, rows: Rows) -> Chosen:
+        """Return the choice with fewer retain samples."""
+        retain, judged = (np.setdiff1d(one, rows) for one in (self.retain, self.judged))
+        return replace(self, retain=retain, judged=judged)
 
     def within(self, place: Callable[[Rows], Rows]) -> Chosen:
         """Return the same choice with renumbered rows."""
@@ -152,12 +152,11 @@ def part(images: Images, labels: Rows, rows: Rows | None = None) -> Part:
 
 
 def join(first: Part, second: Part) -> Part:
-    """Join two parts of one source; the samples of the first part come first."""
-    return Part(
-        first.pixels,
-        np.concatenate([first.rows, second.rows]),
-        np.concatenate([first.labels, second.labels]),
-    )
+    """Join two parts; the samples of the first part come first. Two sources are copied to one."""
+    labels = np.concatenate([first.labels, second.labels])
+    if first.pixels is second.pixels:
+        return Part(first.pixels, np.concatenate([first.rows, second.rows]), labels)
+    return Part(np.concatenate([first.read(), second.read()]), np.arange(len(labels)), labels)
 
 
 def align(listing: Listing, classes: Sequence[str]) -> Rows:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from falw_cli.config.extensions import METRICS
+from falw_cli.config.settings import Config
 from falw_cli.errors import RequestError, unknown_name
 from falw_cli.evaluation.gap_metric import load_metric
 from falw_cli.evaluation.intervals import LEVEL, Interval, Vector, of_mean_distance
@@ -24,6 +25,10 @@ FIELD: Weights = dict.fromkeys(
     ("forget_accuracy", "retain_accuracy", "test_accuracy", "mia_efficacy"), 1.0
 )
 """The usual metrics of the Avg. Gap in the literature."""
+NEED_RETAIN = ("retain_accuracy", "mia_efficacy")
+"""Metrics that are measured on retain samples."""
+WITHOUT_RETAIN = tuple(name for name in FIELD if name not in NEED_RETAIN)
+"""Metrics of the Avg. Gap with `--no-retain`."""
 Sampled = tuple[Metrics, Vector]
 """Metrics of a model, and their deviations over resamples; see `noise`."""
 
@@ -51,6 +56,24 @@ def parse_weights(expressions: Sequence[str]) -> Weights:
             )
         found[name] = weight
     return found or FIELD
+
+
+def without_retain(config: Config) -> Config:
+    """Return the config of a run without retain samples, with metrics that need none.
+
+    Raises:
+        RequestError: a metric of `--metrics` needs them.
+    """
+    if not config.no_retain:
+        return config
+    asked = parse_weights(config.metrics) if config.metrics else dict.fromkeys(WITHOUT_RETAIN, 1.0)
+    for name in asked:
+        if name in NEED_RETAIN:
+            raise RequestError(
+                f"--metrics {name} needs retain samples, and --no-retain uses none",
+                f"leave out {name}: without --metrics, {' and '.join(WITHOUT_RETAIN)} count",
+            )
+    return config.model_copy(update={"metrics": config.metrics or WITHOUT_RETAIN})
 
 
 def avg_gap(one: Metrics, other: Metrics, weights: Weights = FIELD) -> float | None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from falw_cli.data.no_retain import UNKNOWN
 from falw_cli.evaluation.deviation import class_means, mixed_mean
 from falw_cli.evaluation.gap import FIELD, Weights, avg_gap
 from falw_cli.evaluation.gap_metric import load_metric
@@ -89,6 +90,10 @@ def _mean_of(values: Sequence[object]) -> object:
     return first
 
 
+def _known(count: int) -> int | None:
+    return count if count < UNKNOWN else None
+
+
 def _wilson(share: float, count: float, unit: float = 1) -> Interval:
     return Interval.scaled(wilson(float(share), count), unit)
 
@@ -109,7 +114,7 @@ def _per_class(predictions: Predictions) -> dict[str, ClassMetrics]:
         name: ClassMetrics.model_validate(
             {
                 "forget_count": int(count[c]),
-                "retain_count": int(predictions.retain_count[c]),
+                "retain_count": _known(int(predictions.retain_count[c])),
                 **{
                     key: None if np.isnan(values[c]) else float(columns[key][2] * values[c])
                     for key, values in means.items()

@@ -24,7 +24,7 @@ FEW = 20
 
 
 def check_plausible(original: Predictions) -> None:
-    """Refuse an original that does not fit its retain samples.
+    """Refuse an original that does not fit its retain samples, or else its forget samples.
 
     Args:
         original: the original's predictions for retain and test samples.
@@ -33,12 +33,13 @@ def check_plausible(original: Predictions) -> None:
         RequestError: the retain accuracy is near chance, far below the test accuracy, or much
             higher with the classes in another order.
     """
-    retain, number = original.retain, len(original.classes)
-    if len(retain) < FEW:
+    trained, number = original.retain or original.forget, len(original.classes)
+    if len(trained) < FEW:
         return
-    accuracy, chance = float(retain.correct.mean()), 1 / number
-    known = f"accuracy on retain samples is {100 * accuracy:.1f} %"
-    reordered = _reordered_accuracy(retain.labels, retain.predicted, number)
+    accuracy, chance = float(trained.correct.mean()), 1 / number
+    part = "retain" if original.retain else "forget"
+    known = f"accuracy on {part} samples is {100 * accuracy:.1f} %"
+    reordered = _reordered_accuracy(trained.labels, trained.predicted, number)
     if reordered > accuracy + REORDERED:
         raise RequestError(
             f"the model's {known}, but {100 * reordered:.1f} % with its classes in another order",

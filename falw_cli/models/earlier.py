@@ -75,25 +75,25 @@ def remember(run: ledger.Run) -> None:
 def open_earlier(
     config: Config,
     source: Checkpoint,
+    recorded: Sequence[Entry],
     ids: Sequence[str],
     named: ForgetList | None,
     rows: Rows,
     progress: Progress,
-    until: datetime | None = None,
 ) -> Earlier:
     """Return the earlier requests, with their samples in the training data.
 
     Args:
-        config: names the lists and the ledger.
+        config: names the lists.
         source: the model.
+        recorded: runs of the ledger, from `recorded_runs`.
         ids: of the training data.
         named: the forget list; an earlier request with the same list is left out.
         rows: rows of the forget list.
         progress: receives notes and warnings.
-        until: ignore runs of the ledger from then on; default: none.
 
     Raises:
-        RequestError: a list or the ledger cannot be read.
+        RequestError: a list cannot be read.
     """
     if NONE in config.forgotten and set(config.forgotten) != {NONE}:
         raise RequestError(
@@ -109,7 +109,6 @@ def open_earlier(
                 progress.warn(remark)
             known = np.array(sorted(place[name] for name in one.ids if name in place), np.int64)
             found.append(Request("list", one.sha256, len(one.ids), known))
-    recorded = _recorded(config, until)
     chain = _outputs_in_chain(source, recorded)
     for where, entries in (("ledger", recorded), ("process", _of_process(chain, recorded))):
         for entry in entries:
@@ -141,15 +140,16 @@ def _each_once(found: Sequence[Request], mine: str | None) -> tuple[Request, ...
     return tuple(kept)
 
 
-def refuse_unlearned(config: Config, source: Checkpoint) -> None:
+def refuse_unlearned(config: Config, source: Checkpoint, recorded: Sequence[Entry]) -> None:
     """Refuse a model that was unlearned before, unless its earlier requests are known.
+
+    Args: recorded, runs of the ledger.
 
     Raises:
         RequestError: its samples would count as retain samples.
     """
-    if config.forgotten:
+    if config.forgotten or config.no_retain:
         return
-    recorded = _recorded(config, None)
     chain = _outputs_in_chain(source, recorded)
     missing = _uncovered(source, [*recorded, *_of_process(chain, recorded)])
     if not missing:
@@ -190,6 +190,8 @@ def _warn_of_unknown(
     # An older falw did not store the digest of the list: the forget list may be that list.
     if len(unknown) == 1 and unknown[0].sha256 is None and named:
         unknown = []
+    if config.no_retain:  # no step uses a sample that is not on the list
+        unknown = []
     if unknown and not config.forgotten:
         runs = "once" if len(unknown) == 1 else f"{len(unknown)} times"
         progress.warn(
@@ -209,8 +211,12 @@ def _warn_of_unknown(
         )
 
 
-def _recorded(config: Config, until: datetime | None) -> tuple[Entry, ...]:
-    """Return the runs of the ledger; none if it does not exist yet."""
+def recorded_runs(config: Config, until: datetime | None = None) -> tuple[Entry, ...]:
+    """Return the runs of the ledger before `until`; none if it does not exist yet.
+
+    Raises:
+        RequestError: the ledger cannot be read.
+    """
     if config.ledger is None or not Path(config.ledger).exists():
         return ()
     entries = ledger.read(config.ledger)

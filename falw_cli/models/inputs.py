@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from falw_cli.config.settings import Config, Preprocessing
-from falw_cli.data import images, loading, splits
+from falw_cli.data import images, loading, no_retain, splits
 from falw_cli.data.images import Images
 from falw_cli.data.labels import is_unnamed
 from falw_cli.data.listing import Listing
@@ -17,7 +17,7 @@ from falw_cli.data.splits import Splits
 from falw_cli.errors import RequestError
 from falw_cli.models import architectures, checkpoint_files
 from falw_cli.models.checkpoint import Checkpoint, sparse
-from falw_cli.models.earlier import steps_back
+from falw_cli.models.earlier import recorded_runs, refuse_unlearned, steps_back
 from falw_cli.models.input_size import check_input_size
 from falw_cli.models.network import (
     IMAGENET,
@@ -65,6 +65,8 @@ def open_inputs(
     fabric: Fabric,
     complete: Complete = with_metadata,
     until: datetime | None = None,
+    *,
+    starts_run: bool = False,
 ) -> Inputs:
     """Open and check the inputs of `unlearn` and `evaluate`.
 
@@ -74,6 +76,7 @@ def open_inputs(
         fabric: the engine that the networks will run on.
         complete: returns the complete request for a config and a checkpoint.
         until: ignore runs of the ledger from then on; default: none.
+        starts_run: whether to refuse a model whose earlier requests are not known.
 
     Raises:
         RequestError: an input is missing or malformed, or does not fit the others.
@@ -82,6 +85,9 @@ def open_inputs(
     if config.model is None:
         raise RequestError("no checkpoint is given", "name it: model.safetensors")
     source = checkpoint_files.read(config.model, config.weights)
+    recorded = recorded_runs(config, until)
+    if starts_run:
+        refuse_unlearned(config, source, recorded)
     config = complete(config, source)
     spec, source = network_spec(config, source)
     listing = loading.open_source(config, "data", progress)
@@ -91,14 +97,17 @@ def open_inputs(
     _check_channels(spec, listing)
     shown = _shown(config, spec, progress)
     wanted = images.geometry(listing, shown, spec.channels, skip=config.skip_unreadable)
-    data = open_training_data(config, source, listing, classes, wanted, progress, until)
+    data = open_training_data(config, source, listing, classes, wanted, progress, recorded)
     unseen = loading.open_unseen(config, data.images, wanted, progress)
     sources = {one.listing.spec: one.listing for one in (data.images, unseen.heldout, unseen.test)
                if one}  # fmt: skip
     for note in (note for one in sources.values() for note in splits.guessed_names(one, classes)):
         progress.warn(note)
     parts = loading.split(data.images, data.chosen, unseen, classes, data.kept)
-    loading.warn_of_samples(parts, progress)
+    if config.no_retain:
+        parts = no_retain.substituted(parts, progress)
+    else:
+        loading.warn_of_samples(parts, progress)
     shown = measured(shown, wanted, parts.retain)
     network = build_network(spec, source, classes, shown, fabric)
     check_input_size(network)
@@ -114,10 +123,10 @@ def open_inputs(
         if data.named
         else None,
         "data": {
-            **_describe(data.images, len(parts.forget) + len(parts.retain)),
+            **_describe(data.images, len(parts.forget) + len(data.chosen.retain)),
             "count": len(listing.ids),
         },
-        "heldout": _describe(unseen.heldout, len(parts.heldout)) if unseen.heldout else None,
+        "heldout": _describe(unseen.heldout, len(unseen.guides)) if unseen.heldout else None,
         "test": _describe(unseen.test, len(parts.test)) if unseen.test else None,
     }
     return Inputs(

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 import numpy as np
 
 from falw_cli.config.settings import Config
-from falw_cli.data import images, loading, splits
+from falw_cli.data import images, loading, no_retain, splits
+from falw_cli.data.copies import find_copies, find_earlier_copies
 from falw_cli.data.forget_list import ForgetList
 from falw_cli.data.images import Geometry, Images, Rows
+from falw_cli.data.ledger import Entry
 from falw_cli.data.listing import Listing
 from falw_cli.data.metadata import right_labels
 from falw_cli.data.splits import Chosen
@@ -52,7 +53,7 @@ def open_training_data(
     classes: Sequence[str],
     wanted: Geometry,
     progress: Progress,
-    until: datetime | None,
+    recorded: Sequence[Entry],
 ) -> TrainingData:
     """Read the list, choose the samples that a run uses, and decode them.
 
@@ -63,7 +64,7 @@ def open_training_data(
         classes: class names in the order of the model's outputs.
         wanted: size and channels of the decoded images.
         progress: receives progress, notes and warnings.
-        until: see `open_inputs`.
+        recorded: runs of the ledger.
 
     Raises:
         RequestError: the list does not fit the data, or leaves nothing.
@@ -72,10 +73,14 @@ def open_training_data(
     named, rows = None, images.NONE
     if config.forget:
         named, rows = loading.read_list(config.forget, listing, progress)
-    earlier = open_earlier(config, source, listing.ids, named, rows, progress, until)
+    earlier = open_earlier(config, source, recorded, listing.ids, named, rows, progress)
     left_out = np.union1d(rows, earlier.rows)
-    loading.check_rows(rows, labels, classes, progress, earlier.rows)
-    chosen = splits.choose(labels, rows, config.unlearn.retain_budget, config.seed, earlier.parts)
+    if config.no_retain:
+        chosen = Chosen(rows, images.NONE, images.NONE, earlier.parts)
+    else:
+        loading.check_rows(rows, labels, classes, progress, earlier.rows)
+        budget = config.unlearn.retain_budget
+        chosen = splits.choose(labels, rows, budget, config.seed, earlier.parts)
     some = loading.only(listing, chosen.used())
     secret = loading.places(listing, some)(left_out)
     data = images.load(some, config, wanted, progress, secret=secret)
@@ -83,11 +88,16 @@ def open_training_data(
     loading.check_readable(len(rows), len(chosen.forget), progress)
     unreadable = len(rows) - len(chosen.forget)
     gone = np.concatenate([images.NONE, *chosen.earlier])
-    copies = loading.find_copies(data, chosen.forget, config, progress, gone)
+    copies = find_copies(data, chosen.forget, config, progress, gone)
     chosen = chosen.also(copies)
+    again = find_earlier_copies(data, gone, config, progress, chosen.forget)
+    chosen = chosen.without(again)
     kept = np.bincount(np.delete(labels, left_out), minlength=number)
-    kept -= np.bincount(splits.align(data.listing, classes)[copies], minlength=number)
-    if not kept.any():
+    also = np.concatenate([copies, again])
+    kept -= np.bincount(splits.align(data.listing, classes)[also], minlength=number)
+    if config.no_retain:
+        kept = np.full(number, no_retain.UNKNOWN)
+    elif not kept.any():
         raise RequestError("the list and its copies cover all training samples", "leave some out")
     right = None
     if config.correct and len(chosen.forget):

@@ -19,7 +19,7 @@ from falw_cli.errors import RequestError
 from falw_cli.evaluation.corrections import corrections
 from falw_cli.evaluation.earlier import predictions as earlier_predictions
 from falw_cli.evaluation.full_audit import full_audit
-from falw_cli.evaluation.gap import parse_weights
+from falw_cli.evaluation.gap import parse_weights, without_retain
 from falw_cli.evaluation.per_sample import PerSample
 from falw_cli.evaluation.plausibility import check_plausible
 from falw_cli.evaluation.predictions import EvaluationSamples, Predictions
@@ -49,6 +49,7 @@ def evaluate(
     Raises:
         RequestError: the request is inconsistent; nothing was written.
     """
+    config = without_retain(config)
     fabric = make_fabric(config)
     path = Path(config.report) if config.report and fabric.is_global_zero else None
     with ExitStack() as held:

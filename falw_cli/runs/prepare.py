@@ -14,8 +14,6 @@ from falw_cli.config.settings import Config
 from falw_cli.errors import RequestError
 from falw_cli.evaluation.gap import parse_weights
 from falw_cli.models import checkpoint_files
-from falw_cli.models.checkpoint import Checkpoint
-from falw_cli.models.earlier import refuse_unlearned
 from falw_cli.models.folder import CONFIG
 from falw_cli.models.inputs import Inputs, open_inputs
 from falw_cli.runtime import outputs
@@ -108,7 +106,7 @@ def open_request(config: Config, progress: Progress, fabric: Fabric, held: ExitS
     with agreed(fabric), rank_zero_first(fabric):
         if fabric.is_global_zero:
             held.enter_context(paths.claimed(config))
-        inputs = open_inputs(config, progress, fabric, _complete)
+        inputs = open_inputs(config, progress, fabric, complete, starts_run=True)
         _warn_of_earlier(inputs, progress)
         checkpoint_files.check_output(paths.out, inputs.source)
         config = inputs.config
@@ -117,12 +115,6 @@ def open_request(config: Config, progress: Progress, fabric: Fabric, held: ExitS
             gates.parse(expression, inputs.network.classes) for expression in config.gate
         ]
         return OpenedRun(config, paths, inputs, RunData.of(config, inputs), wanted_gates)
-
-
-def _complete(config: Config, source: Checkpoint) -> Config:
-    """Return the complete request; refuse a model whose earlier requests are not known."""
-    refuse_unlearned(config, source)
-    return complete(config, source)
 
 
 def _warn_of_earlier(inputs: Inputs, progress: Progress) -> None:

@@ -22,7 +22,7 @@ from falw_cli.data.device import Streamed
 from falw_cli.errors import RequestError
 from falw_cli.evaluation.earlier import predictions as earlier_predictions
 from falw_cli.evaluation.forgotten import ExpectedProbabilities
-from falw_cli.evaluation.gap import FIELD
+from falw_cli.evaluation.gap import FIELD, without_retain
 from falw_cli.evaluation.gap_metric import described
 from falw_cli.evaluation.measurement import metrics_of
 from falw_cli.evaluation.metrics import AllMetrics, Figure, Metrics
@@ -75,6 +75,7 @@ def unlearn(
         RunError: the run failed; nothing was written.
         Interrupted: a signal arrived; `--resume` continues the run.
     """
+    config = without_retain(config)
     if config.forget is None:
         raise RequestError("--forget is missing: the IDs to forget", "give --forget ids.txt")
     fabric = make_fabric(config, loggers(config, Paths.of(config).out))
@@ -140,7 +141,8 @@ def _run_opened(
     assert metrics.after is not None
     share = metrics.after.forgotten_share
     _warn_of_share(share, expected, config, done, progress)
-    fabric.log_dict({f"after/{name}": getattr(metrics.after, name) for name in FIELD}, done.steps)
+    found_after = {f"after/{name}": getattr(metrics.after, name) for name in FIELD}
+    fabric.log_dict({k: v for k, v in found_after.items() if v is not None}, done.steps)
     content = _files(opened, tensors, done.lr)
     warn_of_changes(inputs, progress)
     builtin = [gates.FORGOTTEN] if config.forgotten_gate and share else []

@@ -16,6 +16,7 @@ from torch import Tensor
 from falw_cli.config.settings import Config, Preprocessing
 from falw_cli.data import images, loading, splits
 from falw_cli.data.batches import Batch, generator
+from falw_cli.data.copies import find_copies
 from falw_cli.data.device import Samples, place
 from falw_cli.data.images import Geometry, Images, Rows
 from falw_cli.data.listing import Listing
@@ -164,7 +165,7 @@ def _open(config: Config, progress: Progress, fabric: Fabric, held: ExitStack) -
     strict = shown.image_size is None
     data = images.load(listing, config, wanted, progress, strict=strict, secret=left_out)
     listed = loading.places(listing, data.listing)(left_out)  # rows shift if images were skipped
-    found = loading.find_copies(data, listed, config, progress)
+    found = find_copies(data, listed, config, progress)
     listed = np.union1d(listed, found)
     kept = np.setdiff1d(np.arange(len(data.listing.ids)), listed)
     retain = splits.part(data, splits.align(data.listing, classes), kept)

@@ -14,6 +14,10 @@ This method is falw's own. It trains nothing and takes four steps on the origina
    like it, and the probability is that of a wrong class among held-out samples. The first score
    decides how likely this is.
 
+Without retain samples (`--no-retain`), held-out samples take their place in steps 1 and 2. Then
+memorisation does not cancel. It puts the list ahead in the margins over views, by a mean that is
+subtracted from the list's ranks.
+
 `docs/expectation.md` compares this with the alternatives that were tried.
 """
 
@@ -28,6 +32,7 @@ from sklearn.isotonic import IsotonicRegression
 from torch import Tensor
 
 from falw_cli.data.device import Samples
+from falw_cli.data.no_retain import UNKNOWN
 from falw_cli.models.network import Network, true_class_probability
 from falw_cli.unlearning.difficulty import (
     margin,
@@ -102,7 +107,7 @@ def expect(
         forget: the forget samples, in any order.
         retain: retain samples; at most FITTED of them are used.
         guide: held-out samples, at least one.
-        kept: all retain samples of each class, int64 [C].
+        kept: all retain samples of each class, int64 [C]; UNKNOWN if `retain` are held-out samples.
     """
     number = len(network.classes)
     fitted = retain.of(spread_rows(len(retain), FITTED))
@@ -114,12 +119,15 @@ def expect(
     parts = forget, members, guide
     regressed = [margin(one, part.labels) for one, part in zip(scores, parts, strict=True)]
     viewed = [view_margins(network, part) for part in (forget, members)]
-    ranks = [
-        rank_among(regressed[row], one, regressed[1], member_label)
-        + rank_among(viewed[row], one, viewed[1], member_label)
-        for row, one in enumerate((label, member_label))
-    ]
-    rank = rank_among(ranks[0], label, ranks[1], member_label)
+    by_fit, by_view = (
+        [rank_among(score[row], one, score[1], member_label)
+         for row, one in enumerate((label, member_label))]
+        for score in (regressed, viewed)
+    )  # fmt: skip
+    # With held-out members, memorisation puts the list ahead in its views.
+    ahead = (by_view[0] - by_fit[0]).mean().clamp(min=0) * bool((kept >= UNKNOWN).all())
+    own, theirs = by_fit[0] + by_view[0] - ahead, by_fit[1] + by_view[1]
+    rank = rank_among(own, label, theirs, member_label)
     logits, unseen = network.predict(forget), network.predict(guide)
     shift = prior_shift(unseen, unseen_label, kept, torch.bincount(label, minlength=number))
     shifted = true_class_probability(unseen + shift, unseen_label)

@@ -88,6 +88,9 @@ class Method:
     """Whether the method defines a per-sample forget loss that a weighting can scale."""
     needs_guide: ClassVar[bool] = False
     """Whether the method uses held-out samples."""
+    retain_free: ClassVar[bool] = False
+    """Whether the method works with held-out samples in place of retain samples, or with none
+    (`--no-retain`)."""
     dropout: ClassVar[bool] = True
     """Whether dropout, drop-path and similar layers are active in steps; BatchNorm always is."""
     overshoots: ClassVar[bool] = True

@@ -42,6 +42,11 @@ def with_method_defaults(config: Config, trained: Recipe | None = None) -> Confi
     """
     name = config.unlearn.method
     method = load_method(name)
+    if config.no_retain and not method.retain_free:
+        raise RequestError(
+            f"method {name} needs retain samples, and --no-retain uses none",
+            "leave out --method, or --no-retain",
+        )
     given = config.unlearn.model_dump(exclude_unset=True)
     for key, value in method.fixed.items():
         if key in given and given[key] not in (value, None):

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from falw_cli.data.device import Samples
+from falw_cli.data.no_retain import UNKNOWN
 from falw_cli.models.network import Network
 from falw_cli.unlearning.expectation import Expectation
 from falw_cli.unlearning.gradients import spread_rows
@@ -87,6 +88,9 @@ class StoppingSamples:
     share: Tensor
     expectation: Expectation
     """Expectation of `forget`."""
+    without_members: bool = False
+    """Whether `retain` are held-out samples, no members. The forget samples under the original then
+    set the threshold of the attack."""
 
     def __len__(self) -> int:
         """Number of samples that an estimate uses."""
@@ -105,7 +109,7 @@ class StoppingSamples:
 
         Args:
             forget, retain, guide: the parts.
-            kept: number of retain samples per class, [C].
+            kept: number of retain samples per class, [C]; UNKNOWN if `retain` are held-out samples.
             expectation: of all forget samples.
 
         Held-out samples of a class that is entirely in the list have the weight 0.
@@ -116,7 +120,8 @@ class StoppingSamples:
         retain = retain.of(spread_rows(len(retain), RETAIN_SAMPLES))
         share = kept / (kept + gone).clamp(min=1)
         chosen = some.to(expectation.label.device)
-        return cls(forget.of(some), guide, retain, share[guide.labels], expectation.of(chosen))
+        known, unknown = expectation.of(chosen), bool((kept >= UNKNOWN).all())
+        return cls(forget.of(some), guide, retain, share[guide.labels], known, unknown)
 
 
 def evaluate_step(
@@ -133,7 +138,8 @@ def evaluate_step(
     found = [network.confidence(part) for part in parts]
     (forget, forget_right), (guide, guide_right), (retain, retain_right) = found
     kept = float((guide_right * samples.share).sum() / samples.share.sum().clamp(min=1e-9))
-    threshold = best_threshold(retain, guide)
+    members = samples.expectation.original if samples.without_members else retain
+    threshold = best_threshold(members, guide)
     expected = samples.expectation.prob
     off = [
         forget_right.float().mean() - samples.expectation.correct.float().mean(),

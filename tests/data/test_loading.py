@@ -9,8 +9,9 @@ import platformdirs
 import pytest
 
 from falw_cli.config.settings import Config
+from falw_cli.data.copies import find_copies, find_earlier_copies
 from falw_cli.data.images import Geometry, Images, load
-from falw_cli.data.loading import find_copies, open_unseen
+from falw_cli.data.loading import open_unseen
 from falw_cli.data.opening import open_listing
 from falw_cli.errors import RequestError
 from falw_cli.runtime.progress import Silent
@@ -49,6 +50,17 @@ def test_a_copy_is_refused_or_joins_the_list(seen: Path) -> None:
     files = list(platformdirs.user_cache_path("falw").rglob("pixels.npy"))
     assert len(files) == 1
     assert pixels not in files[0].read_bytes()
+
+
+def test_a_copy_of_an_earlier_sample_is_refused_or_left_out(seen: Path) -> None:
+    data, nobody = loaded(seen, 1), np.array([], np.int64)
+    with pytest.raises(RequestError, match=r"samples of earlier requests.*'b/copy\.png'"):
+        find_earlier_copies(data, np.array([1]), Config(), Silent(), nobody)
+    progress = Silent()
+    found = find_earlier_copies(data, np.array([1]), Config(with_copies=True), progress, nobody)
+    assert [data.listing.ids[row] for row in found] == ["b/copy.png"]
+    assert "left out of the retain samples" in progress.warnings[0]
+    assert not len(find_earlier_copies(data, np.array([1]), Config(), progress, found))
 
 
 def test_shared_samples_are_refused_or_left_out(seen: Path) -> None:

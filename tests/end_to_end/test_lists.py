@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from falw_cli.audit.report import Report
 from tests.conftest import falw
@@ -94,6 +95,28 @@ def test_a_copy_under_another_name_is_refused_or_forgotten_too(folder: Path) -> 
     retrained = falw("train", "--without", "ids.txt", "--with-copies", "--json", cwd=folder)
     said = json.loads(retrained.stdout)
     assert (said["samples"], said["left_out"]) == (23, 2)
+
+
+def test_near_duplicates_are_proposed_as_comments(folder: Path) -> None:
+    dark = Image.open(folder / "seen/ant/1.png").point(lambda value: value * 0.8)
+    dark.save(folder / "seen/bee/dark.png")
+    (folder / "people.csv").write_text("id,person\nant/1.png,17\n")
+    where = ("forget-list", "--metadata", "people.csv", "--where", "person=17", "--near", "0.95")
+    done = falw(*where, cwd=folder)
+    assert done.stdout.splitlines() == ["ant/1.png", "## like ant/1.png: 1.00", "# bee/dark.png"]
+    assert "1 samples resemble 1 of 1 listed ones" in done.stderr
+    (folder / "ids.txt").write_text(done.stdout)
+    checked = falw("forget-list", "--forget", "ids.txt", cwd=folder)
+    assert checked.stdout.split() == ["ant/1.png"]
+    again = falw("forget-list", "--forget", "ids.txt", "--near", "0.95", "--json", cwd=folder)
+    assert json.loads(again.stdout)["proposed"][0]["name"] == "bee/dark.png"
+    (folder / "ids.txt").write_text(done.stdout.replace("\n# ", "\n"))
+    checked = falw("forget-list", "--forget", "ids.txt", cwd=folder)
+    assert checked.stdout.split() == ["ant/1.png", "bee/dark.png"]
+    for wrong in (("--forget", "ids.txt"), ("--near", "2")):
+        refused = falw(*where, *wrong, cwd=folder)
+        assert refused.returncode == 2
+        assert len(refused.stderr.strip().splitlines()) == 2
 
 
 def test_accuracy_on_right_labels(folder: Path) -> None:

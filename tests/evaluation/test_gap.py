@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from falw_cli.config.settings import Config
 from falw_cli.errors import RequestError
-from falw_cli.evaluation.gap import FIELD, avg_gap, noise_floor, parse_weights
+from falw_cli.evaluation.gap import FIELD, avg_gap, noise_floor, parse_weights, without_retain
 from falw_cli.evaluation.metrics import Metrics
 
 
@@ -53,3 +54,12 @@ def test_noise_floor_is_the_mean_over_pairs() -> None:
     pairs = [avg_gap(A, B), avg_gap(A, C), avg_gap(B, C)]
     assert noise_floor([A, B, C]) == pytest.approx(sum(p for p in pairs if p is not None) / 3)
     assert noise_floor([A]) is None
+
+
+def test_without_retain_samples_other_metrics_count() -> None:
+    assert without_retain(Config(metrics=("RA",))).metrics == ("RA",)
+    alone = without_retain(Config(no_retain=True))
+    assert alone.metrics == ("forget_accuracy", "test_accuracy")
+    assert without_retain(Config(no_retain=True, metrics=("AUC:2",))).metrics == ("AUC:2",)
+    with pytest.raises(RequestError, match="mia_efficacy needs retain samples"):
+        without_retain(Config(no_retain=True, metrics=("FA", "MIA")))

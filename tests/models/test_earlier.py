@@ -14,7 +14,7 @@ from falw_cli.data.forget_list import ForgetList
 from falw_cli.errors import RequestError
 from falw_cli.models import earlier
 from falw_cli.models.checkpoint import Ancestor, Checkpoint, Metadata
-from falw_cli.models.earlier import open_earlier, refuse_unlearned, steps_back
+from falw_cli.models.earlier import Earlier, open_earlier, recorded_runs, steps_back
 from falw_cli.runtime.progress import Silent
 
 IDS = [f"{n}.png" for n in range(10)]
@@ -50,6 +50,18 @@ def recorded(tmp_path: Path, *runs: ledger.Run) -> Config:
     return Config(ledger=str(file))
 
 
+def refuse_unlearned(config: Config, source: Checkpoint) -> None:
+    earlier.refuse_unlearned(config, source, recorded_runs(config))
+
+
+def opened(
+    config: Config, source: Checkpoint, named: ForgetList | None = None, *rows: int,
+    until: datetime | None = None,
+) -> Earlier:  # fmt: skip
+    runs = recorded_runs(config, until)
+    return open_earlier(config, source, runs, IDS, named, np.array(rows, np.int64), Silent())
+
+
 LONG_AGO = datetime(2020, 1, 1, tzinfo=timezone.utc)
 FIRST, SECOND = run(IDS[:3], M, U1, LIST1), run(IDS[3:5], COPY, U2, LIST2)
 
@@ -80,7 +92,7 @@ def test_samples_are_found_by_ledger_and_by_list(tmp_path: Path) -> None:
     (tmp_path / "old.txt").write_text("5.png\n4.png\nabsent.png\n")
     config = config.model_copy(update={"forgotten": (str(tmp_path / "old.txt"),)})
     named = ForgetList((IDS[2], IDS[9]), "4" * 64, 0)
-    found = open_earlier(config, model(said()), IDS, named, np.array([2, 9]), Silent())
+    found = opened(config, model(said()), named, 2, 9)
     assert [(one.source, one.count, one.of_this_model) for one in found.requests] == [
         ("list", 3, True), ("ledger", 3, True), ("checkpoint", None, True), ("ledger", 3, False),
     ]  # fmt: skip
@@ -93,13 +105,11 @@ def test_samples_are_found_by_ledger_and_by_list(tmp_path: Path) -> None:
 def test_the_forget_list_is_no_earlier_request(tmp_path: Path) -> None:
     named = ForgetList(tuple(IDS[:3]), LIST1, 0)
     config = recorded(tmp_path, FIRST, SECOND)
-    found = open_earlier(config, model(said()), IDS, named, np.arange(3), Silent())
+    found = opened(config, model(said()), named, 0, 1, 2)
     assert [one.sha256 for one in found.requests] == [LIST2]
-    until = open_earlier(
-        config, model(said()), IDS, named, np.arange(3), Silent(), FIRST.entry().created
-    )
+    until = opened(config, model(said()), named, 0, 1, 2, until=FIRST.entry().created)
     assert [one.source for one in until.requests] == ["ledger"]  # both were recorded before
-    until = open_earlier(config, model(said()), IDS, named, np.arange(3), Silent(), LONG_AGO)
+    until = opened(config, model(said()), named, 0, 1, 2, until=LONG_AGO)
     assert [one.source for one in until.requests] == ["checkpoint"]
 
 
@@ -107,20 +117,20 @@ def test_none_conflicts_with_a_list(tmp_path: Path) -> None:
     (tmp_path / "ids.txt").write_text("1.png\n")
     config = Config(forgotten=("none", str(tmp_path / "ids.txt")))
     with pytest.raises(RequestError, match="conflicts"):
-        open_earlier(config, model(None), IDS, None, np.array([], np.int64), Silent())
+        opened(config, model(None))
 
 
 def test_a_list_that_is_named_as_earlier_is_one(tmp_path: Path) -> None:
     (tmp_path / "ids.txt").write_text("1.png\n")
     named = forget_list.read(str(tmp_path / "ids.txt"))
     config = Config(forgotten=(str(tmp_path / "ids.txt"),))
-    found = open_earlier(config, model(None), IDS, named, np.array([1]), Silent())
+    found = opened(config, model(None), named, 1)
     assert (len(found.requests), found.again, found.rows.tolist()) == (1, 1, [])
 
 
 def test_a_file_without_metadata_has_its_chain_in_the_ledger(tmp_path: Path) -> None:
     config = recorded(tmp_path, run(IDS[:3], M, COPY, LIST1), SECOND)
-    found = open_earlier(config, model(None), IDS, None, np.array([], np.int64), Silent())
+    found = opened(config, model(None))
     assert [one.of_this_model for one in found.requests] == [True, True]
 
 
@@ -130,7 +140,7 @@ def test_a_process_remembers_its_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     earlier.remember(SECOND)
     earlier.remember(run(IDS[8:], M, "9" * 64, "9" * 64))  # another run on the same original
     refuse_unlearned(Config(), model(said()))
-    found = open_earlier(Config(), model(said()), IDS, None, np.array([], np.int64), Silent())
+    found = opened(Config(), model(said()))
     assert [one.source for one in found.requests] == ["process", "process"]
     assert found.rows.tolist() == [0, 1, 2, 3, 4]
 

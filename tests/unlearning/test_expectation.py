@@ -11,8 +11,10 @@ from torch import Tensor
 
 from falw_cli.config.settings import Preprocessing
 from falw_cli.data.device import Resident
+from falw_cli.data.no_retain import UNKNOWN
 from falw_cli.models.architectures import tiny_cnn
 from falw_cli.models.network import Network
+from falw_cli.unlearning import expectation
 from falw_cli.unlearning.expectation import (
     BORROWED,
     MISLABELLED,
@@ -177,3 +179,19 @@ def test_a_sample_with_a_wrong_label_has_a_low_expectation(network: Network) -> 
     found = expect(network, wrong, retain, guide, kept)
     usual = expected(network, torch.arange(1), guide)
     assert found.prob.item() < usual.prob.item()
+
+
+def test_held_out_members_do_not_raise_the_expectation(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without retain samples, memorisation puts the list ahead in its views."""
+    listed, members, guide = patterns(60, 1, 80), patterns(61, 7, 80), patterns(300, 5, 80)
+    monkeypatch.setattr(
+        expectation, "view_margins", lambda _, part: torch.full((len(part),), 61.0 - len(part))
+    )
+    known, unknown = (
+        expect(network, listed, members, guide, torch.full((3,), count))
+        for count in (UNKNOWN - 1, UNKNOWN)
+    )
+    assert (unknown.prob <= known.prob).all()
+    assert unknown.prob.mean() < known.prob.mean()

@@ -7,7 +7,8 @@ from falw_cli.cli.command import AUDIT, CHECKPOINT, DATA, EARLIER, RUN, UNSEEN, 
 
 @command(
     "evaluate",
-    ("model", "forget", "original", *EARLIER, *DATA, *UNSEEN, *CHECKPOINT, *RUN, *AUDIT),
+    ("model", "forget", "original", "no_retain", *EARLIER, *DATA, *UNSEEN, *CHECKPOINT, *RUN,
+     *AUDIT),
     example="falw evaluate model.safetensors --forget ids.txt --gate 'avg_gap<=2'",
 )  # fmt: skip
 def evaluate(call: Call) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections import Counter
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
@@ -10,6 +11,12 @@ from falw_cli.cli.command import Call, command
 from falw_cli.config.flags import Flag
 from falw_cli.config.settings import Section
 from falw_cli.errors import RequestError, unknown_name
+
+if TYPE_CHECKING:
+    from falw_cli.config.settings import Config
+    from falw_cli.data.images import Rows
+    from falw_cli.data.listing import Listing
+    from falw_cli.data.near import Proposal
 
 
 class ForgetListSettings(Section):
@@ -25,6 +32,10 @@ class ForgetListSettings(Section):
     """Take the samples with this value in a column, COLUMN=VALUE; with --ratio or --count, draw
     from them. Repeatable: the same column means any of the values, different columns must all
     match."""
+    forget: Annotated[str | None, Flag("Options", environment=False, names="path")] = None
+    """Existing list to check against the data, or to extend by --near."""
+    near: Annotated[float | None, Field(gt=0, le=1), Flag("Options", environment=False)] = None
+    """Propose samples that resemble listed ones, as comments: the least similarity, e.g. 0.95."""
     gamma: Annotated[float, Field(ge=0, le=100), Flag("Options", environment=False)] = 1.0
     """Exponent of the long tail; 0 is balanced (default 1)."""
     class_name: Annotated[
@@ -34,36 +45,87 @@ class ForgetListSettings(Section):
 
 
 @command(
-    "forget-list", ("data", "metadata", "label_column", "allow_outside", "seed"),
+    "forget-list",
+    ("data", "metadata", "label_column", "skip_unreadable", "allow_outside", "seed"),
     ForgetListSettings,
     example="falw forget-list --data digits --ratio 0.1 --gamma 1 > ids.txt",
 )  # fmt: skip
 def forget_list(call: Call) -> None:
     """Run the command."""
-    config, own = call.config("forget-list"), call.own
+    config, own, console = call.config("forget-list"), call.own, call.console
+    from falw_cli.data import loading
+
+    listing = loading.open_source(config, "data", console)
+    given = own.id or own.forget
+    rows = _given(own, listing, call) if given else _drawn(own, listing, config, call)
+    ids, proposed = [listing.ids[row] for row in rows], []
+    if own.near is not None:
+        from falw_cli.data import near
+
+        proposed = near.propose(listing, rows, own.near, config, console)
+        console.note(
+            f"near-duplicates: {len(proposed)} samples resemble {len({p.like for p in proposed})} "
+            f"of {len(ids)} listed ones ({own.near:g} or more); they are proposed, not listed"
+        )
+    if not call.as_json:
+        console.result("\n".join([*ids, *_comments(proposed)]))
+        return
+    found: dict[str, object] = {"ids": ids}
+    if not given:
+        counts = Counter(listing.classes[label] for label in listing.labels[rows].tolist())
+        found["per_class"] = {name: counts[name] for name in listing.classes if counts[name]}
+    if own.near is not None:
+        found["proposed"] = [vars(one) for one in proposed]
+    console.document(found)
+
+
+def _comments(proposed: list[Proposal]) -> list[str]:
+    """Return the lines of proposals, which a list takes for comments.
+
+    A line `# ID` becomes an entry without its first two characters; `## ` explains.
+    """
+    by_listed: dict[str, list[Proposal]] = {}
+    for one in proposed:
+        by_listed.setdefault(one.like, []).append(one)
+    lines = []
+    for like, several in by_listed.items():
+        shown = ", ".join(f"{one.similarity:.2f}" for one in several)
+        lines += [f"## like {like}: {shown}", *(f"# {one.name}" for one in several)]
+    return lines
+
+
+def _given(own: ForgetListSettings, listing: Listing, call: Call) -> Rows:
+    """Return the rows of given IDs, or of an existing list."""
+    from falw_cli.data import forget_list as lists
+    from falw_cli.data import loading
+
+    if own.where or own.ratio is not None or own.count is not None or (own.id and own.forget):
+        raise RequestError(
+            "--id and --forget conflict with each other and with --where, --ratio and --count",
+            "give one of them",
+        )
+    if own.forget:
+        return loading.read_list(own.forget, listing, call.console)[1]
+    return lists.find(own.id, listing.ids)
+
+
+def _drawn(own: ForgetListSettings, whole: Listing, config: Config, call: Call) -> Rows:
+    """Return the rows of samples that are selected by their columns, or drawn."""
     import numpy as np
 
     from falw_cli.data import forget_list as lists
-    from falw_cli.data import loading
     from falw_cli.data.metadata import columns_of
 
-    listing = loading.open_source(config, "data", call.console)
-    if own.id:
-        if own.where or own.ratio is not None or own.count is not None:
-            raise RequestError(
-                "--id conflicts with --where, --ratio and --count", "give one of them"
-            )
-        ids = [listing.ids[row] for row in lists.find(own.id, listing.ids)]
-        call.console.document({"ids": ids}) if call.as_json else call.console.result("\n".join(ids))
-        return
+    rows = np.arange(len(whole.ids))
     if own.where:
-        columns = columns_of(listing, config.metadata, call.console)
-        listing = listing.keep(columns.matching(own.where, call.console))
-    available = np.bincount(listing.labels, minlength=len(listing.classes))
+        columns = columns_of(whole, config.metadata, call.console)
+        rows = columns.matching(own.where, call.console)
+    labels, classes = whole.labels[rows], whole.classes
+    available = np.bincount(labels, minlength=len(classes))
     if own.class_name is not None:
-        if own.class_name not in listing.classes:
-            raise unknown_name("class", own.class_name, listing.classes)
-        available = np.where(np.array(listing.classes) == own.class_name, available, 0)
+        if own.class_name not in classes:
+            raise unknown_name("class", own.class_name, classes)
+        available = np.where(np.array(classes) == own.class_name, available, 0)
     total = _total(own, int(available.sum()))
     if not total:
         raise RequestError(
@@ -71,12 +133,7 @@ def forget_list(call: Call) -> None:
             "leave out --class or --where",
         )
     sizes = lists.tail_sizes(available, total, own.gamma, config.seed)
-    ids = [listing.ids[row] for row in lists.draw(listing.labels, sizes, config.seed)]
-    if call.as_json:
-        per_class = {c: int(n) for c, n in zip(listing.classes, sizes, strict=True) if n}
-        call.console.document({"ids": ids, "per_class": per_class})
-        return
-    call.console.result("\n".join(ids))
+    return rows[lists.draw(labels, sizes, config.seed)]
 
 
 def _total(own: ForgetListSettings, available: int) -> int:

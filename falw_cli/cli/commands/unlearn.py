@@ -19,9 +19,8 @@ METHOD = (
     "stop", "max_utility_loss",
 )  # fmt: skip
 TAKES = (
-    "model", "forget", *EARLIER, *DATA, *UNSEEN, *CHECKPOINT, *METHOD, *STEPS, *RUN, "dry_run",
-    "out", *AUDIT,
-    "forgotten_gate", "html",
+    "model", "forget", "no_retain", *EARLIER, *DATA, *UNSEEN, *CHECKPOINT, *METHOD, *STEPS, *RUN,
+    "dry_run", "out", *AUDIT, "forgotten_gate", "html",
 )  # fmt: skip
 
 

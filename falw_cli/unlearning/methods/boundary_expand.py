@@ -21,6 +21,7 @@ class BoundaryExpand(Method):
     """Cross-entropy of all forget samples against one shadow class; no weighting, as published."""
 
     uses_retain = False
+    retain_free = True
     weightable = False
     defaults = {"lr": 3e-3, "epochs": 5}
 

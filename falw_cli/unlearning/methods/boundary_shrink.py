@@ -29,6 +29,7 @@ class BoundaryShrink(Method):
     """Cross-entropy against the nearest wrong class; retain samples are not used, as published."""
 
     uses_retain = False
+    retain_free = True
     defaults = {"lr": 3e-3, "epochs": 5}
     settings_type = BoundaryShrinkSettings
 

@@ -15,6 +15,7 @@ class GradientAscent(Method):
     """Negative cross-entropy against the true label; retain samples are not used, as published."""
 
     uses_retain = False
+    retain_free = True
     defaults = {"lr": 1e-3, "epochs": 5}
 
     def forget_loss(self, samples: StepSamples) -> Tensor:

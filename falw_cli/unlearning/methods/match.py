@@ -13,6 +13,9 @@ Over-forgotten samples are pulled back, so that the loss does not overshoot. The
 method is ReGUn (arXiv 2603.11210), which distils forget samples towards held-out predictions of
 their class. Dropout and augmentation are off in the steps, so that the trained prediction is the
 measured one.
+
+With `--no-retain`, `retain` holds held-out samples. The retain loss then distils the original on
+data that it was not trained on, as SCAR does (Bonato et al., arXiv 2404.12922).
 """
 
 from __future__ import annotations
@@ -41,6 +44,7 @@ class Match(Method):
     """Cross-entropy and log-odds against the expectation, or against the original's prediction."""
 
     needs_guide = True
+    retain_free = True
     dropout = False
     overshoots = False
     search_from = 5e-4
