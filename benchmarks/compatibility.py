@@ -41,8 +41,10 @@ from falw_cli.runtime.engine import make_fabric
 from falw_cli.runtime.progress import Silent
 
 PAGE = Path(__file__).parents[1] / "docs" / "compatibility.md"
-SEEN, UNSEEN, FORGET = 25, 60, 3
-"""Images per class: seen, unseen, and those of the list."""
+PARTS = {"seen": 25, "guide": 40, "judge": 25}
+"""Images per class that the model was trained on, that guide the unlearning, and that judge it."""
+FORGET = 3
+"""Images per class on the list."""
 LONGEST = 220
 """Longest cell in characters."""
 
@@ -56,8 +58,8 @@ def falw(*arguments: str) -> tuple[int, str, str]:
 
 
 def draw() -> None:
-    """Draw the images of both parts, and write the forget list."""
-    for part, count, seed in (("seen", SEEN, 1), ("unseen", UNSEEN, 2)):
+    """Draw the images of each part, and write the forget list."""
+    for seed, (part, count) in enumerate(PARTS.items()):
         for label, name in enumerate(NAMES):
             pattern = np.random.default_rng(label).integers(60, 190, (4, 4, 3))
             pattern = np.kron(pattern, np.ones((SIZE // 4, SIZE // 4, 1)))
@@ -104,7 +106,7 @@ def train(model: nn.Module) -> nn.Module:
 
 def write_config(case: Case | None) -> None:
     """Write a falw.yaml with the data, and the preprocessing if the checkpoint lacks it."""
-    lines = ["data: imagefolder:seen", "heldout: imagefolder:unseen", "test: imagefolder:unseen"]
+    lines = ["data: imagefolder:seen", "heldout: imagefolder:guide", "test: imagefolder:judge"]
     if case and case.bare:
         lines.append("preprocessing: {mean: [0.4, 0.5, 0.6], std: [0.2, 0.3, 0.25]}")
         lines.append(f"classes: [{', '.join(NAMES)}]")
@@ -160,11 +162,10 @@ def read_back(case: Case, out: Path) -> str:
     config = resolve("evaluate", flags, Path("falw.yaml"))
     given = open_inputs(config, Silent(), make_fabric(config))
     ours = given.network.predict(place(given.splits.test, torch.device("cpu")))
-    files = [Path("unseen", name) for name in given.splits.test.images.listing.ids]
-    images = torch.stack([prepare(Image.open(file).convert("RGB")) for file in files])
+    images, _ = opened("judge", prepare)
     with torch.no_grad():
         theirs = logits(again.float(), images)
-    return f"{float((ours - theirs[: len(ours)]).abs().max()):.0e}"
+    return f"{float((ours - theirs).abs().max()):.0e}"
 
 
 def model_rows(word: str) -> Iterator[list[str]]:
@@ -196,7 +197,7 @@ def container_rows(word: str) -> Iterator[list[str]]:
     """Yield a row for each format of the same samples: digests of metrics and of weights."""
     write_config(None)
     Path("falw.yaml").unlink()
-    folders = {part: Path(part).absolute() for part in ("seen", "unseen")}
+    folders = {part: Path(part).absolute() for part in PARTS}
     arguments = ("--arch", "tiny-cnn", "--data", "imagefolder:seen", "--epochs", "20")
     falw("train", *arguments, "--out", "model.safetensors", "--force")
     ids = Path("ids.txt").read_text().split()
@@ -212,7 +213,7 @@ def container_rows(word: str) -> Iterator[list[str]]:
         Path("list.txt").write_text("\n".join(listed.get(kind) or [rows[name] for name in ids]))
         code, out, err = falw(
             "unlearn", "model.safetensors", "--forget", "list.txt", "--json", "--force",
-            "--data", specs["seen"], "--heldout", specs["unseen"], "--test", specs["unseen"],
+            "--data", specs["seen"], "--heldout", specs["guide"], "--test", specs["judge"],
         )  # fmt: skip
         if code not in (0, 1):
             yield [library, f"`{kind}:`", error(err), "–"]
@@ -313,7 +314,7 @@ those that the library returns.
 
 {sets}
 """.replace("{python}", platform.python_version()).replace(
-    "{count}", str(SEEN * len(NAMES))
+    "{count}", str(PARTS["seen"] * len(NAMES))
 ).replace("{forget}", str(FORGET * len(NAMES)))  # fmt: skip
 
 
