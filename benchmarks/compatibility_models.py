@@ -96,7 +96,8 @@ def _timm_script(use_ema: bool) -> tuple[Callable[[Train, Path], None], Any]:
 
     def load(place: Path) -> Loaded:
         model = timm.create_model("test_resnet", num_classes=len(NAMES))
-        timm.models.load_checkpoint(model, str(place), use_ema=use_ema)
+        # The settings beside the weights are no plain types: timm asks for this, too.
+        timm.models.load_checkpoint(model, str(place), use_ema=use_ema, weights_only=False)
         return model.eval(), plain_prepare
 
     return save, load
