@@ -129,7 +129,8 @@ def _folders() -> Iterator[Finding]:
 
 def _writable(name: str, place: Path, hint: str) -> Finding:
     """Check that files can be written to a folder, or to its nearest existing parent."""
-    there = next(one for one in (place, *place.parents) if one.is_dir())
+    # os.path: a folder that may not be entered is none; pathlib raises an error.
+    there = next(one for one in (place, *place.parents) if os.path.isdir(one))  # noqa: PTH112
     try:
         with tempfile.TemporaryFile(dir=there):
             free = shutil.disk_usage(there).free

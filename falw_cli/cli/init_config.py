@@ -17,6 +17,7 @@ from falw_cli.errors import RequestError
 from falw_cli.models import architectures, checkpoint_files
 from falw_cli.models.fitting import unwrap
 from falw_cli.models.network import IMAGENET, network_spec, with_metadata
+from falw_cli.models.pruning import merged
 from falw_cli.runtime import outputs
 from falw_cli.runtime.printable import printable
 
@@ -73,7 +74,8 @@ def _model_facts(config: Config) -> ModelFacts:
     source = checkpoint_files.read(config.model, config.weights)
     settled = with_metadata(config, source)
     if settled.arch is None:
-        name = architectures.recognise(replace(source, tensors=unwrap(source.tensors)[1]).shapes)
+        tensors = unwrap(merged(source).tensors)[1]
+        name = architectures.recognise(replace(source, tensors=tensors).shapes)
         if name is None:
             raise RequestError(
                 f"{config.model} does not name its architecture, and fits none of torchvision's",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Collection, Sequence
 from urllib.parse import unquote
@@ -43,13 +42,19 @@ def _other_spelling(name: str, known: Collection[str]) -> str:
     for how, one in spellings.items():
         if one != name and one in known:
             return f"did you mean {one!r}? The list has it {how}; "
-    several = [one.strip().strip("'\"") for one in re.split("[,;\t]", name)]
-    if len(several) > 1 and all(one in known for one in several):
-        return "a line has several IDs: write one ID per line; "
+    for sign, what in ((",", "commas"), (";", "semicolons"), ("\t", "tabs"), (" ", "spaces")):
+        several = [one.strip().strip("'\"") for one in name.split(sign)]
+        if len(several) > 1 and all(one in known for one in several):
+            return f"a line has several IDs with {what} between them: write one ID per line; "
     parts = bare.replace("\\", "/").split("/")
     for start in range(1, len(parts)):
         if (one := "/".join(parts[start:])) in known:
             return f"did you mean {one!r}? IDs are paths below the folder of the data; "
+    longer = sorted(one for one in known if one.endswith(f"/{bare}")) if bare else []
+    if len(longer) > 1:
+        return f"{len(longer)} IDs end in /{bare}, such as {longer[0]!r}: write the whole ID; "
+    if longer:
+        return f"did you mean {longer[0]!r}? IDs are paths below the folder of the data; "
     return ""
 
 

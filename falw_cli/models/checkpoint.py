@@ -18,8 +18,6 @@ from falw_cli.models.architectures import Builder
 from falw_cli.models.weight_sets import Which
 from falw_cli.version import __version__
 
-PRUNED = 0.005
-"""Share of exact zeros in weight matrices above which a network is taken for pruned."""
 Tensors = Mapping[str, Tensor]
 """Tensors by name."""
 
@@ -92,6 +90,8 @@ class Checkpoint:
     """Name in the file for each name of the module, after `fit`."""
     extras: Mapping[str, Tensor] = field(default_factory=dict)
     """Tensors that the module lacks and that are kept, by the file's names, after `fit`."""
+    masks: Mapping[str, Tensor] = field(default_factory=dict)
+    """Pruning masks by the file's name of the weights, which `tensors` holds after masking."""
     notes: tuple[str, ...] = ()
     """Sentences on what was guessed, stripped, passed over or left out."""
     shard: int = 0
@@ -103,14 +103,15 @@ class Checkpoint:
         return {name: tuple(tensor.shape) for name, tensor in self.tensors.items()}
 
     def restored(self, tensors: Tensors) -> dict[str, Tensor]:
-        """Return a module's tensors by the file's names, with the file's extra tensors.
+        """Return a module's tensors by the file's names, with its extra tensors and pruning masks.
 
         A name of a tied parameter that the file lacks is left out.
         """
         if self.names is None:
             return dict(tensors)
         named = {self.names[name]: tensor for name, tensor in tensors.items() if name in self.names}
-        return {**named, **self.extras}
+        named |= {f"{name}_orig": named.pop(name) for name in self.masks}
+        return {**named, **{f"{name}_mask": one for name, one in self.masks.items()}, **self.extras}
 
 
 def require_finite(file: Path, tensors: Tensors) -> None:
@@ -150,24 +151,6 @@ def load_weights(model: nn.Module, checkpoint: Checkpoint, arch: str) -> None:
 
 def _shape(shape: tuple[int, ...]) -> str:
     return "x".join(str(n) for n in shape) or "a scalar"
-
-
-def sparse(tensors: Tensors) -> list[str]:
-    """Return a sentence on the exact zeros of a pruned network; nothing for other networks."""
-    zeros = {
-        name: (int((tensor == 0).sum()), tensor.numel())
-        for name, tensor in tensors.items()
-        if tensor.ndim > 1 and tensor.is_floating_point() and tensor.any()
-    }
-    share = sum(n for n, _ in zeros.values()) / max(1, sum(size for _, size in zeros.values()))
-    if share < PRUNED:
-        return []
-    most = max(zeros, key=lambda name: zeros[name][0] / zeros[name][1])
-    return [
-        f"{share:.1%} of the weights are exactly zero, as after pruning (most in {most}: "
-        f"{zeros[most][0] / zeros[most][1]:.1%}); unlearning changes zeros too, so prune again "
-        "afterwards"
-    ]
 
 
 def check_finite(tensors: Tensors) -> None:

@@ -53,17 +53,22 @@ def convert(config: Config, progress: Progress) -> Path:
 def _plain(source: Checkpoint, kind: str) -> Checkpoint:
     """Return a checkpoint for writing in another format, by the module's names where known.
 
-    A file keeps the extra tensors; a library's folder would not load with them.
+    A file keeps extra tensors and pruning masks; a library's folder would not load with them.
     """
-    extras = source.extras if kind in checkpoint_files.suffixes().values() else {}
-    names = {name: name for name in source.tensors}
-    return replace(source, kind=kind, key=(), around={}, names=names, extras=extras)
+    whole = kind in checkpoint_files.suffixes().values()
+    files = source.names or {}
+    masks = {name: source.masks[file] for name, file in files.items() if file in source.masks}
+    return replace(
+        source, kind=kind, key=(), around={}, names={name: name for name in source.tensors},
+        extras=source.extras if whole else {}, masks=masks if whole else {},
+    )  # fmt: skip
 
 
 def _lost(source: Checkpoint, made: Checkpoint) -> list[str]:
     """Return sentences on what the source has beside the weights and the output lacks."""
     entries, extras = sorted(map(str, source.around)), sorted(set(source.extras) - set(made.extras))
-    lost = [*entries, *extras]
+    masks = sorted(f"{name}_mask" for name in source.masks) if not made.masks else []
+    lost = [*entries, *extras, *masks]
     return [f"left out, since only weights are converted: {', '.join(lost)}"] if lost else []
 
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from falw_cli.errors import RequestError
 from falw_cli.models.checkpoint import Checkpoint
+from falw_cli.models.pruning import merged
 from falw_cli.models.weight_sets import is_average, pick, same
 
 TRANSPARENT = frozenset({
@@ -55,6 +56,7 @@ def fit(source: Checkpoint, module: nn.Module) -> Checkpoint:
         RequestError: the file holds several copies of the network, and none was chosen.
     """
     expected = dict(module.state_dict(keep_vars=True))
+    source = merged(source, expected)
     ties = _ties(expected)
     shared = _shared(expected)
     for key, cut in ((_same, ""), (_bare, ""), (_bare, shared)):

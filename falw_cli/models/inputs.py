@@ -16,7 +16,7 @@ from falw_cli.data.listing import Listing
 from falw_cli.data.splits import Splits
 from falw_cli.errors import RequestError
 from falw_cli.models import architectures, checkpoint_files
-from falw_cli.models.checkpoint import Checkpoint, sparse
+from falw_cli.models.checkpoint import Checkpoint
 from falw_cli.models.earlier import recorded_runs, refuse_unlearned, steps_back
 from falw_cli.models.input_size import check_input_size
 from falw_cli.models.network import (
@@ -29,6 +29,7 @@ from falw_cli.models.network import (
     with_metadata,
 )
 from falw_cli.models.output_names import output_names
+from falw_cli.models.pruning import sparse
 from falw_cli.models.training_data import TrainingData, open_training_data
 from falw_cli.runtime.progress import Progress
 
@@ -95,7 +96,9 @@ def open_inputs(
     if guess:
         progress.warn(guess)
     _check_channels(spec, listing)
-    shown = _shown(config, spec, progress)
+    shown, guessed = completed(config.preprocessing, spec)
+    if guessed:
+        progress.warn(guessed)
     wanted = images.geometry(listing, shown, spec.channels, skip=config.skip_unreadable)
     data = open_training_data(config, source, listing, classes, wanted, progress, recorded)
     unseen = loading.open_unseen(config, data.images, wanted, progress)
@@ -203,22 +206,20 @@ def _check_channels(spec: NetworkSpec, listing: Listing) -> None:
         )
 
 
-def _shown(config: Config, spec: NetworkSpec, progress: Progress) -> Preprocessing:
-    """Return the given preprocessing; if it is incomplete, guess the rest and warn."""
-    shown, arch = config.preprocessing, spec.arch
+def completed(shown: Preprocessing, spec: NetworkSpec) -> tuple[Preprocessing, str | None]:
+    """Return the preprocessing; if it is incomplete, guess the rest, and say so in a sentence."""
     if shown.mean is not None and shown.std is not None:
-        return shown
-    if arch in architectures.OWN or architectures.is_code(arch):
-        progress.warn("preprocessing mean and std are not given: measured on the retain set")
-        return shown
-    progress.warn("preprocessing mean and std are not given: ImageNet's preprocessing is used")
+        return shown, None
+    unknown = "preprocessing mean and std are not given"
+    if spec.arch in architectures.OWN or architectures.is_code(spec.arch):
+        return shown, f"{unknown}: measured on the retain set"
     guess = IMAGENET.model_dump()
     if shown.image_size is None and (size := architectures.input_size(spec.build)):
         guess |= {"image_size": size, "resize": round(size * IMAGENET_RATIO)}
     if spec.channels == 1:  # the mean over the channels, as in timm
         guess |= {"mean": (0.449,), "std": (0.226,)}
     merged = guess | shown.model_dump(exclude_none=True)
-    return Preprocessing.model_validate(merged)
+    return Preprocessing.model_validate(merged), f"{unknown}: ImageNet's preprocessing is used"
 
 
 def _comparable(path: str, given: Config, network: Network, progress: Progress) -> Network:

@@ -16,14 +16,19 @@ from falw_cli.config.settings import Config
 from falw_cli.data import forget_list, ledger, loading, opening
 from falw_cli.data.decoding import turned_note
 from falw_cli.data.images import Rows
+from falw_cli.data.labels import is_unnamed
 from falw_cli.data.metadata import columns_of
+from falw_cli.data.splits import guessed_names
 from falw_cli.data.text import BOM
 from falw_cli.errors import RequestError
 from falw_cli.models import checkpoint_files
-from falw_cli.models.checkpoint import Checkpoint, load_weights, sparse
+from falw_cli.models.checkpoint import Checkpoint, load_weights
 from falw_cli.models.fitting import unwrap
 from falw_cli.models.foreign import named_tensors
-from falw_cli.models.network import network_spec, with_metadata
+from falw_cli.models.inputs import completed
+from falw_cli.models.network import NetworkSpec, network_spec, with_metadata
+from falw_cli.models.output_names import output_names
+from falw_cli.models.pruning import merged, sparse
 from falw_cli.runtime.progress import Progress
 
 LEDGER = b'{"version":1,"created":'
@@ -100,11 +105,7 @@ def _checkpoint(path: str, config: Config) -> dict[str, Any]:
         **({"entries": sorted(map(str, found.around))} if found.around else {}),
         **({"extra_tensors": sorted(found.extras)} if found.extras else {}),
         **({"notes": notes} if notes else {}),
-        **(
-            said.model_dump(mode="json", exclude_none=True)
-            if said
-            else {"arch": None, "note": "no falw metadata: it needs --arch and a config"}
-        ),
+        **(said.model_dump(mode="json", exclude_none=True) if said else {"arch": config.arch}),
     }
 
 
@@ -115,14 +116,31 @@ def _fitted(found: Checkpoint, config: Config) -> tuple[Checkpoint, list[str]]:
         if settled.arch is not None:
             spec, fitted = network_spec(settled, found)
             load_weights(spec.build(), fitted, spec.arch)
-            return fitted, []
+            _, guess = completed(settled.preprocessing, spec)
+            return fitted, [*([guess] if guess else []), *_outputs(settled, spec)]
     except RequestError as error:
         return found, [f"not compared with the architecture: {error}"]
+    found = merged(found)
     prefix, tensors = unwrap(found.tensors)
-    notes = [f"{prefix!r} is probably a wrapper's prefix; --arch decides"] if prefix else []
+    notes = ["it does not name its architecture: give --arch NAME"]
+    notes += [f"{prefix!r} is probably a wrapper's prefix; --arch decides"] if prefix else []
     if known := named_tensors(tensors):
         notes.append(f"it {known.what}: {known.hint.format(name=found.path)}")
     return replace(found, prefix=prefix), notes
+
+
+def _outputs(config: Config, spec: NetworkSpec) -> list[str]:
+    """Return notes on the names of the outputs: what is guessed, if the data is known."""
+    if config.data is None:
+        named = config.classes is not None and not is_unnamed(config.classes)
+        unnamed = f"its {spec.num_classes} outputs have no names: with --data, those of the data"
+        return [] if named else [unnamed]
+    try:
+        listing = loading.open_source(config, "data")
+        classes, guess = output_names(config.classes, listing, spec.num_classes)
+        return [*([guess] if guess else []), *guessed_names(listing, classes)]
+    except RequestError as error:
+        return [f"not compared with the data: {error}"]
 
 
 def _data(spec: str, config: Config, progress: Progress) -> dict[str, Any]:

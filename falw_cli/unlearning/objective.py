@@ -12,6 +12,7 @@ from falw_cli.data.batches import Batch
 from falw_cli.data.device import Samples
 from falw_cli.models import architectures
 from falw_cli.models.network import Network, true_class_probability
+from falw_cli.models.pruning import Zeros
 from falw_cli.runtime import collectives
 from falw_cli.runtime.precision import wide
 from falw_cli.training.state import below
@@ -36,6 +37,8 @@ class Unlearning:
     """Held-out samples of `estimate`."""
     estimate: Estimate
     stopping: EarlyStopping | None = None
+    zeros: Zeros = field(default_factory=list)
+    """Zeros of a pruned network, which stay zero."""
     epochs: list[Tensor] = field(default_factory=list, init=False)
     """Per finished epoch, [6]: min, mean and max of the weights, mean loss, mu and sigma of the
     target as means over classes (NaN if no target is needed)."""
@@ -127,17 +130,18 @@ class Unlearning:
         return self.weighting.weight(prob, label, self.estimate.target)
 
     def after_step(self, network: Network, done: int, total: int) -> str | None:
-        """See `Objective`: restore masked weights, and check whether to stop."""
+        """See `Objective`: restore masked weights and zeros, and check whether to stop."""
         for loss, weight in self._step:
             self._loss[0] += wide(loss)
             if weight is not None:
                 self._kept_weights.append(weight)
         self._loss[1] += bool(self._step)
         self._step = []
-        if self.method.mask is not None:
-            with torch.no_grad():
-                for weights, free in self.method.mask.items():
-                    weights.copy_(torch.where(free, weights, self.method.held[weights]))
+        with torch.no_grad():
+            for weights, free in (self.method.mask or {}).items():
+                weights.copy_(torch.where(free, weights, self.method.held[weights]))
+            for weights, zero in self.zeros:
+                weights.masked_fill_(zero, 0)
         return self.stopping.after_step(network, done, total) if self.stopping else None
 
     def target_quality(self, network: Network) -> TargetQuality | None:

@@ -17,6 +17,7 @@ from falw_cli.evaluation.gap import avg_gap
 from falw_cli.evaluation.measurement import mean_metrics, measure
 from falw_cli.evaluation.metrics import Metrics
 from falw_cli.models.network import copy_weights
+from falw_cli.models.pruning import zeros_of
 from falw_cli.runtime.interrupt import Interrupt
 from falw_cli.runtime.progress import Progress
 from falw_cli.training.loop import Outcome, Work, fit
@@ -290,9 +291,8 @@ def objective_of(
     assert recipe.weighting is not None  # set by with_method_defaults
     counts = torch.bincount(run_data.forget.labels, minlength=number)
     weighting = load_weighting(recipe.weighting)(counts, number, of_weighting)
-    estimate: Estimate
+    guide, zeros = run_data.guide, zeros_of(run_data.network.module)
+    estimate: Estimate = Streaming(guide.labels, number, recipe.batch_size, config.seed)
     if recipe.target == "exact":
-        estimate = Exact(run_data.guide.labels, number, recipe.target_every)
-    else:
-        estimate = Streaming(run_data.guide.labels, number, recipe.batch_size, config.seed)
-    return Unlearning(method, weighting, run_data.guide, estimate, stopping)
+        estimate = Exact(guide.labels, number, recipe.target_every)
+    return Unlearning(method, weighting, guide, estimate, stopping, zeros)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -65,3 +66,19 @@ def test_a_library_that_does_not_load(monkeypatch: pytest.MonkeyPatch) -> None:
     found = {one.name: one for one in doctor._libraries()}
     assert "torchvision::nms does not exist" in found["torchvision"].found
     assert "together" in found["torchvision"].hint
+
+
+def test_a_cache_in_a_folder_that_may_not_be_entered(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The parent is asked instead; root may enter every folder, so the refusal is patched in."""
+    closed, stat = tmp_path / "closed", os.stat
+
+    def refused(path: object, *more: object, **given: object) -> os.stat_result:
+        if str(path).startswith(str(closed / "falw")):
+            raise PermissionError(13, "Permission denied", str(path))
+        return stat(path, *more, **given)  # type: ignore[arg-type]
+
+    closed.mkdir()
+    monkeypatch.setattr(os, "stat", refused)
+    assert doctor._writable("cache", closed / "falw", "x").state in ("ok", "problem")

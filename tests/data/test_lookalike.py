@@ -52,10 +52,19 @@ def test_another_spelling_is_named_with_the_id(listed: str, said: str) -> None:
     assert said in found
 
 
-@pytest.mark.parametrize("sign", [",", ", ", ";", "\t"])
-def test_several_ids_on_a_line_are_named(sign: str) -> None:
+@pytest.mark.parametrize(
+    ("sign", "what"),
+    [(",", "commas"), (", ", "commas"), (";", "semicolons"), ("\t", "tabs"), (" ", "spaces")],
+)
+def test_several_ids_on_a_line_are_named(sign: str, what: str) -> None:
     found = describe_difference(f"cat/1.png{sign}dog/2.png", ["cat/1.png", "dog/2.png"])
-    assert "one ID per line" in found
+    assert f"with {what} between them: write one ID per line" in found
+
+
+def test_the_end_of_an_id_is_named_with_the_number_of_such_ids() -> None:
+    known = ["owl/1.png", "cat/1.png", "cat/2.png"]
+    assert "2 IDs end in /1.png, such as 'cat/1.png'" in describe_difference("1.png", known)
+    assert "did you mean 'cat/2.png'?" in describe_difference("2.png", known)
 
 
 def test_an_unknown_id_is_reported_with_the_difference() -> None:

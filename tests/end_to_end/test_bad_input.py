@@ -218,6 +218,9 @@ CASES: dict[str, tuple[Callable[[Path], None], tuple[str, ...], tuple[str, ...]]
     "code from a found config": (
         write("falw.yaml", "arch: os:getcwd\ndata: digits\n"), UNLEARN, ("import", "--trust-code"),
     ),
+    "code from a found config, which inspect would import": (
+        write("falw.yaml", "arch: os:getcwd\n"), ("inspect", "model.safetensors"), ("import",),
+    ),
     "not a gate": (nothing, (*UNLEARN, "--gate", "avg_gap"), ("avg_gap", "NAME OP NUMBER")),
     "unknown gate": (nothing, (*UNLEARN, "--gate", "avg_gab<1"), ("avg_gab", "avg_gap")),
     "ratio and count": (nothing, ("forget-list", "--ratio", "0.1", "--count", "3"), ("--count",)),

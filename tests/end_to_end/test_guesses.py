@@ -63,6 +63,10 @@ def test_classes_are_neither_hidden_nor_empty_folders_and_their_order_is_checked
         "empty folders are not taken for classes: yak",
     ]
     arch = ("--arch", "tiny-cnn", "--json")
+    shown = falw("inspect", "text.pt", "--data", "imagefolder:d", *arch, cwd=numbered)
+    notes = json.loads(shown.stdout)["notes"]
+    assert any("mean and std are not given: measured on the retain set" in one for one in notes)
+    assert any("text order; natural order is" in one for one in notes)
     right = falw("evaluate", "text.pt", *DATA, *arch, cwd=numbered)
     report = json.loads(right.stdout)
     assert report["metrics"]["after"]["retain_accuracy"] > 90

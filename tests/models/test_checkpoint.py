@@ -8,7 +8,6 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
-from torch.nn.utils import prune
 
 from falw_cli.config.settings import Preprocessing, TrainRecipe
 from falw_cli.errors import RequestError, RunError
@@ -74,15 +73,3 @@ def test_a_network_that_diverged_is_never_written(tmp_path: Path) -> None:
     checkpoint.check_finite(model.state_dict())
     with pytest.raises(RunError, match=r"0\.weight is not finite in torch\.float16"):
         checkpoint.tensors_like(model, source)
-
-
-def test_pruned_networks_are_named_with_the_share_of_zeros() -> None:
-    """A trained or initialised network has no exact zeros; zero biases are usual."""
-    model = tiny_cnn(2, 1)
-    assert checkpoint.sparse(model.state_dict()) == []
-    prune.l1_unstructured(model[3], "weight", 0.5)  # type: ignore[index]
-    prune.remove(model[3], "weight")  # type: ignore[index]
-    (said,) = checkpoint.sparse(model.state_dict())
-    assert "(most in 3.weight: 50.0%)" in said
-    whole = sum(t.numel() for t in model.state_dict().values() if t.ndim > 1)
-    assert f"{model.get_parameter('3.weight').numel() / 2 / whole:.1%} of the weights" in said

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Annotated
 
 from falw_cli.cli.command import CHECKPOINT, Call, command
@@ -22,11 +24,19 @@ class InspectSettings(Section):
 )  # fmt: skip
 def inspect(call: Call) -> None:
     """Run the command."""
-    config, console = call.config("inspect"), call.console
+    path, console = call.own.path, call.console
+    from falw_cli.models.checkpoint_files import is_checkpoint
+
+    # A checkpoint is compared with its architecture: as `evaluate`, which imports no code that a
+    # falw.yaml names.
+    if is_checkpoint(Path(path)):
+        config = replace(call, given={**call.given, "model": path}).config("evaluate")
+    else:
+        config = call.config("inspect")
     from falw_cli.cli import tables
     from falw_cli.runs.inspection import inspect_path
 
-    facts = inspect_path(call.own.path, config, call.console)
+    facts = inspect_path(path, config, call.console)
     report = facts.pop("report", None)
     if call.as_json:
         console.document(report.model_dump(mode="json") if report else facts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -82,10 +83,17 @@ def _metadata(file: Path, notes: Mapping[str, str]) -> Metadata | None:
 
 def write(tensors: Tensors, metadata: Metadata | None, source: Checkpoint | None = None) -> bytes:
     """Return the file; the same bytes for the same content."""
-    # One key only: safetensors does not keep the order of several, and bytes must be repeatable.
-    notes = {KEY: metadata.model_dump_json(exclude_none=True)} if metadata else {"format": "pt"}
-    result: bytes = save(separate(tensors), metadata=notes)
-    return result
+    content = save(separate(tensors), metadata={"format": "pt"})
+    if metadata is None:
+        return bytes(content)
+    # Other libraries refuse a file without `format`, and safetensors writes several keys in random
+    # order: the second is added here.
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:end])
+    header["__metadata__"][KEY] = metadata.model_dump_json(exclude_none=True)
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    return b"".join([len(text).to_bytes(8, "little"), text, memoryview(content)[end:]])
 
 
 def separate(tensors: Tensors) -> dict[str, Tensor]:

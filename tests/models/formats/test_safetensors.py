@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from falw_cli.errors import RequestError
 from falw_cli.models.architectures import tiny_cnn
@@ -24,6 +25,10 @@ def test_metadata_is_preserved_and_bytes_are_reproducible(tmp_path: Path) -> Non
     found = safetensors.read(file)
     assert found.metadata == METADATA
     assert found.sha256 == hashlib.sha256(content).hexdigest()
+    with safe_open(file, "pt") as archive:
+        assert archive.metadata().keys() == {"falw", "format"}
+        assert archive.metadata()["format"] == "pt"  # accelerate refuses a file without it
+    torch.testing.assert_close(load_file(file), dict(tensors), rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

@@ -10,6 +10,7 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
+from torch.nn.utils import prune
 from torch.utils.data import Dataset, Subset, TensorDataset
 
 from falw_cli import Unlearner, unlearn
@@ -217,14 +218,36 @@ def test_a_lightning_module_with_the_callback(memorised: nn.Module) -> None:
 
 @pytest.mark.parametrize("method", list(METHODS))
 def test_every_method_works_on_a_module_in_memory(memorised: nn.Module, method: str) -> None:
+    """Pruned weights stay zero."""
     model, (data, heldout, _) = deepcopy(memorised), parts()
+    layer = model.get_submodule("3")
+    prune.l1_unstructured(layer, "weight", 0.2)
+    prune.remove(layer, "weight")
+    before = deepcopy(model.state_dict())
     unlearn(
         model, data=data, forget=LIST, heldout=heldout, method=method, stop="epochs",
         epochs=1, least_steps=1, lr=1e-3,
     )  # fmt: skip
-    both = zip(model.state_dict().values(), memorised.state_dict().values(), strict=True)
-    assert any(not torch.equal(one, other) for one, other in both)
-    assert list(model.state_dict()) == list(memorised.state_dict())
+    after = model.state_dict()
+    assert list(after) == list(before)
+    assert any(not torch.equal(after[name], before[name]) for name in before)
+    assert torch.equal(after["3.weight"] == 0, before["3.weight"] == 0)
+
+
+def test_a_module_with_pruning_masks_keeps_them(memorised: nn.Module) -> None:
+    """Its pruned weights are computed at each forward pass, and cannot be copied as they are."""
+    model, (data, heldout, _) = deepcopy(memorised), parts()
+    prune.l1_unstructured(model.get_submodule("3"), "weight", 0.2)
+    mask = model.get_buffer("3.weight_mask").clone()
+    model(data.tensors[0][:2])
+    unlearn(
+        model, data=data, forget=LIST, heldout=heldout, method="random-label", stop="epochs",
+        epochs=1, least_steps=1,
+    )  # fmt: skip
+    assert torch.equal(model.get_buffer("3.weight_mask"), mask)
+    assert not confidence(model, Subset(data, LIST)).equal(
+        confidence(memorised, Subset(data, LIST))
+    )
 
 
 def test_the_retain_budget_limits_the_samples_of_the_steps(memorised: nn.Module) -> None:
