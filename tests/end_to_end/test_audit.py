@@ -76,6 +76,7 @@ def test_a_list_on_stdin_is_read_once(project: Path) -> None:
     assert "4 shadow models" in done.stderr
 
 
+@pytest.mark.slow
 def test_all_audit_options_together(project: Path) -> None:
     done = falw(
         "unlearn", "model.safetensors", "--forget", "ids.txt", "--reference", "retrain.safetensors",

@@ -157,6 +157,7 @@ def test_a_run_continues_when_stderr_is_closed(project: Path) -> None:
     assert (project / "model.unlearned.audit.json").exists()
 
 
+@pytest.mark.slow
 def test_it_works_without_the_calls_and_modules_of_linux(project: Path) -> None:
     """Windows has no fcntl, resource and SIGCHLD, macOS no posix_fallocate."""
     (project / "hidden").mkdir()

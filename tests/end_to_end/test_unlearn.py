@@ -195,6 +195,7 @@ def test_a_run_that_diverges_writes_nothing(project: Path) -> None:
     assert sorted(project.iterdir()) == before
 
 
+@pytest.mark.slow
 def test_an_interrupted_and_resumed_run_gives_the_same_checkpoint(project: Path) -> None:
     long = (*JOB, "--epochs", "60", "--seed", "5", "--out")
     whole = falw(*long, "whole.safetensors", cwd=project)

@@ -18,6 +18,7 @@ ASKED = (
 )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_csv_of_the_run_and_the_same_checkpoint(project: Path) -> None:
     assert falw(*ASKED, "--out", "plain.safetensors", cwd=project).returncode == 0
     done = falw(*ASKED, "--track", "csv", cwd=project)
