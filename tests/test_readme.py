@@ -20,6 +20,19 @@ def test_the_results_are_those_of_the_benchmark() -> None:
         assert row.items() <= measured[row["list"]].items()
 
 
+def test_the_gaps_of_the_methods_are_those_of_the_measured_pages() -> None:
+    pages = {name: (ROOT / "docs" / f"{name}.md").read_text() for name in ("demo", "ninety")}
+    memorised, little = (
+        list(row.values()) for row in rows(README.partition("Avg. Gap of each")[2])
+    )
+    *_, mean = rows(pages["demo"].partition("What to conclude")[2])
+    assert memorised[1:] == list(mean.values())[4:]
+    found = rows(pages["ninety"].partition("10 %, gamma 1\n")[2])
+    gaps = {row["entry"]: row["Avg. Gap"].split()[0] for row in found}
+    names = ("original", "match x none", "finetune x none", "random-label x falw", "Retrain")
+    assert little[1:] == [gaps[name] for name in names]
+
+
 def rows(text: str) -> list[dict[str, str]]:
     """Return the rows of the first table."""
     table = text[text.index("\n| ") + 1 :].partition("\n\n")[0].splitlines()

@@ -13,8 +13,14 @@ from falw_cli.runtime.printable import printable
 
 INK = "#010203"
 """Placeholder that is replaced by the page's text colour."""
-COLOURS = {"before": "#8a8f98", "after": "#2b7cd3", "model": "#2b7cd3", "Retrain": "#c9620a"}
-FORGET, UNSEEN = "#2b7cd3", "#c9620a"
+BLUE, VERMILION, GREY = "#0072b2", "#d55e00", "#8a8f98"
+COLOURS = {"before": GREY, "after": BLUE, "model": BLUE, "Retrain": VERMILION}
+FORGET, UNSEEN = BLUE, VERMILION
+PALETTE = (BLUE, VERMILION, "#009e73", "#cc79a7", GREY, "#8f6d00")
+"""Colours of Okabe and Ito, which readers with any colour vision can distinguish, where they have
+a contrast of at least 3 with a white and a black ground."""
+STYLES = ("-", "--", "-.")
+"""Line styles, so that no line depends on its colour alone."""
 SIZE = (3.3, 2.4)
 """Inches: as wide as a phone's screen; a wider page has several pictures side by side. The page
 enlarges a picture rather than reducing it, so that its text stays readable."""

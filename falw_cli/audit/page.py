@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import shlex
 import xml.etree.ElementTree as ET
+from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -10,8 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from falw_cli.audit import rows
-from falw_cli.audit.drawing import Picture
+from falw_cli.audit.drawing import PALETTE, Picture
 from falw_cli.audit.erasure import erasure_sections
+from falw_cli.audit.gauge import gauge
+from falw_cli.audit.glossary import anchor, glossary
 from falw_cli.audit.pictures import pictures, roc
 from falw_cli.audit.report import Report
 from falw_cli.audit.rows import Row
@@ -24,7 +29,7 @@ from falw_cli.runtime.printable import markdown_text, printable
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-PALETTE = ("#2b7cd3", "#c9620a", "#3f8f4f", "#a457b8", "#8a8f98", "#b5484f")
+TEMPLATES = Path(__file__).with_name("templates")
 LIMITS = (
     "Unlearning of this kind is approximate: it moves a model towards a retrained one, and gives "
     "no bound on the remaining influence of the forget samples.",
@@ -61,13 +66,19 @@ def html(named: Sequence[NamedReport]) -> str:
 def _single_report(named: NamedReport) -> str:
     report = named.report
     shown = rows.models(report.metrics)
+    tables = _tables(shown)
+    per_sample = rows.per_sample_rows(report.per_sample) if report.per_sample else []
+    share = report.metrics.after.forgotten_share if report.metrics.after else None
     return _render(
         "page.html.j2",
         name=named.name,
         report=report,
         verdict=verdict(report),
-        **_tables(shown),
-        per_sample=rows.per_sample_rows(report.per_sample) if report.per_sample else [],
+        share=rows.figure(share, 0),
+        gauge=gauge(share) if share else "",
+        **tables,
+        glossary=glossary([*tables["main"], *per_sample]),
+        per_sample=per_sample,
         evidence=rows.evidence_rows(report.per_sample) if report.per_sample else [],
         comeback=rows.comeback_rows(report.comeback) if report.comeback else [],
         robustness=rows.robustness_rows(report.robustness) if report.robustness else [],
@@ -82,7 +93,16 @@ def _single_report(named: NamedReport) -> str:
         noise_floor=_noise_floor(report),
         cell=rows.figure,
         settings=_settings(report),
+        command=shlex.join(printable(word) for word in report.command),
+        copy_script=_copy_script(),
+        copy_digest=f"sha256-{b64encode(hashlib.sha256(_copy_script().encode()).digest()).decode()}",
     )
+
+
+@cache
+def _copy_script() -> str:
+    """Return the page's only script; its digest in the page's policy allows no other."""
+    return (TEMPLATES / "copy.js").read_text(encoding="utf-8")
 
 
 def _with_share(shown: dict[str, Metrics]) -> dict[str, Metrics]:
@@ -125,14 +145,21 @@ def _side_by_side(named: Sequence[NamedReport]) -> str:
     shown = {one.name: m for one in named if (m := one.report.metrics.after) is not None}
     verdicts: dict[str, Verdict] = {one.name: verdict(one.report) for one in named}
     picture: Picture | None = roc(shown, PALETTE) if any(m.mia for m in shown.values()) else None
+    shares = {
+        one.name: m.forgotten_share if (m := one.report.metrics.after) else None for one in named
+    }
+    tables = _tables(shown)
     return _render(
         "beside.html.j2",
         named=named,
         verdicts=verdicts,
-        **_tables(shown),
+        shares={name: rows.figure(share, 0) for name, share in shares.items()},
+        gauges={name: gauge(share) if share else "" for name, share in shares.items()},
+        **tables,
+        glossary=glossary(tables["main"]),
+        copy_digest="",
         settings={one.name: _settings(one.report) for one in named},
         picture=picture,
-        shared=any(one.forgotten_share for one in shown.values()),
     )
 
 
@@ -140,12 +167,11 @@ def _side_by_side(named: Sequence[NamedReport]) -> str:
 def _environment() -> Environment:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    loader = FileSystemLoader(Path(__file__).with_name("templates"))
     made = Environment(
-        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    made.filters["plain"] = _plain
+    made.filters |= {"plain": _plain, "anchor": anchor}
     return made
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from falw_cli.audit.drawing import COLOURS, FORGET, INK, UNSEEN, Picture, canvas, short, svg
+from falw_cli.audit.drawing import COLOURS, FORGET, INK, STYLES, UNSEEN, Picture, canvas, short, svg
 from falw_cli.audit.report import Relearned, Report
 from falw_cli.audit.rows import GROUPS
 from falw_cli.evaluation.gap_metric import load_metric
@@ -91,13 +91,15 @@ def _spreads(shown: dict[str, Metrics], model: str) -> Iterator[Picture]:
         with canvas() as (axes, out):
             bins = len(group.forget_histogram)
             edges = [i / bins for i in range(bins + 1)]
-            for values, colour, label in (
-                (group.forget_histogram, FORGET, "forget"),
-                (group.unseen_histogram, UNSEEN, "unseen"),
+            for values, colour, label, style in (
+                (group.forget_histogram, FORGET, "forget", "-"),
+                (group.unseen_histogram, UNSEEN, "unseen", "--"),
             ):
                 percent = [max(100 * value, 0.01) for value in values]  # log axis
                 axes.stairs(percent, edges, fill=True, color=colour, alpha=0.18)
-                axes.stairs(percent, edges, color=colour, linewidth=1.6, label=label)
+                axes.stairs(
+                    percent, edges, color=colour, linewidth=1.6, linestyle=style, label=label
+                )
             axes.set(
                 xlabel="true-class probability", ylabel="samples, %", xlim=(0, 1), yscale="log",
                 ylim=(0.1, 110), yticks=[0.1, 1, 10, 100], yticklabels=["0.1", "1", "10", "100"],
@@ -171,6 +173,7 @@ def roc(shown: dict[str, Metrics], colours: Sequence[str] = ()) -> Picture:
             axes.plot(
                 [x for x, _ in points], [max(y, 1e-4) for _, y in points], color=colour,
                 label=short(name) if colours else name, drawstyle="steps-post",
+                linestyle=STYLES[number % len(STYLES)],
             )  # fmt: skip
         axes.plot([1e-4, 1], [1e-4, 1], color=INK, linewidth=0.8, linestyle=":", label="chance")
         axes.set(

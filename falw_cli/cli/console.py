@@ -79,6 +79,7 @@ class Console:
                 TextColumn("{task.fields[detail]}"),
                 console=self.err,
                 transient=True,
+                refresh_per_second=4,
                 speed_estimate_period=1e9,  # the mean over the whole stage: updates are rare
             )
             self._bar.add_task(safe(label), total=total, detail="")
@@ -91,12 +92,17 @@ class Console:
             task = self._bar.tasks[0]
             shown = detail or task.fields["detail"]
             self._bar.update(task.id, advance=steps, detail=shown)
-        if self._total and self._done >= self._total:
-            self.stop()
-            if not self.quiet:
-                seconds = time.perf_counter() - self._began
-                self._say(f"[dim]{safe(self._label)}: {seconds:.1f} s {safe(detail)}[/]")
-            self._total = 0
+        if self._done >= self._total:
+            self.end(detail)
+
+    def end(self, detail: str = "") -> None:
+        """See `Progress`."""
+        self.stop()
+        if self._total and not self.quiet:
+            seconds = time.perf_counter() - self._began
+            steps = f"{self._done} of {self._total} steps, " * (self._done < self._total)
+            self._say(f"[dim]{safe(self._label)}: {steps}{seconds:.1f} s {safe(detail)}[/]")
+        self._total = 0
 
     def stop(self) -> None:
         """Remove the bar."""

@@ -5,59 +5,59 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
 from falw_cli.audit import rows
 from falw_cli.audit.report import Report, Robustness
 from falw_cli.cli.console import safe
-from falw_cli.evaluation.metrics import AllMetrics, Metrics
+from falw_cli.evaluation.metrics import AllMetrics
 from falw_cli.evaluation.per_sample import PerSample
 
 if TYPE_CHECKING:
     from falw_cli.cli.doctor import Finding
 
 
-def metrics(found: AllMetrics, title: str = "") -> Table:
-    """Before, after, Retrain and the gap between the last two; percent."""
-    models = {name: one for name, one in rows.models(found).items() if name != "Retrain"}
-    return side_by_side(models, found, title)
+def metrics(found: AllMetrics) -> Table:
+    """Return the metrics before and after, and those of Retrain; each row has its unit."""
+    shown = rows.models(found)
+    models = [name for name in shown if name != "Retrain"]
+    last, truth = models[-1], "Retrain" in shown
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("", overflow="fold")
+    for name in models:
+        table.add_column(name, justify="right")
+    table.add_column("95 % interval", justify="right", style="dim")
+    if truth:
+        table.add_column("Retrain", justify="right")
+        table.add_column(f"{last} -\nRetrain", justify="right")
 
-
-def side_by_side(models: Mapping[str, Metrics], found: AllMetrics, title: str = "") -> Table:
-    """Several models' metrics, and Retrain's where it is known; of two, the last with intervals."""
-    truth = {"Retrain": found.reference} if found.reference else {}
-    shown, last = {**models, **truth}, list(models)[-1]
-    sure = len(models) <= 2  # with more columns there is no room in 80 characters
-    table = Table("percent", title=title or None, title_justify="left")
-    for name in (*models, *(["95 %"] if sure else []), *truth, *(["gap"] if truth else [])):
-        table.add_column(name, justify="right", style="dim" if name == "95 %" else None)
-
-    def add(row: rows.Row, label: str = "", style: str = "", gap: str = "") -> None:
+    def add(row: rows.Row, style: str = "", *, difference: bool = True) -> None:
         cells = [row.cells.get(name) for name in shown]
         numbers = [f"{style}{cell.number}" if cell else "–" for cell in cells]
-        if sure:
-            own = row.cells.get(last)
-            numbers.insert(len(models), own.interval.replace(" to ", "–") if own else "")
-        table.add_row(label or row.label, *numbers, *([gap] if truth else []))
+        own = row.cells.get(last)
+        numbers.insert(len(models), own.interval.replace(" to ", "–") if own else "")
+        gap = row.difference(last, "Retrain") if difference else ""
+        table.add_row(row.title, *numbers, *([gap] if truth else []))
 
     for row in rows.metric_rows(shown):
-        add(row, gap=row.difference(last, "Retrain").lstrip("+-"))
+        add(row)
     if truth:
         table.add_section()
-        add(rows.gap_row(shown), style="[bold]")
+        add(rows.gap_row(shown), "[bold]", difference=False)
         if found.noise_floor is not None:
-            add(rows.Row("noise floor", "points", {"Retrain": rows.Cell(found.noise_floor)}))
-    if models[last].mia and models[last].distance:
+            floor = {"Retrain": rows.Cell(found.noise_floor)}
+            add(rows.Row("between two Retrains", "points", floor), difference=False)
+    if shown[last].mia and shown[last].distance:
         table.add_section()
         for row in rows.unseen_rows(shown):
-            add(row)
-    if (groups := models[last].groups) is not None:
+            if any(row.cells.values()):
+                add(row)
+    if shown[last].groups is not None:
         table.add_section()
         for name in rows.GROUPS:
-            row = rows.metric_row(f"{name}_accuracy", shown)
-            label = f"{name} ({getattr(groups, name).forget_count} forgotten)"
-            add(row, label, gap=row.difference(last, "Retrain"))
+            add(rows.metric_row(f"{name}_accuracy", shown))
     return table
 
 

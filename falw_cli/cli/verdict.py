@@ -20,7 +20,8 @@ def launch(config: Config) -> None:
 
 
 def show_report(report: Report, console: Console, *, as_json: bool) -> None:
-    """Print a report's metrics, or all of it as JSON; then verdict and gates."""
+    """Print a report: verdict, tables and gates, or all of it as JSON; exit code as `end`."""
+    print_verdict(report, console)
     if as_json:
         console.document(report.model_dump(mode="json"))
     else:
@@ -30,12 +31,11 @@ def show_report(report: Report, console: Console, *, as_json: bool) -> None:
             console.table(show(attacked))
         if report.robustness:
             console.table(tables.robustness(report.robustness))
-    show_verdict(report, console)
+    end(report, console)
 
 
-def show_verdict(report: Report, console: Console) -> None:
-    """Print verdict and gates; exit code 1 if a gate failed."""
-    print_verdict(report, console)
+def end(report: Report, console: Console) -> None:
+    """Print the gates; exit code 1 if one failed."""
     for gate in report.gates:
         state = "passed" if gate.passed else "FAILED"
         console.note(f"gate {gate.expression}: {gate.shown}: {state}")

@@ -11,10 +11,13 @@ class Progress(Protocol):
     warnings: list[str]
 
     def start(self, label: str, total: int) -> None:
-        """Begin a stage of `total` steps; it ends with the last step or the next `start`."""
+        """Begin a stage of `total` steps; it ends with the last step, `end` or the next `start`."""
 
     def advance(self, steps: int = 1, detail: str = "") -> None:
         """Report that `steps` more are done; `detail` is shown beside the bar."""
+
+    def end(self) -> None:
+        """End the stage before its last step."""
 
     def note(self, text: str) -> None:
         """Show a note."""
@@ -33,6 +36,9 @@ class Silent:
         """Nothing is shown."""
 
     def advance(self, steps: int = 1, detail: str = "") -> None:
+        """Nothing is shown."""
+
+    def end(self) -> None:
         """Nothing is shown."""
 
     def note(self, text: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 
 import pytest
 from rich.console import Console
@@ -13,11 +14,11 @@ from falw_cli.cli import tables
 from tests.audit.reports import evidence, report
 
 
-def text(table: Table) -> str:
-    """Return the table as a wide console shows it."""
+def text(table: Table, width: int = 200) -> str:
+    """Return the table as a console of this width shows it."""
     out = io.StringIO()
-    Console(file=out, width=200).print(table)
-    return out.getvalue()
+    Console(file=out, width=width).print(table)
+    return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
 
 
 @pytest.mark.parametrize("references", [0, 2])
@@ -29,22 +30,32 @@ def test_it_fits_80_columns(references: int) -> None:
         tables.per_sample(found.per_sample),
         tables.evidence(evidence(20)),
     ):
-        assert max(map(len, text(table).splitlines())) <= 80
+        shown = text(table, 80)
+        assert max(map(len, shown.splitlines())) <= 80
+        assert "…" not in shown
+    for row in rows.metric_rows(rows.models(found.metrics)):
+        for part in row.cells["after"].interval.split(" to "):  # type: ignore[union-attr]
+            assert part in text(tables.metrics(found.metrics), 80)
 
 
-def test_rows_are_those_of_the_page() -> None:
+def test_rows_are_those_of_the_page_with_their_units() -> None:
     found = report().metrics
-    lines = {line.split("│")[1].strip(): line for line in text(tables.metrics(found)).splitlines()
-             if "│" in line}  # fmt: skip
-    shown = rows.models(found)
+    # A label that is too long for its column goes on in the next line.
+    shown, whole = rows.models(found), text(tables.metrics(found), 300)
+    lines = {re.split(r"\s{2,}", line.strip())[0]: line for line in whole.splitlines()}
     for row in [*rows.metric_rows(shown), rows.gap_row(shown), *rows.unseen_rows(shown)]:
-        for cell in row.cells.values():
-            assert (cell.number if cell else "–") in lines[row.label]
-    assert f"{found.noise_floor:.2f}" in lines["noise floor"]
-    assert found.after is not None
-    assert found.after.groups is not None
-    tail = found.after.groups.tail
-    assert f"{tail.deviation:+.2f}" in lines[f"tail ({tail.forget_count} forgotten)"]
+        assert row.unit
+        for cell in row.cells.values() if any(row.cells.values()) else ():
+            assert (cell.number if cell else "–") in lines[row.title]
+    assert f"{found.noise_floor:.2f}" in lines["between two Retrains, points"]
+    tail = rows.metric_row("tail_accuracy", shown)
+    assert lines[tail.title].endswith(tail.difference("after", "Retrain"))
+
+
+def test_without_retrained_models_there_is_no_difference() -> None:
+    shown = text(tables.metrics(report(1.5, 0).metrics))
+    assert "95 % interval" in shown
+    assert "Retrain" not in shown
 
 
 def test_evidence_is_shown_by_position() -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import falw_cli
+from falw_cli.audit.report import Report
 from falw_cli.errors import RequestError
 from tests import at_once
 from tests.conftest import clean_environment, falw, run_falw
@@ -177,11 +178,17 @@ def test_the_reader_of_stdout_may_close_it(project: Path) -> None:
 def test_the_demo_runs_and_its_commands_work(tmp_path: Path) -> None:
     done = falw("demo", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    for word in ("before", "match", "falw", "Retrain", "Avg. Gap", "tail"):
+    for word in ("before", "match", "fine-tuning", "FaLW", "Retrain", "gap"):
         assert word in done.stdout
     folder = tmp_path / "falw-demo"
-    for name in ("table.svg", "forget.txt", "model.falw.safetensors", "model.falw.audit.json"):
+    for name in ("table.svg", "forget.txt", "model.falw.safetensors", "model.match.audit.html"):
         assert (folder / name).exists()
+    found = Report.model_validate_json((folder / "model.match.audit.json").read_text()).metrics
+    assert found.before is not None
+    assert found.after is not None
+    assert found.before.retain_accuracy == 100
+    assert 75 <= found.before.test_accuracy <= 85
+    assert 3 * found.after.avg_gap <= found.before.avg_gap
     again = falw("demo", cwd=tmp_path)
     assert again.returncode == 2
     for command in [line.strip() for line in done.stderr.splitlines() if "  falw " in line]:

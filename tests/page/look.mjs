@@ -1,5 +1,5 @@
 // Open a page from disk at three widths, in light and dark: node look.mjs PAGE [FOLDER]
-// Prints what is wrong as JSON; pictures go to FOLDER.
+// Prints what is wrong as JSON; pictures and a print go to FOLDER.
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
@@ -31,7 +31,7 @@ function cut() {
 }
 
 for (const colorScheme of ["light", "dark"])
-  for (const width of [360, 820, 1280]) {
+  for (const width of [400, 900, 1500]) {
     const where = `${width} ${colorScheme}`;
     // The page forbids scripts; looking for faults needs one of ours.
     const context = await browser.newContext({
@@ -56,9 +56,20 @@ for (const colorScheme of ["light", "dark"])
     await page.evaluate(axe);
     const { violations } = await page.evaluate(() => window.axe.run());
     for (const found of violations)
-      if (["serious", "critical"].includes(found.impact))
-        faults.push(`${where}: axe: ${found.help}: ${found.nodes[0].html.slice(0, 200)}`);
+      faults.push(`${where}: axe: ${found.help}: ${found.nodes[0].html.slice(0, 200)}`);
     await context.close();
   }
+
+// As a reader opens it, with the page's policy in force: the button copies or selects the command.
+const page = await browser.newPage();
+page.on("console", (message) => faults.push(`console: ${message.text()}`));
+await page.goto(address);
+if (folder) await page.pdf({ path: `${folder}/print.pdf`, preferCSSPageSize: true });
+for (const button of await page.locator("button").all()) {
+  await button.click({ timeout: 5000 }).catch((error) => faults.push(`button: ${error}`));
+  await page.waitForTimeout(100);
+  const said = await button.textContent();
+  if (!["Copied", "Selected"].includes(said)) faults.push(`the button says ${said}`);
+}
 await browser.close();
 console.log(JSON.stringify(faults, null, 1));

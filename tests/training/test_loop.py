@@ -94,7 +94,15 @@ def test_an_objective_may_end_the_run_with_a_reason(tmp_path: Path) -> None:
         def after_step(self, network: Network, done: int, total: int) -> str | None:
             return f"{done} of {total} are enough" if done == 6 else None
 
-    outcome = fit(network(), work(), Enough(0.0), Silent(), Interrupt(), None)
+    class Shown(Silent):
+        ended = 0
+
+        def end(self) -> None:
+            self.ended += 1
+
+    progress = Shown()
+    outcome = fit(network(), work(), Enough(0.0), progress, Interrupt(), None)
+    assert progress.ended == 1
     assert (outcome.steps, outcome.epochs) == (6, 2)
     assert outcome.stopped_because == "6 of 12 are enough"
 

@@ -25,7 +25,7 @@ COMMANDS = {
     "report": "Write a readable page of one or more audit reports; works offline.",
     "schema": "Print the JSON schema of audit reports.",
     "demo": (
-        "Train, unlearn and audit on scikit-learn's digits, in ./falw-demo, in under two minutes."
+        "Train, unlearn and audit on small data, without a download, in ./falw-demo; a minute."
     ),
 }
 """Help text of each command, in the order of `falw --help`; `forget-list` is `forget_list.py`."""

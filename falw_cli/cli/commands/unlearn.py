@@ -33,11 +33,12 @@ def unlearn(call: Call) -> None:
     config = call.config("unlearn")
     from falw_cli import api
     from falw_cli.cli import tables
-    from falw_cli.cli.verdict import launch, show_verdict
+    from falw_cli.cli.verdict import end, launch, print_verdict
     from falw_cli.runtime.interrupt import listening
 
     launch(config)
     report = api.unlearn(config, progress=call.console, interrupt=listening())
+    print_verdict(report, call.console)
     if call.as_json:
         call.console.document(report.model_dump(mode="json"))
     elif report.output is None:
@@ -49,4 +50,4 @@ def unlearn(call: Call) -> None:
         if report.robustness:
             call.console.show(tables.robustness(report.robustness))
         call.console.result(report.output.path)
-    show_verdict(report, call.console)
+    end(report, call.console)

@@ -1,0 +1,44 @@
+"""The console: what stays on a terminal when a stage ends."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from falw_cli.cli.console import Console, Rich
+
+
+@pytest.fixture
+def terminal() -> tuple[Console, io.StringIO]:
+    """A console whose stderr is a terminal that keeps what is written."""
+    console, out = Console(), io.StringIO()
+    console.err = Rich(file=out, force_terminal=True, color_system=None, width=80)
+    return console, out
+
+
+def test_the_bar_is_removed_when_a_stage_ends_early(
+    terminal: tuple[Console, io.StringIO],
+) -> None:
+    console, out = terminal
+    console.start("unlearn", 133)
+    assert console._bar is not None
+    console.advance(60)
+    console.end()
+    assert console._bar is None
+    last = out.getvalue().splitlines()[-1]
+    assert "unlearn: 60 of 133 steps, " in last
+    console.end()
+    assert out.getvalue().splitlines()[-1] == last
+
+
+def test_a_complete_stage_says_its_time_and_no_count(
+    terminal: tuple[Console, io.StringIO],
+) -> None:
+    console, out = terminal
+    console.start("train", 2)
+    console.advance(2, "loss 0.100")
+    assert console._bar is None
+    last = out.getvalue().splitlines()[-1]
+    assert "train: 0.0 s loss 0.100" in last
+    assert "steps" not in last
