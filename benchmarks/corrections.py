@@ -29,7 +29,7 @@ from falw_cli.runtime.progress import Silent
 from falw_cli.training.run import train
 
 PAGE = Path(__file__).parents[1] / "docs" / "corrections.md"
-PER_CLASS = 400
+PER_CLASS = 200
 """Training images of each class."""
 NOISE, POISON = 0.05, 0.01
 """Share of mislabelled images, and of images with the trigger."""

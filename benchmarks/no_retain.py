@@ -25,6 +25,7 @@ from falw_cli import evaluate, unlearn
 PAGE = Path(__file__).parents[1] / "docs" / "no-retain.md"
 INTRO = Path(__file__).with_name("no_retain.intro.md")
 NETS = ("tiny-cnn, 16 epochs", "narrow ResNet, crop and flip")
+"""Networks by default."""
 LISTS = {"list-hundred": "100 of two classes", POOL: "10 %, gamma 1"}
 ARMS: dict[str, dict[str, Any]] = {"without retain samples": {"no_retain": True}, "default": {}}
 UNSEEN = {"heldout": [0, 400], "test": [400, 600]}
@@ -96,7 +97,7 @@ def page(rows: list[dict[str, Any]]) -> str:
         for called in dict.fromkeys(row["list"] for row in rows if row["net"] == net):
             mine = [row for row in rows if (row["net"], row["list"]) == (net, called)]
             lines.append(_line(called, "original", mine[0]["before"]))
-            for row in mine:
+            for row in sorted(mine, key=lambda row: list(ARMS).index(row["arm"])):
                 gap = f"{row['after']['avg_gap']:.2f} ({row['floor']:.2f})"
                 share = "–" if row["share"] is None else f"{row['share']:.0f} %"
                 lines.append(_line(called, row["arm"], row["after"], gap, share))

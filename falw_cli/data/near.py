@@ -26,7 +26,11 @@ SIDE = 8
 DECODED = 32
 """Side of the decoded images, from which thumbnails are made."""
 CHUNK = 4096
-"""Images that are described and compared at a time."""
+"""Images that are described at a time."""
+PAIRS = 1 << 24
+"""Pairs of images that are compared at a time, which bounds memory."""
+ROUNDING = 1e-5
+"""Tolerance of the similarity."""
 Pixels = npt.NDArray[np.uint8]
 Vectors = npt.NDArray[np.float32]
 
@@ -68,13 +72,15 @@ def propose(
     of_list = np.array([name in known for name in names])
     mine, others = np.flatnonzero(of_list), np.flatnonzero(~of_list)
     sides = [describe(data.pixels[mine]), describe(data.pixels[mine][:, :, ::-1])]
-    found = []
-    for rows in np.split(others, range(CHUNK, len(others), CHUNK)):
+    if not len(mine):
+        return []
+    found, step = [], max(1, PAIRS // len(mine))
+    for rows in np.split(others, range(step, len(others), step)):
         theirs = describe(data.pixels[rows]).T
         alike = np.maximum(sides[0] @ theirs, sides[1] @ theirs)
         best = alike.argmax(0)
-        for place in np.flatnonzero(alike.max(0) >= threshold).tolist():
-            like, value = names[mine[best[place]]], float(alike[best[place], place])
+        for place in np.flatnonzero(alike.max(0) >= threshold - ROUNDING).tolist():
+            like, value = names[mine[best[place]]], min(1.0, float(alike[best[place], place]))
             found.append(Proposal(names[rows[place]], like, value))
     return sorted(found, key=lambda one: (-one.similarity, one.name))
 
