@@ -30,7 +30,7 @@ from falw_cli.data.listing import (
     files_below,
     mark_of,
 )
-from falw_cli.errors import RequestError
+from falw_cli.errors import FalwError, RequestError
 
 Rows = npt.NDArray[np.int64]
 HINT = "provide columns image (bytes, or bytes and path), label and, optionally, id"
@@ -57,8 +57,25 @@ class Cells(StoredImages):
     def __len__(self) -> int:
         return len(self.rows)
 
+    def value(self, row: int) -> Any:
+        """Return the column's value.
+
+        Raises:
+            UnreadableError: the library cannot read it.
+        """
+        try:
+            return self.table[int(self.rows[row])]
+        except (FalwError, MemoryError):
+            raise
+        except Exception as error:  # libraries and decoders raise many kinds of errors
+            reason = str(error).partition("\n")[0] or type(error).__name__
+            raise UnreadableError(
+                f"row {int(self.rows[row])} of {self.place} cannot be read: {reason}",
+                "fix or remove it, or skip such images with --skip-unreadable",
+            ) from error
+
     def image(self, row: int) -> Encoded:
-        cell = self.table[int(self.rows[row])]
+        cell = self.value(row)
         content = cell.get("bytes") if isinstance(cell, dict) else cell
         if not isinstance(content, bytes):
             folder = files_below(self.place, self.pattern)[0].parent

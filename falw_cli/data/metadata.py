@@ -212,7 +212,7 @@ def parquet_table(file: Path) -> Table:
     arrow = need("pyarrow", "data", str(file))
     try:
         found = library.read_table(str(file), columns=plain_columns(library.read_schema(file)))
-    except arrow.ArrowException as error:
+    except (arrow.ArrowException, OSError) as error:
         reason = str(error).partition("\n")[0]
         raise RequestError(f"{file} cannot be read as Parquet: {reason}", HINT) from error
     if "id" not in found.column_names:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -56,22 +57,31 @@ def listing(spec: Spec, allow_outside: bool) -> Listing:
     files = part.files
     library = need("pyarrow.parquet", "data", spec.text)
     arrow = need("pyarrow", "data", spec.text)
-    try:
+
+    @contextmanager
+    def readable() -> Iterator[None]:
+        try:
+            yield
+        except (arrow.ArrowException, OSError) as error:
+            reason = str(error).partition("\n")[0]
+            raise RequestError(
+                f"{spec.text!r} cannot be read as Parquet: {reason}", HINT
+            ) from error
+
+    with readable():
         schema = library.read_schema(files[0])
         image, label, notes = image_and_label(schema.names, spec)
         wanted = [label, *(["id"] if "id" in schema.names else [])]
         found = library.read_table([str(file) for file in files], columns=wanted)
         table = ParquetColumn(files, image)
-    except (arrow.ArrowException, OSError) as error:
-        reason = str(error).partition("\n")[0]
-        raise RequestError(f"{spec.text!r} cannot be read as Parquet: {reason}", HINT) from error
     names = _features(schema.metadata or {}).get(label, {}).get("names")
     ids = found.column("id").to_pylist() if "id" in wanted else None
     cells = Cells(table, np.arange(found.num_rows), place, "*.parquet")
 
     def further() -> dict[str, Sequence[object]]:
         other = [one for one in plain_columns(schema) if one not in (image, label, "id")]
-        read = library.read_table([str(file) for file in files], columns=other)
+        with readable():
+            read = library.read_table([str(file) for file in files], columns=other)
         return {name: read.column(name).to_pylist() for name in other}
 
     values = found.column(label).to_pylist()

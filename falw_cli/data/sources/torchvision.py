@@ -34,7 +34,7 @@ class Items(Cells):
     """Images that a torchvision dataset opens; it may use any file in its folder."""
 
     def image(self, row: int) -> Image:
-        picture: Image = self.table[int(self.rows[row])][0]
+        picture: Image = self.value(row)[0]
         return picture
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from falw_cli.config.settings import Config
 from falw_cli.data.decoding import turned_note
 from falw_cli.data.images import load
 from falw_cli.data.listing import Listing
+from falw_cli.data.metadata import columns_of
 from falw_cli.data.opening import open_listing
 from falw_cli.errors import RequestError
 from falw_cli.runtime.progress import Silent
@@ -138,3 +140,26 @@ def test_rows_with_a_path_only_are_counted_or_refused(
     kept = load(listing, Config(cache=False, skip_unreadable=True), WANTED, Silent())
     assert kept.listing.ids == ("0",)
     assert turned_note(listing) == ["2 of 3 images cannot be read"]
+
+
+READ: dict[str, Callable[[Listing], object]] = {
+    "image": lambda listing: load(listing, Config(), WANTED, Silent()),
+    "person": lambda listing: columns_of(listing, None, Silent()),
+}
+
+
+@pytest.mark.parametrize("column", READ)
+def test_a_broken_column_is_refused(pictures: Listing, tmp_path: Path, column: str) -> None:
+    """The columns are read later than the file's schema and its labels."""
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    file = tmp_path / "data.parquet"
+    columns = {"image": [pictures.raw(0)], "label": ["ant"], "person": ["x"]}
+    names = [column, *(name for name in columns if name != column)]
+    parquet.write_table(pyarrow.table({name: columns[name] for name in names}), file)
+    content = bytearray(file.read_bytes())
+    content[4:24] = bytes(20)  # the first page of the first column
+    file.write_bytes(content)
+    listing = open_listing(f"parquet:{file}")
+    with pytest.raises(RequestError, match="cannot be read"):
+        READ[column](listing)

@@ -182,3 +182,12 @@ def test_the_fakes_cover_what_is_offered() -> None:
 def test_imagenette_takes_the_first_name_of_a_class(tmp_path: Path) -> None:
     FAKES["Imagenette"](tmp_path, "Imagenette")
     assert open_listing(f"torchvision:Imagenette:{tmp_path}").classes[0] == "tench"
+
+
+def test_an_image_that_torchvision_cannot_open_is_named(tmp_path: Path) -> None:
+    """torchvision decodes it: the error is the decoder's."""
+    FAKES["Food101"](tmp_path, "Food101")
+    (tmp_path / "food-101" / "images" / "rice" / "2.jpg").write_bytes(b"no image")
+    listing = open_listing(f"torchvision:Food101:{tmp_path}")
+    with pytest.raises(RequestError, match="cannot be read"):
+        load(listing, Config(cache=False), Geometry(16, 16, 3), Silent())
