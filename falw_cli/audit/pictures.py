@@ -125,7 +125,7 @@ def _classes(shown: dict[str, Metrics]) -> Picture:
     truth = shown.get("Retrain")
     what = "Retrain's" if truth else "that of unseen data"
     label = load_metric("forget_accuracy").label
-    with canvas((8.2, 3.1)) as (axes, out):
+    with canvas((6.2 if len(order) <= 10 else 8.2, 3.1)) as (axes, out):
         axes.axhline(0, color=INK, linewidth=0.8, alpha=0.6)
         drawn = [name for name in ("before", "after", "model") if name in shown]
         for number, model in enumerate(drawn):

@@ -95,13 +95,14 @@ class Console:
         if self._done >= self._total:
             self.end(detail)
 
-    def end(self, detail: str = "") -> None:
+    def end(self, reason: str = "") -> None:
         """See `Progress`."""
         self.stop()
         if self._total and not self.quiet:
-            seconds = time.perf_counter() - self._began
             steps = f"{self._done} of {self._total} steps, " * (self._done < self._total)
-            self._say(f"[dim]{safe(self._label)}: {steps}{seconds:.1f} s {safe(detail)}[/]")
+            seconds = f"{time.perf_counter() - self._began:.1f} s"
+            shown = "; ".join(filter(None, (steps + seconds, reason)))
+            self._say(f"[dim]{safe(self._label)}: {safe(shown)}[/]")
         self._total = 0
 
     def stop(self) -> None:
@@ -114,6 +115,11 @@ class Console:
         """See `Progress`."""
         if not self.quiet:
             self._say("\n".join(map(safe, text.split("\n"))))
+
+    def headline(self, text: str, style: str) -> None:
+        """Show a note in a style of rich."""
+        if not self.quiet:
+            self._say(f"[{style}]{safe(text)}[/]")
 
     def warn(self, text: str) -> None:
         """See `Progress`; warnings are shown even if `quiet` is set."""

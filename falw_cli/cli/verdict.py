@@ -5,11 +5,16 @@ from __future__ import annotations
 import typer
 
 from falw_cli.audit.report import Report
-from falw_cli.audit.verdict import verdict
+from falw_cli.audit.verdict import Level, verdict
 from falw_cli.cli import tables
 from falw_cli.cli.console import Console
 from falw_cli.config.settings import Config
 from falw_cli.runtime import ranks
+
+STYLES: dict[Level, str] = {
+    "good": "bold green", "mixed": "bold yellow", "bad": "bold red", "unknown": "bold",
+}  # fmt: skip
+"""Style of the headline by the level of the verdict."""
 
 
 def launch(config: Config) -> None:
@@ -35,7 +40,10 @@ def show_report(report: Report, console: Console, *, as_json: bool) -> None:
 
 
 def end(report: Report, console: Console) -> None:
-    """Print the gates; exit code 1 if one failed."""
+    """Print warnings that no message has named yet, and the gates; exit code 1 if one failed."""
+    for text in report.warnings:
+        if text not in console.warnings:
+            console.note(f"note: {text}")
     for gate in report.gates:
         state = "passed" if gate.passed else "FAILED"
         console.note(f"gate {gate.expression}: {gate.shown}: {state}")
@@ -47,5 +55,6 @@ def print_verdict(report: Report, console: Console, of: str = "") -> None:
     """Print headline and findings; `of` is printed before the headline."""
     if report.metrics.after is not None:
         said = verdict(report)
-        headline = f"{of}{said.headline}{':' if said.points else ''}"
-        console.note("\n".join([headline, *(f"  {point}" for point in said.points)]))
+        console.headline(f"{of}{said.headline}", STYLES[said.level])
+        for point in said.points:
+            console.note(f"  {point}")

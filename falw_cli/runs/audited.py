@@ -50,13 +50,11 @@ def audited(
         earlier_before: the original's predictions for samples of earlier requests.
         after: the unlearned model's predictions.
         expected: the expectation of the forget samples, if there is one.
-        progress: receives notes and warnings.
+        progress: receives warnings.
     """
     config, inputs, run_data = opened.config, opened.inputs, opened.run_data
     before, *retrained = predictions
     found = full_audit(before, after, retrained, parse_weights(config.metrics), expected)
-    for warning in found.warnings:
-        progress.note(f"note: {warning}")
     right = inputs.data.right if config.correct else None
     again = earlier_predictions(inputs.network, inputs.splits.earlier)
     return Audited(

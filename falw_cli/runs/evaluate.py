@@ -81,8 +81,6 @@ def evaluate(
         share = found.metrics.after and found.metrics.after.forgotten_share
         if inputs.original and len(inputs.splits.forget) and share is None:
             progress.warn(reason_for_no_share(expected))
-        for warning in found.warnings:
-            progress.note(f"note: {warning}")
         corrected = None
         if config.correct and inputs.data.right is not None:
             corrected = corrections(

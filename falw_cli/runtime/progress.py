@@ -16,7 +16,7 @@ class Progress(Protocol):
     def advance(self, steps: int = 1, detail: str = "") -> None:
         """Report that `steps` more are done; `detail` is shown beside the bar."""
 
-    def end(self) -> None:
+    def end(self, reason: str = "") -> None:
         """End the stage before its last step."""
 
     def note(self, text: str) -> None:
@@ -38,7 +38,7 @@ class Silent:
     def advance(self, steps: int = 1, detail: str = "") -> None:
         """Nothing is shown."""
 
-    def end(self) -> None:
+    def end(self, reason: str = "") -> None:
         """Nothing is shown."""
 
     def note(self, text: str) -> None:

@@ -183,7 +183,7 @@ def fit(
                         raise _interrupted(done, states, total, received)
             if reason or done == total:
                 break
-    progress.end()
+    progress.end(reason or "")
     module.eval()
     epochs = -(-done // per_epoch)
     if epochs > recipe.epochs:

@@ -95,14 +95,14 @@ def test_an_objective_may_end_the_run_with_a_reason(tmp_path: Path) -> None:
             return f"{done} of {total} are enough" if done == 6 else None
 
     class Shown(Silent):
-        ended = 0
+        ended = ""
 
-        def end(self) -> None:
-            self.ended += 1
+        def end(self, reason: str = "") -> None:
+            self.ended += reason
 
     progress = Shown()
     outcome = fit(network(), work(), Enough(0.0), progress, Interrupt(), None)
-    assert progress.ended == 1
+    assert progress.ended == "6 of 12 are enough"
     assert (outcome.steps, outcome.epochs) == (6, 2)
     assert outcome.stopped_because == "6 of 12 are enough"
 

@@ -34,6 +34,7 @@ def unlearn(call: Call) -> None:
     from falw_cli import api
     from falw_cli.cli import tables
     from falw_cli.cli.verdict import end, launch, print_verdict
+    from falw_cli.runs.prepare import Paths
     from falw_cli.runtime.interrupt import listening
 
     launch(config)
@@ -49,5 +50,7 @@ def unlearn(call: Call) -> None:
         call.console.show(tables.metrics(report.metrics))
         if report.robustness:
             call.console.show(tables.robustness(report.robustness))
+        written = Paths.of(config).report
+        call.console.note(f"report: {written} (as a page: falw report {written})")
         call.console.result(report.output.path)
     end(report, call.console)
