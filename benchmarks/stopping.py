@@ -1,6 +1,6 @@
 """Quality of `--stop auto`, judged by retrained models, and of each method with its defaults.
 
-    falw bench benchmarks/stopping.yaml --out WORK_FOLDER   (a copy beside CIFAR-10)
+    falw bench benchmarks/stopping.yaml --out WORK_FOLDER   (a copy in CIFAR-10's folder)
     python benchmarks/stopping.py WORK_FOLDER
 
 Applies the rule to recorded evaluations of runs without early stopping; writes docs/stopping.md.
