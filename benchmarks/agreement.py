@@ -122,10 +122,10 @@ def section(found: list[Cell]) -> str:
     )
     lines = [
         HEAD, "",
-        "The reports of the default in [networks](networks.md), against the true forgotten share: "
-        "the way of the list's mean true-class probability from the original to the mean of two "
-        "retrained models (`python -m benchmarks.agreement`). Its 95 % interval is for the "
-        "variation of that mean between random seeds, from the differences of the two models per "
+        "The reports of the default in [networks](networks.md), compared with the true forgotten "
+        "share: how far the list's mean true-class probability moved from the original to the "
+        "mean of two retrained models (`python -m benchmarks.agreement`). Its 95 % interval is for "
+        "the variation of that mean between random seeds, from the differences of the two models per "
         "sample. Agreement was defined before it was measured: a verdict agrees if a true share "
         f"in this interval makes it true. That is {HALF:g} to {BEYOND:g} % for \"forgotten\", "
         f"{HALF:g} % or more for \"at least\" (headline: \"Cannot tell whether the list is "

@@ -96,7 +96,7 @@ def _timm_script(use_ema: bool) -> tuple[Callable[[Train, Path], None], Any]:
 
     def load(place: Path) -> Loaded:
         model = timm.create_model("test_resnet", num_classes=len(NAMES))
-        # The settings beside the weights are no plain types: timm asks for this, too.
+        # The file also contains settings that are not plain types, so timm needs this, too.
         timm.models.load_checkpoint(model, str(place), use_ema=use_ema, weights_only=False)
         return model.eval(), plain_prepare
 
@@ -221,7 +221,7 @@ def _torch(
 
 
 class Wrapper(nn.Module):
-    """A wrapper of one's own around a network."""
+    """A user-defined wrapper around a network."""
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__()

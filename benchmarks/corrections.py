@@ -34,7 +34,7 @@ PER_CLASS = 200
 NOISE, POISON = 0.05, 0.01
 """Share of mislabelled images, and of images with the trigger."""
 TARGET = "airplane"
-"""Class that the trigger stands for."""
+"""Label of the images with the trigger."""
 PATCH = 4
 """Side of the trigger, a white square in the lower right corner, in pixels."""
 Row = tuple[str, str, str]

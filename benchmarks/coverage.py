@@ -104,17 +104,17 @@ def section(trials: int) -> str:
         HEAD, "",
         f"95 % intervals in {trials:,} simulated lists each, against the known truth "
         f"(`python -m benchmarks.coverage`). Non-members: {UNSEEN} per class. At 1,000 trials, a "
-        "coverage of 95 % is found as 93.6 to 96.4 %. Ranks of a single member among 60 are "
-        "coarse, so its coverage cannot be exact.", "",
-        "AUC of the class-matched attack, by the true AUC (0.5: never seen):", "",
+        "true coverage of 95 % is measured as 93.6 to 96.4 %. Ranks of a single member among 60 "
+        "are coarse, so its coverage cannot be exact.", "",
+        "Coverage for the AUC of the class-matched attack, by the true AUC (0.5: never seen):", "",
         f"| list | {' | '.join(SHIFTS.values())} |", f"|---|{'--:|' * len(SHIFTS)}",
     ]  # fmt: skip
     for name, sizes in LISTS.items():
         found = [f"{100 * auc_coverage(sizes, shift, trials):.1f} %" for shift in SHIFTS]
         lines.append(f"| {name} | {' | '.join(found)} |")
     lines += [
-        "", "Forgotten share, by the share of an error's variance that the whole list has in "
-        "common:", "", "| samples | 0 | 0.1 | 0.3 |", "|--:|--:|--:|--:|",
+        "", "Coverage for the forgotten share, by the share of an error's variance that is common "
+        "to the whole list:", "", "| samples | 0 | 0.1 | 0.3 |", "|--:|--:|--:|--:|",
     ]  # fmt: skip
     for count in (1, 2, 5, 20, 100, 600):
         found = [f"{100 * share_coverage(count, c, trials):.1f} %" for c in (0, 0.1, 0.3)]

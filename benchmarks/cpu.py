@@ -100,10 +100,10 @@ def measure(rounds: int) -> Tables:
     cores, tables = os.cpu_count() or 1, {}
     for arch in ARCHS:
         ways: Ways = {
-            "as falw does it": step(arch, cores),
+            "falw's settings": step(arch, cores),
             "one thread": step(arch, 1),
-            "not channels-last": step(arch, cores, channels_last=False),
-            "optimizer fused": step(arch, cores, fused=True),
+            "without channels-last": step(arch, cores, channels_last=False),
+            "fused optimizer": step(arch, cores, fused=True),
             "compiled": step(arch, cores, compiled=True),
         }
         began = time.perf_counter()
@@ -141,19 +141,25 @@ def main() -> None:
     for _ in range(PROCESSES):
         kept.append(in_process(True, asked.rounds))
         given.append(in_process(False, asked.rounds))
-    text = f"""# What is quickest on a CPU
+    text = f"""# What is fastest on a CPU?
 
 Made by `python benchmarks/cpu.py` on {platform.machine()}, {os.cpu_count()} cores, torch
-{torch.__version__}. Milliseconds; in each process medians of {asked.rounds} goes, all ways of a
-table alternately; {PROCESSES} processes of each kind, alternately, and their median.
+{torch.__version__}. Times are in milliseconds. Each process measures all variants of a table
+alternately, {asked.rounds} times, and takes medians. The tables show the median over {PROCESSES}
+processes for each memory setting. The processes of the two settings alternate.
 
-"Given back" is what glibc does unasked with large blocks, such as activations: every page of them
-is cleared anew by the kernel at the next step. falw has it keep them. It does not compile unless
-`--compile` asks for it: on a CPU no run is long enough to win back the wait.
+By default, glibc returns large blocks of freed memory to the kernel, for example those of
+activations. The kernel then clears their pages again at the next step. falw makes glibc keep this
+memory. falw compiles a network only with `--compile`: no run on a CPU is long enough to make up for
+the time that compiling takes.
+
+**What to conclude:** use all cores and channels-last. Keeping freed memory saves most with the
+larger network and with large batches. Compiling takes many seconds and makes a step hardly faster,
+or not at all.
 """
     for title, found in kept[0].items():
         text += f"\n## {title[:1].upper()}{title[1:]}\n\n"
-        text += "| way | freed memory kept | given back |\n|---|---|---|\n"
+        text += "| variant | memory kept | memory returned |\n|---|---|---|\n"
         for way in found:
             both = [statistics.median(one[title][way] for one in kind) for kind in (kept, given)]
             text += f"| {way} | {both[0]:.0f} | {both[1]:.0f} |\n"

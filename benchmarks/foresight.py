@@ -37,7 +37,8 @@ WAYS: dict[str, dict[str, Any]] = {
     "finetune, 4 epochs": {"method": "finetune", "epochs": 4},
 }
 
-MEMORY = "MiB foreseen | MiB taken |"
+SECONDS = "seconds, estimated | measured | error | remaining, shown | measured | error"
+MEMORY = "MiB, estimated | measured |"
 
 
 class Clock(Silent):
@@ -73,7 +74,7 @@ def row(name: str, asked: dict[str, Any]) -> str:
     tenth = max(1, total // 10)
     spent, whole = times[tenth] - times[0], times[-1] - times[0]
     shown, left = spent / tenth * (total - tenth), whole - spent
-    ended = "" if len(times) > total else f", ended by itself after {len(times) - 1}"
+    ended = "" if len(times) > total else f", ended early after {len(times) - 1}"
     return (
         f"| {name} | {total}{ended} | {foreseen.seconds:.1f} | {found.seconds:.1f} "
         f"| {100 * (foreseen.seconds / found.seconds - 1):+.0f} % | {shown:.1f} | {left:.1f} "
@@ -95,19 +96,22 @@ def main() -> None:
         unlearn("model.safetensors", forget="ids.txt", epochs=1, stop="epochs")  # fills the cache
         lines = [row(name, asked) for name, asked in WAYS.items()]
     page.write_text(
-        f"""# How right dry runs and remaining times are
+        f"""# How accurate are dry runs and remaining times?
 
 Made by `python benchmarks/foresight.py CIFAR_FOLDER` on {platform.machine()},
-{os.cpu_count()} cores, torch {torch.__version__}, CPU. 6,000 CIFAR-10 images, `tiny-cnn`, a list of
-600; one run a row, one after another.
+{os.cpu_count()} cores, torch {torch.__version__}, CPU: 6,000 CIFAR-10 images, `tiny-cnn`, a list of
+600. Each row is one run. The runs were made one after another.
 
-A dry run takes one step, three, and then ten on a copy of the network (one alone where it takes two
-seconds or more), and a look where there will be looks; `run.seconds` of its report is what it makes
-of that. The bar's remaining time is the mean of the steps so far times those left: it is read here
-after a tenth of the steps. Runs under `--stop auto` may end by themselves in their last quarter,
-which neither foresees.
+A dry run takes one step, then three, then ten on a copy of the network. If a step takes two seconds
+or more, it takes only the first. If the run has evaluations, it also makes one evaluation. Its
+estimate is `run.seconds` in the report. The progress bar computes the remaining time as the mean
+time per step so far, times the remaining steps. The table shows its value after a tenth of the
+steps. With `--stop auto`, a run may end early, in its last quarter. Neither estimate foresees that.
 
-| run | steps | seconds foreseen | taken | off | shown after a tenth | left then | off | {MEMORY}
+**What to conclude:** the estimates are good enough for planning. The largest errors are those of a
+run that ended early. The estimate of memory can be too low.
+
+| run | steps | {SECONDS} | {MEMORY}
 |---|---|---|---|---|---|---|---|---|---|
 {chr(10).join(lines)}
 """

@@ -46,7 +46,7 @@ class Net:
     size: int | None = None
     seeds: tuple[int, ...] = (1,)
     lists: tuple[str, ...] = ()
-    """Lists beside the pool, with separate retrained models."""
+    """Lists in addition to the pool, with separate retrained models."""
     shown: dict[str, Any] = field(default_factory=dict)
 
 

@@ -1,6 +1,6 @@
 """The paper's setting at small scale, from the bench of ninety.yaml: docs/ninety.md.
 
-    falw bench ninety.yaml --out WORK_FOLDER   (a copy beside the four classes, see there)
+    falw bench ninety.yaml --out WORK_FOLDER   (a copy in the folder of the four classes)
     python -m benchmarks.ninety WORK_FOLDER
 
 The page is an introduction, the bench's results.md, and one more number: how many runs `--stop

@@ -80,7 +80,7 @@ def measure_pools(cifar: Path, folder: Path, names: list[str]) -> dict[str, Pool
         found[name] = Pool(
             Predictions.of(network, judged, 0), SamplePredictions.of(network, unseen)
         )
-        print(f"looked: {name}", flush=True)
+        print(f"evaluated: {name}", flush=True)
     return found
 
 
@@ -120,8 +120,8 @@ def coverage(pools: dict[str, Pool]) -> list[str]:
     shares = [100 * count / DRAWS for count in held.values()]
     gaps = [float(avg_gap(truth[a], truth[b]) or 0) for a, b in pairs]
     return [
-        "| pairs | draws of samples | intervals that hold the true gap | by pair, least and most | "
-        "true gaps | width of the intervals, median |",
+        "| pairs | draws of samples | intervals that contain the true gap | by pair, smallest to "
+        "largest | true gaps | width of the intervals, median |",
         "| ---: | ---: | ---: | ---: | ---: | ---: |",
         f"| {len(pairs)} | {DRAWS} | {share:.1f} % | {min(shares):.0f} % to {max(shares):.0f} % | "
         f"{min(gaps):.2f} to {max(gaps):.2f} | {np.median(widths):.2f} |",
@@ -146,7 +146,7 @@ def with_list(pool: Pool, rows: np.ndarray, seed: int = 0) -> Predictions:
 def class_mix(pools: dict[str, Pool]) -> list[str]:
     """Compare attacks on two unseen sets, one long-tailed and one balanced."""
     lines = [
-        "| net | lists | field's MIA, long-tailed | balanced | difference | matched AUC, "
+        "| net | lists | usual MIA, long-tailed | balanced | difference | matched AUC, "
         "long-tailed | balanced | difference |",
         "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
@@ -171,13 +171,17 @@ def class_mix(pools: dict[str, Pool]) -> list[str]:
                 f"{even.value:.3f} ({even.lower:.3f} to {even.upper:.3f}) | {off:.3f} |"
             )
     words = "In every row" if worst_within else "Not in every row"
-    return [*lines, "", f"{words} the matched attack's difference is within its interval's width."]
+    return [
+        *lines,
+        "",
+        f"{words} the difference of the matched attack is smaller than the width of its interval.",
+    ]
 
 
 def power(pools: dict[str, Pool]) -> list[str]:
     """Measure networks with known degrees of forgetting."""
     lines = [
-        "| kept out of training | seed | distance (95 %) | chance | p | matched AUC (95 %) |",
+        "| excluded from training | seed | distance (95 %) | chance | p | matched AUC (95 %) |",
         "| ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     ordered = {"distance": True, "AUC": True}
@@ -217,7 +221,8 @@ def alarms(pools: dict[str, Pool]) -> list[str]:
             count[key] += alarm
         print(f"alarms: {number + 1} of {LISTS}: {count}", flush=True)
     return [
-        f"{LISTS} lists of {LISTED} images, gamma 1, that the net (one of {len(nets)}) never saw.",
+        f"{LISTS} lists of {LISTED} images, gamma 1, that the network (one of {len(nets)}) never "
+        "saw.",
         "",
         "| test | false alarms | share |",
         "| --- | ---: | ---: |",
@@ -227,7 +232,7 @@ def alarms(pools: dict[str, Pool]) -> list[str]:
 
 def sections(pools: dict[str, Pool]) -> Iterator[str]:
     """Yield the sections of the page after its introduction."""
-    yield "## Do intervals hold what they should?\n"
+    yield "## Do intervals contain the true value?\n"
     yield from coverage(pools)
     yield "\n## Does the class mix shift an attack?\n"
     yield from class_mix(pools)

@@ -137,7 +137,7 @@ def main() -> None:
     values = {
         "MACHINE": machine, "FILES": f"{first['files']:,}", "NAMED": f"{first['named']:,}",
         "LISTED": f"{again['listed']:.1f}", "SPLIT": f"{again['split']:.1f}",
-        "FIRST": f"{first['split']:.1f}", "COLD": "dropped" if cold else "as it was",
+        "FIRST": f"{first['split']:.1f}", "COLD": "dropped" if cold else "unchanged",
         "MIB": str(again["mib"]), "ROWS": rows,
     }  # fmt: skip
     for name, value in values.items():

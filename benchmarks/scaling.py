@@ -166,38 +166,43 @@ def main() -> None:
     found = tables(taken)
     sample = found["held-out"][1000]["none"] / 1e3 / 128
     for count, row in found["list"].items():
-        row["the cost model says"] = predicted(count, sample)
-    text = f"""# How a run's time grows
+        row["cost model"] = predicted(count, sample)
+    text = f"""# How does the time of a run grow?
 
 Made by `python benchmarks/scaling.py CIFAR_FOLDER` on {platform.machine()}, {os.cpu_count()} cores,
 torch {torch.__version__}, CPU: 6,000 CIFAR-10 images, `tiny-cnn`, batches of 128. Medians of
-{asked.rounds} rounds. How it grows with the training set stands in [scale](scale.md).
+{asked.rounds} rounds. [Scale](scale.md) shows how the time grows with the training set.
+
+**What to conclude:** the time grows with the forget list as the cost model predicts. Held-out
+samples cost little with a streaming target. With an exact target, the extra time per step grows in
+proportion to their number.
 
 ![seconds by list, step by held-out data](plots/scaling.svg)
 
 ## With the list
 
-The default (`match` x `falw`, 16 passes, 1,000 held-out images), seconds of the run, beside what
-the [cost model](scale.md) makes of the plain step below, {1e3 * sample:.2f} ms an image:
+Seconds of a run of the default (`match` x `falw`, 16 passes, 1,000 held-out images). The last
+column is what the [cost model](scale.md) predicts from the plain step below: {1e3 * sample:.2f} ms
+per image.
 
 {markdown(found["list"], "images to forget", 1)}
 
 ## With held-out data
 
-Random labels, milliseconds a step over one epoch of 47, by weighting and target. A streaming target
-looks at all held-out images once, before the first step: that is in it.
+Random labels: milliseconds per step over one epoch of 47 steps, by weighting and target. With a
+streaming target, this includes an evaluation of all held-out images before the first step.
 
 {markdown(found["held-out"], "held-out images", 1)}
 
 ## With ranks
 
-Gloo processes of one thread each on one machine, milliseconds a step:
+Milliseconds per step, with one Gloo process per rank and one thread per process, on one machine:
 
 {markdown(found["ranks"], "ranks", 1)}
 
-Ranks of a CPU talk through its memory, which they also compute in, and BatchNorm over several of
-them is written in plain tensor code, for torch has none on CPUs: this shows that it works, not what
-GPUs gain.
+Ranks on a CPU communicate through the memory in which they also compute. BatchNorm over several
+ranks is written in plain tensor code, because torch has none for CPUs. The table shows that ranks
+work, not what GPUs gain.
 """
     (DOCS / "scaling.md").write_text(text)
     draw(found)

@@ -1,6 +1,6 @@
 """Quality of `--stop auto`, judged by retrained models, and of each method with its defaults.
 
-    falw bench benchmarks/stopping.yaml --out WORK_FOLDER   (a copy beside CIFAR-10)
+    falw bench benchmarks/stopping.yaml --out WORK_FOLDER   (a copy in CIFAR-10's folder)
     python benchmarks/stopping.py WORK_FOLDER
 
 Applies the rule to recorded evaluations of runs without early stopping; writes docs/stopping.md.
@@ -51,7 +51,7 @@ class Run:
         kept = self.kept(guard)
         return kept is not None and kept <= GOAL * min(self.gaps)
 
-    def tells_apart(self, guard: float) -> bool:
+    def ends_badly(self, guard: float) -> bool:
         """Return whether the kept evaluation is distinguishably worse than the best one."""
         kept = self.kept(guard)
         return kept is None or kept > max(GOAL * min(self.gaps), min(self.gaps) + self.floor)
@@ -105,15 +105,16 @@ def main() -> None:
     table = [line(name, [run for run in runs if run.entry == name]) for name in names]
     guards = []
     for guard in GUARDS:
-        good, apart = (
+        good, bad = (
             sum(bool(test(guard)) for test in tests)
-            for tests in ([run.ends_well for run in runs], [run.tells_apart for run in runs])
+            for tests in ([run.ends_well for run in runs], [run.ends_badly for run in runs])
         )
         unwritten = sum(run.kept(guard) is None for run in runs)
         shown = f"{guard:g} (default)" if guard == GUARD else f"{guard:g}"
-        guards.append(f"| {shown} | {good} of {len(runs)} | {len(runs) - apart} | {unwritten} |")
+        guards.append(f"| {shown} | {good} of {len(runs)} | {len(runs) - bad} | {unwritten} |")
     text = (Path(__file__).with_name("stopping.intro.md")).read_text()
-    text = text.replace("TOOL", tool).replace("GOAL", f"{GOAL:g}")
+    ended = f"{sum(run.ends_well(GUARD) for run in runs)} of {len(runs)}"
+    text = text.replace("TOOL", tool).replace("GOAL", f"{GOAL:g}").replace("ENDED", ended)
     text = text.replace("METHODS", "\n".join(table)).replace("GUARDS", "\n".join(guards))
     (DOCS / "stopping.md").write_text(text)
     print(text)

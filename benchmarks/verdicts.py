@@ -125,14 +125,14 @@ def section(chosen: list[Place]) -> str:
         HEAD, "",
         f"{DRAWS} lists of each size, drawn from a tenth of the training data that two retrained "
         "models lack, half of them from one class (`python -m benchmarks.verdicts`). The verdict "
-        "is that on the forgotten share. An original counts as unlearned with no change; a "
-        "retrained model should not be called \"not forgotten\" in more than 5 % of cases. "
-        "\"At least\": the interval begins at 50 % or more and ends above 150 %, so that the "
-        "memorisation has gone and over-forgetting is possible.", "",
+        "is that on the forgotten share. An original counts as an unlearned model that did not "
+        "change; a retrained model should not be called \"not forgotten\" in more than 5 % of "
+        "cases. \"At least\": the interval begins at 50 % or more and ends above 150 %, so that the "
+        "memorisation is gone and over-forgetting is possible.", "",
         f"| network | model | samples | {' | '.join(RESULTS)} |",
         f"|---|---|--:|{'--:|' * len(RESULTS)}",
         *tables[0], "",
-        "Lists that are no random draw: the hardest and the easiest tenth of these samples. "
+        "Lists that are not random: the hardest and the easiest tenth of these samples. "
         "95 % intervals of the AUC (0.5: like unseen samples), by class-matched and by "
         "difficulty-matched attack.", "",
         "| network | list | original: class | difficulty | Retrain: class | difficulty |",

@@ -108,26 +108,34 @@ def markdown(bench: Bench, rows: Sequence[Row]) -> list[str]:
     """Return the tables: one per setting, then FaLW compared with the plain method."""
     lines = [
         "# Bench", "",
-        f"falw {__version__}; {len(bench.seeds)} scored seeds, mean ± standard deviation; percent. "
-        f"{_rule(bench)} Avg. Gap to the mean of {bench.references} Retrain models; Retrain's row "
-        "gives the noise floor, the gap between two of them. Head, mid and tail: "
-        f"{load_metric('forget_accuracy').label} minus Retrain's. Time: share of one Retrain's. A "
-        "star marks a gap within the noise floor of the smallest one.", "",
+        f"falw {__version__}. Values are in percent: mean ± standard deviation over "
+        f"{len(bench.seeds)} scored seeds. {_rule(bench)}", "",
+        f"{_names(FIELD)}. Avg. Gap is measured to the mean of {bench.references} Retrain models. "
+        "The row Retrain shows the noise floor: the gap between two of them. Head, mid and tail "
+        f"are {load_metric('forget_accuracy').label} minus that of Retrain. Time is relative to "
+        "the time of one retraining. A star marks a gap within the noise floor of the smallest "
+        "one.", "",
     ]  # fmt: skip
     for setting in dict.fromkeys(row.setting for row in rows):
         lines += _setting(setting, [row for row in rows if row.setting == setting])
     return [*lines, *versus(rows)]
 
 
+def _names(metrics: Iterable[str]) -> str:
+    """Explain the short names of the columns."""
+    return ", ".join(f"{load_metric(one).short}: {load_metric(one).label}" for one in metrics)
+
+
 def _rule(bench: Bench) -> str:
     search = bench.search
     if not any(block.search for block in bench.entries):
-        return "Learning rates as set by each entry."
+        return "Each entry sets its learning rate."
     if search.rule == "reference-free":
-        return "Learning rates by `--lr auto`, without a Retrain model."
+        return "Learning rates are found by `--lr auto`, without a Retrain model."
     return (
-        f"Learning rates by the smallest gap on seed {search.seed} (ratio {search.ratio:g}, gamma "
-        f"{search.gamma:g}), which is not scored, unless an entry has its own."
+        "Each learning rate gives the smallest gap on a seed that is not scored (seed "
+        f"{search.seed}, ratio {search.ratio:g}, gamma {search.gamma:g}), unless an entry sets its "
+        "own."
     )
 
 
@@ -156,9 +164,10 @@ def versus(rows: Sequence[Row], one: str = "falw", other: str = "none") -> list[
     """Compare two weightings on every method that has both: paired differences of Avg. Gap."""
     lines = [
         f"## {one} against {other}", "",
-        f"Avg. Gap of `{one}` minus that of `{other}` on the same lists, mean ± standard deviation "
-        f"over lists and seeds; a value below 0 means that `{one}` helps. A tilde marks a "
-        "difference within the noise floor.", "",
+        f"Avg. Gap of `{one}` minus that of `{other}` on the same lists: mean ± standard deviation "
+        f"over lists and seeds. A value below 0 means that `{one}` helps. A tilde marks a "
+        "difference within the noise floor. The last column compares the absolute deviations of "
+        "the tail classes in the same way.", "",
     ]  # fmt: skip
     settings = sorted({(row.ratio, row.gamma) for row in rows})
     names = [f"{100 * ratio:g} %, gamma {gamma:g}" for ratio, gamma in settings]

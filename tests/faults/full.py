@@ -92,13 +92,21 @@ def main() -> None:
     asked = parser.parse_args()
     tally = run()
     text = (
-        "| sizes of the disk | exit code 3, what was there is there still | done | wrong |\n"
+        "| amounts of free space | failed, files unchanged | succeeded | wrong |\n"
         "| ---: | ---: | ---: | ---: |\n"
         f"| {len(ROOM)} | {tally.refused} | {tally.done} | {len(tally.wrong)} |\n"
     ) + "".join(f"\n- {one}" for one in tally.wrong)
     print(text)
     if asked.out:
-        head = "# A full disk\n\nMade by `python -m tests.faults.full`, which says how.\n\n"
+        head = f"""# A full disk
+
+`falw unlearn --force` runs over an existing output on a small disk, each time with more free space.
+Made by `python -m tests.faults.full`; its docstring describes the test.
+
+**What to conclude:** {tally.refused} of {len(ROOM)} runs failed for lack of space, with exit code 3
+and all files unchanged. {tally.done} had enough space. {len(tally.wrong)} did anything else.
+
+"""
         asked.out.write_text(head + text)
 
 

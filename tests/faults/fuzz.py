@@ -227,14 +227,15 @@ def main() -> None:
     if asked.guided:
         guided(asked.kinds[0], asked.guided)
     lines = [
-        "| input | fed | taken | refused | slowest, s | most memory, MiB | findings |",
+        "| input | changed inputs | accepted | refused | slowest, s | added, MiB | findings |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
-    found = 0
+    fed = found = 0
     for name in asked.kinds or list(KINDS):
         count = asked.count // 10 if name == "report" else asked.count  # each draws pages
         tally = run(name, count, asked.seed)
         keep(name, tally)
+        fed += count
         found += len(tally.findings)
         lines.append(
             f"| {name} | {count:,} | {tally.taken:,} | {tally.refused:,} | "
@@ -242,8 +243,16 @@ def main() -> None:
         )
         print(lines[-1], flush=True)
     if asked.out:
-        head = ["# Hostile input", "", "Made by `python -m tests.faults.fuzz`, which says how.", ""]
-        asked.out.write_text("\n".join([*head, *lines]) + "\n")
+        head = f"""# Hostile input
+
+Valid files of each kind are changed at random and fed to the reader of that kind.
+Made by `python -m tests.faults.fuzz`; its docstring describes the test.
+
+**What to conclude:** {fed:,} changed inputs led to {found} findings. A finding is an unexpected
+exception, more than 10 seconds, more than 1 GiB of memory, or a written file.
+
+"""
+        asked.out.write_text(head + "\n".join(lines) + "\n")
     sys.exit(1 if found else 0)
 
 

@@ -90,7 +90,7 @@ def prepare(folder: Path) -> tuple[str, float]:
     return reference, seconds
 
 
-def look(folder: Path, old: tuple[str, str], reference: str, tally: Tally, where: str) -> None:
+def check(folder: Path, old: tuple[str, str], reference: str, tally: Tally, where: str) -> None:
     """Check after a kill that the outputs are complete and belong together."""
     out, report = digest(folder / OUT), digest(folder / REPORT)
     if out not in (old[0], reference):
@@ -126,7 +126,7 @@ def chain(source: Path, reference: str, seconds: float, seed: int, kills: int) -
                 tally.too_late += 1
                 if process.returncode:
                     tally.other.append(f"chain {seed}, {number}: {told.decode().strip()}")
-            look(folder, old, reference, tally, f"chain {seed}, kill {number}")
+            check(folder, old, reference, tally, f"chain {seed}, kill {number}")
         resume = ["--resume"] if (folder / f"{OUT}.state").exists() else []
         finish(folder, *asked, *resume)
         tally.ends += digest(folder / OUT) == reference
@@ -163,8 +163,8 @@ def main() -> None:
     asked = parser.parse_args()
     tally, chains = run(asked.kills, asked.seed, asked.jobs)
     lines = [
-        "| kills (-9) | runs that a kill came too late for | resumed from a saved state | partial "
-        "outputs | lost outputs | chains that ended in the reference's bytes | other |",
+        "| kills (-9) | runs that ended before the kill | resumed from a saved state | partial "
+        "outputs | lost outputs | chains with the bytes of the reference | other problems |",
         "| ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
         f"| {tally.kills} | {tally.too_late} | {tally.resumed} | {len(tally.partial)} | "
         f"{len(tally.lost)} | {tally.ends} of {chains} | {len(tally.other)} |",
@@ -173,7 +173,17 @@ def main() -> None:
     text = "\n".join(lines).rstrip() + "\n"
     print(text)
     if asked.out:
-        head = "# Killed runs\n\nMade by `python -m tests.faults.kill`, which says how.\n\n"
+        head = f"""# Killed runs
+
+Runs are killed at random moments and resumed, several times in a chain.
+Made by `python -m tests.faults.kill --kills {asked.kills} --jobs {asked.jobs}`
+on {os.cpu_count()} CPU cores; its docstring describes the test.
+
+**What to conclude:** {tally.kills} kills left {len(tally.partial)} partial outputs and lost
+{len(tally.lost)} outputs. {tally.ends} of {chains} chains ended with the same bytes as a run that
+was never killed.
+
+"""
         asked.out.write_text(head + text)
 
 

@@ -171,17 +171,24 @@ def main() -> None:
     asked = parser.parse_args()
     tally = run(asked.every, asked.jobs)
     text = (
-        "| calls that write | failed with ENOSPC | killed at | wrong |\n"
+        "| calls that write | failed with ENOSPC | killed | problems |\n"
         "| ---: | ---: | ---: | ---: |\n"
         f"| {tally.points} | {tally.tried['ENOSPC']} | {tally.tried['kill']} | "
         f"{len(tally.wrong)} |\n"
     ) + "".join(f"\n- {one}" for one in tally.wrong)
     print(text)
     if asked.out:
-        head = (
-            "# Broken at each call that writes\n\nMade by `python -m tests.faults.points`, which "
-        )
-        asked.out.write_text(f"{head}says how.\n\n{text}")
+        head = f"""# A failure at each call that writes
+
+Each run is broken at one of its calls that write: the call fails, or the run is killed.
+Made by `python -m tests.faults.points`; its docstring describes the test.
+
+**What to conclude:** {sum(tally.tried.values())} broken runs caused {len(tally.wrong)} problems.
+A problem is a changed file after a failed call, a partial output, a wrong ledger, or a next run
+with another result.
+
+"""
+        asked.out.write_text(head + text)
 
 
 if __name__ == "__main__":

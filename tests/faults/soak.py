@@ -135,7 +135,7 @@ def main() -> None:
     asked = parser.parse_args()
     ran = soak(asked.hours)
     text = (
-        "| hours | steps | took, s | memory, MiB | growth, % | files open | more in the end |\n"
+        "| hours | steps | time, s | memory, MiB | change, % | open files | change |\n"
         "| ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n"
         f"| {asked.hours:g} | {ran.steps:,} | {ran.seconds:.0f} | "
         f"{np.median(ran.memory) / 2**20:.0f} | {ran.growth:+.2f} | {max(ran.files)} | "
@@ -143,7 +143,15 @@ def main() -> None:
     )
     print(text)
     if asked.out:
-        head = "# Hours of steps\n\nMade by `python -m tests.faults.soak`, which says how.\n\n"
+        head = f"""# Long runs
+
+One run takes as many steps as a usual run takes in several hours.
+Made by `python -m tests.faults.soak`; its docstring describes the test.
+
+**What to conclude:** over {ran.steps:,} steps, memory changed by {ran.growth:+.2f} %, and the
+number of open files by {ran.more_files:+d}.
+
+"""
         asked.out.write_text(head + text)
 
 
