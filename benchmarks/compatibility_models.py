@@ -298,7 +298,8 @@ def _torchvision() -> tuple[Callable[[Train, Path], None], Any]:
 
     def load(place: Path) -> Loaded:
         model = build()
-        model.load_state_dict(torch.load(place, weights_only=True)["model"])
+        # The settings beside the weights are no plain types: torch asks for this, too.
+        model.load_state_dict(torch.load(place, weights_only=False)["model"])
         return model.eval(), plain_prepare
 
     def save(train: Train, place: Path) -> None:

@@ -173,8 +173,11 @@ def _npy(path: str, content: bytes, where: str) -> list[str]:
     try:
         # Mapped: numpy compares the size in the header with the file's before it allocates any.
         found = np.load(path, mmap_mode="r", allow_pickle=False)
+        if isinstance(found, np.ndarray) and found.nbytes == 0:
+            raise ValueError("it holds no values")  # a header of any length needs no bytes then
         if isinstance(found, np.ndarray) and found.dtype.kind == "S":
             found = np.char.decode(found, "utf-8")
+        values = found.tolist() if isinstance(found, np.ndarray) else []  # invalid text fails here
     except Exception as error:  # numpy's header parser raises many types
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise RequestError(f"{where} cannot be read as an array: {reason}", ARRAY) from error
@@ -185,7 +188,7 @@ def _npy(path: str, content: bytes, where: str) -> list[str]:
     if found.ndim != 1 or found.dtype.kind not in "iuU":
         shape = "x".join(map(str, found.shape)) or "one value"
         raise RequestError(f"{where} is {found.dtype}, {shape}", ARRAY)
-    return [_name(one, f"{where} entry {number}") for number, one in enumerate(found.tolist(), 1)]
+    return [_name(one, f"{where} entry {number}") for number, one in enumerate(values, 1)]
 
 
 def _bytes(path: str, where: str) -> bytes:

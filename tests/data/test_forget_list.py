@@ -15,6 +15,14 @@ from falw_cli.data.forget_list import draw, find, read, tail_sizes
 from falw_cli.errors import RequestError
 
 
+def claimed(length: int) -> bytes:
+    """Return an array of empty text, which needs no bytes: its header may claim any length."""
+    stream = io.BytesIO()
+    about = {"descr": "<U0", "fortran_order": False, "shape": (length,)}
+    np.lib.format.write_array_header_1_0(stream, about)
+    return stream.getvalue()
+
+
 def array(values: object) -> bytes:
     stream = io.BytesIO()
     np.save(stream, np.array(values))
@@ -78,6 +86,7 @@ INVALID: dict[str, tuple[str, bytes, str]] = {
     "pickle": ("a.npy", array(np.array([{"a": 1}], dtype=object)), "cannot be read as an array"),
     "wrong size": ("a.npy", array(np.arange(9))[:-8], "cannot be read as an array"),
     "no array": ("a.npy", b"a\nb\n", "cannot be read as an array"),
+    "length without values": ("a.npy", claimed(10**12), "it holds no values"),
     "mask": ("a.npy", array([True, False]), "true and false"),
     "fractions": ("a.npy", array([1.0, 2.0]), "float64"),
     "two dimensions": ("a.npy", array([[1], [2]]), "2x1"),

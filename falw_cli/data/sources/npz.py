@@ -91,7 +91,7 @@ def _keys(spec: Spec, file: Path) -> Keys:
     try:
         with zipfile.ZipFile(file) as archive:
             names = {name.removesuffix(".npy") for name in archive.namelist()}
-    except (zipfile.BadZipFile, OSError) as error:
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise RequestError(f"{file} cannot be read as npz: {error}", HINT) from error
     parts = {
         part: Keys(images.format(part), labels.format(part), part)
@@ -133,8 +133,11 @@ def _unpack(file: Path, keys: Keys) -> tuple[Array, Array, Array]:
         _check_size(file)
         with np.load(file, allow_pickle=False) as arrays:
             images, labels = arrays[keys.images], arrays[keys.labels]
-            own = "ids" in arrays and not keys.part
-            ids = arrays["ids"] if own else np.arange(len(images))
+            own = {"ids": arrays["ids"]} if "ids" in arrays and not keys.part else {}
+            for name, array in {"images": images, "labels": labels, **own}.items():
+                if isinstance(array, np.ndarray) and array.nbytes == 0:
+                    raise ValueError(f"{name} has no values")  # and may claim any length
+            ids = own.get("ids", np.arange(len(images)))
         for names in (labels, ids):  # invalid text fails here
             if isinstance(names, np.ndarray) and names.dtype.kind in "US":
                 names.tolist()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from falw_cli.data.opening import open_listing
 from falw_cli.errors import RequestError
+from tests.data.test_forget_list import claimed
 
 
 def test_row_numbers_or_ids(tmp_path: Path) -> None:
@@ -97,3 +99,14 @@ def test_one_label_per_sample(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="no part 'val'") as caught:
         open_listing(f"{spec}#val")
     assert caught.value.hint == "leave out #val"
+
+
+@pytest.mark.parametrize("name", ["labels", "ids"])
+def test_a_length_without_values_is_refused(tmp_path: Path, name: str) -> None:
+    """A header of 10**12 labels is no reason to take memory."""
+    pixels = np.zeros((2, 8, 8, 3), np.uint8)
+    np.savez(tmp_path / "a.npz", images=pixels, **({} if name == "labels" else {"labels": [0, 1]}))
+    with zipfile.ZipFile(tmp_path / "a.npz", "a") as archive:
+        archive.writestr(f"{name}.npy", claimed(10**12))
+    with pytest.raises(RequestError, match=f"{name} has no values"):
+        open_listing(f"npz:{tmp_path / 'a.npz'}")
