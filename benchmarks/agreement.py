@@ -128,8 +128,8 @@ def section(found: list[Cell]) -> str:
         "the variation of that mean between random seeds, from the differences of the two models "
         "per sample. Agreement was defined before it was measured: a verdict agrees if a true "
         f"share in this interval makes it true. That is {HALF:g} to {BEYOND:g} % for "
-        f"\"forgotten\", {HALF:g} % or more for \"at least\" (headline: \"Cannot tell whether the list is "
-        f"over-forgotten; at least … is forgotten\"), below {HALF:g} % for \"not forgotten\", "
+        f"\"forgotten\", {HALF:g} % or more for \"at least\" (headline: "
+        f"\"Cannot tell whether the list is over-forgotten; at least … is forgotten\"), below {HALF:g} % for \"not forgotten\", "
         f"above {OVER:g} % for \"over-forgotten\". \"Cannot tell\" and \"not memorised\" claim "
         "nothing and are counted separately.", "",
         f"{len(found)} lists: {counted}. Of the {len(claimed)} verdicts that claim something, "
