@@ -129,8 +129,9 @@ def section(found: list[Cell]) -> str:
         "per sample. Agreement was defined before it was measured: a verdict agrees if a true "
         f"share in this interval makes it true. That is {HALF:g} to {BEYOND:g} % for "
         f"\"forgotten\", {HALF:g} % or more for \"at least\" (headline: "
-        f"\"Cannot tell whether the list is over-forgotten; at least … is forgotten\"), "
-        f"below {HALF:g} % for \"not forgotten\", above {OVER:g} % for \"over-forgotten\". \"Cannot tell\" and \"not memorised\" claim "
+        "\"Cannot tell whether the list is over-forgotten; at least … is forgotten\"), "
+        f"below {HALF:g} % for \"not forgotten\", above {OVER:g} % for \"over-forgotten\". "
+        "\"Cannot tell\" and \"not memorised\" claim "
         "nothing and are counted separately.", "",
         f"{len(found)} lists: {counted}. Of the {len(claimed)} verdicts that claim something, "
         f"{len(claimed) - len(wrong)} agree. {len(claimed) - len(off)} also agree with the true "
