@@ -127,8 +127,8 @@ def section(chosen: list[Place]) -> str:
         "models lack, half of them from one class (`python -m benchmarks.verdicts`). The verdict "
         "is that on the forgotten share. An original counts as an unlearned model that did not "
         "change; a retrained model should not be called \"not forgotten\" in more than 5 % of "
-        "cases. \"At least\": the interval begins at 50 % or more and ends above 150 %, so that the "
-        "memorisation is gone and over-forgetting is possible.", "",
+        "cases. \"At least\": the interval begins at 50 % or more and ends above 150 %, so that "
+        "the memorisation is gone and over-forgetting is possible.", "",
         f"| network | model | samples | {' | '.join(RESULTS)} |",
         f"|---|---|--:|{'--:|' * len(RESULTS)}",
         *tables[0], "",
