@@ -5,7 +5,7 @@
 Images are drawn: four classes, each a pattern with noise. Every checkpoint is made by its library,
 inspected and unlearned by falw, and read back by the library; on unseen images, which the library
 prepares, its logits are compared with those of `falw evaluate`. With WORD, only rows that contain
-it are run and replaced. A library that is not installed is a row that says so.
+it are run and replaced. If a library is not installed, its row says so.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from falw_cli.runtime.progress import Silent
 
 PAGE = Path(__file__).parents[1] / "docs" / "compatibility.md"
 PARTS = {"seen": 25, "guide": 40, "judge": 25}
-"""Images per class that the model was trained on, that guide the unlearning, and that judge it."""
+"""Images per class for training, to guide the unlearning, and for evaluation."""
 FORGET = 3
 """Images per class on the list."""
 LONGEST = 220
