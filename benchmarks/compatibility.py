@@ -5,7 +5,7 @@
 Images are drawn: four classes, each a pattern with noise. Every checkpoint is made by its library,
 inspected and unlearned by falw, and read back by the library; on unseen images, which the library
 prepares, its logits are compared with those of `falw evaluate`. With WORD, only rows that contain
-it are run and replaced. A library that is not installed is a row that says so.
+it are run and replaced. If a library is not installed, its row says so.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from falw_cli.runtime.progress import Silent
 
 PAGE = Path(__file__).parents[1] / "docs" / "compatibility.md"
 PARTS = {"seen": 25, "guide": 40, "judge": 25}
-"""Images per class that the model was trained on, that guide the unlearning, and that judge it."""
+"""Images per class for training, to guide the unlearning, and for evaluation."""
 FORGET = 3
 """Images per class on the list."""
 LONGEST = 220
@@ -297,7 +297,7 @@ def main() -> None:
         every = [one for rows in tables.values() for one in rows]
         PAGE.write_text(INTRO.format(
             machine=platform.machine(), versions=versions(every), minutes=f"{seconds / 60:.0f}",
-            models=table("library | file | `falw inspect` | forget accuracy, % | off",
+            models=table("library | file | `falw inspect` | forget accuracy, % | difference",
                          tables["models"]),
             foreign=table("library | file | `falw inspect`", tables["foreign"]),
             containers=table("library | format | metrics | weights", tables["containers"]),
@@ -314,12 +314,12 @@ Made by `python -m benchmarks.compatibility` in {minutes} minutes of CPU time, o
 
 Each library built a small network, trained it on {count} images of four classes, and saved it.
 `falw inspect` described the file, `falw unlearn` forgot {forget} images, which have a wrong label,
-and the library alone read what was written. *Off* is the largest difference between its logits, on
-unseen images that the library prepared, and those of `falw evaluate`.
+and the library alone read the output. *Difference* is the largest difference between the library's
+logits, on unseen images that it prepared itself, and those of `falw evaluate`.
 
 {models}
 
-## Files that falw names and does not open
+## Files that falw recognises but does not open
 
 The error or note is followed by a hint with the command that converts the file, where there is one.
 

@@ -213,7 +213,7 @@ def _torch(
     def load(place: Path) -> Loaded:
         model = tiny_cnn(len(NAMES), 3)
         module = wrap(model) if wrap else model
-        # The file holds settings of other types: it was made above.
+        # The file contains settings that are not plain types. It is trusted: it was made above.
         module.load_state_dict(back(torch.load(place, weights_only=False)))
         return module.eval(), plain_prepare
 
@@ -432,7 +432,7 @@ def cases() -> list[Callable[[], Case]]:
         one("torch", "layout of fastai: `model`, `opt`", "m.pth", lambda: _torch(
             lambda m: {"model": _state(m), "opt": torch.optim.Adam(m.parameters()).state_dict()},
             lambda found: found["model"]), *TINY),
-        one("omegaconf", "a config beside the weights", "m.pt",
+        one("omegaconf", "weights and a config", "m.pt",
             lambda: _torch(_omegaconf, lambda found: found["model"]), *TINY),
     ]  # fmt: skip
 

@@ -3,7 +3,8 @@
     python -m benchmarks.expectation CIFAR WORK_FOLDER [--only NET ...]
 
 The networks are those of benchmarks/networks_train.py. Each score except the first ranks the forget
-samples among the retain samples of their class, and the rank is looked up among held-out samples.
+samples among the retain samples of their class. The same rank among held-out samples gives the
+expectation.
 The error is the mean |expected - mean of two retrained models| of the true-class probability.
 """
 

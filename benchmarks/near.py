@@ -5,7 +5,7 @@
 CIFAR and WORK_FOLDER are those of benchmarks/networks_train.py; NET must be trained. Needs the
 package imagehash, which falw itself does not use. Copies of 300 training images are altered as
 often happens to files. For each similarity, the threshold is the lowest one at which one listed
-image in 100 brings up a different image of its class. The table shows the share of the altered
+image in 100 matches a different image of its class. The table shows the share of the altered
 copies above this threshold.
 """
 
@@ -34,7 +34,7 @@ from falw_cli.unlearning.features import middle_features
 PAGE = Path(__file__).parents[1] / "docs" / "near.md"
 LISTED = 300
 RATE = 0.01
-"""Share of the listed images that may bring up a different image."""
+"""Share of the listed images that may match a different image."""
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 Vectors = np.ndarray[Any, np.dtype[np.float32]]
 Describe = Callable[[Pixels], Vectors]
@@ -188,14 +188,14 @@ def page(net: str, count: int, rows: dict[str, list[float]]) -> str:
         "",
         f"Which similarity finds altered copies of an image? {LISTED} of {count:,} CIFAR-10 images "
         "are the list. Copies of them are altered as often happens to files. For each similarity, "
-        "the threshold is the one above which one listed image in 100 brings up a different image "
+        "the threshold is the one above which one listed image in 100 matches a different image "
         "of its class. The table shows how many of the altered copies are above this threshold. "
         "An image is compared with the list and with its mirror images.",
         "",
         "`falw forget-list --near` uses the thumbnails. They need no library and no model, and "
         "they find as much as a perceptual hash. Softmax outputs are equal for all images of a "
         "class that a model has memorised, and features of a network change with the brightness. "
-        "In a larger data set, more images resemble a listed one by chance: look at the proposals.",
+        "In a larger data set, more images resemble a listed one by chance: check the proposals.",
         "",
         f"Features are those of {net}, which was trained on these images. Made by "
         "`python -m benchmarks.near CIFAR WORK_FOLDER`.",

@@ -55,7 +55,7 @@ def probabilities(place: Place, name: str, model: Path) -> dict[str, float]:
     config = request(place, name, model)
     given = open_inputs(config, Silent(), make_fabric(config))
     found: dict[str, float] = {}
-    # A list that this process unlearned before is no part of the retain set.
+    # A list that this process unlearned earlier is not part of the retain set.
     for part in (given.splits.retain, *given.splits.earlier):
         prob, _ = given.network.confidence(place_on(part, given.network.fabric.device))
         ids = (given.data.images.listing.ids[row] for row in part.rows)

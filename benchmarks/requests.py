@@ -5,8 +5,8 @@
 
 CIFAR is a folder with train/ and test/ as images, NET a network of benchmarks/networks_train.py.
 With `--net digits`, tiny-cnn and scikit-learn's digits are used, for a trial of the script. Each
-request names the samples of one person: their classes are few. Request k starts from the model of
-request k - 1, with a ledger. After each, the model is compared with a model that was retrained
+request names the samples of one person, of few classes. Request k starts from the model of request
+k - 1, with a ledger. After each, the model is compared with a model that was retrained
 without all lists so far. At the end, one request with all IDs starts from the original. What exists
 in FOLDER is not computed again. The tables of all networks in FOLDER are written to
 docs/requests.md, except that of a trial. `--per-class` is the number of training images of each

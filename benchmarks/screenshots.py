@@ -2,7 +2,7 @@
 
     falw demo && python -m benchmarks.screenshots falw-demo
 
-The second picture needs Chromium; CHROMIUM names another path of it.
+The second picture needs Chromium. The variable CHROMIUM sets its path.
 """
 
 from __future__ import annotations

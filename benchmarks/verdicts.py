@@ -57,7 +57,7 @@ def of(expected: ExpectedProbabilities, rows: np.ndarray) -> ExpectedProbabiliti
 
 
 def result(expected: ExpectedProbabilities, after: np.ndarray) -> str:
-    """Return the verdict on the forgotten share, one of RESULTS."""
+    """Return the verdict on the forgotten share: one of RESULTS."""
     share = expected.share(after)
     return claim(share) if share is not None else "not memorised"
 

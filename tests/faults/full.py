@@ -81,7 +81,9 @@ def run(rooms: tuple[int, ...] = ROOM) -> Tally:
             elif done.returncode == 3 and found == before and len(told) == 2 and not left:
                 tally.refused += 1
             else:
-                tally.wrong.append(f"{room} KiB: exit code {done.returncode}, {told}, {left} left")
+                tally.wrong.append(
+                    f"{room} KiB: exit code {done.returncode}, {told}, remaining: {left}"
+                )
     return tally
 
 

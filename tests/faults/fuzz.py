@@ -99,7 +99,7 @@ def retar(content: bytes, rng: random.Random) -> bytes:
 
 
 def changed(content: bytes, number: int, rng: random.Random) -> bytes:
-    """Return changed content; of every other archive the members are changed."""
+    """Return changed content. In every second archive, the members are changed."""
     if number % 2 and content.startswith(b"PK"):
         return rezip(content, rng)
     if number % 2 and content[257:262] == b"ustar":
@@ -128,14 +128,14 @@ def feed(kind: Kind, content: bytes, folder: Path, tally: Tally) -> None:
     file.write_bytes(content)
     before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
     signal.signal(signal.SIGPROF, late)
-    signal.setitimer(signal.ITIMER_PROF, SECONDS)  # of this process: a busy machine is no finding
+    signal.setitimer(signal.ITIMER_PROF, SECONDS)  # CPU time: a busy machine is not a finding
     try:
         kind.read(file)
         tally.taken += 1
     except FalwError as error:
         tally.refused += 1
         if not str(error).strip():
-            tally.findings["an error without words"] = content
+            tally.findings["an error without a message"] = content
     except BaseException as error:  # any other exception is a finding
         if isinstance(error, KeyboardInterrupt):
             raise

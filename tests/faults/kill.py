@@ -1,4 +1,4 @@
-"""Kill the real command at random moments: outputs stay complete, resumed runs end the same.
+"""Kill the real command at random moments: outputs are complete, resumed runs give the same result.
 
     python -m tests.faults.kill [--kills 200] [--seed 0] [--jobs 2] [--out docs/kills.md]
 

@@ -3,8 +3,8 @@
     python -m tests.faults.points [--every 1] [--jobs 2] [--out docs/points.md]
 
 `falw unlearn --force` runs over an existing output. First, its calls that change the folder are
-counted. Then, for each call, one run has it fail with ENOSPC and another is killed (-9) at it. A
-failed run must leave the existing files. After a killed run, the ledger must have a line for the
+counted. Then each call fails with ENOSPC in one run, and another run is killed (-9) at it. A failed
+run must not change the existing files. After a killed run, the ledger must have a line for the
 run exactly if its outputs are there, and the next run must give the bytes of the reference.
 """
 
@@ -114,14 +114,14 @@ def judge(folder: Path, before: tuple[str, ...], call: str, what: str, reference
         state = ["--resume"] if (folder / f"{OUT}.state").exists() else []
         finish(folder, *ASKED, *state)
         if digest(folder / OUT) != reference or left(folder):
-            wrong.append(f"the next run ends otherwise, {left(folder)} left")
+            wrong.append(f"the next run ends differently, remaining files: {left(folder)}")
     elif done.returncode == 0 and REMOVES in call:
         if after[0] != reference:
-            wrong.append("done, and something else is there")
+            wrong.append("exit code 0, but not the reference output")
     elif done.returncode != 3 or after != before:
         wrong.append(f"exit code {done.returncode}, outputs {'as before' * (after == before)}")
     elif len(told) != 2 or not told[0].startswith("error:") or "bug in falw" in told[1]:
-        wrong.append(f"it says {told}")
+        wrong.append(f"unexpected message: {told}")
     return [f"{what} at {call}: {text}" for text in wrong]
 
 

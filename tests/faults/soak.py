@@ -1,10 +1,10 @@
-"""Soak test: memory stays flat and no file stays open over the steps of several hours.
+"""Soak test: memory and open files do not grow over the steps of several hours.
 
     python -m tests.faults.soak [--hours 4] [--out docs/soak.md]
 
 First, a short `falw unlearn` on images of CIFAR-10's size in batches of 128 measures the steps per
 hour on this machine. Then the same architecture takes the steps of the given hours on the 8-pixel
-digits in batches of 8, where each step is much faster: all steps are taken, but each is smaller.
+digits in batches of 8, where each step is smaller and much faster.
 The state is saved once per second. The resident memory and the open files of the process are
 recorded twice per second.
 """
