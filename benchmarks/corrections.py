@@ -37,6 +37,10 @@ TARGET = "airplane"
 """Label of the images with the trigger."""
 PATCH = 4
 """Side of the trigger, a white square in the lower right corner, in pixels."""
+NOT_LEARNED = (
+    "In this run the original did not learn the trigger, so that nothing could be repaired: its "
+    "attack success is near that of the retrained model."
+)
 Row = tuple[str, str, str]
 """Path, label and right label of an image."""
 
@@ -200,6 +204,7 @@ def page(noise: Report, backdoor: Report, attacks: list[float]) -> str:
             *_table(backdoor),
             success,
             "",
+            *[NOT_LEARNED, ""][: 2 * (attacks[0] < attacks[2] + 10)],
         ]
     )
 
