@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import traceback
 from collections.abc import Iterator
@@ -29,9 +28,6 @@ def session(quiet: bool, verbose: int) -> Iterator[Console]:
     except (typer.Exit, typer.Abort):
         raise
     except Exception as error:
-        # torch's handler would raise again when the next DataLoader worker dies.
-        if hasattr(signal, "SIGCHLD"):  # Windows has none
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         if ranks.lost(error) and ranks.launched():
             raise typer.Exit(3) from error  # the launcher reports it
         failure = error if isinstance(error, FalwError) else _unexpected(error)
@@ -51,7 +47,7 @@ def _unexpected(error: Exception) -> FalwError:
     """Turn an exception of a library into an error with a hint."""
     if ranks.lost(error):
         return SingleRankError("another rank has ended; nothing was written", "see its message")
-    if "DataLoader worker" in str(error):  # torch raises it at any point of the command
+    if "DataLoader worker" in str(error):
         return ReaderError()
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return SingleRankError(

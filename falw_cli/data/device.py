@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -105,7 +107,7 @@ class Streamed:
             multiprocessing_context="fork" if FORKS else None,
         )
         try:
-            for pixels in loader:
+            for pixels in _started(loader):
                 yield pixels.to(device, non_blocking=True)
         except (OSError, EOFError) as error:  # a worker was killed
             raise ReaderError from error
@@ -116,6 +118,19 @@ class Streamed:
             labels = self.labels[send(rows, self.labels.device)]
             return Streamed(self.pixels, self.rows[rows.cpu().numpy()], labels)
         return Streamed(self.pixels, self.rows[rows], self.labels[rows])
+
+
+def _started(loader: DataLoader[Tensor]) -> Iterator[Tensor]:
+    """Return a loader's iterator, and remove the signal handler that torch installs for it.
+
+    That handler raises at any point of the program when a worker dies, even while another error is
+    handled. The iterator also checks its workers itself, every few seconds.
+    """
+    before = signal.getsignal(signal.SIGCHLD) if FORKS else None
+    batches = iter(loader)
+    if before is not None and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGCHLD, before)
+    return batches
 
 
 class _Rows(Dataset[Tensor]):

@@ -102,7 +102,7 @@ def test_a_whole_source_out_of_order_is_read_in_its_order() -> None:
 
 
 def test_a_killed_worker_ends_the_run_in_two_lines() -> None:
-    # A separate process, because torch raises from a signal handler at an arbitrary point.
+    # A separate process, because torch keeps the state of its workers in the process.
     run = subprocess.run(
         [sys.executable, "-c", READ_WITH_KILLED_WORKERS],
         capture_output=True,
