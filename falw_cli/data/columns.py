@@ -15,6 +15,7 @@ import numpy.typing as npt
 from falw_cli.data.labels import (
     Labels,
     bare_numbers,
+    integers,
     number,
     refuse_missing,
     shown,
@@ -169,7 +170,7 @@ def _labels(spec: Spec, labels: list[Any], names: object) -> Labels:
             "name another column: --label-column NAME",
         )
     if all(isinstance(label, int) for label in labels):
-        found = bare_numbers(np.array(labels, dtype=np.int64), spec.text)
+        found = bare_numbers(integers(labels, spec.text), spec.text)
         if isinstance(names, list) and all(isinstance(name, str) for name in names):
             if len(found.classes) > len(names):
                 raise RequestError(f"{spec.text!r}: a label has no name", HINT)

@@ -46,16 +46,16 @@ def number(names: Sequence[str], where: str) -> Labels:
         RequestError: some labels are numbers and others are missing values.
     """
     if all(map(WHOLE.fullmatch, names)):
-        return bare_numbers(np.array([int(name) for name in names], dtype=np.int64), where)
+        return bare_numbers(integers(names, where), where)
     empty = {name for name in set(names) if name.casefold() in MISSING}
     spelled = {name: SPELLED.fullmatch(name) for name in set(names) - empty}
     if spelled and all(spelled.values()):
         missing = [row for row, name in enumerate(names) if name in empty]
         refuse_missing(missing, len(names), where)
-        value = {name: int(found[1] or found[2]) for name, found in spelled.items() if found}
-        whole = bare_numbers(np.array([value[name] for name in names], dtype=np.int64), where)
+        value = {name: found[1] or found[2] for name, found in spelled.items() if found}
+        whole = bare_numbers(integers([value[name] for name in names], where), where)
         strange = min(name for name in spelled if not WHOLE.fullmatch(name))
-        note = f"labels such as {strange!r} are read as whole numbers: {value[strange]}"
+        note = f"labels such as {strange!r} are read as whole numbers: {int(value[strange])}"
         return whole._replace(notes=(note,))
     classes = tuple(sorted(set(names)))
     place = {name: index for index, name in enumerate(classes)}
@@ -100,6 +100,21 @@ def refuse_missing(rows: Sequence[int], count: int, where: str) -> None:
             f"{where}: {len(rows)} of {count} samples have no label, the first in row {rows[0]}",
             "label them, or remove them from the data",
         )
+
+
+def integers(values: Sequence[str | int], where: str) -> npt.NDArray[np.int64]:
+    """Return whole numbers, given as such or as text, as int64.
+
+    Raises:
+        RequestError: one of them is too large.
+    """
+    try:
+        return np.array([int(value) for value in values], dtype=np.int64)
+    except (OverflowError, ValueError) as error:  # ValueError: thousands of digits
+        raise RequestError(
+            f"{where}: a label is larger than any integer of 64 bits",
+            "number the classes from 0, as the model's outputs are",
+        ) from error
 
 
 def bare_numbers(labels: npt.NDArray[np.int64], where: str) -> Labels:

@@ -81,6 +81,12 @@ def test_names_that_are_alike(
     assert (place, bool(notes)) == (found, noted)
 
 
+@pytest.mark.parametrize("label", ["9" * 30, "9" * 5000, f"[{'9' * 30}]"])
+def test_numbers_beyond_64_bits_are_refused(label: str) -> None:
+    with pytest.raises(RequestError, match="larger than any integer of 64 bits"):
+        number(["0", "1", label], "data")
+
+
 def test_names_of_outputs_that_say_nothing() -> None:
     assert is_unnamed(["LABEL_0", "LABEL_1"])
     assert is_unnamed(["0", "1"])
