@@ -31,7 +31,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from benchmarks.compatibility_data import CONTAINERS, medmnist_rows, torchvision_rows
-from benchmarks.compatibility_models import NAMES, SIZE, Case, cases, foreign, plain_prepare
+from benchmarks.compatibility_foreign import foreign
+from benchmarks.compatibility_models import NAMES, SIZE, Case, cases, plain_prepare
 from falw_cli.cli.app import run
 from falw_cli.config.resolution import resolve
 from falw_cli.data.device import place

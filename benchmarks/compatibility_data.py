@@ -113,7 +113,7 @@ def medmnist_rows(root: Path) -> Iterator[tuple[str, str, str, str]]:
 
 
 def _npz(file: Path, images: tuple[int, ...], labels: tuple[int, ...]) -> None:
-    """Write a file as MedMNIST has it."""
+    """Write a file with the names and shapes of MedMNIST."""
     draws = np.random.default_rng(0)
     arrays = {}
     for part in ("train", "val", "test"):

@@ -20,17 +20,10 @@ def find_copies(
         RequestError: there are some, and `with_copies` is not set: the model would go on to know
             the images under other IDs.
     """
-    found = np.setdiff1d(splits.copies(data, listed), gone)
-    if not len(found):
-        return found
-    if not config.with_copies:
-        raise RequestError(
-            f"{len(found)} samples have the same pixels as listed ones, but are not on the list: "
-            f"{_first(data, found)}",
-            "put them on the list, or give --with-copies, which does so",
-        )
-    progress.warn(f"{len(found)} exact copies of listed samples were put on the list")
-    return _expelled(data, listed, found, progress)
+    return _found(
+        data, listed, gone, config, progress, "listed ones", "are not on the list", "does so",
+        "listed samples were put on the list",
+    )  # fmt: skip
 
 
 def find_earlier_copies(
@@ -42,29 +35,28 @@ def find_earlier_copies(
         RequestError: there are some, and `with_copies` is not set: as retain samples, they would
             be taught again.
     """
-    found = np.setdiff1d(splits.copies(data, gone), listed)
+    return _found(
+        data, gone, listed, config, progress, "samples of earlier requests", "are on no list",
+        "leaves them out of the retain samples",
+        "samples of earlier requests were left out of the retain samples",
+    )  # fmt: skip
+
+
+def _found(
+    data: Images, of: Rows, but: Rows, config: Config, progress: Progress, named: str, why: str,
+    effect: str, done: str,
+) -> Rows:  # fmt: skip
+    """Return the rows of copies of the images in `of` that are not in `but`, or refuse them."""
+    found = np.setdiff1d(splits.copies(data, of), but)
     if not len(found):
         return found
     if not config.with_copies:
+        first = ", ".join(repr(data.listing.ids[row]) for row in found[:5].tolist())
         raise RequestError(
-            f"{len(found)} samples have the same pixels as samples of earlier requests, but are on "
-            f"no list: {_first(data, found)}",
-            "put them on the list, or give --with-copies, which leaves them out of the retain "
-            "samples",
+            f"{len(found)} samples have the same pixels as {named}, but {why}: {first}",
+            f"put them on the list, or give --with-copies, which {effect}",
         )
-    progress.warn(
-        f"{len(found)} exact copies of samples of earlier requests were left out of the retain "
-        "samples"
-    )
-    return _expelled(data, gone, found, progress)
-
-
-def _first(data: Images, rows: Rows) -> str:
-    return ", ".join(repr(data.listing.ids[row]) for row in rows[:5].tolist())
-
-
-def _expelled(data: Images, listed: Rows, found: Rows, progress: Progress) -> Rows:
-    """Return `found`, after the cache has dropped these images and the listed ones."""
+    progress.warn(f"{len(found)} exact copies of {done}")
     if data.entry is not None:
-        cache.expel(data.entry, np.union1d(listed, found), progress)
+        cache.expel(data.entry, np.union1d(of, found), progress)
     return found

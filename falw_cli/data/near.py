@@ -71,9 +71,9 @@ def propose(
     known = {listing.ids[row] for row in listed.tolist()}
     of_list = np.array([name in known for name in names])
     mine, others = np.flatnonzero(of_list), np.flatnonzero(~of_list)
-    sides = [describe(data.pixels[mine]), describe(data.pixels[mine][:, :, ::-1])]
     if not len(mine):
         return []
+    sides = [describe(data.pixels[mine]), describe(data.pixels[mine][:, :, ::-1])]
     found, step = [], max(1, PAIRS // len(mine))
     for rows in np.split(others, range(step, len(others), step)):
         theirs = describe(data.pixels[rows]).T
