@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 import torch
 from torch import Tensor, nn, optim
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import lr_scheduler
 
 from falw_cli.config.settings import Recipe
@@ -79,8 +78,8 @@ class Work:
     """Below 1, the run is a probe: the whole schedule in this share of the steps."""
     compiled: bool = False
     """Whether the network is compiled first (`torch.compile`)."""
-    dropout: bool = True
-    """Whether dropout, drop-path and similar layers are active; BatchNorm always is."""
+    train_mode: bool = True
+    """Whether steps run in train mode, with dropout and BatchNorm's batch statistics."""
     least_steps: int = 1
     """Minimum number of steps, capped at SHORTEST or twice the epochs, whichever is larger."""
 
@@ -152,7 +151,7 @@ def fit(
     parts = Parts(module, progress, share.ranks, number)
     progress.start(work.label, total)
     progress.advance(done)
-    _set_mode(module, work.dropout)
+    module.train(work.train_mode)
     saves, curves = Saves(states, clock), Curves(fabric, total)
     with torch.random.fork_rng(), interrupt.soft():
         for number in range(done // per_epoch, -(-total // per_epoch)):
@@ -190,14 +189,6 @@ def fit(
         reason = reason or f"the {total} steps for a short list are complete"
     reason = reason or f"the configured {recipe.epochs} epochs are complete"
     return Outcome(done, epochs, before + clock() - started, reason)
-
-
-def _set_mode(module: nn.Module, dropout: bool) -> None:
-    """Set train mode; without `dropout`, for BatchNorm layers only."""
-    module.train(dropout)
-    for layer in module.modules():
-        if isinstance(layer, _BatchNorm):
-            layer.train()
 
 
 def _restore(

@@ -91,8 +91,8 @@ class Method:
     retain_free: ClassVar[bool] = False
     """Whether the method works with held-out samples in place of retain samples, or with none
     (`--no-retain`)."""
-    dropout: ClassVar[bool] = True
-    """Whether dropout, drop-path and similar layers are active in steps; BatchNorm always is."""
+    train_mode: ClassVar[bool] = True
+    """Whether steps run in train mode, with dropout and BatchNorm's batch statistics."""
     overshoots: ClassVar[bool] = True
     """Whether further steps can forget too much, so that the best step may be an early one."""
     search_from: ClassVar[float | None] = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -26,10 +25,8 @@ LARGER_STEP_LOSS = 1.0
 it gains on the forget samples must not be paid by all others."""
 NOTHING_TO_FORGET = 2.0
 """Score in percent; a run that ends below it needs no other learning rate either."""
-LONG_LIST = 100
+LONG_LIST = 600
 """Minimum number of samples of a list that gets the full learning rate."""
-SHORTEST_SCALE = 0.4
-"""Factor on the learning rate for the shortest lists."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +108,7 @@ class Try:
 
 def short_list_scale(count: int) -> float:
     """Return the learning-rate factor for `count` samples: short lists need smaller steps."""
-    return min(1.0, max(SHORTEST_SCALE, math.sqrt(count / LONG_LIST)))
+    return min(1.0, (count / LONG_LIST) ** (1 / 3))
 
 
 def next_rate(rates: list[float], tries: list[Try]) -> float | None:

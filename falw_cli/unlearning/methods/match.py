@@ -11,8 +11,8 @@ prediction. It has two terms:
 
 Over-forgotten samples are pulled back, so that the loss does not overshoot. The closest published
 method is ReGUn (arXiv 2603.11210), which distils forget samples towards held-out predictions of
-their class. Dropout and augmentation are off in the steps, so that the trained prediction is the
-measured one.
+their class. Steps run in eval mode and without augmentation: the trained prediction is the measured
+one, and BatchNorm keeps the statistics of training.
 
 With `--no-retain`, `retain` holds held-out samples. The retain loss then distils the original on
 data that it was not trained on, as SCAR does (Bonato et al., arXiv 2404.12922).
@@ -45,9 +45,9 @@ class Match(Method):
 
     needs_guide = True
     retain_free = True
-    dropout = False
+    train_mode = False
     overshoots = False
-    search_from = 5e-4
+    search_from = 7e-4
     tries = (1.0, 0.3, 3.0)
     defaults = {
         "weighting": "none", "optimizer": "adamw", "weight_decay": 0.0, "lr": "auto", "epochs": 7,
