@@ -29,7 +29,7 @@ from falw_cli.unlearning.interfaces import Method, MethodInputs, Settings, StepS
 
 SURE = 6.0
 """Log-odds beyond which predictions count as equally confident: a probability of 0.9975."""
-MOST_BOOST = 8.0
+MOST_BOOST = 3.0
 """Maximum factor on the loss of a short list."""
 
 
