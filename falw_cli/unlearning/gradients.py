@@ -1,8 +1,9 @@
-"""Gradients of a network's loss over a set of samples: mean, per sample, squared."""
+"""Gradients over a set of samples: of the loss (mean, per sample, squared), of the log-odds."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +16,8 @@ from falw_cli.runtime import collectives
 
 Gradients = dict[str, Tensor]
 """Gradient by parameter name, in the parameter's shape."""
+SENSITIVITY_BATCH = 16
+"""Samples per backward pass of `sensitivity`, few enough for any device that can take a step."""
 
 
 def trained(module: nn.Module) -> dict[str, nn.Parameter]:
@@ -54,6 +57,32 @@ def diagonal_fisher(network: Network, data: Samples, wanted: int) -> Gradients:
     return _mean(network, squares, len(chosen))
 
 
+def sensitivity(network: Network, data: Samples, wanted: int) -> float:
+    """Return how much a step of one learning rate can change predictions, to first order.
+
+    This is the l1 norm of the gradient of the mean true-class log-odds: the change of the log-odds
+    per unit of the learning rate if an optimizer like AdamW moves all weights by equal steps.
+
+    Args:
+        network: the model, used in eval mode.
+        data: the samples, [N].
+        wanted: maximum number of samples used, evenly spaced.
+    """
+    chosen = data.of(spread_rows(len(data), wanted))
+    rows = collectives.mine(len(chosen), network.fabric)
+    batches = in_batches(chosen, rows, SENSITIVITY_BATCH)
+    found = (_gradient(network, pixels, label, _log_odds) for label, pixels in batches)
+    return sum(float(one.abs().sum()) for one in _mean(network, found, len(chosen)).values())
+
+
+def _log_odds(logits: Tensor, label: Tensor) -> Tensor:
+    """Return the sum of the log-odds of the true class, from logits [n, C] and label int64 [n]."""
+    own = label[:, None]
+    return (
+        logits.gather(1, own).squeeze(1) - logits.scatter(1, own, -torch.inf).logsumexp(1)
+    ).sum()
+
+
 def _each(network: Network, data: Samples) -> Iterator[Gradients]:
     for label, pixels in in_batches(data, torch.arange(len(data)), 1):
         yield _gradient(network, pixels, label)
@@ -68,12 +97,16 @@ def _mean(network: Network, parts: Iterator[Gradients], count: int) -> Gradients
     return {name: collectives.total(v, network.fabric) / count for name, v in summed.items()}
 
 
-def _gradient(network: Network, pixels: Tensor, label: Tensor) -> Gradients:
-    """Gradient of the summed cross-entropy over samples: uint8 [n, S, S, channels], int64 [n]."""
+def _gradient(
+    network: Network,
+    pixels: Tensor,
+    label: Tensor,
+    summed: Callable[[Tensor, Tensor], Tensor] = partial(F.cross_entropy, reduction="sum"),
+) -> Gradients:
+    """Gradient of a sum over samples: uint8 [n, S, S, channels], int64 [n]."""
     module, named = network.module, trained(network.module)
     with evaluating(module):
         logits = architectures.logits(module(network.inputs(pixels))).float()
-        loss = F.cross_entropy(logits, label, reduction="sum")
-        values = torch.autograd.grad(loss, list(named.values()), allow_unused=True)
+        values = torch.autograd.grad(summed(logits, label), list(named.values()), allow_unused=True)
     pairs = zip(named.items(), values, strict=True)
     return {name: torch.zeros_like(p) if g is None else g for (name, p), g in pairs}

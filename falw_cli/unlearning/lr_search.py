@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -10,7 +11,9 @@ from torch import Tensor
 from falw_cli.errors import DivergedError, RunError
 from falw_cli.runtime.progress import Progress
 from falw_cli.training.loop import Outcome
+from falw_cli.unlearning.gradients import sensitivity
 from falw_cli.unlearning.objective import Unlearning
+from falw_cli.unlearning.run_data import RunData
 from falw_cli.unlearning.stop_estimate import Evaluation
 from falw_cli.unlearning.target import TargetQuality
 
@@ -25,8 +28,14 @@ LARGER_STEP_LOSS = 1.0
 it gains on the forget samples must not be paid by all others."""
 NOTHING_TO_FORGET = 2.0
 """Score in percent; a run that ends below it needs no other learning rate either."""
-LONG_LIST = 600
+LONG_LIST = 300
 """Minimum number of samples of a list that gets the full learning rate."""
+SHORTER = 0.4
+"""Exponent: a list of half the samples gets 0.5 ** SHORTER of the learning rate."""
+USUAL_SENSITIVITY, SENSITIVITY_SAMPLES = 5000.0, 128
+"""Sensitivity (see `gradients`) at which the method's own learning rate is used; samples for it."""
+MOST_SCALE = 4.0
+"""Maximum factor, up or down, by which the sensitivity changes a learning rate."""
 
 
 @dataclass(frozen=True)
@@ -106,9 +115,26 @@ class Try:
         return self.best.score if self.best else float("inf")
 
 
+def scale_for(run_data: RunData) -> float:
+    """Return the learning-rate factor for a network, which must be the original, and its list."""
+    found = sensitivity(run_data.network, run_data.retain, SENSITIVITY_SAMPLES)
+    return sensitivity_scale(found) * short_list_scale(len(run_data.forget))
+
+
 def short_list_scale(count: int) -> float:
     """Return the learning-rate factor for `count` samples: short lists need smaller steps."""
-    return min(1.0, (count / LONG_LIST) ** (1 / 3))
+    return min(1.0, math.pow(count / LONG_LIST, SHORTER))
+
+
+def sensitivity_scale(found: float) -> float:
+    """Return the learning-rate factor for a network's sensitivity: a deep one needs smaller steps.
+
+    The root is a compromise: at a factor in full proportion, small networks moved too far.
+    """
+    if not math.isfinite(found) or found <= 0:
+        return 1.0
+    scale = math.sqrt(USUAL_SENSITIVITY / found)
+    return min(MOST_SCALE, max(1 / MOST_SCALE, scale))
 
 
 def next_rate(rates: list[float], tries: list[Try]) -> float | None:

@@ -162,8 +162,8 @@ def _rates(context: _RunContext) -> tuple[list[float], list[Probe]]:
     method, own = load_method(recipe.method), base_rate(context.config)
     if method.tries:
         factors = method.tries if context.stops_by_itself else method.tries[:1]
-        scale = lr_search.short_list_scale(len(context.run_data.forget))
-        return [own * scale * factor for factor in factors], []
+        own *= lr_search.scale_for(context.run_data)
+        return [own * factor for factor in factors], []
     assert context.samples is not None
     assert context.before is not None
     samples, before = context.samples, context.before
