@@ -28,14 +28,12 @@ LARGER_STEP_LOSS = 1.0
 it gains on the forget samples must not be paid by all others."""
 NOTHING_TO_FORGET = 2.0
 """Score in percent; a run that ends below it needs no other learning rate either."""
-LONG_LIST = 300
+LONG_LIST = 100
 """Minimum number of samples of a list that gets the full learning rate."""
-SHORTER = 0.4
-"""Exponent: a list of half the samples gets 0.5 ** SHORTER of the learning rate."""
 USUAL_SENSITIVITY, SENSITIVITY_SAMPLES = 5000.0, 128
-"""Sensitivity (see `gradients`) at which the method's own learning rate is used; samples for it."""
-MOST_SCALE = 4.0
-"""Maximum factor, up or down, by which the sensitivity changes a learning rate."""
+"""Largest sensitivity (see `gradients`) with the method's own learning rate; samples for it."""
+SMALLEST_SCALE = 0.25
+"""Minimum factor by which the sensitivity changes a learning rate."""
 
 
 @dataclass(frozen=True)
@@ -123,18 +121,18 @@ def scale_for(run_data: RunData) -> float:
 
 def short_list_scale(count: int) -> float:
     """Return the learning-rate factor for `count` samples: short lists need smaller steps."""
-    return min(1.0, math.pow(count / LONG_LIST, SHORTER))
+    return min(1.0, math.sqrt(count / LONG_LIST))
 
 
 def sensitivity_scale(found: float) -> float:
     """Return the learning-rate factor for a network's sensitivity: a deep one needs smaller steps.
 
-    The root is a compromise: at a factor in full proportion, small networks moved too far.
+    A less sensitive network gets no larger steps: a small ViT (sensitivity 1,900) ended far from
+    its retrained models at a rate of 0.0013, and close to them at 0.0005.
     """
-    if not math.isfinite(found) or found <= 0:
+    if not USUAL_SENSITIVITY < found < math.inf:
         return 1.0
-    scale = math.sqrt(USUAL_SENSITIVITY / found)
-    return min(MOST_SCALE, max(1 / MOST_SCALE, scale))
+    return max(SMALLEST_SCALE, math.sqrt(USUAL_SENSITIVITY / found))
 
 
 def next_rate(rates: list[float], tries: list[Try]) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
@@ -16,6 +17,7 @@ from falw_cli.unlearning.lr_search import (
     costs_too_much,
     next_rate,
     probe_rates,
+    sensitivity_scale,
     short_list_scale,
     succeeded,
 )
@@ -84,9 +86,17 @@ def test_a_run_has_arrived_near_the_expectation() -> None:
     assert succeeded(after(1.5), after(1.6))  # nothing to forget
 
 
-@pytest.mark.parametrize(("count", "scale"), [(1, 0.102), (53, 0.5), (300, 1), (5000, 1)])
+@pytest.mark.parametrize(("count", "scale"), [(1, 0.1), (25, 0.5), (100, 1), (5000, 1)])
 def test_short_lists_take_smaller_steps(count: int, scale: float) -> None:
     assert short_list_scale(count) == pytest.approx(scale, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("found", "scale"),
+    [(0, 1), (5000, 1), (20_000, 0.5), (1e9, 0.25), (math.inf, 1), (math.nan, 1)],
+)
+def test_sensitive_networks_take_smaller_steps(found: float, scale: float) -> None:
+    assert sensitivity_scale(found) == pytest.approx(scale)
 
 
 def test_a_diverged_run_lowers_the_rate_and_is_never_chosen() -> None:

@@ -47,7 +47,7 @@ class Match(Method):
     retain_free = True
     train_mode = False
     overshoots = False
-    search_from = 8e-4
+    search_from = 7e-4
     tries = (1.0, 0.3, 3.0)
     defaults = {
         "weighting": "none", "optimizer": "adamw", "weight_decay": 0.0, "lr": "auto", "epochs": 7,
