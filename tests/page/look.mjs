@@ -53,8 +53,11 @@ for (const colorScheme of ["light", "dark"])
       for (const details of document.querySelectorAll("details")) details.open = true;
     });
     for (const fault of await page.evaluate(cut)) faults.push(`${where}: ${fault}`);
+    // Dark changes nothing but colours, which are the same at each width.
+    if (colorScheme === "dark" && width !== 900) { await context.close(); continue; }
     await page.evaluate(axe);
-    const { violations } = await page.evaluate(() => window.axe.run());
+    const { violations } = await page.evaluate(
+      () => window.axe.run({ resultTypes: ["violations"] }));
     for (const found of violations)
       faults.push(`${where}: axe: ${found.help}: ${found.nodes[0].html.slice(0, 200)}`);
     await context.close();
