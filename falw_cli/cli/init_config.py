@@ -24,10 +24,10 @@ from falw_cli.runtime.printable import printable
 WIDTH = 33
 """Width of a setting in characters, before its comment."""
 REST = """\
-# Settings of the run; lines that are commented out show the defaults.
+# Settings of the run: remove the # of those that you need.
 # unlearn:
-#   method: match                 # see docs/methods.md for others
-#   weighting: falw
+#   method: match                 # the default; see docs/methods.md for others
+#   weighting: none             # the default of match
 #   batch_size: 128
 #   max_utility_loss: 7           # accuracy that a run may lose, in points
 # gate: ["test_accuracy>=90"]     # exit code 1 if it fails
