@@ -29,15 +29,14 @@ import json, resource, sys, time
 import torch, torchvision
 rss = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
 before, began = rss(), time.perf_counter()
-from falw_cli import samples
-from falw_cli.data import forget_list, opening, splits
+from falw_cli.data import forget_list, loading, opening, splits
 listing = opening.open_listing(f"imagefolder:{sys.argv[1]}")
 listed = time.perf_counter() - began
 named = forget_list.read(sys.argv[2])
 rows = forget_list.find(named.ids, listing.ids)
 chosen = splits.choose(listing.labels, rows, 50_000, 0)
-used = samples.only(listing, chosen.used())
-chosen.within(samples.places(listing, used))
+used = loading.only(listing, chosen.used())
+chosen.within(loading.places(listing, used))
 print(json.dumps({"files": len(listing.ids), "named": len(rows), "listed": listed,
     "split": time.perf_counter() - began, "mib": rss() - before}))
 """
