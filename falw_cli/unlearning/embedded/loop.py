@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import chain, count, islice
 from typing import Any
@@ -16,6 +17,7 @@ from falw_cli.evaluation.measurement import measure, metrics_of
 from falw_cli.evaluation.metrics import Figure, Metrics
 from falw_cli.evaluation.plausibility import check_plausible
 from falw_cli.evaluation.predictions import Predictions
+from falw_cli.models.network import evaluating
 from falw_cli.runtime.extras import need
 from falw_cli.runtime.interrupt import Interrupt
 from falw_cli.runtime.progress import Progress, Silent
@@ -191,11 +193,14 @@ class Unlearner:
     def loss(self, batch: Batch) -> Tensor:
         """Return the loss of a batch, a scalar with gradient, with current weights and target.
 
-        The module runs on `batch.pixels`, in its current mode.
+        The module runs on `batch.pixels`: in eval mode if the method takes its steps in eval mode
+        (`match`), in its current mode otherwise.
         """
-        return self._objective.loss(
-            self._network, batch, batch.pixels, self.done, self.done / self.steps
-        )
+        any_mode, module = self._objective.method.train_mode, self._network.module
+        with nullcontext() if any_mode else evaluating(module):
+            return self._objective.loss(
+                self._network, batch, batch.pixels, self.done, self.done / self.steps
+            )
 
     def weights(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Return weights [n] of forget samples from logits [n, C] and classes [n], no gradient.
