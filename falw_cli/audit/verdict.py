@@ -184,7 +184,7 @@ def _earlier(report: Report) -> str:
         if one.remeasured
         else "no samples at hand"
         if one.in_data is not None
-        else "not named, so that its samples may count as retain samples"
+        else "not named, so that samples may count as retain samples"
         for one in report.earlier.requests
     )
     words = {

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from falw_cli.data.text import BOM, Lines
+from falw_cli.data.text import BOM, Lines, check_header
 from falw_cli.errors import RequestError
 
 LIMIT = 1 << 30
@@ -109,6 +109,7 @@ def _csv(lines: Lines, where: str, known: Known) -> Found:
         line, header = next(cells, (0, [""]))
         names = [cell.strip() for cell in header]
         if "id" in names:
+            check_header([name for name in names if name == "id"], f"{where} line {line}")
             return list(_cells(cells, names.index("id"), len(names), where)), ()
         if len(names) > 1 or any(sign in names[0] for sign in ";\t"):
             shown = ", ".join(repr(name) for name in names[:10])

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from falw_cli.data.listing import Listing, Rows, Table
-from falw_cli.data.text import Lines
+from falw_cli.data.text import Lines, check_header
 from falw_cli.errors import RequestError, nearest, unknown_name
 from falw_cli.runtime.extras import need
 from falw_cli.runtime.progress import Progress
@@ -191,9 +191,15 @@ def _csv_table(file: Path) -> Table:
             names = [name for name in reader.fieldnames or [] if name != "id"]
             if "id" not in (reader.fieldnames or []):
                 raise RequestError(f"{file} line 1: no column id", HINT)
+            check_header(reader.fieldnames or [], f"{file} line 1")
             ids: list[str] = []
             columns: dict[str, list[object]] = {name: [] for name in names}
             for row in reader:
+                if len(row) > len(names) + 1:  # DictReader puts what is too much under None
+                    raise RequestError(
+                        f"{file} line {reader.line_num}: more than {len(names) + 1} cells",
+                        'put a value that contains a comma in quotes: "Doe, Jane"',
+                    )
                 if not row["id"]:
                     raise RequestError(f"{file} line {reader.line_num} has no ID", HINT)
                 ids.append(row["id"])

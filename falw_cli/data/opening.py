@@ -18,6 +18,7 @@ LINE = frozenset("\n\r\0")
 """A forget list cannot name an ID that contains one of these."""
 NAMED = re.compile(r"[A-Za-z][\w+.-]*")
 """Names of parts."""
+TWO_PARTS = "choose from: #train, #test"
 
 
 def parse_spec(text: str, default_part: str) -> Spec:
@@ -44,6 +45,8 @@ def parse_spec(text: str, default_part: str) -> Spec:
         raise RequestError(f"{text!r}: {kind} has no parts", f"leave out #{part}")
     if not location and source.needs_location:
         raise RequestError(f"{text!r} names no location", f"write {kind}:PATH")
+    if not source.needs_location and body.partition(":")[0] != kind:
+        raise RequestError(f"{text!r} has no part {part or body.partition('#')[2]!r}", TWO_PARTS)
     if location and not source.needs_location:
         raise RequestError(f"{text!r}: {kind} has no location", f"write {kind}")
     default = default_part if source.parts == "two" else ""

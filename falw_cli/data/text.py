@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -55,3 +55,20 @@ class Lines:
                 yield raw.removeprefix(BOM if number == 1 else b"").decode()
             except UnicodeDecodeError as error:
                 raise RequestError(f"{place} is not UTF-8 text", "save it in UTF-8") from error
+
+
+def check_header(names: Sequence[str], place: str) -> None:
+    """Refuse a CSV header with two columns of one name: which of them is meant is unknown.
+
+    Args:
+        names: the cells of the header; empty ones name no column.
+        place: file and line, for messages.
+
+    Raises:
+        RequestError: a name occurs twice.
+    """
+    for column, name in enumerate(names):
+        if name and name in names[:column]:
+            raise RequestError(
+                f"{place}: column {name!r} occurs twice", "rename or remove one of the columns"
+            )

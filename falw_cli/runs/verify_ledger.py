@@ -33,10 +33,14 @@ def verify_ledger(path: Path, given: Sequence[Path] = ()) -> list[Check]:
         One check per line, and one per report that no line names.
 
     Raises:
-        RequestError: the ledger cannot be read, or a line is malformed.
+        RequestError: the ledger cannot be read or is empty, or a line is malformed.
     """
     content = ledger.content_of(path)
     entries = ledger.parse_lines(content, str(path))
+    if not entries:
+        raise RequestError(
+            f"ledger {path} has no line", "give the ledger that the runs wrote, or restore it"
+        )
     unlinked = ledger.unlinked(content, entries)
     reports = {sha256(one): one for one in _reports(path, given)}
     lines: dict[str, int] = {}

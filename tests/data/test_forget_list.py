@@ -72,6 +72,7 @@ INVALID: dict[str, tuple[str, bytes, str]] = {
     "empty": ("a.txt", b"\n# nothing\n", "no ID"),
     "not UTF-8": ("a.txt", b"a\n\xff\n", "line 2"),
     "no column id": ("a.csv", b"name,why\nx,y\n", "line 1: no column id"),
+    "two columns id": ("a.csv", b"id,why,id\na,x,b\n", "line 1: column 'id' occurs twice"),
     "semicolons": ("a.csv", b"id;why\na;x\n", "line 1: no column id"),
     "comma in an ID": ("a.csv", b"a\nb, c.png\n", "line 2 has 2 columns"),
     "row without an ID": ("a.csv", b"id,why\na,x\n,y\n", "line 3 has no ID"),

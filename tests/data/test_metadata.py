@@ -135,6 +135,9 @@ def test_conditions_without_a_match_are_refused(
         ("name,person\na,1\n", "line 1: no column id"), ("id,person\n,1\n", "line 2 has no ID"),
         ("id,person\na/0.png,1\na/0.png,2\n", "'a/0.png' occurs twice"),
         ("id,person\nz,1\n", "has no ID of"),
+        ("id,person,person\na/0.png,1,2\n", "line 1: column 'person' occurs twice"),
+        ("id,id\na/0.png,a/1.png\n", "line 1: column 'id' occurs twice"),
+        ("id,name,person\na/0.png,Doe, Jane,2\n", "line 2: more than 3 cells"),
     ],
 )  # fmt: skip
 def test_invalid_metadata_is_refused(folder: Path, content: str, message: str) -> None:

@@ -89,3 +89,9 @@ def test_a_removed_line_is_found_in_the_middle_and_at_the_end(folder: Path) -> N
     (problem,) = (one for one in verify_ledger(folder / "ledger") if one.problem)
     assert problem.name == "u2.safetensors.audit.json"
     assert "has no line for it" in str(problem.problem)
+
+
+def test_an_empty_ledger_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "ledger").write_bytes(b"")
+    with pytest.raises(RequestError, match="has no line"):
+        verify_ledger(tmp_path / "ledger")

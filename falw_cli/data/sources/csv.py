@@ -20,7 +20,7 @@ from falw_cli.data.listing import (
     file_of,
     inside,
 )
-from falw_cli.data.text import Lines
+from falw_cli.data.text import Lines, check_header
 from falw_cli.errors import RequestError
 
 
@@ -77,6 +77,7 @@ def _lines(spec: Spec, label: str) -> Iterator[tuple[int, dict[str, Any]]]:
                     f"provide the columns path,{label} and, optionally, id"
                     + ("" if "path" not in columns else "; another label: --label-column NAME"),
                 )
+            check_header(columns, f"{file} line 1")
             for row in reader:
                 if len(row) > len(columns):
                     raise RequestError(

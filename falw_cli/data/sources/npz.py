@@ -52,7 +52,7 @@ def listing(spec: Spec, allow_outside: bool) -> Listing:
         raise RequestError(
             f"{file}: {len(images)} images, labels {labels.shape}, ids {ids.shape}", HINT
         )
-    names = tuple(str(i) for i in ids.tolist())
+    names = tuple(str(_text(i)) for i in ids.tolist())
     if labels.dtype.kind in "US":
         found = number([_text(n) for n in labels.tolist()], str(file))
     elif labels.dtype.kind == "f":

@@ -89,3 +89,15 @@ def test_the_column_of_labels_can_be_named(tmp_path: Path) -> None:
     assert open_listing(spec, label_column="super").labels.tolist() == [1, 11]
     with pytest.raises(RequestError, match="columns are path, label, super"):
         open_listing(spec, label_column="none")
+
+
+@pytest.mark.parametrize("column", ["path", "label", "id", "person"])
+def test_two_columns_of_one_name_are_refused(tmp_path: Path, column: str) -> None:
+    spec = _csv(tmp_path, f"path,label,id,person,,,{column}\np/ant/0.png,0,a,7,,,p/ant/1.png\n")
+    with pytest.raises(RequestError, match=f"line 1: column '{column}' occurs twice"):
+        open_listing(spec)
+
+
+def test_columns_without_a_name_may_be_several(tmp_path: Path) -> None:
+    spec = _csv(tmp_path, ",path,label,\n0,p/ant/0.png,3,\n")
+    assert open_listing(spec).labels.tolist() == [3]

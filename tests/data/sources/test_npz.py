@@ -110,3 +110,9 @@ def test_a_length_without_values_is_refused(tmp_path: Path, name: str) -> None:
         archive.writestr(f"{name}.npy", claimed(10**12))
     with pytest.raises(RequestError, match=f"{name} has no values"):
         open_listing(f"npz:{tmp_path / 'a.npz'}")
+
+
+def test_ids_of_bytes_are_text(tmp_path: Path) -> None:
+    images, ids = np.zeros((2, 8, 8, 1), np.uint8), np.array(["\xfc".encode(), b"b"])
+    np.savez(tmp_path / "a.npz", images=images, labels=np.array([0, 1]), ids=ids)
+    assert sorted(open_listing(f"npz:{tmp_path / 'a.npz'}").ids) == ["b", "\xfc"]
