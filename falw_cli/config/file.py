@@ -42,6 +42,7 @@ def parse_yaml(file: Path) -> tuple[dict[str, Any], Lines]:
         return {}, {}
     if not isinstance(content, dict):
         raise RequestError(f"{file} holds no settings", "write lines such as `arch: tiny-cnn`")
+    _refuse_repeated_keys(file, node)
     return content, dict(_key_lines(node))
 
 
@@ -70,6 +71,25 @@ def _refuse_aliases(file: Path, text: str) -> None:
             raise RequestError(f"{file} line {line}: aliases are not allowed", "expand the alias")
         if depth > DEEPEST:
             raise RequestError(f"{file} line {line}: nested too deeply", "fix the YAML there")
+
+
+def _refuse_repeated_keys(file: Path, node: yaml.Node | None) -> None:
+    """Refuse a key that a mapping has twice: YAML would use the last one without a word."""
+    if isinstance(node, yaml.SequenceNode):
+        for one in node.value:
+            _refuse_repeated_keys(file, one)
+    if not isinstance(node, yaml.MappingNode):
+        return
+    seen: dict[str, int] = {}
+    for key, value in node.value:
+        line, name = key.start_mark.line + 1, str(key.value)
+        if name in seen:
+            raise RequestError(
+                f"{file} line {line}: {name} is already set in line {seen[name]}",
+                "delete one of the two",
+            )
+        seen[name] = line
+        _refuse_repeated_keys(file, value)
 
 
 def _key_lines(

@@ -63,6 +63,8 @@ def test_paths_are_relative_to_the_file(folder: Path) -> None:
         ("train:\n  schedule: stairs\n", r"line 2: .*'step'", "schedule"),
         ("unlearn:\n  method: random-lable\n", "unknown method", "random-label"),
         ("seed: [\n", "line 2", "YAML"),
+        ("seed: 1\nseed: 2\n", "line 2: seed is already set in line 1", "delete"),
+        ("unlearn:\n  lr: 1\n  lr: 2\n", "line 3: lr is already set in line 2", "delete"),
         ("- a\n", "no settings", "arch"),
         ("force: true\n", "line 1: force cannot be set in a file", "--force"),
         ("arch: evil:payload\n", "asks to import code", "--trust-code"),
