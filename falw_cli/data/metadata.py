@@ -159,9 +159,9 @@ def as_text(value: object) -> str:
     """Return a value as `--where` names it: a whole number without a fraction, true or false."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
-    if isinstance(value, bool):
-        return str(value).lower()
     text = str(value).strip()
+    if text.lower() in ("true", "false"):  # pandas writes True to a CSV, Excel TRUE
+        return text.lower()
     # In a CSV, pandas writes the integers of a column with gaps as 17.0.
     return WHOLE.sub(r"\1", text)
 
