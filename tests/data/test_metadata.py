@@ -168,4 +168,5 @@ def test_samples_without_metadata_are_counted(folder: Path) -> None:
 
 def test_values_as_text() -> None:
     values = [17, 17.0, 0.5, float("nan"), None, True, "TRUE", "False", " a "]
-    assert [as_text(one) for one in values] == ["17", "17", "0.5", "", "", "true", "true", "false", "a"]
+    meant = ["17", "17", "0.5", "", "", "true", "true", "false", "a"]
+    assert [as_text(one) for one in values] == meant
