@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 import torch
 from torch import Tensor, nn, optim
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import lr_scheduler
 
 from falw_cli.config.settings import Recipe
@@ -78,8 +79,10 @@ class Work:
     """Below 1, the run is a probe: the whole schedule in this share of the steps."""
     compiled: bool = False
     """Whether the network is compiled first (`torch.compile`)."""
-    train_mode: bool = True
-    """Whether steps run in train mode, with dropout and BatchNorm's batch statistics."""
+    dropout: bool = True
+    """Whether dropout, drop-path and similar layers are active."""
+    batch_statistics: bool = True
+    """Whether BatchNorm uses the statistics of its batches, and its running ones follow them."""
     least_steps: int = 1
     """Minimum number of steps, capped at SHORTEST or twice the epochs, whichever is larger."""
 
@@ -151,7 +154,7 @@ def fit(
     parts = Parts(module, progress, share.ranks, number)
     progress.start(work.label, total)
     progress.advance(done)
-    module.train(work.train_mode)
+    _set_mode(module, work)
     saves, curves = Saves(states, clock), Curves(fabric, total)
     with torch.random.fork_rng(), interrupt.soft():
         for number in range(done // per_epoch, -(-total // per_epoch)):
@@ -189,6 +192,13 @@ def fit(
         reason = reason or f"the {total} steps for a short list are complete"
     reason = reason or f"the configured {recipe.epochs} epochs are complete"
     return Outcome(done, epochs, before + clock() - started, reason)
+
+
+def _set_mode(module: nn.Module, work: Work) -> None:
+    module.train(work.dropout)
+    for layer in module.modules():
+        if isinstance(layer, _BatchNorm):
+            layer.train(work.batch_statistics)
 
 
 def _restore(

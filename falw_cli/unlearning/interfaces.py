@@ -91,8 +91,10 @@ class Method:
     retain_free: ClassVar[bool] = False
     """Whether the method works with held-out samples in place of retain samples, or with none
     (`--no-retain`)."""
-    train_mode: ClassVar[bool] = True
-    """Whether steps run in train mode, with dropout and BatchNorm's batch statistics."""
+    dropout: ClassVar[bool] = True
+    """Whether dropout, drop-path and similar layers are active in steps."""
+    fixed_statistics_up_to: ClassVar[int] = -1
+    """Length up to which a list is unlearned with BatchNorm's statistics of training."""
     overshoots: ClassVar[bool] = True
     """Whether further steps can forget too much, so that the best step may be an early one."""
     search_from: ClassVar[float | None] = None

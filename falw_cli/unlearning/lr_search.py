@@ -28,9 +28,9 @@ LARGER_STEP_LOSS = 1.0
 it gains on the forget samples must not be paid by all others."""
 NOTHING_TO_FORGET = 2.0
 """Score in percent; a run that ends below it needs no other learning rate either."""
-LONG_LIST = 100
+LONG_LIST = 50
 """Minimum number of samples of a list that gets the full learning rate."""
-USUAL_SENSITIVITY, SENSITIVITY_SAMPLES = 5000.0, 128
+USUAL_SENSITIVITY, SENSITIVITY_SAMPLES = 10_000.0, 128
 """Largest sensitivity (see `gradients`) with the method's own learning rate; samples for it."""
 SMALLEST_SCALE = 0.25
 """Minimum factor by which the sensitivity changes a learning rate."""

@@ -81,7 +81,8 @@ class RunData:
         label = f"{recipe.method} x {recipe.weighting}"
         return Work(
             data, forget, recipe, config.seed, label, recipe.forget_share, share_of_run,
-            config.compile, method.train_mode, recipe.least_steps,
+            config.compile, method.dropout, forget > method.fixed_statistics_up_to,
+            recipe.least_steps,
         )  # fmt: skip
 
 

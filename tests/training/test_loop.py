@@ -89,14 +89,14 @@ def test_resumed_is_identical_to_the_bit(tmp_path: Path, optimizer: str) -> None
         assert torch.equal(tensor, fresh.module.state_dict()[name]), name
 
 
-@pytest.mark.parametrize("train_mode", [True, False])
-def test_batchnorm_keeps_its_statistics_in_eval_mode(train_mode: bool) -> None:
+@pytest.mark.parametrize("follow", [True, False])
+def test_batchnorm_keeps_its_statistics_if_asked(follow: bool) -> None:
     net = network()
     before = {name: value.clone() for name, value in net.module.named_buffers()}
-    chosen = replace(work(), train_mode=train_mode)
+    chosen = replace(work(), batch_statistics=follow)
     fit(net, chosen, CrossEntropy(0.0), Silent(), Interrupt(), None)
     kept = [torch.equal(value, before[name]) for name, value in net.module.named_buffers()]
-    assert all(kept) is not train_mode
+    assert all(kept) is not follow
 
 
 def test_an_objective_may_end_the_run_with_a_reason(tmp_path: Path) -> None:

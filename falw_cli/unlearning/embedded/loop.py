@@ -193,11 +193,11 @@ class Unlearner:
     def loss(self, batch: Batch) -> Tensor:
         """Return the loss of a batch, a scalar with gradient, with current weights and target.
 
-        The module runs on `batch.pixels`: in eval mode if the method takes its steps in eval mode
-        (`match`), in its current mode otherwise.
+        The module runs on `batch.pixels` in its current mode, but in eval mode if `match` unlearns
+        a short list: BatchNorm then keeps the statistics of training.
         """
-        any_mode, module = self._objective.method.train_mode, self._network.module
-        with nullcontext() if any_mode else evaluating(module):
+        current = nullcontext() if self._work.batch_statistics else evaluating(self._network.module)
+        with current:
             return self._objective.loss(
                 self._network, batch, batch.pixels, self.done, self.done / self.steps
             )
