@@ -36,6 +36,7 @@ unlearn: {epochs: 3, stop: epochs}
 LEDGER = "ledger.jsonl"
 ASKED = (
     "unlearn", "model.safetensors", "--forget", "ids.txt", "--force", "--ledger", LEDGER,
+    "--no-forgotten-gate",
 )  # fmt: skip
 REMOVES = "unlink"
 """A call that may fail without damaging the output."""

@@ -45,6 +45,7 @@ def test_all_containers_give_the_report_of_the_folder(tmp_path: Path) -> None:
         ]  # fmt: skip
         done = falw(
             "unlearn", "model.safetensors", "--forget", "ids.txt", "--batch-size", "12", "--force",
+            "--no-forgotten-gate",
             "--json", *sources, cwd=tmp_path,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
