@@ -214,7 +214,7 @@ def _parsed(text: str, place: str, hint: str) -> object:
 def _name(found: object, place: str) -> str:
     """Return an ID as text: of a string or an integer."""
     if isinstance(found, bool) or not isinstance(found, str | int):
-        raise RequestError(f"{place} is no string or integer: {str(found)[:40]}", OBJECTS)
+        raise RequestError(f"{place} must be a string or an integer: {str(found)[:40]}", OBJECTS)
     name = str(found)
     if not name.strip():
         raise RequestError(f"{place} is empty", "remove it, or write the ID")

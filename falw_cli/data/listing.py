@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
@@ -27,10 +27,14 @@ UNSEEN = ("test", "testing", "validation", "valid", "val", "dev")
 
 @dataclass(frozen=True)
 class Table:
-    """Further columns of a source, such as the person on an image; one value per ID."""
+    """Further columns of a source, such as the person on an image; one value per ID.
+
+    `unusable` says for other entries of the source, by name, why they are no columns.
+    """
 
     ids: Sequence[str]
     columns: Mapping[str, Sequence[object]]
+    unusable: Mapping[str, str] = field(default_factory=dict)
 
 
 class UnreadableError(RequestError):

@@ -6,7 +6,7 @@ import csv
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -24,10 +24,14 @@ HINT = "give a CSV or Parquet file with a column id and one row per sample"
 
 @dataclass(frozen=True)
 class Columns:
-    """Values of each column as text, in the order of a listing; a missing value is empty."""
+    """Values of each column as text, in the order of a listing; a missing value is empty.
+
+    `unusable` says for other entries of the source, by name, why they are no columns.
+    """
 
     spec: str
     values: Mapping[str, Sequence[str]]
+    unusable: Mapping[str, str] = field(default_factory=dict)
 
     def column(self, name: str) -> Sequence[str]:
         """Return a column.
@@ -35,6 +39,10 @@ class Columns:
         Raises:
             RequestError: there is no such column.
         """
+        if name in self.unusable:
+            raise RequestError(
+                self.unusable[name], "save it in that form, or choose another column"
+            )
         if not self.values:
             raise RequestError(
                 f"{self.spec!r} has no columns",
@@ -91,7 +99,8 @@ def columns_of(listing: Listing, metadata: str | None, progress: Progress) -> Co
         metadata: a CSV or Parquet file with a column `id`, or None.
         progress: receives a warning about samples that the file does not have.
     """
-    values = _aligned(listing, listing.table()) if listing.table else {}
+    own = listing.table() if listing.table else Table((), {})
+    values = _aligned(listing, own) if own.ids else {}
     if metadata is not None:
         table = _read(Path(metadata))
         missing = len(set(listing.ids) - set(table.ids))
@@ -100,7 +109,7 @@ def columns_of(listing: Listing, metadata: str | None, progress: Progress) -> Co
         if missing:
             progress.warn(f"{missing} samples of {listing.spec!r} have no row in {metadata}")
         values |= _aligned(listing, table)
-    return Columns(listing.spec, values)
+    return Columns(listing.spec, values, own.unusable)
 
 
 def groups_of(

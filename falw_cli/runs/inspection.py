@@ -147,9 +147,9 @@ def _data(spec: str, config: Config, progress: Progress) -> dict[str, Any]:
     listing = opening.open_listing(
         spec, allow_outside=config.allow_outside, label_column=config.label_column
     )
-    notes = [*listing.notes, *turned_note(listing)]
-    values = columns_of(listing, config.metadata, progress).values
-    columns = {name: f"{len(set(column) - {''})} values" for name, column in values.items()}
+    found = columns_of(listing, config.metadata, progress)
+    notes = [*listing.notes, *turned_note(listing), *found.unusable.values()]
+    columns = {name: f"{len(set(one) - {''})} values" for name, one in found.values.items()}
     return {
         "kind": "data",
         "spec": spec,

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import psutil
 
-from falw_cli.data.labels import bare_numbers, number, shown, whole_numbers
+from falw_cli.data.labels import bare_numbers, integers, number, shown, whole_numbers
 from falw_cli.data.listing import (
     TRAINING,
     UNSEEN,
@@ -58,7 +58,7 @@ def listing(spec: Spec, allow_outside: bool) -> Listing:
     elif labels.dtype.kind == "f":
         found = whole_numbers(labels.astype(np.float64), str(file))
     else:
-        found = bare_numbers(labels.astype(np.int64), str(file))
+        found = bare_numbers(integers(labels.tolist(), str(file)), str(file))
     notes = found.notes
     if keys.part and not spec.part:
         notes = (*notes, f"the part {keys.part!r} is used of {', '.join(keys.parts)}")
@@ -109,7 +109,7 @@ def _keys(spec: Spec, file: Path) -> Keys:
 
 def _table(file: Path, keys: Keys, ids: tuple[str, ...]) -> Table:
     """Return labels and further arrays with one number or text per sample."""
-    columns = {}
+    columns, unusable = {}, {}
     try:
         with np.load(file, allow_pickle=False) as arrays:
             some = {keys.labels} if keys.part else set(arrays.files) - {keys.images, "ids"}
@@ -121,10 +121,16 @@ def _table(file: Path, keys: Keys, ids: tuple[str, ...]) -> Table:
                     text = array.dtype.kind == "S"
                     column = "labels" if name == keys.labels else name
                     columns[column] = (np.char.decode(array, "utf-8") if text else array).tolist()
+                else:
+                    shape = " x ".join(map(str, array.shape))
+                    unusable[name] = (
+                        f"the array {name!r} ({array.dtype}, {shape}) is no column: that needs one "
+                        f"number or text for each of the {len(ids)} samples"
+                    )
     except Exception as error:  # zipfile, zlib and numpy's header parser raise many types
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise RequestError(f"{file} cannot be read as npz: {reason}", "save it again") from error
-    return Table(ids, dict(sorted(columns.items())))
+    return Table(ids, dict(sorted(columns.items())), dict(sorted(unusable.items())))
 
 
 def _unpack(file: Path, keys: Keys) -> tuple[Array, Array, Array]:

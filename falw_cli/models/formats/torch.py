@@ -27,14 +27,21 @@ LIVE = "current_model_state"
 """Key at which Lightning's WeightAveraging keeps the raw weights; `state_dict` is the average."""
 LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 """The first bytes that torch wrote before 1.6: a pickled magic number."""
+ARCHIVE = b"PK\x03\x04"
+"""The first bytes of a zip archive."""
 
 
 def recognises(path: Path) -> bool:
     """Return whether torch.save wrote a file: a zip archive of its own, or the old form."""
-    with path.open("rb") as stream:
-        head = stream.read(len(LEGACY))
     # An archive that cannot be opened is taken for one that was cut off.
-    return head == LEGACY or (head.startswith(b"PK\x03\x04") and not foreign.recognised(path))
+    if _starts_with(path, ARCHIVE):
+        return not foreign.recognised(path)
+    return _starts_with(path, LEGACY)
+
+
+def _starts_with(path: Path, start: bytes) -> bool:
+    with path.open("rb") as stream:
+        return stream.read(len(start)) == start
 
 
 def read(path: Path) -> Checkpoint:
@@ -86,6 +93,10 @@ def _load(path: Path) -> Any:
             return torch.load(stream, map_location="cpu", weights_only=True)
     except Exception as error:  # the loader raises many kinds of errors
         text = str(error)
+        if _starts_with(path, ARCHIVE) and not zipfile.is_zipfile(path):
+            raise RequestError(
+                f"{path} is incomplete: its end is missing", "copy it again"
+            ) from error
         if "torch.nn.modules" in text or "torch.nn.modules." in " ".join(_globals(path)):
             hint = foreign.WHOLE.hint.format(name=path)
             raise RequestError(f"{path} {foreign.WHOLE.what}", hint) from error

@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from falw_cli.data.metadata import columns_of
 from falw_cli.data.opening import open_listing
 from falw_cli.errors import RequestError
+from falw_cli.runtime.progress import Silent
 from tests.data.test_forget_list import claimed
 
 
@@ -48,6 +50,23 @@ def test_invalid_files_are_explained(tmp_path: Path, arrays: dict[str, np.ndarra
     np.savez(tmp_path / "a.npz", **arrays)
     with pytest.raises(RequestError):
         open_listing(f"npz:{tmp_path / 'a.npz'}")
+
+
+def test_a_label_beyond_64_bits_is_refused(tmp_path: Path) -> None:
+    labels = np.array([0, 2**63], dtype=np.uint64)
+    np.savez(tmp_path / "a.npz", images=np.zeros((2, 8, 8), dtype=np.uint8), labels=labels)
+    with pytest.raises(RequestError, match="larger than any integer of 64 bits"):
+        open_listing(f"npz:{tmp_path / 'a.npz'}")
+
+
+def test_an_array_that_is_no_column_is_named(tmp_path: Path) -> None:
+    arrays = {"labels": np.arange(2), "person": np.arange(3), "site": np.arange(2)}
+    np.savez(tmp_path / "a.npz", images=np.zeros((2, 8, 8), dtype=np.uint8), **arrays)
+    found = columns_of(open_listing(f"npz:{tmp_path / 'a.npz'}"), None, Silent())
+    assert set(found.values) == {"labels", "site"}
+    assert set(found.unusable) == {"person"}
+    with pytest.raises(RequestError, match=r"'person' \(int64, 3\) is no column"):
+        found.matching(["person=1"], Silent())
 
 
 PATTERNS = {"medmnist": ("{}_images", "{}_labels"), "keras": ("x_{}", "y_{}")}

@@ -160,3 +160,10 @@ def test_an_archive_that_unpacks_to_more_than_its_size_is_refused(tmp_path: Path
             )
     with pytest.raises(RequestError, match="unpacks to 16 MiB, which is more than its size"):
         checkpoint_files.read(tmp_path / "b.pt")
+
+
+def test_a_file_that_was_cut_off_is_called_incomplete(tmp_path: Path) -> None:
+    whole = saved(tmp_path / "a.pt", RAW).read_bytes()
+    (tmp_path / "b.pt").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(RequestError, match=r"b\.pt is incomplete: its end is missing"):
+        checkpoint_files.read(tmp_path / "b.pt")
