@@ -96,12 +96,11 @@ def start(project: Path, *more: str) -> tuple[subprocess.Popen[str], list[psutil
     running = subprocess.Popen(
         [str(COMMAND), *RUN, "--devices", "2", "--stop", "epochs", "--epochs", "500",
          "--method", "random-label", "--weighting", "none", "--lr", "0.001", *more],
-        cwd=project, stderr=subprocess.PIPE, text=True,
-        env=clean_environment() | {"FALW_SAVE_EVERY": "1"},
+        cwd=project, stderr=subprocess.PIPE, text=True, env=clean_environment(),
     )  # fmt: skip
     deadline = time.monotonic() + 300
     while not state.exists() or state.stat().st_mtime_ns == before:
-        assert running.poll() is None, running.stderr
+        assert running.poll() is None, running.communicate()[1]
         assert time.monotonic() < deadline, "no state was saved"
         time.sleep(0.1)
     ranks = psutil.Process(running.pid).children()
@@ -111,6 +110,8 @@ def start(project: Path, *more: str) -> tuple[subprocess.Popen[str], list[psutil
 
 def test_ranks_that_are_killed_or_interrupted_end_together(project: Path) -> None:
     """Each run continues the previous one, which ended in another way."""
+    with (project / "falw.yaml").open("a") as config:
+        config.write("save_every: 0.5\n")
     before = set(project.iterdir())
     running, found = start(project)
     os.kill(found[0].pid, signal.SIGKILL)
