@@ -15,6 +15,9 @@ from hypothesis import settings
 
 from tests import at_once
 
+# One thread per process, before torch is imported: threads of two processes wait for each other's
+# cores, and took three times as long.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 # A deadline fails on a busy machine.
 settings.register_profile("falw", deadline=None, max_examples=50)
 settings.load_profile("falw")
