@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 from typing import Annotated, Any
@@ -69,6 +70,8 @@ def _root(
 
 def run(arguments: list[str]) -> int:
     """Run the app on arguments and return the exit code."""
+    # torch's threads would wait in busy loops, which slows down every other process.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         code = app(arguments, prog_name="falw", standalone_mode=False)
     except UsageError as error:
