@@ -45,18 +45,24 @@ def allows(found: Evaluation, before: Evaluation, max_loss: float) -> bool:
 
 
 def decide(
-    curve: Sequence[Evaluation], before: Evaluation, max_loss: float, total: int
+    curve: Sequence[Evaluation],
+    before: Evaluation,
+    max_loss: float,
+    total: int,
+    loss_weight: float = 0.0,
 ) -> tuple[Evaluation | None, int | None]:
     """Return the best evaluation so far, and the step at which the run ended, or None.
 
-    The best evaluation is the last one within SLACK of the smallest `Evaluation.score`, among those
-    that the guard allows. The run ends at least PATIENCE evaluations after it, in the last quarter
-    of its `total` steps.
+    The best evaluation is the last one within SLACK of the smallest score, among those that the
+    guard allows. The score is `Evaluation.score` plus `loss_weight` times the loss of accuracy,
+    which the estimated gap counts with a quarter. The run ends at least PATIENCE evaluations after
+    the best one, in the last quarter of its `total` steps.
     """
     best, since, least = None, 0, math.inf
     for found in curve:
-        if allows(found, before, max_loss) and found.score <= least + SLACK:
-            best, since, least = found, 0, min(least, found.score)
+        score = found.score + loss_weight * max(0.0, found.loss_from(before))
+        if allows(found, before, max_loss) and score <= least + SLACK:
+            best, since, least = found, 0, min(least, score)
         elif best is not None:
             since += 1
             if since >= PATIENCE and found.step >= EARLIEST * total:
@@ -79,6 +85,8 @@ class EarlyStopping:
     """Returns the Avg. Gap, for studies; the run then continues to its end."""
     evaluations: int = MAX_EVALUATIONS
     """Number of evaluations per run."""
+    loss_weight: float = 0.0
+    """See `decide`."""
     curve: list[Evaluation] = field(default_factory=list)
     best: Evaluation | None = None
     ended: int | None = None
@@ -99,7 +107,9 @@ class EarlyStopping:
         network.fabric.log_dict(logged, done)
         if not self.decides or self.ended is not None:
             return None
-        self.best, self.ended = decide(self.curve, self.before, self.max_loss, total)
+        self.best, self.ended = decide(
+            self.curve, self.before, self.max_loss, total, self.loss_weight
+        )
         if self.best is found:
             self._weights = copy_weights(network.module)
         return self.reason() if self.ended is not None and self.measure_gap is None else None

@@ -88,7 +88,7 @@ class _RunContext:
 
     @property
     def memorised(self) -> bool:
-        """Whether the original had memorised the list, so that a larger step may help."""
+        """Whether the original had memorised the list: only then are more steps worth a loss."""
         known = self.expectation
         return known is None or float((known.original - known.prob).mean()) >= MEMORISED
 
@@ -235,6 +235,8 @@ def _early_stopping(context: _RunContext) -> EarlyStopping | None:
         measure_gap=(lambda network: avg_gap(measure(network, run_data.judged, seed), reference))
         if recipe.trace and reference else None,
         evaluations=evaluation_count(recipe, samples, run_data.work(context.config, 1.0)),
+        # A list that was not memorised needs nothing, so that no loss is worth a smaller gap.
+        loss_weight=0.0 if context.memorised else 1.0,
     )  # fmt: skip
 
 

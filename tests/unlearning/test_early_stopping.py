@@ -18,6 +18,7 @@ from falw_cli.unlearning.early_stopping import (
     PATIENCE,
     EarlyStopping,
     affordable_evaluations,
+    decide,
 )
 from falw_cli.unlearning.expectation import Expectation
 from falw_cli.unlearning.stop_estimate import Evaluation, StoppingSamples
@@ -71,6 +72,14 @@ def fed(
 
 def curve(*gaps: float, **more: float) -> list[Evaluation]:
     return [replace(BEFORE, step=n, estimated_gap=g, **more) for n, g in enumerate(gaps, 1)]
+
+
+def test_a_loss_counts_fully_for_a_list_that_was_not_memorised() -> None:
+    closer = replace(BEFORE, step=1, estimated_gap=2.0, heldout_accuracy=67.0)
+    harmless = replace(BEFORE, step=2, estimated_gap=3.0)
+    closest, _ = decide([closer, harmless], BEFORE, 7.0, 2)
+    safest, _ = decide([closer, harmless], BEFORE, 7.0, 2, loss_weight=1.0)
+    assert (closest, safest) == (closer, harmless)
 
 
 def test_evaluations_cost_no_more_than_the_steps() -> None:
