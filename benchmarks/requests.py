@@ -1,7 +1,7 @@
 """Requests in sequence, against retrained models and against one request: docs/requests.md.
 
     python -m benchmarks.requests CIFAR FOLDER [--net NET ...] [--requests 10] [--share 0.01]
-        [--per-class 200]
+        [--per-class N]
 
 CIFAR is a folder with train/ and test/ as images, NET a network of benchmarks/networks_train.py.
 With `--net digits`, tiny-cnn and scikit-learn's digits are used, for a trial of the script. Each
@@ -10,7 +10,7 @@ k - 1, with a ledger. After each, the model is compared with a model that was re
 without all lists so far. At the end, one request with all IDs starts from the original. What exists
 in FOLDER is not computed again. The tables of all networks in FOLDER are written to
 docs/requests.md, except that of a trial. `--per-class` is the number of training images of each
-class.
+class, by default as in docs/networks.md.
 """
 
 from __future__ import annotations
@@ -209,15 +209,15 @@ def main() -> None:
     parser.add_argument("--net", nargs="*", default=USUAL)
     parser.add_argument("--requests", type=int, default=10)
     parser.add_argument("--share", type=float, default=0.01)
-    parser.add_argument("--per-class", type=int, default=200)
+    parser.add_argument("--per-class", type=int)
     asked = parser.parse_args()
     torch.set_num_threads(1)
     for name in asked.net:
         place = Place(asked.cifar.resolve(), asked.folder.resolve(), name, 1)
         settings = dict(DIGITS) if name == TRIAL else place.settings()
         if name != TRIAL:
-            first = settings["per_class"]["data"][0]
-            settings["per_class"] = {"data": [first, first + asked.per_class], **UNSEEN}
+            first, count = settings["per_class"]["data"][0], asked.per_class or place.kind.per_class
+            settings["per_class"] = {"data": [first, first + count], **UNSEEN}
         bench = Bench(place.home, settings, asked.requests, asked.share)
         bench.file("rows.json").write_text(json.dumps({"net": name, "rows": bench.run()}))
     saved = [json.loads(file.read_text()) for file in asked.folder.glob("*/rows.json")]
