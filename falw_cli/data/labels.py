@@ -16,8 +16,8 @@ WHOLE = re.compile(r"-?[0-9]+")
 VALUE = r"\[?(-?[0-9]+)(?:\.0*)?\]?"
 SPELLED = re.compile(rf"{VALUE}|[a-z_.]*[a-z][0-9]*\({VALUE}(?:, [a-z]+=[^()]*)?\)")
 """Whole numbers as libraries print them: 3.0, [3], tensor(3), np.int64(3)."""
-MISSING = frozenset({"none", "nan", "null", "<na>", "nat"})
-"""Missing values as libraries print them."""
+MISSING = frozenset({"none", "nan", "null", "<na>", "nat", "na", "n/a", "#n/a", "?", "-"})
+"""Missing values as libraries, R and spreadsheets write them."""
 DIGITS = re.compile(r"([0-9]+)")
 SHOWN = 5
 """Class names that a warning shows."""
@@ -43,8 +43,10 @@ def number(names: Sequence[str], where: str) -> Labels:
     """Return the labels for texts: numbers if all of them are whole numbers, else names.
 
     Raises:
-        RequestError: some labels are numbers and others are missing values.
+        RequestError: a label is empty, or some are numbers and others are missing values.
     """
+    blank = [row for row, name in enumerate(names) if not name.strip()]
+    refuse_missing(blank, len(names), where)
     if all(map(WHOLE.fullmatch, names)):
         return bare_numbers(integers(names, where), where)
     empty = {name for name in set(names) if name.casefold() in MISSING}

@@ -174,6 +174,11 @@ def open_unseen(config: Config, data: Images, wanted: Geometry, progress: Progre
     if heldout is not None and test is not None:
         apart = unshared(heldout, test, ("heldout", "test"), config, progress)
         rows["test"] = np.intersect1d(rows["test"], apart)
+        if not len(rows["test"]):
+            raise RequestError(
+                f"all samples of {test.listing.spec!r} are in the training or the held-out data",
+                "give test data that are in neither",
+            )
     if heldout is None or test is not None:
         return Unseen(heldout, test, rows["heldout"], rows["test"])
     halves = splits.halves(_keys(heldout.listing, data.listing, config, progress))

@@ -81,6 +81,21 @@ def test_names_that_are_alike(
     assert (place, bool(notes)) == (found, noted)
 
 
+@pytest.mark.parametrize("label", ["", " ", "NA", "N/A", "#n/a", "?", "-", "None", "nan"])
+def test_a_missing_label_is_an_error_among_numbers(label: str) -> None:
+    with pytest.raises(RequestError, match="1 of 3 samples have no label, the first in row 1"):
+        number(["0", label, "1"], "data")
+
+
+@pytest.mark.parametrize("label", ["", "NA"])
+def test_a_missing_label_among_names_is_an_error_or_noted(label: str) -> None:
+    if label:
+        assert "taken as the name of a class" in number(["cat", label], "data").notes[0]
+        return
+    with pytest.raises(RequestError, match="have no label"):
+        number(["cat", label], "data")
+
+
 @pytest.mark.parametrize("label", ["9" * 30, "9" * 5000, f"[{'9' * 30}]"])
 def test_numbers_beyond_64_bits_are_refused(label: str) -> None:
     with pytest.raises(RequestError, match="larger than any integer of 64 bits"):

@@ -79,6 +79,18 @@ def test_shared_samples_are_refused_or_left_out(seen: Path) -> None:
         open_unseen(both, data, WANTED, Silent())
 
 
+def test_a_test_set_of_which_nothing_remains_is_refused(seen: Path) -> None:
+    """One of its two images is in the training data, the other in the held-out data."""
+    data, heldout = loaded(seen, 0), f"imagefolder:{seen / 'unseen'}"
+    for source, name in (("seen", "1.png"), ("unseen", "0.png")):
+        place = seen / "test" / "a" / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes((seen / source / "a" / name).read_bytes())
+    both = Config(heldout=heldout, test=f"imagefolder:{seen / 'test'}", drop_shared=True)
+    with pytest.raises(RequestError, match="are in the training or the held-out data"):
+        open_unseen(both, data, WANTED, Silent())
+
+
 def test_halves_never_share_a_group(seen: Path) -> None:
     """Each person's images lie in one half; without a person, an image is its own group."""
     data, root = loaded(seen, 0), seen / "unseen"

@@ -25,6 +25,7 @@ from falw_cli.errors import RequestError
 
 SYSTEM = frozenset({"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information"})
 """Folders that operating systems add."""
+NONE: frozenset[str] = frozenset()
 
 
 @dataclass
@@ -43,17 +44,20 @@ class Walk:
     hidden: list[str] = field(default_factory=list)
     below: dict[str, int] = field(default_factory=dict)
 
-    def images(self, folder: str, prefix: str) -> Iterator[str]:
-        """Yield the ID of each image below a folder."""
-        folders, files = [], 0
+    def images(self, folder: str, prefix: str, above: frozenset[str] = NONE) -> Iterator[str]:
+        """Yield the ID of each image below a folder; `above` are the linked folders on the way."""
+        folders: dict[str, frozenset[str]] = {}
+        files = 0
         with os.scandir(folder) as entries:
             for entry in entries:
                 image = os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES  # noqa: PTH122 (speed)
+                way = above
                 if entry.is_symlink() and (image or entry.is_dir()):
-                    _check_link(entry.path, f"{prefix}{entry.name}", self.root)
+                    real = _check_link(entry.path, f"{prefix}{entry.name}", self.root, above)
+                    way = above | {real}
                 if entry.is_dir():
                     if not self.leaves_out(entry.name):
-                        folders.append(entry.name)
+                        folders[entry.name] = way
                 elif image and not (
                     entry.name.startswith("._") and holds_attributes(Path(entry.path))
                 ):
@@ -63,8 +67,8 @@ class Walk:
                     self.skipped.add(entry.name)
         if folders and not files and prefix.count("/") == 1:
             self.below[prefix[:-1]] = len(folders)
-        for name in folders:
-            yield from self.images(f"{folder}/{name}", f"{prefix}{name}/")
+        for name, way in folders.items():
+            yield from self.images(f"{folder}/{name}", f"{prefix}{name}/", way)
 
     def leaves_out(self, name: str) -> bool:
         """Return whether a folder is passed over: it is hidden, or a system's."""
@@ -74,16 +78,17 @@ class Walk:
         return True
 
 
-def _check_link(path: str, name: str, root: str | None) -> None:
-    """Refuse a link out of the root, or to a folder that contains the link."""
+def _check_link(path: str, name: str, root: str | None, above: frozenset[str] = NONE) -> str:
+    """Return the target of a link; refuse one out of the root, or to a folder that contains it."""
     real = os.path.realpath(path)
-    if os.path.realpath(os.path.dirname(path)).startswith(real):  # noqa: PTH120 (speed)
+    if real in above or inside(Path(path).parent, Path(real)):
         raise RequestError(f"{name!r} links to a folder that contains it", "remove the link")
     if root is not None and not inside(Path(path), Path(root)):
         raise RequestError(
             f"{name!r} is a link that leads out of {root}",
             "keep the images below the folder, or give --allow-outside if you trust it",
         )
+    return real
 
 
 def listing(spec: Spec, allow_outside: bool) -> Listing:

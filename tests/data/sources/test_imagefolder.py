@@ -11,6 +11,7 @@ from PIL import Image
 from falw_cli.config.settings import Config
 from falw_cli.data.images import Geometry, load
 from falw_cli.data.opening import open_listing
+from falw_cli.errors import RequestError
 from falw_cli.runtime.progress import Silent
 from tests.data.pictures import make_folder, save_png
 
@@ -87,3 +88,12 @@ def test_folders_that_are_probably_no_classes(
         make_folder(tmp_path / name, {".": 1})
     notes = open_listing(f"imagefolder:{tmp_path}").notes
     assert (said in notes[0]) if said else notes == ()
+
+
+def test_links_that_lead_round_are_refused_and_others_followed(tmp_path: Path) -> None:
+    make_folder(tmp_path, {"cat1": 2, "cat10": 2})
+    (tmp_path / "cat10" / "more").symlink_to(tmp_path / "cat1")  # its path begins like cat10's
+    assert len(open_listing(f"imagefolder:{tmp_path}").ids) == 6
+    (tmp_path / "cat1" / "back").symlink_to(tmp_path / "cat10")
+    with pytest.raises(RequestError, match="links to a folder that contains it"):
+        open_listing(f"imagefolder:{tmp_path}")
