@@ -82,7 +82,7 @@ def test_shared_samples_are_refused_or_left_out(seen: Path) -> None:
 def test_a_test_set_of_which_nothing_remains_is_refused(seen: Path) -> None:
     """One of its two images is in the training data, the other in the held-out data."""
     data, heldout = loaded(seen, 0), f"imagefolder:{seen / 'unseen'}"
-    for source, name in (("seen", "1.png"), ("unseen", "0.png")):
+    for source, name in (("seen", "2.png"), ("unseen", "0.png")):
         place = seen / "test" / "a" / name
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes((seen / source / "a" / name).read_bytes())
