@@ -9,7 +9,7 @@ from typing import Literal
 from falw_cli.audit.gates import FORGOTTEN, READABLE
 from falw_cli.audit.report import Report
 from falw_cli.audit.rows import figure
-from falw_cli.evaluation.forgotten import BEYOND, HALF, claim
+from falw_cli.evaluation.forgotten import BEYOND, HALF, OVER, claim
 from falw_cli.evaluation.gap_metric import described
 from falw_cli.evaluation.metrics import AccuracyChange, Figure
 
@@ -105,9 +105,12 @@ def _without_share(report: Report, seeds: Level, unseen: Level) -> tuple[Level, 
         return unclear  # an easy list looks familiar even to a retrained model
     if unseen == "bad":
         return "bad", "Not forgotten: the list can still be detected"
-    if report.metrics.before is None and not report.inputs.model.unlearned:
-        # Passing these tests is no proof for a model that may never have been unlearned.
-        return "unknown", f"{unclear[1]}: no comparison with the original (--original)"
+    retrained = report.metrics.seeds is not None and seeds == "good"
+    if report.metrics.before is None and not (report.inputs.model.unlearned and retrained):
+        # A list that was never unlearned may pass these tests too, if it was not memorised.
+        return UNFAMILIAR if unseen == "mixed" and report.inputs.model.unlearned else (
+            "unknown", f"{unclear[1]}: no comparison with the original (--original)"
+        )  # fmt: skip
     if unseen == "mixed":
         over: tuple[Level, str] = (
             "mixed",
@@ -121,7 +124,8 @@ def _without_share(report: Report, seeds: Level, unseen: Level) -> tuple[Level, 
 
 def _by_share(share: Figure, *, outside: bool) -> tuple[Level, str]:
     """Return level and headline from the forgotten share."""
-    figures = f"{share.value:.0f} % ({share.lower:.0f} to {share.upper:.0f} %)"
+    value, lower, upper = (round(one) for one in (share.value, share.lower, share.upper))
+    figures = f"{value} % ({lower} to {upper} %)"
     found = claim(share)
     if found == "not forgotten":
         return "bad", f"Not forgotten: {figures}"
@@ -144,11 +148,16 @@ def _explained(report: Report) -> str:
         return ""
     text = (
         "0 % is unchanged, 100 % as expected of a model that never saw the list; forgotten: the "
-        f"whole interval is between {HALF:g} and {BEYOND:g} %"
+        f"whole interval is between {HALF:g} and {BEYOND:g} %, and begins below {OVER:g} %"
     )
     if claim(share) in ("cannot tell", "at least"):
         shown = max(share.value - share.lower, share.upper - share.value)
-        text += f"; a list of {report.forget.count} shows differences of {shown:.0f} points or more"
+        few = f"a list of {report.forget.count}"
+        text += (
+            f"; {few} shows differences of {shown:.0f} points or more"
+            if shown <= BEYOND
+            else f"; the original had memorised too little of {few} for a precise share"
+        )
     return text
 
 
@@ -237,7 +246,10 @@ def _against_unseen(report: Report) -> tuple[Level, str]:
             "forget and unseen samples: no conclusion, since a list of this size shows "
             f"an AUC of {min(1, 0.5 + MARGIN + wide):.2f} or more: {figures}"
         )
-    text = f"forget samples cannot be distinguished from unseen samples: {figures}"
+    alike = "cannot be distinguished from unseen samples"
+    if after.distance is not None and after.distance.p_value <= CHANCE:
+        alike = f"differ from unseen samples by less than an AUC of {0.5 + MARGIN:g} shows"
+    text = f"forget samples {alike}: {figures}"
     original = before.mia if before is not None else None
     if original and _apart(original.difficulty_matched or original.auc) == "good":
         # A test that finds nothing in the original is no evidence of forgetting.

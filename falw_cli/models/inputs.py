@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import torch
 
 from falw_cli.config.settings import Config, Preprocessing
 from falw_cli.data import images, loading, no_retain, splits
@@ -119,6 +121,7 @@ def open_inputs(
     references = tuple(_comparable(path, given, network, progress) for path in config.reference)
     original = _comparable(config.original, given, network, progress) if config.original else None
     named_files = _digests(config, source)
+    _check_references(config, network, references, original, progress)
     loading.warn_of_unguided(parts, classes, progress)
     described = {
         **named_files,
@@ -170,6 +173,38 @@ def _digests(config: Config, source: Checkpoint) -> dict[str, Any]:
     return {
         "model": {**model, "unlearned": unlearned}, "original": original, "references": references,
     }  # fmt: skip
+
+
+def _check_references(
+    config: Config,
+    network: Network,
+    references: Sequence[Network],
+    original: Network | None,
+    progress: Progress,
+) -> None:
+    """Refuse a reference with the model's weights; warn about those of the original, or of another.
+
+    Raises:
+        RequestError: a reference has the weights of the model.
+    """
+    known = {"the original, which was trained on the list": original} if original else {}
+    for path, one in zip(config.reference, references, strict=True):
+        if _same_weights(one, network):
+            raise RequestError(
+                f"reference {path} has the weights of the model",
+                "give a model that was retrained without the list",
+            )
+        for name, other in known.items():
+            if _same_weights(one, other):
+                progress.warn(f"reference {path} has the weights of {name}")
+        known[f"{path}, so that the two say nothing about random seeds"] = one
+
+
+def _same_weights(one: Network, other: Network) -> bool:
+    mine, theirs = one.module.state_dict(), other.module.state_dict()
+    return mine.keys() == theirs.keys() and all(
+        torch.equal(tensor, theirs[name]) for name, tensor in mine.items()
+    )
 
 
 def warn_of_changes(given: Inputs, progress: Progress) -> None:

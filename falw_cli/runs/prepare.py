@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from falw_cli.audit import gates
 from falw_cli.config.flags import flag_of
 from falw_cli.config.settings import Config
+from falw_cli.data.opening import parse_spec
 from falw_cli.errors import RequestError
 from falw_cli.evaluation.gap import parse_weights
 from falw_cli.models import checkpoint_files
@@ -75,11 +76,14 @@ def refuse_inputs(config: Config, written: list[Path]) -> None:
     """Refuse outputs that are inputs: they would be lost.
 
     Raises:
-        RequestError: an output is the model, a list, the original, a reference or the ledger.
+        RequestError: an output is the model, a list, the original, a reference, the ledger, or a
+            file that holds the data.
     """
+    sources = [one for one in (config.data, config.heldout, config.test) if one]
     read = [
         config.model or "model.safetensors", config.forget, config.original, *config.reference,
-        *config.forgotten, config.ledger,
+        *config.forgotten, config.ledger, config.metadata, config.heldout_metadata,
+        *(parse_spec(one, "train").location for one in sources),
     ]  # fmt: skip
     inputs = {Path(one).resolve() for one in read if one not in (None, "-")}
     for one in written:

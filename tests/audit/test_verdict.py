@@ -93,7 +93,7 @@ def test_the_interval_of_the_share_decides(
 
 def test_an_unclear_share_names_the_differences_that_the_list_can_show() -> None:
     assert "shows differences of 114 points or more" in verdict(with_share(66, 20, 180)).points[0]
-    assert "shows differences of 290 points or more" in verdict(with_share(110, 60, 400)).points[0]
+    assert "too little of" in verdict(with_share(110, 60, 400)).points[0]
 
 
 @pytest.mark.parametrize(("p_value", "named"), [(0.001, True), (0.2, False)])
@@ -104,7 +104,7 @@ def test_a_significant_loss_of_accuracy_is_in_the_headline(p_value: float, named
     assert said.level == ("mixed" if named else "good")
 
 
-@pytest.mark.parametrize("unlearned", [False, None])
+@pytest.mark.parametrize("unlearned", [False, None, True])
 def test_a_model_that_may_never_have_been_unlearned_is_not_called_forgotten(
     unlearned: bool | None,
 ) -> None:
@@ -112,7 +112,6 @@ def test_a_model_that_may_never_have_been_unlearned_is_not_called_forgotten(
     assert said.level == "unknown"
     assert "--original" in said.headline
     assert verdict(evaluated(4.5, unlearned)).level == "bad"
-    assert verdict(evaluated(1.5, True)).level == "good"
 
 
 def test_a_failed_gate_decides() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from safetensors.torch import load_file, save_file
+
 from tests.conftest import falw
 
 LISTED = ("--forget", "ids.txt")
@@ -29,6 +31,7 @@ def test_the_original_shows_what_was_forgotten(unlearned: Path) -> None:
     assert found["inputs"]["model"]["unlearned"] is True
     # The original as a reference was trained on the list.
     assert any("reference 1 predicts the list" in one for one in found["warnings"])
+    assert any("has the weights of the original" in one for one in found["warnings"])
 
 
 def test_an_untouched_model_is_not_called_forgotten(project: Path) -> None:
@@ -46,6 +49,12 @@ def test_models_that_cannot_be_compared_are_refused(unlearned: Path) -> None:
         assert same.returncode == 2
         assert "is the model itself" in same.stderr
         assert len(same.stderr.strip().splitlines()) == 2
+    tensors = load_file(project / "model.safetensors")
+    save_file(tensors, project / "copy.safetensors")  # without metadata: another digest
+    copied = falw("evaluate", "model.safetensors", *LISTED, "--reference", "copy.safetensors",
+                  cwd=project)  # fmt: skip
+    assert copied.returncode == 2
+    assert "reference copy.safetensors has the weights of the model" in copied.stderr
     other = falw(
         "evaluate", "model.unlearned.safetensors", *LISTED, "--original", "retrain.safetensors",
         cwd=project,
