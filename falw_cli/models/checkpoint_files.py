@@ -169,13 +169,11 @@ def check_output(out: Path, source: Checkpoint) -> None:
     """Refuse an output whose name is a folder's if the source is a file.
 
     Raises:
-        RequestError: the format of the output is unknown, or it is a folder with weights that the
-            new ones would not replace.
+        RequestError: the format of the output is unknown.
     """
     if not suffix(out) and source.kind not in _formats(FolderFormat):
         known = ", ".join(suffixes())
         raise RequestError(f"{out} has no known suffix", f"use one of {known}")
-    folder.check_replaceable(out, source.path)
 
 
 def default_out(model: Path, word: str) -> Path:

@@ -9,7 +9,7 @@ from falw_cli.config.settings import Config
 from falw_cli.errors import RequestError
 from falw_cli.models import checkpoint_files
 from falw_cli.models.checkpoint import Ancestor, Checkpoint, Metadata, load_weights
-from falw_cli.models.folder import CONFIG, check_replaceable
+from falw_cli.models.folder import CONFIG
 from falw_cli.models.network import NetworkSpec, network_spec, with_metadata
 from falw_cli.runtime import outputs
 from falw_cli.runtime.progress import Progress
@@ -42,7 +42,6 @@ def convert(config: Config, progress: Progress) -> Path:
             f"use one of {', '.join(suffixes)}; a folder is for --arch timm/NAME",
         )
     folder = out if out.suffix not in suffixes else None
-    check_replaceable(out, source.path)
     with outputs.claimed([out / CONFIG if folder else out], force=config.force, folder=folder):
         as_asked = _plain(source, kind)
         for note in (*source.notes, *_lost(source, as_asked)):

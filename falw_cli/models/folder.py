@@ -11,9 +11,7 @@ from typing import Any
 from falw_cli.errors import RequestError
 from falw_cli.models.checkpoint import Metadata
 
-CONFIG, OWN, WEIGHTS = "config.json", "falw.json", "model.safetensors"
-ENDINGS = (".safetensors", ".safetensors.index.json", ".bin", ".bin.index.json")
-"""How the names of weights files and of their indices end."""
+CONFIG, OWN = "config.json", "falw.json"
 LIMIT = 16 << 20
 """Maximum size of a JSON file in such a folder, in bytes."""
 
@@ -23,26 +21,6 @@ def read_config(path: Path) -> tuple[Path, dict[str, Any]]:
     folder = path if path.is_dir() else path.parent
     file = folder / CONFIG
     return folder, read_json(file) if file.is_file() else {}
-
-
-def weights(folder: Path) -> set[str]:
-    """Return the names of a folder's weights files and indices; none if it is no folder."""
-    if not folder.is_dir():
-        return set()
-    return {file.name for file in folder.iterdir() if file.name.endswith(ENDINGS)}
-
-
-def check_replaceable(out: Path, source: Path) -> None:
-    """Refuse an output folder with weights that new ones, named like the source's, do not replace.
-
-    Raises:
-        RequestError: a library might load such weights instead of the new ones.
-    """
-    if left := sorted(weights(out) - (weights(source) or {WEIGHTS})):
-        raise RequestError(
-            f"{out} holds {left[0]}, which the new weights would not replace",
-            "remove it, since its library may load it, or choose another --out",
-        )
 
 
 def read_json(file: Path) -> dict[str, Any]:

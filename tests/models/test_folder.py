@@ -53,22 +53,3 @@ def test_history_is_that_of_falw(tmp_path: Path) -> None:
     (tmp_path / "falw.json").write_text("{}")
     with pytest.raises(RequestError, match="not valid falw metadata"):
         folder.history(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("there", "replaced"),
-    [(["model.safetensors", "config.json"], True), (["pytorch_model.bin"], False),
-     (["model-00001-of-00002.safetensors"], False), (["model.safetensors.index.json"], False)],
-)  # fmt: skip
-def test_weights_that_a_library_might_load_instead_are_refused(
-    tmp_path: Path, there: list[str], replaced: bool
-) -> None:
-    for name in there:
-        (tmp_path / name).touch()
-    folder.check_replaceable(tmp_path, tmp_path)
-    folder.check_replaceable(tmp_path / "new", tmp_path)
-    if replaced:
-        folder.check_replaceable(tmp_path, tmp_path / "file.pt")
-        return
-    with pytest.raises(RequestError, match=f"{there[0]}, which the new weights would not replace"):
-        folder.check_replaceable(tmp_path, tmp_path / "file.pt")

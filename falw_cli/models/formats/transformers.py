@@ -20,7 +20,7 @@ from falw_cli.models.interfaces import FolderFormat
 from falw_cli.runtime.extras import need
 
 PREFIX = "transformers/"
-WEIGHTS, INDEX = folder.WEIGHTS, f"{folder.WEIGHTS}.index.json"
+WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 SHOWN = "preprocessor_config.json"
 PILLOWS: dict[int, Any] = {0: "nearest", 2: "bilinear", 3: "bicubic"}
 """Interpolations by Pillow's numbers."""
@@ -89,18 +89,10 @@ def _one_class_per_image(place: Path, said: dict[str, Any]) -> None:
 
 
 def _weights(place: Path) -> tuple[dict[str, str], int]:
-    """Return the SHA-256 of each weights file, and the size of the largest shard, or 0.
-
-    Raises:
-        RequestError: the folder holds two sets of weights, or none.
-    """
+    """Return the SHA-256 of each weights file, and the size of the largest shard, or 0."""
     index = place / INDEX
     if not index.is_file():
         return {WEIGHTS: read_tensors(place / WEIGHTS)[1]}, 0
-    if (place / WEIGHTS).is_file():
-        raise RequestError(
-            f"{place} holds both {WEIGHTS} and {INDEX}", "remove the one that is not the model"
-        )
     shards = folder.read_json(index).get("weight_map")
     files = set(shards.values()) if isinstance(shards, dict) else set()
     for name in files:

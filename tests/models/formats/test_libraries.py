@@ -318,16 +318,6 @@ def test_shards_must_be_beside_their_index(data: Path, name: str) -> None:
     assert "put the shards beside it" in refused.stderr
 
 
-def test_two_sets_of_weights_in_a_folder_are_refused(data: Path) -> None:
-    pytest.importorskip("transformers")
-    save, _ = FOLDERS["transformers vit, sharded"]
-    save(data / "model")
-    (data / "model" / "model.safetensors").write_bytes(b"")
-    refused = falw("inspect", "model", cwd=data)
-    assert refused.returncode == 2
-    assert "holds both model.safetensors and model.safetensors.index.json" in refused.stderr
-
-
 def test_a_missing_library_is_named_with_its_command(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
