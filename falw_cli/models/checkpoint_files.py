@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -174,6 +175,32 @@ def check_output(out: Path, source: Checkpoint) -> None:
     if not suffix(out) and source.kind not in _formats(FolderFormat):
         known = ", ".join(suffixes())
         raise RequestError(f"{out} has no known suffix", f"use one of {known}")
+
+
+def refuse_other_weights(out: Path, made: Callable[[], Iterable[Path]], *, force: bool) -> None:
+    """Refuse a folder as output if it holds weights that the new files would not replace.
+
+    A library may load these instead, and they would keep what is forgotten.
+
+    Args:
+        out: the output; a file is not checked.
+        made: returns the new files; called only if the folder holds weights.
+        force: whether weights of the same names may be replaced.
+
+    Raises:
+        RequestError: there is such a file; it is named.
+    """
+    files = sorted(out.iterdir()) if out.is_dir() else []
+    weights = [one for one in files if one.is_file() and _holds_weights(one)]
+    new = {file.name for file in made()} if weights and force else set()
+    for file in weights:
+        if file.name not in new:
+            why = ", and --force would not replace it" if force else ""
+            raise RequestError(f"{file} exists{why}", "remove it, or choose another --out")
+
+
+def _holds_weights(file: Path) -> bool:
+    return file.name.endswith(".index.json") or is_checkpoint(file)
 
 
 def default_out(model: Path, word: str) -> Path:
