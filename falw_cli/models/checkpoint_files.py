@@ -17,6 +17,7 @@ from falw_cli.models.fitting import unwrap
 from falw_cli.models.interfaces import FileFormat, FolderFormat
 from falw_cli.models.weight_sets import Which, is_average, pick, same
 
+UNSAID = "nothing in it says whether its weights are averaged (EMA): --weights ema has no effect"
 F = TypeVar("F", FileFormat, FolderFormat)
 DEFAULT = "safetensors"
 """The format of a file whose content and suffix belong to no format."""
@@ -119,10 +120,12 @@ def chosen(found: Checkpoint, weights: Which | None) -> Checkpoint:
     """Return the checkpoint with one of its sets of weights; the others are left out."""
     sets = {"raw": found} | ({"ema": found.others[0]} if found.others else {})
     if not found.others:
+        named = any(map(is_average, found.tensors))  # `fit` chooses by prefix
         if any(map(is_average, found.key)):
             sets = {"ema": found}
-        elif not found.key:  # nothing says what the weights are
-            return replace(found, wanted=weights)
+        elif named or not found.key:
+            unsaid = [] if named or found.metadata or weights != "ema" else [UNSAID]
+            return replace(found, notes=(*found.notes, *unsaid), wanted=weights)
     known = {which: ".".join(one.key) for which, one in sets.items()}
     equal = len(sets) == 2 and same(*(unwrap(one.tensors)[1] for one in sets.values()))
     which = pick(found.path, weights, known, equal=equal)

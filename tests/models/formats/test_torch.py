@@ -95,6 +95,7 @@ def test_a_set_that_is_not_there_is_not_replaced(
 def test_a_plain_state_dict_may_be_either(tmp_path: Path, wanted: Any) -> None:
     found = checkpoint_files.read(saved(tmp_path / "a.pt", RAW), wanted)
     assert torch.equal(found.tensors["w"], RAW["w"])
+    assert any("--weights ema has no effect" in note for note in found.notes) == (wanted == "ema")
 
 
 @pytest.mark.parametrize(
