@@ -67,8 +67,10 @@ def _file_format(path: Path) -> tuple[str, tuple[str, ...]]:
     """Return the format of a path, and a note if its suffix names another one.
 
     Raises:
-        RequestError: it is a model of another kind, which is named.
+        RequestError: it is empty, or a model of another kind, which is named.
     """
+    if path.is_file() and path.stat().st_size == 0:
+        raise RequestError(f"{path} is empty", "copy it again, or give another checkpoint")
     named = suffixes().get(suffix(path))
     try:
         found = _by_content(path) if path.is_file() else None

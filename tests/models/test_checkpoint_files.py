@@ -49,6 +49,13 @@ def test_the_content_names_the_format(tmp_path: Path, name: str, kind: str) -> N
     assert torch.equal(again.tensors["weight"], new["weight"])
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_an_empty_file_is_called_empty(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).touch()
+    with pytest.raises(RequestError, match="is empty"):
+        checkpoint_files.read(tmp_path / name)
+
+
 @pytest.mark.parametrize(
     ("name", "out"),
     [("model_best.pth.tar", "model_best.new.pth.tar"), ("a.b.PT", "a.b.new.PT"),
