@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -16,6 +17,7 @@ from falw_cli.models.fitting import unwrap
 from falw_cli.models.interfaces import FileFormat, FolderFormat
 from falw_cli.models.weight_sets import Which, is_average, pick, same
 
+UNSAID = "nothing in it says whether its weights are averaged (EMA): --weights ema has no effect"
 F = TypeVar("F", FileFormat, FolderFormat)
 DEFAULT = "safetensors"
 """The format of a file whose content and suffix belong to no format."""
@@ -65,8 +67,10 @@ def _file_format(path: Path) -> tuple[str, tuple[str, ...]]:
     """Return the format of a path, and a note if its suffix names another one.
 
     Raises:
-        RequestError: it is a model of another kind, which is named.
+        RequestError: it is empty, or a model of another kind, which is named.
     """
+    if path.is_file() and path.stat().st_size == 0:
+        raise RequestError(f"{path} is empty", "copy it again, or give another checkpoint")
     named = suffixes().get(suffix(path))
     try:
         found = _by_content(path) if path.is_file() else None
@@ -118,10 +122,12 @@ def chosen(found: Checkpoint, weights: Which | None) -> Checkpoint:
     """Return the checkpoint with one of its sets of weights; the others are left out."""
     sets = {"raw": found} | ({"ema": found.others[0]} if found.others else {})
     if not found.others:
+        named = any(map(is_average, found.tensors))  # `fit` chooses by prefix
         if any(map(is_average, found.key)):
             sets = {"ema": found}
-        elif not found.key:  # nothing says what the weights are
-            return replace(found, wanted=weights)
+        elif named or not found.key:
+            unsaid = [] if named or found.metadata or weights != "ema" else [UNSAID]
+            return replace(found, notes=(*found.notes, *unsaid), wanted=weights)
     known = {which: ".".join(one.key) for which, one in sets.items()}
     equal = len(sets) == 2 and same(*(unwrap(one.tensors)[1] for one in sets.values()))
     which = pick(found.path, weights, known, equal=equal)
@@ -174,6 +180,32 @@ def check_output(out: Path, source: Checkpoint) -> None:
     if not suffix(out) and source.kind not in _formats(FolderFormat):
         known = ", ".join(suffixes())
         raise RequestError(f"{out} has no known suffix", f"use one of {known}")
+
+
+def refuse_other_weights(out: Path, made: Callable[[], Iterable[Path]], *, force: bool) -> None:
+    """Refuse a folder as output if it holds weights that the new files would not replace.
+
+    A library may load these instead, and they would keep what is forgotten.
+
+    Args:
+        out: the output; a file is not checked.
+        made: returns the new files; called only if the folder holds weights.
+        force: whether weights of the same names may be replaced.
+
+    Raises:
+        RequestError: there is such a file; it is named.
+    """
+    files = sorted(out.iterdir()) if out.is_dir() else []
+    weights = [one for one in files if one.is_file() and _holds_weights(one)]
+    new = {file.name for file in made()} if weights and force else set()
+    for file in weights:
+        if file.name not in new:
+            why = ", and --force would not replace it" if force else ""
+            raise RequestError(f"{file} exists{why}", "remove it, or choose another --out")
+
+
+def _holds_weights(file: Path) -> bool:
+    return file.name.endswith(".index.json") or is_checkpoint(file)
 
 
 def default_out(model: Path, word: str) -> Path:

@@ -46,7 +46,9 @@ def convert(config: Config, progress: Progress) -> Path:
         as_asked = _plain(source, kind)
         for note in (*source.notes, *_lost(source, as_asked)):
             progress.warn(f"{source.path.name}: {note}")
-        outputs.write_all(checkpoint_files.written(out, source.tensors, said, as_asked))
+        made = checkpoint_files.written(out, source.tensors, said, as_asked)
+        checkpoint_files.refuse_other_weights(out, lambda: made, force=config.force)
+        outputs.write_all(made)
     return out
 
 

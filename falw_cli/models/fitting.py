@@ -129,7 +129,7 @@ def _fitted(
     averages = [f for f in rest if is_average(f.removesuffix("n_averaged"))]
     averages = [] if is_average(prefix) else averages
     others = [f for p, copy in copies.items() if p != prefix for f in copy.values()]
-    if averages and source.wanted is None and len(copies) == 1:
+    if averages and source.wanted != "raw" and len(copies) == 1:
         raise RequestError(
             f"{source.path} holds averaged weights beside the others: {averages[0]}",
             "--weights raw uses the others; for the averages, save them alone",

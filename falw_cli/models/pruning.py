@@ -16,11 +16,18 @@ Zeros = list[tuple[nn.Parameter, Tensor]]
 
 
 def sparse(tensors: Tensors) -> list[str]:
-    """Return a sentence on the exact zeros of a pruned network; nothing for other networks."""
+    """Return a sentence on the exact zeros of a pruned network; nothing for other networks.
+
+    A weight under a pruning mask counts as zero, and the mask is no weight.
+    """
+    masks = _masks(tensors)
+    weights = {**tensors, **{f"{name}_orig": one for name, one in _masked(tensors, masks).items()}}
     zeros = {
         name: (int((tensor == 0).sum()), tensor.numel())
-        for name, tensor in tensors.items()
-        if tensor.ndim > 1 and tensor.is_floating_point()
+        for name, tensor in weights.items()
+        if name.removesuffix("_mask") not in masks
+        and tensor.ndim > 1
+        and tensor.is_floating_point()
     }
     share = sum(n for n, _ in zeros.values()) / max(1, sum(size for _, size in zeros.values()))
     if share < SHARE:
@@ -51,22 +58,32 @@ def merged(source: Checkpoint, expected: Iterable[str] = ()) -> Checkpoint:
         expected: names of the module; if it is pruned in the same way, nothing is changed.
     """
     tensors = source.tensors
+    masks = _masks(tensors)
+    if not masks or any(name.endswith("_mask") for name in expected):
+        return source
+    known = {f"{name}{end}" for name in masks for end in ("_orig", "_mask")}
+    rest = {name: tensor for name, tensor in tensors.items() if name not in known}
+    weights = _masked(tensors, masks)
+    note = f"pruning masks are kept, those of {len(masks)} tensors such as {next(iter(masks))}"
+    return replace(source, tensors={**rest, **weights}, masks=masks, notes=(*source.notes, note))
+
+
+def _masks(tensors: Tensors) -> dict[str, Tensor]:
+    """Return the pruning masks by the names of the masked tensors."""
     names = [name.removesuffix("_mask") for name in tensors if name.endswith("_mask")]
-    masks = {
+    return {
         name: tensors[f"{name}_mask"]
         for name in names
         if name not in tensors
         and f"{name}_orig" in tensors
         and _is_mask(tensors[f"{name}_mask"], tensors[f"{name}_orig"])
     }
-    if not masks or any(name.endswith("_mask") for name in expected):
-        return source
-    known = {f"{name}{end}" for name in masks for end in ("_orig", "_mask")}
-    rest = {name: tensor for name, tensor in tensors.items() if name not in known}
-    weights = {name: tensors[f"{name}_orig"] * mask for name, mask in masks.items()}
-    weights = {name: one.to(tensors[f"{name}_orig"].dtype) for name, one in weights.items()}
-    note = f"pruning masks are kept, those of {len(masks)} tensors such as {next(iter(masks))}"
-    return replace(source, tensors={**rest, **weights}, masks=masks, notes=(*source.notes, note))
+
+
+def _masked(tensors: Tensors, masks: Tensors) -> dict[str, Tensor]:
+    """Return the masked weights, in their own dtypes."""
+    origs = {name: tensors[f"{name}_orig"] for name in masks}
+    return {name: (origs[name] * mask).to(origs[name].dtype) for name, mask in masks.items()}
 
 
 def _is_mask(mask: Tensor, weights: Tensor) -> bool:

@@ -119,7 +119,7 @@ def _fitted(found: Checkpoint, config: Config) -> tuple[Checkpoint, list[str]]:
             _, guess = completed(settled.preprocessing, spec)
             return fitted, [*([guess] if guess else []), *_outputs(settled, spec)]
     except RequestError as error:
-        return found, [f"not compared with the architecture: {error}"]
+        return merged(found), [f"not compared with the architecture: {error}"]
     found = merged(found)
     prefix, tensors = unwrap(found.tensors)
     notes = ["it does not name its architecture: give --arch NAME"]

@@ -81,6 +81,11 @@ def unlearn(
     fabric = make_fabric(config, loggers(config, Paths.of(config).out))
     with ExitStack() as held:
         opened = open_request(config, progress, fabric, held)
+        checkpoint_files.refuse_other_weights(  # fail before the work
+            opened.paths.out,
+            lambda: _files(opened, opened.inputs.source.tensors, lr=0),
+            force=config.force,
+        )
         if isinstance(opened.run_data.whole, Streamed):
             progress.note("training samples are read on demand: they do not fit on the device")
         if config.dry_run:

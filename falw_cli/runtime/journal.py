@@ -56,8 +56,12 @@ def pointer_to(journal: Path) -> bytes:
     return json.dumps({"journal": str(target(journal))}).encode()
 
 
-def recover(files: Sequence[Path]) -> None:
+def recover(files: Sequence[Path], folder: Path | None = None) -> None:
     """Complete or remove what dead runs left at outputs; the caller holds the lock of the first.
+
+    Args:
+        files: the outputs.
+        folder: a folder whose files are all outputs, also those that are not in `files`.
 
     Raises:
         RunError: the files cannot be cleaned up.
@@ -73,10 +77,15 @@ def recover(files: Sequence[Path]) -> None:
                         _complete(listed, map(Path, listed.drafts))
                         journal.unlink()
             else:
-                _complete(listed, map(target, files))
+                named, place = {target(file) for file in files}, folder and folder.resolve()
+                drafts = map(Path, listed.drafts)
+                _complete(listed, (one for one in drafts if one in named or one.parent == place))
             journal.unlink(missing_ok=True)
         for file in files:
             _remove_leftovers(file)
+        for left in [*folder.glob(".*")] if folder else []:
+            if found := re.fullmatch(rf"\.(.+)\.\d+\.({DRAFT}|{OLD})", left.name):
+                _remove_leftovers(left.with_name(found[1]))
     except OSError as error:
         raise RunError(
             f"files that an earlier run left beside {files[0]} cannot be cleaned up: {error}",

@@ -93,7 +93,7 @@ def claimed(files: Sequence[Path], *, force: bool, folder: Path | None = None) -
         for file in files:
             check_folder(file)
         held.enter_context(locked(files[0]))
-        recover(files)
+        recover(files, folder)
         for file in files:
             _check_free(file, force=force)
         yield

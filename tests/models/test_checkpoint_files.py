@@ -49,6 +49,13 @@ def test_the_content_names_the_format(tmp_path: Path, name: str, kind: str) -> N
     assert torch.equal(again.tensors["weight"], new["weight"])
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_an_empty_file_is_called_empty(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).touch()
+    with pytest.raises(RequestError, match="is empty"):
+        checkpoint_files.read(tmp_path / name)
+
+
 @pytest.mark.parametrize(
     ("name", "out"),
     [("model_best.pth.tar", "model_best.new.pth.tar"), ("a.b.PT", "a.b.new.PT"),
@@ -73,6 +80,23 @@ def test_bare_weights_in_a_library_folder_are_read_as_the_folder(tmp_path: Path)
     assert checkpoint_files.read(tmp_path / "model.pt").kind == "torch"
     with pytest.raises(RequestError, match="no checkpoint"):
         checkpoint_files.read(tmp_path / "other.safetensors")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["model.safetensors", "pytorch_model.bin", "model-00001-of-00002.safetensors",
+     "model.safetensors.index.json", "optimizer.pt", "tf_model.h5"],
+)  # fmt: skip
+def test_other_weights_in_an_output_folder_are_refused(tmp_path: Path, name: str) -> None:
+    """A library might load them instead of the output."""
+    for file in (name, "config.json", "README.md"):
+        (tmp_path / file).write_bytes(b"{}")
+    new = [tmp_path / "config.json", tmp_path / "new.safetensors"]
+    with pytest.raises(RequestError, match=f"{name} exists, and --force would not replace it"):
+        checkpoint_files.refuse_other_weights(tmp_path, lambda: new, force=True)
+    checkpoint_files.refuse_other_weights(tmp_path, lambda: [tmp_path / name], force=True)
+    with pytest.raises(RequestError, match=f"{name} exists$"):
+        checkpoint_files.refuse_other_weights(tmp_path, lambda: [tmp_path / name], force=False)
 
 
 def test_a_folder_of_unknown_format_is_refused(tmp_path: Path) -> None:

@@ -163,14 +163,16 @@ AVERAGES = ["ema.", "model_ema.", "model_ema.module.", "ema_model.", "averaged_m
 
 @pytest.mark.parametrize("average", AVERAGES)
 @pytest.mark.parametrize("raw", ["", "model."])
-def test_averages_beside_the_weights(tmp_path: Path, raw: str, average: str) -> None:
+@pytest.mark.parametrize("key", ["", "state_dict"])
+def test_averages_beside_the_weights(tmp_path: Path, key: str, raw: str, average: str) -> None:
     one, other, target = plain(), plain(), plain()
     tensors = {raw + k: v for k, v in one.state_dict().items()}
     tensors |= {average + k: v for k, v in other.state_dict().items()}
     tensors |= {average.partition(".")[0] + ".n_averaged": torch.tensor(3)}
     file = tmp_path / "a.pt"
+    torch.save({key: tensors} if key else tensors, file)
     with pytest.raises(RequestError, match="two sets of weights that differ") as refused:
-        fit(read(file, tensors), target)
+        fit(checkpoint_files.read(file), target)
     assert "--weights ema or --weights raw" in refused.value.hint
     for wanted, model, left in (("raw", one, raw), ("ema", other, average)):
         found = fit(checkpoint_files.read(file, wanted), target)  # type: ignore[arg-type]
@@ -195,8 +197,10 @@ def test_averages_under_other_names_are_never_written(tmp_path: Path) -> None:
     model, target = plain(), plain()
     tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
     tensors |= {f"model_ema.{k.replace('.', '')}": v + 1 for k, v in model.state_dict().items()}
-    with pytest.raises(RequestError, match="averaged weights beside"):
-        fit(read(tmp_path / "a.pt", tensors), target)
+    read(tmp_path / "a.pt", tensors)
+    for wanted in (None, "ema"):
+        with pytest.raises(RequestError, match="averaged weights beside"):
+            fit(checkpoint_files.read(tmp_path / "a.pt", wanted), target)  # type: ignore[arg-type]
     found = fit(checkpoint_files.read(tmp_path / "a.pt", "raw"), target)
     assert set(found.restored(tensors_like(target, found))) == {
         f"model.{k}" for k in model.state_dict()

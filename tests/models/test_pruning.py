@@ -52,6 +52,14 @@ def test_pruned_networks_are_named_with_the_share_of_zeros() -> None:
     assert int(zeros.sum()) == weights.numel() // 2
 
 
+def test_masked_weights_count_as_zeros_and_masks_as_no_weights() -> None:
+    model = tiny_cnn(2, 1)
+    prune.l1_unstructured(model[3], "weight", 0.5)  # type: ignore[index]
+    (said,) = sparse(model.state_dict())
+    prune.remove(model[3], "weight")  # type: ignore[index]
+    assert said.replace("weight_orig", "weight") == sparse(model.state_dict())[0]
+
+
 @pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
 @pytest.mark.parametrize("prefix", ["", "module."])
 def test_masks_are_applied_and_restored(tmp_path: Path, prefix: str, suffix: str) -> None:
@@ -85,9 +93,11 @@ def test_commands_read_masks(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     model, file, out = tiny_cnn(3, 1), tmp_path / "a.pt", tmp_path / "b.safetensors"
     prune.l1_unstructured(model[3], "weight", 0.5)  # type: ignore[index]
     torch.save({f"module.{name}": one for name, one in model.state_dict().items()}, file)
-    for more in ((), ("--arch", "tiny-cnn")):
+    for more in ((), ("--arch", "tiny-cnn"), ("--arch", "resnet18")):
         assert run(["inspect", str(file), "--json", *more]) == 0
-        notes = " ".join(json.loads(capsys.readouterr().out)["notes"])
+        facts = json.loads(capsys.readouterr().out)
+        assert facts["tensors"] == len(tiny_cnn(3, 1).state_dict())
+        notes = " ".join(facts["notes"])
         assert "pruning masks are kept" in notes
         assert "unlearning keeps them at zero" in notes
     assert run(["convert", str(file), "--arch", "tiny-cnn", "--out", str(out)]) == 0

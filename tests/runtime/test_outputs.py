@@ -137,6 +137,23 @@ def test_the_next_run_completes_the_commit_of_a_killed_one(tmp_path: Path, renam
     assert contents(tmp_path) == {"model": b"new", "report": b"new"}
 
 
+@pytest.mark.parametrize("renamed", [0, 1, 2])
+def test_the_commit_of_a_folder_is_completed_whole(tmp_path: Path, renamed: int) -> None:
+    """The claim names one file of the folder, and the report."""
+    out, report, new = tmp_path / "out", tmp_path / "report", b"new"
+    out.mkdir()
+    (out / "weights").write_bytes(b"old")
+    (out / ".weights.7.draft").write_bytes(b"of an earlier run")
+    files = "{folder / 'out/config': b'new', folder / 'out/weights': b'new', "
+    files += "folder / 'report': b'new'}"
+    dies = DIES.replace('{folder / "model": b"new", folder / "report": b"new"}', files)
+    subprocess.run([sys.executable, "-c", dies, tmp_path, str(renamed)], check=False)
+    with claimed([out / "config", report], force=True, folder=out):
+        pass
+    assert contents(out) == {"config": new, "weights": new}
+    assert report.read_bytes() == new
+
+
 def test_only_drafts_of_dead_runs_are_removed(tmp_path: Path) -> None:
     names = (".model.12.draft", ".model.12.old", ".model.state.12.draft")
     others = (".model2.12.draft", ".model.draft", "model.12.draft", ".model.x.draft")

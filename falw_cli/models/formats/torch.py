@@ -16,8 +16,9 @@ from torch import Tensor
 from falw_cli.errors import RequestError
 from falw_cli.models import foreign, inert
 from falw_cli.models.checkpoint import Checkpoint, Metadata, Tensors, require_finite, sha256
+from falw_cli.models.fitting import unwrap
 from falw_cli.models.interfaces import FileFormat
-from falw_cli.models.weight_sets import is_average
+from falw_cli.models.weight_sets import is_average, same
 
 WEIGHTS = ("state_dict", "model_state_dict", "model", "net", "network", "weights")
 """Keys of the weights in training dictionaries; the first is Lightning's."""
@@ -56,6 +57,11 @@ def read(path: Path) -> Checkpoint:
     _check_size(path)
     whole = _load(path)
     sets = [*_sets(whole)]
+    if not sets and len(several := _named(whole)) > 1:
+        raise RequestError(
+            f"{path} holds several state dicts: {', '.join(several)}",
+            f"save one alone, or at {', '.join(WEIGHTS)}",
+        )
     if not sets:
         raise RequestError(
             f"{path} holds no state dict", f"save one, alone or at {', '.join(WEIGHTS)}"
@@ -64,12 +70,32 @@ def read(path: Path) -> Checkpoint:
     raw = [one for one in found if not averaged(one.key, whole)]
     first = (raw or found)[0]
     others = [one for one in found if averaged(one.key, whole)][:1] if raw else []
+    first, *others = (_with_rivals(one, whole) for one in (first, *others))
     return replace(first, others=tuple(others))
 
 
 def averaged(key: tuple[str, ...], whole: Mapping[str, Any]) -> bool:
     """Return whether the weights at these keys of a training dictionary are averages."""
     return any(map(is_average, key)) or (LIVE in whole and key == ("state_dict",))
+
+
+def _with_rivals(used: Checkpoint, whole: Mapping[str, Any]) -> Checkpoint:
+    """Return a set of weights with a note on others of its kind that it was chosen from."""
+    named, average = unwrap(used.tensors)[1], averaged(used.key, whole)
+    keys = [key for key in whole if isinstance(key, str) and used.key and key != used.key[0]]
+    alike = [one for key in keys for one in _at(whole, key) if averaged(one[0], whole) == average]
+    others = {repr(".".join(path)): unwrap(tensors)[1] for path, tensors in alike}
+    rivals = [
+        path for path, tensors in others.items()
+        if tensors.keys() == named.keys() and not same(tensors, named)
+    ]  # fmt: skip
+    if not rivals:
+        return used
+    note = (
+        f"the weights at {'.'.join(used.key)!r} are used; those at {', '.join(rivals)} differ (to "
+        "use these, save them alone)"
+    )
+    return replace(used, notes=(*used.notes, note))
 
 
 def _check_size(path: Path) -> None:
@@ -143,11 +169,17 @@ def _sets(whole: object) -> Iterator[tuple[tuple[str, ...], Mapping[str, Tensor]
             yield path, tensors
     if count:
         return
-    named = [key for key in text if _is_state(whole[key])]
+    named = _named(whole)
     if len(named) == 1:
         yield (named[0],), whole[named[0]]
     elif not named and (tensors := {k: whole[k] for k in text if isinstance(whole[k], Tensor)}):
         yield (), tensors
+
+
+def _named(whole: object) -> list[str]:
+    """Return the keys of a dictionary that hold a state dict."""
+    entries = whole.items() if isinstance(whole, Mapping) else ()
+    return [key for key, value in entries if isinstance(key, str) and _is_state(value)]
 
 
 def _at(

@@ -93,6 +93,11 @@ def _weights(place: Path) -> tuple[dict[str, str], int]:
     index = place / INDEX
     if not index.is_file():
         return {WEIGHTS: read_tensors(place / WEIGHTS)[1]}, 0
+    if (place / WEIGHTS).exists():
+        raise RequestError(
+            f"{place} holds two sets of weights: {WEIGHTS} and the shards of {INDEX}",
+            "remove those that you do not deploy",
+        )
     shards = folder.read_json(index).get("weight_map")
     files = set(shards.values()) if isinstance(shards, dict) else set()
     for name in files:

@@ -318,6 +318,24 @@ def test_shards_must_be_beside_their_index(data: Path, name: str) -> None:
     assert "put the shards beside it" in refused.stderr
 
 
+def test_a_folder_never_holds_two_sets_of_weights(data: Path) -> None:
+    pytest.importorskip("transformers")
+    for name, kind in (("shards", "vit, sharded"), ("one", "convnext")):
+        FOLDERS[f"transformers {kind}"][0](data / name)
+    for source, out in (("one", "shards"), ("shards", "one")):
+        before = {file: file.read_bytes() for file in (data / out).iterdir()}
+        asked = ("unlearn", source, "--forget", "ids.txt", "--out", out, "--force")
+        for command in (asked, ("convert", source, "--out", out, "--force")):
+            refused = falw(*command, cwd=data)
+            assert refused.returncode == 2, refused.stderr
+            assert "exists, and --force would not replace it" in refused.stderr
+        assert {file: file.read_bytes() for file in (data / out).iterdir()} == before
+    (data / "shards" / "model.safetensors").write_bytes(b"{}")
+    refused = falw("inspect", "shards", cwd=data)
+    assert refused.returncode == 2
+    assert "holds two sets of weights" in refused.stderr
+
+
 def test_a_missing_library_is_named_with_its_command(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -95,6 +95,7 @@ def test_a_set_that_is_not_there_is_not_replaced(
 def test_a_plain_state_dict_may_be_either(tmp_path: Path, wanted: Any) -> None:
     found = checkpoint_files.read(saved(tmp_path / "a.pt", RAW), wanted)
     assert torch.equal(found.tensors["w"], RAW["w"])
+    assert any("--weights ema has no effect" in note for note in found.notes) == (wanted == "ema")
 
 
 @pytest.mark.parametrize(
@@ -130,11 +131,37 @@ def test_weights_mixed_with_settings(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "whole", [{"generator": RAW, "discriminator": EMA}, {"epoch": 3}, [RAW], 7]
-)
-def test_no_weights_or_several_are_refused(tmp_path: Path, whole: Any) -> None:
-    with pytest.raises(RequestError, match="holds no state dict"):
+    ("whole", "said"),
+    [({"student": RAW, "teacher": EMA, "epoch": 3}, "several state dicts: student, teacher"),
+     ({"epoch": 3}, "no state dict"), ([RAW], "no state dict"), (7, "no state dict")],
+)  # fmt: skip
+def test_no_weights_or_several_are_refused(tmp_path: Path, whole: Any, said: str) -> None:
+    with pytest.raises(RequestError, match=f"holds {said}"):
         checkpoint_files.read(saved(tmp_path / "a.pt", whole))
+
+
+OTHER = {"module.w": torch.rand(2, 3)}
+
+
+@pytest.mark.parametrize(
+    ("whole", "used", "rival"),
+    [({"net": OTHER, "model": RAW}, "model", "net"),
+     ({"model": OTHER, "state_dict": RAW}, "state_dict", "model"),
+     ({"best_model_state_dict": OTHER, "model_state_dict": RAW}, "model_state_dict",
+      "best_model_state_dict"),
+     ({"model": RAW, "best": {"model": OTHER}}, "model", "best.model"),
+     ({"ema": EMA, "swa": OTHER}, "ema", "swa"),
+     ({"model": RAW, "net": {"module.w": RAW["w"]}}, "model", None),
+     ({"model": RAW, "criterion": {"weight": torch.rand(3)}}, "model", None)],
+)  # fmt: skip
+def test_other_weights_of_the_same_kind_are_named(
+    tmp_path: Path, whole: Any, used: str, rival: str | None
+) -> None:
+    found = checkpoint_files.read(saved(tmp_path / "a.pt", whole))
+    assert ".".join(found.key) == used
+    notes = [one for one in found.notes if "differ" in one]
+    said = f"the weights at {used!r} are used; those at {rival!r} differ"
+    assert [one.startswith(said) for one in notes] == ([True] if rival else [])
 
 
 def test_what_is_left_out_is_named(tmp_path: Path) -> None:
