@@ -179,4 +179,5 @@ def _moved(spec: str, folder: Path) -> str:
     first, named, rest = location.partition(":") if kind == "torchvision" else ("", "", location)
     if not colon or not rest or Path(rest).is_absolute():
         return spec
-    return f"{kind}:{first}{named}{os.path.relpath(rest, folder)}"
+    # The system resolves the folder's links before it goes up from there.
+    return f"{kind}:{first}{named}{os.path.relpath(rest, os.path.realpath(folder))}"

@@ -24,6 +24,8 @@ from falw_cli.runtime.progress import Progress
 
 Rows = npt.NDArray[np.int64]
 NONE = np.empty(0, dtype=np.int64)
+SMALLEST = 8
+"""Smallest input size, in pixels, as in `Preprocessing`."""
 CHUNK = 256
 """Images that a thread decodes between two updates of the progress bar."""
 
@@ -106,6 +108,11 @@ def geometry(
         height, width, native = listing.array.shape[1:]
         size = size or min(height, width)
     size = size or first_size(listing, skip)
+    if size < SMALLEST:
+        raise RequestError(
+            f"images of {listing.spec!r} would be scaled to the first one's {size} pixels",
+            f"give preprocessing image_size in falw.yaml, at least {SMALLEST}",
+        )
     resize = size if shown.squash else resize or size
     return Geometry(
         size, resize, channels or native, shown.interpolation, shown.squash, shown.exif == "apply"

@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from falw_cli.cli.init_config import _line
+from falw_cli.cli.init_config import _line, _moved
 from falw_cli.config.file import parse_yaml, relative_to
 from falw_cli.config.resolution import resolve
 from falw_cli.models import architectures
@@ -99,6 +99,17 @@ def test_any_name_survives_the_yaml(name: str) -> None:
 def test_a_torchvision_path_is_relative_to_the_file() -> None:
     moved = relative_to(Path("there"), {"data": "torchvision:MNIST:data"}, {"data": "data"})
     assert moved["data"] == "torchvision:MNIST:there/data"
+
+
+def test_paths_are_relative_to_the_folder_that_a_link_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "far" / "store").mkdir(parents=True)
+    (tmp_path / "seen").mkdir()
+    (tmp_path / "models").symlink_to(tmp_path / "far" / "store")
+    monkeypatch.chdir(tmp_path)
+    location = _moved("imagefolder:seen", Path("models")).partition(":")[2]
+    assert (tmp_path / "models" / location).samefile(tmp_path / "seen")
 
 
 def test_classes_come_from_a_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -218,3 +218,11 @@ def test_inspection_notes_orientations_and_unreadable_images(listing: Listing) -
     assert turned_note(listing) == ["1 of 5 images have an EXIF orientation: preprocessing.exif"]
     path.write_bytes(b"x")
     assert turned_note(listing) == ["1 of 5 images cannot be read"]
+
+
+def test_a_first_image_below_the_smallest_input_size_is_refused(tmp_path: Path) -> None:
+    make_folder(tmp_path, {"cat": 2})
+    Image.new("RGB", (5, 5)).save(tmp_path / "cat" / "0.png")
+    listing = open_listing(f"imagefolder:{tmp_path}")
+    with pytest.raises(RequestError, match="scaled to the first one's 5 pixels"):
+        geometry(listing, Preprocessing(), 3)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sized
+from collections.abc import Iterable, Mapping, Sized
 from operator import index
 from typing import Any
 
@@ -46,14 +46,14 @@ def rows_of(forget: Any, count: int) -> Tensor:
 def _values(forget: Any) -> list[Any]:
     """Return the values of a flat list, array, tensor or other iterable."""
     if isinstance(forget, Tensor):
-        forget = forget.detach().cpu().numpy()
+        forget = forget.detach().to_dense().cpu().numpy()
     elif hasattr(forget, "to_numpy"):  # pandas
         forget = forget.to_numpy()
     if isinstance(forget, np.ndarray):
         if forget.ndim != 1:
             raise RequestError(f"forget has the shape {list(forget.shape)}, not [N]", ROWS)
         return list(forget.tolist())
-    if isinstance(forget, str | bytes) or not isinstance(forget, Iterable):
+    if isinstance(forget, str | bytes | Mapping) or not isinstance(forget, Iterable):
         raise RequestError(f"forget is {type(forget).__name__} {str(forget)[:40]!r}", ROWS)
     return [one.item() if isinstance(one, Tensor) and not one.ndim else one for one in forget]
 
@@ -67,9 +67,9 @@ def _numbers(values: list[Any], count: int) -> list[int]:
         raise RequestError(f"forget must hold row numbers: {error}", ROWS) from error
     if strange is not None:
         raise RequestError(f"forget holds numbers and {strange}", ROWS)
-    if len(values) == count > 2 and set(rows) <= {0, 1}:
+    if len(values) > 2 and set(rows) <= {0, 1}:
         raise RequestError(
-            f"forget holds {count} numbers 0 and 1, as many as data has rows: a mask or rows?",
+            f"forget holds {len(values)} numbers 0 and 1, data has {count} rows: a mask or rows?",
             "convert a mask to booleans, e.g. mask.astype(bool), or name each row once",
         )
     if bad := [row for row in rows if not 0 <= row < count]:
