@@ -163,10 +163,10 @@ person: most of them are of one to three classes. Request *k* starts from the mo
 lists so far, in points; the *floor* is the gap between two such models. The last row is one request
 with all IDs, which starts from the original.
 
-**What to conclude:** every earlier list stays forgotten, and test accuracy stays near Retrain's. But ten requests end
-further from Retrain than one request with all IDs. Most of the difference is MIA efficacy: short lists are
-forgotten with smaller steps, which leave the confident samples more confident than Retrain leaves them. Where requests
-can wait, put them on one list.
+**What to conclude:** every earlier list stays forgotten, and test accuracy stays near Retrain's.
+But ten requests end further from Retrain than one request with all IDs. Most of the difference is
+MIA efficacy: short lists are forgotten with smaller steps, which leave the confident samples more
+confident than Retrain leaves them. Where requests can wait, put them on one list.
 
 Made by `python -m benchmarks.requests CIFAR FOLDER`, one seed, on two CPU cores.
 """
