@@ -24,8 +24,7 @@ from falw_cli.runtime.progress import Progress
 
 Rows = npt.NDArray[np.int64]
 NONE = np.empty(0, dtype=np.int64)
-SMALLEST = 8
-"""Smallest input size, in pixels, as in `Preprocessing`."""
+SMALLEST = 8  # pixels, as in `Preprocessing`
 CHUNK = 256
 """Images that a thread decodes between two updates of the progress bar."""
 
@@ -109,10 +108,8 @@ def geometry(
         size = size or min(height, width)
     size = size or first_size(listing, skip)
     if size < SMALLEST:
-        raise RequestError(
-            f"images of {listing.spec!r} would be scaled to the first one's {size} pixels",
-            f"give preprocessing image_size in falw.yaml, at least {SMALLEST}",
-        )
+        problem = f"images of {listing.spec!r} would be scaled to the first one's {size} pixels"
+        raise RequestError(problem, f"give preprocessing image_size, at least {SMALLEST}")
     resize = size if shown.squash else resize or size
     return Geometry(
         size, resize, channels or native, shown.interpolation, shown.squash, shown.exif == "apply"
