@@ -28,7 +28,6 @@ from falw_cli.data.listing import (
     StoredImages,
     Table,
     UnreadableError,
-    files_below,
     mark_of,
 )
 from falw_cli.errors import FalwError, RequestError
@@ -47,13 +46,14 @@ class Cells(StoredImages):
     Attributes:
         table: `table[row]` is the column's value in that row.
         rows: the rows of the table that hold these images, int64 [N].
-        place, pattern: the files that hold the table, for `files_below`.
+        place: where the table is, for messages.
+        files: returns the files that hold the table.
     """
 
     table: Any
     rows: Rows
     place: Path
-    pattern: str
+    files: Callable[[], list[Path]]
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -79,16 +79,14 @@ class Cells(StoredImages):
         cell = self.value(row)
         content = cell.get("bytes") if isinstance(cell, dict) else cell
         if not isinstance(content, bytes):
-            folder = files_below(self.place, self.pattern)[0].parent
             raise UnreadableError(
-                f"row {int(self.rows[row])} of {folder} holds no image bytes",
+                f"row {int(self.rows[row])} of {self.place} holds no image bytes",
                 "save it with image bytes in the column, e.g. by `embed_external_files`",
             )
         return content
 
     def marks(self) -> Iterator[str]:
-        files = files_below(self.place, self.pattern)
-        whole = hashlib.sha256("\n".join(map(mark_of, files)).encode()).hexdigest()
+        whole = hashlib.sha256("\n".join(map(mark_of, self.files())).encode()).hexdigest()
         return (f"{whole}\0{row}" for row in self.rows.tolist())
 
     def keep(self, rows: Rows) -> Cells:

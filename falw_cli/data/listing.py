@@ -226,9 +226,7 @@ def choose_part(spec: Spec, parts: Sequence[str]) -> str:
 
 
 def files_below(place: Path, pattern: str) -> list[Path]:
-    """Return the files of a folder, at any depth, in the order of their paths; or a file itself."""
-    if not place.is_dir():
-        return [place]
+    """Return the files of a folder, at any depth, in the order of their paths."""
     return sorted(file for file in place.rglob(pattern) if file.is_file())
 
 

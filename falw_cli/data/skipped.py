@@ -18,6 +18,8 @@ IMAGE_SUFFIXES = frozenset(
 """Suffixes of the formats that `data/decoding.py` reads, in lower case."""
 APPLE_DOUBLE = b"\x00\x05\x16\x07"
 """First bytes of the files `._NAME` in which macOS keeps a file's attributes."""
+SYSTEM = frozenset({"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information"})
+"""Folders that operating systems add."""
 
 
 def holds_attributes(path: Path) -> bool:
@@ -35,17 +37,31 @@ class Skipped:
 
     kinds: Counter[str] = field(default_factory=Counter)
     """Number of files by suffix, or by name where that says more."""
+    folders: list[str] = field(default_factory=list)
+    """Names of hidden folders and of a system's folders."""
 
     def add(self, name: str) -> None:
         """Count a file, by its name alone: a path could name a person."""
         self.kinds[kind_of(name)] += 1
 
-    def notes(self, what: str = "files that are no images") -> tuple[str, ...]:
-        """Return the warning, if anything was passed over."""
-        if not self.kinds:
-            return ()
-        named = shown([f"{kind} ({count})" for kind, count in self.kinds.most_common()])
-        return (f"{self.kinds.total()} {what} were passed over: {named}",)
+    def leaves_out(self, folder: str) -> bool:
+        """Return whether a folder is passed over, and count it: it is hidden, or a system's."""
+        if not folder.startswith(".") and folder not in SYSTEM:
+            return False
+        self.folders.append(folder)
+        return True
+
+    def notes(self) -> tuple[str, ...]:
+        """Return the warnings, if anything was passed over."""
+        notes = []
+        if self.kinds:
+            kinds = sorted(self.kinds.items(), key=lambda one: (-one[1], one[0]))
+            named = shown([f"{kind} ({count})" for kind, count in kinds])
+            notes.append(f"{self.kinds.total()} files of other kinds were passed over: {named}")
+        if self.folders:
+            named = shown(sorted(set(self.folders)))
+            notes.append(f"{len(self.folders)} hidden folders were passed over: {named}")
+        return tuple(notes)
 
 
 def kind_of(name: str) -> str:
@@ -55,4 +71,6 @@ def kind_of(name: str) -> str:
         return "._*"
     if name in (".DS_Store", "Thumbs.db", "desktop.ini"):
         return name
+    if name.startswith("."):
+        return "hidden"
     return PurePosixPath(name).suffix.lower() or "no suffix"

@@ -58,7 +58,7 @@ def test_classes_are_neither_hidden_nor_empty_folders_and_their_order_is_checked
     shown = json.loads(falw("inspect", "imagefolder:d", "--json", cwd=numbered).stdout)
     assert shown["per_class"] == dict.fromkeys(sorted(CLASSES), 8)
     assert [note.partition(" ")[2] for note in shown["notes"]] == [
-        "files that are no images were passed over: .txt (1)",
+        "files of other kinds were passed over: .txt (1)",
         "hidden folders were passed over: .ipynb_checkpoints",
         "empty folders are not taken for classes: yak",
     ]

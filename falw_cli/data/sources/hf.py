@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -12,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from falw_cli.data.columns import Cells, column_listing, image_and_label
-from falw_cli.data.listing import Listing, Source, Spec, choose_part, folder_of
+from falw_cli.data.listing import Listing, Source, Spec, choose_part, files_below, folder_of
+from falw_cli.data.shards import check_complete
 from falw_cli.errors import RequestError
 from falw_cli.runtime.extras import need
 
@@ -43,7 +45,9 @@ def listing(spec: Spec, allow_outside: bool) -> Listing:
     plain = found.cast_column(image, library.Image(decode=False))
     names = getattr(found.features[label], "names", None)
     ids = found["id"][:] if "id" in found.column_names else None
-    cells = Cells(plain[image], np.arange(len(found)), folder, "*.arrow")
+    cells = Cells(
+        plain[image], np.arange(len(found)), folder, partial(files_below, folder, "*.arrow")
+    )
 
     def further() -> dict[str, Sequence[object]]:
         plain = (library.Value, library.ClassLabel)
@@ -77,6 +81,7 @@ def _cached(spec: Spec, library: ModuleType) -> Any:
         if known := name.fullmatch(file.name):
             found.setdefault(known[1], []).append(file)
     files = found[choose_part(spec, tuple(found))]
+    check_complete(spec, files)
     return library.concatenate_datasets([library.Dataset.from_file(str(file)) for file in files])
 
 

@@ -23,8 +23,6 @@ from falw_cli.data.listing import (
 from falw_cli.data.skipped import IMAGE_SUFFIXES, Skipped, holds_attributes
 from falw_cli.errors import RequestError
 
-SYSTEM = frozenset({"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information"})
-"""Folders that operating systems add."""
 NONE: frozenset[str] = frozenset()
 
 
@@ -34,14 +32,12 @@ class Walk:
 
     Attributes:
         root: links must stay in it, if given.
-        skipped: files that are passed over.
-        hidden: folders that are passed over.
+        skipped: files and folders that are passed over.
         below: number of folders in each class folder that holds no image beside them.
     """
 
     root: str | None
     skipped: Skipped = field(default_factory=Skipped)
-    hidden: list[str] = field(default_factory=list)
     below: dict[str, int] = field(default_factory=dict)
 
     def images(self, folder: str, prefix: str, above: frozenset[str] = NONE) -> Iterator[str]:
@@ -56,7 +52,7 @@ class Walk:
                     real = _check_link(entry.path, f"{prefix}{entry.name}", self.root, above)
                     way = above | {real}
                 if entry.is_dir():
-                    if not self.leaves_out(entry.name):
+                    if not self.skipped.leaves_out(entry.name):
                         folders[entry.name] = way
                 elif image and not (
                     entry.name.startswith("._") and holds_attributes(Path(entry.path))
@@ -69,13 +65,6 @@ class Walk:
             self.below[prefix[:-1]] = len(folders)
         for name, way in folders.items():
             yield from self.images(f"{folder}/{name}", f"{prefix}{name}/", way)
-
-    def leaves_out(self, name: str) -> bool:
-        """Return whether a folder is passed over: it is hidden, or a system's."""
-        if not name.startswith(".") and name not in SYSTEM:
-            return False
-        self.hidden.append(name)
-        return True
 
 
 def _check_link(path: str, name: str, root: str | None, above: frozenset[str] = NONE) -> str:
@@ -100,7 +89,7 @@ def listing(spec: Spec, allow_outside: bool) -> Listing:
         for entry in entries:
             if not entry.is_dir():
                 walk.skipped.add(entry.name)
-            elif not walk.leaves_out(entry.name):
+            elif not walk.skipped.leaves_out(entry.name):
                 folders.append(entry)
     for entry in folders:
         if entry.is_symlink():
@@ -128,9 +117,6 @@ def _notes(
 ) -> tuple[str, ...]:
     """Return what was guessed, and what was passed over."""
     notes = list(walk.skipped.notes())
-    if walk.hidden:
-        names = shown(sorted(set(walk.hidden)))
-        notes.append(f"{len(walk.hidden)} hidden folders were passed over: {names}")
     if empty:
         notes.append(f"{len(empty)} empty folders are not taken for classes: {shown(empty)}")
     splits = [name for name in classes if name.casefold() in (*TRAINING, *UNSEEN)]

@@ -14,11 +14,13 @@ from typing import Any
 import numpy as np
 
 from falw_cli.data.columns import HINT, Cells, column_listing, image_and_label
-from falw_cli.data.listing import Listing, Source, Spec, files_below
+from falw_cli.data.listing import Listing, Source, Spec
 from falw_cli.data.metadata import plain_columns
-from falw_cli.data.shards import part_of_files
+from falw_cli.data.shards import files_of
 from falw_cli.errors import RequestError
 from falw_cli.runtime.extras import need
+
+SUFFIXES = frozenset({".parquet", ".pq"})
 
 
 class ParquetColumn:
@@ -50,10 +52,7 @@ class ParquetColumn:
 def listing(spec: Spec, allow_outside: bool) -> Listing:
     """Return the samples of a file, or of the files in a folder in the order of their names."""
     place = spec.location
-    files = files_below(place, "*.parquet")
-    if not files or not files[0].is_file():
-        raise RequestError(f"{spec.text!r}: no Parquet file at {place}", "check the path")
-    part = part_of_files(spec, files)
+    part = files_of(spec, SUFFIXES, "Parquet")
     files = part.files
     library = need("pyarrow.parquet", "data", spec.text)
     arrow = need("pyarrow", "data", spec.text)
@@ -76,7 +75,7 @@ def listing(spec: Spec, allow_outside: bool) -> Listing:
         table = ParquetColumn(files, image)
     names = _features(schema.metadata or {}).get(label, {}).get("names")
     ids = found.column("id").to_pylist() if "id" in wanted else None
-    cells = Cells(table, np.arange(found.num_rows), place, "*.parquet")
+    cells = Cells(table, np.arange(found.num_rows), place, lambda: files)
 
     def further() -> dict[str, Sequence[object]]:
         other = [one for one in plain_columns(schema) if one not in (image, label, "id")]

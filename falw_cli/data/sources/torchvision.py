@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from falw_cli.data.columns import Cells
 from falw_cli.data.labels import digit_names
-from falw_cli.data.listing import Listing, Source, Spec, choose_part
+from falw_cli.data.listing import Listing, Source, Spec, choose_part, files_below
 from falw_cli.errors import RequestError, unknown_name
 
 if TYPE_CHECKING:
@@ -72,7 +73,8 @@ def listing(spec: Spec, allow_outside: bool) -> Listing:
             "choose a part with labels",
         )
     ids = tuple(str(i) for i in range(len(labels)))
-    items = Items(found, np.arange(len(labels)), Path(folder), "*")
+    place = Path(folder)
+    items = Items(found, np.arange(len(labels)), place, partial(files_below, place, "*"))
     identity = replace(spec, part=part).identity
     return Listing(spec.text, identity, ids, labels, classes, numbered, items, parts=PARTS[known])
 

@@ -19,10 +19,9 @@ from falw_cli.data.listing import (
     Spec,
     StoredImages,
     Table,
-    files_below,
     mark_of,
 )
-from falw_cli.data.shards import part_of_files
+from falw_cli.data.shards import files_of
 from falw_cli.data.skipped import IMAGE_SUFFIXES, Skipped
 from falw_cli.errors import RequestError
 
@@ -121,11 +120,7 @@ class Shards:
 
 def listing(spec: Spec, allow_outside: bool) -> Listing:
     """Return the samples in the order of their keys; nothing is unpacked to the disk."""
-    place = spec.location
-    files = files_below(place, "*.tar")
-    if not files or not files[0].is_file():
-        raise RequestError(f"{spec.text!r}: no tar file at {place}", "check the path")
-    part = part_of_files(spec, files)
+    part = files_of(spec, frozenset({".tar"}), "tar")
     found = Shards()
     for shard in part.files:
         _scan(shard, found)
@@ -142,7 +137,7 @@ def listing(spec: Spec, allow_outside: bool) -> Listing:
     named = number([labels[key][1] for key in keys], spec.text)
     if alone := len(set(labels) - set(images)):
         notes.append(f"{alone} labels without an image were passed over")
-    notes += [*found.skipped.notes("files of other kinds"), *named.notes]
+    notes += [*found.skipped.notes(), *named.notes]
     members = Members(tuple(images[key] for key in keys))
     records = {key: found.records[key] for key in keys if key in found.records}
     return Listing(

@@ -59,7 +59,7 @@ def test_what_is_passed_over_is_counted_and_named(tmp_path: Path) -> None:
     assert listing.empty == ("owl",)
     assert listing.ids == ("cat/0.png", "cat/1.png", "dog/0.png")
     files, folders, empty = listing.notes
-    assert files.startswith("6 files that are no images were passed over: .heic (2), ")
+    assert files.startswith("6 files of other kinds were passed over: .heic (2), ")
     for kind in ("._* (1)", ".DS_Store (1)", "no suffix (1)", ".md (1)"):
         assert kind in files
     assert folders == "2 hidden folders were passed over: .ipynb_checkpoints, __MACOSX"
