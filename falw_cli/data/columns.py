@@ -15,10 +15,12 @@ import numpy.typing as npt
 from falw_cli.data.labels import (
     Labels,
     bare_numbers,
+    id_texts,
     integers,
     number,
     refuse_missing,
     shown,
+    text_of,
     whole_numbers,
 )
 from falw_cli.data.listing import (
@@ -138,7 +140,7 @@ def column_listing(
         further: reads the other columns, in the order of the rows.
         notes: what was guessed before.
     """
-    named = [str(i) for i in (ids if ids is not None else range(len(labels)))]
+    named = id_texts(range(len(labels)) if ids is None else ids, spec.text)
     found = _labels(spec, labels, names)
     index, classes = found.indices, found.classes
 
@@ -176,4 +178,4 @@ def _labels(spec: Spec, labels: list[Any], names: object) -> Labels:
         return found
     if all(isinstance(label, int | float) for label in labels):
         return whole_numbers(np.array(labels, dtype=np.float64), spec.text)
-    return number([str(label) for label in labels], spec.text)
+    return number([text_of(label) for label in labels], spec.text)

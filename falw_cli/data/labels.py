@@ -89,19 +89,41 @@ def whole_numbers(values: npt.NDArray[np.floating], where: str) -> Labels:
     return found._replace(notes=("labels are floating-point numbers, read as whole numbers",))
 
 
-def refuse_missing(rows: Sequence[int], count: int, where: str) -> None:
-    """Refuse missing labels.
+def refuse_missing(rows: Sequence[int], count: int, where: str, what: str = "label") -> None:
+    """Refuse missing labels or IDs.
 
-    Args: rows, those without a label, of `count`.
+    Args: rows, those without one, of `count`; what, what they lack.
 
     Raises:
         RequestError: there are some.
     """
     if rows:
         raise RequestError(
-            f"{where}: {len(rows)} of {count} samples have no label, the first in row {rows[0]}",
-            "label them, or remove them from the data",
+            f"{where}: {len(rows)} of {count} samples have no {what}, the first in row {rows[0]}",
+            f"add the {what}s, or remove these samples from the data",
         )
+
+
+def id_texts(values: Sequence[object], where: str) -> list[str]:
+    """Return the values of a column of IDs as text.
+
+    Raises:
+        RequestError: an ID is missing.
+    """
+    names = ["" if is_missing(value) else text_of(value) for value in values]
+    blank = [row for row, name in enumerate(names) if not name.strip()]
+    refuse_missing(blank, len(names), where, "ID")
+    return names
+
+
+def is_missing(value: object) -> bool:
+    """Return whether a value of a column is None or NaN."""
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
+def text_of(value: object) -> str:
+    """Return a value as text; bytes are decoded."""
+    return value.decode(errors="backslashreplace") if isinstance(value, bytes) else str(value)
 
 
 def integers(values: Sequence[str | int], where: str) -> npt.NDArray[np.int64]:

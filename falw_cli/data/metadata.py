@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from falw_cli.data.labels import id_texts, is_missing
 from falw_cli.data.listing import Listing, Rows, Table
 from falw_cli.data.text import Lines, check_header
 from falw_cli.errors import RequestError, nearest, unknown_name
@@ -166,7 +166,7 @@ def _aligned(listing: Listing, table: Table) -> dict[str, list[str]]:
 
 def as_text(value: object) -> str:
     """Return a value as `--where` names it: a whole number without a fraction, true or false."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
+    if is_missing(value):
         return ""
     text = str(value).strip()
     if text.lower() in ("true", "false"):  # pandas writes True to a CSV, Excel TRUE
@@ -233,7 +233,7 @@ def parquet_table(file: Path) -> Table:
     if "id" not in found.column_names:
         raise RequestError(f"{file}: no column id", HINT)
     columns = {name: found.column(name).to_pylist() for name in found.column_names}
-    return Table([str(one) for one in columns.pop("id")], columns)
+    return Table(id_texts(columns.pop("id"), str(file)), columns)
 
 
 def plain_columns(schema: Sequence[object]) -> list[str]:

@@ -12,7 +12,15 @@ import numpy as np
 import numpy.typing as npt
 import psutil
 
-from falw_cli.data.labels import bare_numbers, integers, number, shown, whole_numbers
+from falw_cli.data.labels import (
+    bare_numbers,
+    id_texts,
+    integers,
+    number,
+    shown,
+    text_of,
+    whole_numbers,
+)
 from falw_cli.data.listing import (
     TRAINING,
     UNSEEN,
@@ -52,9 +60,9 @@ def listing(spec: Spec, allow_outside: bool) -> Listing:
         raise RequestError(
             f"{file}: {len(images)} images, labels {labels.shape}, ids {ids.shape}", HINT
         )
-    names = tuple(str(_text(i)) for i in ids.tolist())
+    names = tuple(id_texts(ids.tolist(), str(file)))
     if labels.dtype.kind in "US":
-        found = number([_text(n) for n in labels.tolist()], str(file))
+        found = number([text_of(n) for n in labels.tolist()], str(file))
     elif labels.dtype.kind == "f":
         found = whole_numbers(labels.astype(np.float64), str(file))
     else:
@@ -67,10 +75,6 @@ def listing(spec: Spec, allow_outside: bool) -> Listing:
         found.numbered, array=images, table=partial(_table, file, keys, names), notes=notes,
         parts=keys.parts,
     )  # fmt: skip
-
-
-def _text(value: str | bytes) -> str:
-    return value.decode(errors="backslashreplace") if isinstance(value, bytes) else value
 
 
 class Keys(NamedTuple):

@@ -94,7 +94,7 @@ class Shards:
         elif kind in LABELS and member.size <= SMALL:
             place = LABELS.index(kind)
             if key not in self.labels or place < self.labels[key][0]:
-                self.labels[key] = (place, member.read().decode().strip())
+                self.labels[key] = (place, member.read().decode("utf-8-sig").strip())
         else:
             return False
         return True

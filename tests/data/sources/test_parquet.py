@@ -102,6 +102,22 @@ def test_labels_that_are_none(
         open_listing(_write(tmp_path / "a.parquet", image=cells, label=labels))
 
 
+def test_labels_and_ids_of_bytes(tmp_path: Path, cells: list[dict[str, object]]) -> None:
+    labels, ids = [b"cat", b"dog", b"cat"], [b"x", b"y", b"z"]
+    found = open_listing(_write(tmp_path / "a.parquet", image=cells, label=labels, id=ids))
+    assert found.classes == ("cat", "dog")
+    assert found.ids == ("x", "y", "z")
+
+
+@pytest.mark.parametrize("ids", [["x", None, "z"], ["x", "", "z"], [1.0, float("nan"), 3.0]])
+def test_an_id_that_is_missing(
+    tmp_path: Path, cells: list[dict[str, object]], ids: list[object]
+) -> None:
+    spec = _write(tmp_path / "a.parquet", image=cells, label=[0, 1, 0], id=ids)
+    with pytest.raises(RequestError, match="1 of 3 samples have no ID, the first in row 1"):
+        open_listing(spec)
+
+
 @pytest.mark.parametrize("labels", [[0.0, 11.0, 2.0], ["0.0", "11.0", "2.0"]])
 def test_whole_floating_point_labels(
     tmp_path: Path, cells: list[dict[str, object]], labels: list[object]
