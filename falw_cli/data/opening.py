@@ -78,7 +78,8 @@ def open_listing(
         note = f"the label column {label_column!r} does not apply to {spec.kind}"
         listing = replace(listing, notes=(*listing.notes, note))
     if not listing.ids:
-        raise RequestError(f"{text!r} holds no images", "check the location and the layout")
+        hint = "; ".join(("check the location and the layout", *listing.notes))
+        raise RequestError(f"{text!r} holds no images", hint)
     strange = (name for name in listing.ids if not name.isprintable())
     broken = next((name for name in strange if LINE & set(name)), None)
     if broken is not None:

@@ -69,6 +69,7 @@ def _tar(file: Path, picture: bytes, members: dict[str, bytes | None]) -> str:
         ({"a.png": None, "a.cls": b"1", "b.cls": b"0"}, {"a": 1},
          ["1 labels without an image were passed over"]),
         ({"a.txt": b"a caption", "a.png": None, "a.cls": b"1"}, {"a": 1}, []),
+        ({"a.png": None, "a.cls": b"\xef\xbb\xbf4"}, {"a": 4}, []),
         ({"a.png": None, "a.cls": b"tensor(10)"}, {"a": 10}, ["read as whole numbers"]),
     ],
 )  # fmt: skip
@@ -80,6 +81,14 @@ def test_every_file_is_read_or_counted(
     assert dict(zip(listing.ids, listing.labels.tolist(), strict=True)) == found
     assert len(listing.notes) == len(said)
     assert all(text in note for text, note in zip(said, listing.notes, strict=True))
+
+
+def test_shards_without_images_name_what_they_hold(tmp_path: Path) -> None:
+    spec = _tar(tmp_path / "0.tar", b"", {"a.npy": b"x", "a.cls": b"1", "b.mp4": b"x"})
+    with pytest.raises(RequestError, match="holds no images") as caught:
+        open_listing(spec)
+    for said in ("1 labels without an image", "2 files of other kinds", ".mp4 (1), .npy (1)"):
+        assert said in caught.value.hint
 
 
 def test_shards_of_several_parts(pictures: Listing, tmp_path: Path) -> None:
