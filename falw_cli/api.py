@@ -12,6 +12,7 @@ from falw_cli.audit.build import Invocation
 from falw_cli.audit.report import Report
 from falw_cli.config.resolution import resolve
 from falw_cli.config.settings import Config
+from falw_cli.errors import RequestError
 from falw_cli.runs.evaluate import evaluate as run_evaluate
 from falw_cli.runs.unlearn import unlearn as run_unlearn
 from falw_cli.runtime.interrupt import Interrupt
@@ -101,14 +102,18 @@ def _request(
     """Return the request that a call describes."""
     if isinstance(model, Config):
         return model
-    plain = {
-        key: fspath(value) if isinstance(value, PathLike) else value
-        for key, value in {"model": model, **options}.items()
-    }
+    for key, path in (("model", model), ("config", file)):
+        if not isinstance(path, str | PathLike | None):
+            raise RequestError(f"{key} is of type {type(path).__name__}", "give the path of a file")
+    plain = {key: _as_text(value) for key, value in {"model": model, **options}.items()}
     for key in ("reference", "gate", "forgotten"):
-        value = plain.get(key)
-        if isinstance(value, str):
+        if isinstance(value := plain.get(key), str):
             plain[key] = [value]
-        elif value is not None:
-            plain[key] = [fspath(one) for one in value]
     return resolve(command, plain, Path(fspath(file)) if file is not None else None)
+
+
+def _as_text(value: Any) -> Any:
+    """Return a path, or the paths of a list, as text; anything else unchanged."""
+    if isinstance(value, list | tuple):
+        return [_as_text(one) for one in value]
+    return fspath(value) if isinstance(value, PathLike) else value

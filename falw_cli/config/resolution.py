@@ -48,25 +48,26 @@ def resolve(
     Raises:
         RequestError: a file that cannot be read, an unknown key, a value out of range.
     """
-    named = file is not None
+    chosen = file is not None
     model = flags.get("model")
     file = file or (find_file(at_home(model) if model else None) if find else None)
     below = _read_file(file) if file else {}
-    if file and not named and command in BUILDS:
+    if file and not chosen and command in BUILDS:
         _refuse_code(below, file, trusted=bool(flags.get("trust_code")))
     given: dict[str, Any] = {}
     section = SECTIONS[command].model_fields if command in SECTIONS else {}
     for key, value in flags.items():
         if value is None:
             continue
-        if value == "":
+        if isinstance(value, str) and not value:
             raise RequestError(
                 f"--{key.replace('_', '-')} is empty", "give a value, or leave it out"
             )
         if key in section:
             given.setdefault(command, {})[key] = value
         elif key in Config.model_fields:
-            given[key] = class_names(Path(at_home(value))) if key == "classes" else value
+            named = key == "classes" and isinstance(value, str)
+            given[key] = class_names(Path(at_home(value))) if named else value
         else:
             raise unknown_name("option", key, [*Config.model_fields, *TrainRecipe.model_fields])
     validated(Config, given)

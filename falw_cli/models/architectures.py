@@ -242,5 +242,23 @@ def input_size(build: Callable[[], nn.Module]) -> int | None:
 
 
 def logits(output: Tensor | tuple[Tensor, ...]) -> Tensor:
-    """Return the main logits [N, C]; GoogLeNet and Inception add auxiliary ones in train mode."""
-    return output if isinstance(output, Tensor) else output[0]
+    """Return the main logits [N, C]; GoogLeNet and Inception add auxiliary ones in train mode.
+
+    Raises:
+        RequestError: the output is something else.
+    """
+    try:
+        first = output if isinstance(output, Tensor) else output[0]
+    except (TypeError, LookupError) as error:
+        raise _no_logits(output) from error
+    if not isinstance(first, Tensor) or first.ndim != 2:
+        raise _no_logits(output)
+    return first
+
+
+def _no_logits(output: object) -> RequestError:
+    shape = f" of shape {list(output.shape)}" if isinstance(output, Tensor) else ""
+    return RequestError(
+        f"the network returns {type(output).__name__}{shape}, not logits [n, classes]",
+        "wrap it in a module whose forward returns the logits alone",
+    )

@@ -91,32 +91,57 @@ def labels_of(dataset: Dataset[Any], name: str, workers: int) -> Tensor:
         workers: number of processes that read it.
 
     Raises:
-        RequestError: it is empty or no such dataset, or a class is not a number from 0 on.
+        RequestError: it is empty or no such dataset, a class is not a number from 0 on, or an image
+            has another shape than the first one or a value that is not finite.
     """
     if not isinstance(dataset, Sized) or not len(dataset):
         raise RequestError(
             f"{name} is missing or has no samples", "give map-style datasets of (image, class)"
         )
     _check_image(dataset, name)
-    found: list[Any]
-    own = type(dataset).__getitem__  # of a subclass, it may change the labels
+    own = type(dataset).__getitem__  # of a subclass, it may change the samples
     if (
         isinstance(dataset, TensorDataset)
         and own is TensorDataset.__getitem__
         and (dataset.tensors[1].ndim == 1)
     ):
-        found = dataset.tensors[1].tolist()
+        images, classes = dataset.tensors[:2]
+        finite = torch.isfinite(images.reshape(len(images), -1)).all(1).tolist()
+        shapes = [images.shape[1:]] * len(images)
+        found = [*zip(classes.tolist(), shapes, finite, strict=True)]
     else:
         loader: DataLoader[Any] = DataLoader(
-            dataset, batch_size=256, num_workers=workers, collate_fn=_classes
+            dataset, batch_size=256, num_workers=workers, collate_fn=_described
         )
         found = [one for some in loader for one in some]
-    return torch.tensor([_class(one, f"{name} row {row}") for row, one in enumerate(found)])
+    for row, (_, shape, finite) in enumerate(found):
+        _check_pixels(f"{name} row {row}", shape, found[0][1], finite)
+    return torch.tensor([_class(one, f"{name} row {row}") for row, (one, *_) in enumerate(found)])
 
 
-def _classes(samples: list[Any]) -> list[Any]:
-    """Return the classes of samples; the images stay in the process that read them."""
-    return [sample[1] for sample in samples]
+def _described(samples: list[Any]) -> list[tuple[Any, torch.Size, bool]]:
+    """Return class, shape, and whether all values are finite, for each sample.
+
+    The images stay in the process that read them.
+    """
+    images = [torch.as_tensor(sample[0]) for sample in samples]
+    return [
+        (sample[1], image.shape, bool(torch.isfinite(image).all()))
+        for sample, image in zip(samples, images, strict=True)
+    ]
+
+
+def _check_pixels(place: str, shape: torch.Size, first: torch.Size, finite: bool) -> None:
+    if shape != first:
+        raise RequestError(
+            f"{place} is an image of shape {list(shape)}, row 0 of {list(first)}",
+            "resize or crop the images to one size in the transforms",
+        )
+    if not finite:
+        raise RequestError(
+            f"{place} is an image with a value that is not finite",
+            "leave the sample out, or fix its transforms",
+        )
 
 
 def _class(found: Any, place: str) -> int:

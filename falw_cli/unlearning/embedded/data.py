@@ -100,6 +100,8 @@ def prepare(
     """Return the complete config, and the samples in their parts; see `unlearn_module`."""
     device = _device_of(module)
     config = _config(device, seed, recipe)
+    if not isinstance(workers, int) or workers < 0:
+        raise RequestError(f"workers is {workers!r}", "give 0, or the number of processes")
     labels = labels_of(data, "data", workers)
     _check_measured(data, labels, heldout, test, eval_data, workers)
     gone = rows_of(forget, len(labels))
@@ -126,18 +128,19 @@ def prepare(
         module, type(module).__name__, tuple(map(str, range(number))), Preprocessing(),
         make_fabric(config), ends=_ends(guide),
     )  # fmt: skip
-    outputs = network.predict(guide.of(slice(1))).shape[1]
-    if outputs != number:
+    if (outputs := _outputs(network, guide)) != number:
         raise RequestError(
             f"the module has {outputs} outputs, but data has {number} classes", "set num_classes"
         )
     measured = data if eval_data is None else eval_data
     plain = some(measured, chosen.forget, chosen.retain)
     kept = np.bincount(np.delete(labels.numpy(), gone.numpy()), minlength=number)
+    unseen = apart(test, "test") if test is not None else guide
+    for one in (plain, unseen):
+        _outputs(network, one)
     judged = EvaluationSamples(
-        plain.of(slice(len(gone))), some(measured, chosen.judged),
-        apart(test, "test") if test is not None else guide, kept,
-    )  # fmt: skip
+        plain.of(slice(len(gone))), some(measured, chosen.judged), unseen, kept
+    )
     whole = some(data, chosen.forget, chosen.retain)
     return config, RunData(network, whole, judged, guide, torch.from_numpy(kept).to(device), plain)
 
@@ -146,12 +149,36 @@ def _device_of(module: nn.Module) -> torch.device:
     """Return the device of the module's parameters.
 
     Raises:
-        RequestError: it has none, so that there is nothing to change.
+        RequestError: none can be changed.
     """
     first = next(module.parameters(), None)
     if first is None:
         raise RequestError("the module has no parameters", "give the trained network")
+    if not any(one.requires_grad for one in module.parameters()):
+        raise RequestError(
+            "all parameters of the module are frozen", "set requires_grad of those that may change"
+        )
     return first.device
+
+
+def _outputs(network: Network, samples: DatasetSamples) -> int:
+    """Return the number of logits that the module returns for the first sample.
+
+    Raises:
+        RequestError: the module fails, usually because images and parameters differ in type.
+    """
+    image = next(samples.read([torch.arange(1)]))
+    try:
+        return network.logits(image).shape[1]
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, TypeError, ValueError, LookupError) as error:
+        weights = next(network.module.parameters()).dtype
+        raise RequestError(
+            f"the module fails on an image of {image.dtype} {list(image.shape)}: "
+            + str(error).partition("\n")[0][:200],
+            f"its parameters are {weights}; give images that it can take, or use module.float()",
+        ) from error
 
 
 def _config(device: torch.device, seed: int, recipe: dict[str, Any]) -> Config:

@@ -21,6 +21,7 @@ MASK = np.isin(np.arange(7), [2, 5])
         [5, 2], (2, 5, 5), {2, 5}, range(2, 6, 3), np.array([2, 5], np.uint8),
         torch.tensor([5, 2], dtype=torch.int32), [torch.tensor(2), np.int64(5)],
         iter([2, 5]), MASK, MASK.tolist(), list(MASK), torch.from_numpy(MASK), tuple(MASK),
+        torch.from_numpy(MASK).to_sparse(),
     ],
 )  # fmt: skip
 def test_rows_and_masks_of_any_kind_mean_the_same_rows(forget: Any) -> None:
@@ -88,8 +89,15 @@ def test_labels_are_those_that_a_dataset_returns(label: Any) -> None:
         (({"image": 1}, 1), "image as dict"),
         ({"image": 1, "label": 1}, "is not"),
         (torch.zeros(1, 8, 8), "is not"),
+        ((torch.full((1, 8, 8), torch.nan), 1), "data row 0 is an image with a value that is not"),
     ],
 )
 def test_other_samples_are_refused(sample: Any, said: str) -> None:
     with pytest.raises(RequestError, match=said):
         labels_of(Items([sample]), "data", 0)
+
+
+def test_an_image_of_another_shape_is_refused() -> None:
+    samples = [(torch.zeros(1, 8, 8), 0), (torch.zeros(1, 8, 9), 1)]
+    with pytest.raises(RequestError, match=r"data row 1 .* \[1, 8, 9\], row 0 of \[1, 8, 8\]"):
+        labels_of(Items(samples), "data", 0)

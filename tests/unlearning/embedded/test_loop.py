@@ -167,6 +167,38 @@ def test_a_module_is_unlearned_in_place(memorised: nn.Module) -> None:
     assert any(not torch.equal(one, other) for one, other in both)
 
 
+def double(part: int) -> TensorDataset:
+    """Return digits of another type than the module's parameters."""
+    images, labels = parts()[part].tensors
+    return TensorDataset(images.double(), labels)
+
+
+class Named(nn.Module):
+    """A module that returns a dict."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = tiny_cnn(10, 1)
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        return {"logits": self.net(images)}
+
+
+@pytest.mark.parametrize(
+    ("module", "said"),
+    [
+        (Named(), "the network returns dict, not logits"),
+        (nn.Sequential(tiny_cnn(10, 1), nn.Unflatten(1, (10, 1))), r"Tensor of shape \[1, 10, 1\]"),
+        (tiny_cnn(10, 1).requires_grad_(False), "all parameters of the module are frozen"),
+        (tiny_cnn(10, 1).half(), "the module fails on an image of torch.float32"),
+    ],
+)
+def test_a_module_that_cannot_be_unlearned_is_refused(module: nn.Module, said: str) -> None:
+    data, heldout, _ = parts()
+    with pytest.raises(RequestError, match=said):
+        unlearn(module, data=data, forget=LIST, heldout=heldout)
+
+
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
@@ -176,6 +208,8 @@ def test_a_module_is_unlearned_in_place(memorised: nn.Module) -> None:
         ({"method": "salun"}, "masks gradients"),
         ({"method": "no-such"}, "unknown method"),
         ({"weighting": "no-such"}, "unknown weighting"),
+        ({"workers": -1}, "workers is -1"),
+        ({"data": double(0)}, r"the module fails on an image of torch.float64 \[1, 1, 8, 8\]"),
     ],
 )
 def test_invalid_arguments_are_refused(
