@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from falw_cli.data.labels import shown
+from falw_cli.runtime.locks import is_lock
 
 IMAGE_SUFFIXES = frozenset(
     f".{one}"
@@ -41,8 +42,12 @@ class Skipped:
     """Names of hidden folders and of a system's folders."""
 
     def add(self, name: str) -> None:
-        """Count a file, by its name alone: a path could name a person."""
-        self.kinds[kind_of(name)] += 1
+        """Count a file, by its name alone: a path could name a person.
+
+        Locks are not counted: a run makes one beside its output, which may be in this folder.
+        """
+        if not is_lock(name):
+            self.kinds[kind_of(name)] += 1
 
     def leaves_out(self, folder: str) -> bool:
         """Return whether a folder is passed over, and count it: it is hidden, or a system's."""

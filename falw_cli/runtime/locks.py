@@ -21,6 +21,11 @@ LONGEST_WAIT = 600.0
 POLL = 0.05
 
 
+def is_lock(name: str) -> bool:
+    """Return whether a file's name is that of a lock."""
+    return name.startswith(".") and name.endswith(".lock")
+
+
 class BusyError(RequestError):
     """Another run holds the lock."""
 

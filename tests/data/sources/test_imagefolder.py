@@ -12,6 +12,7 @@ from falw_cli.config.settings import Config
 from falw_cli.data.images import Geometry, load
 from falw_cli.data.opening import open_listing
 from falw_cli.errors import RequestError
+from falw_cli.runtime.locks import locked
 from falw_cli.runtime.progress import Silent
 from tests.data.pictures import make_folder, save_png
 
@@ -70,6 +71,13 @@ def test_an_image_whose_name_begins_with_a_dot_is_read(tmp_path: Path) -> None:
     make_folder(tmp_path, {"cat": 1})
     (tmp_path / "cat" / "0.png").rename(tmp_path / "cat" / "._0.png")
     assert open_listing(f"imagefolder:{tmp_path}").ids == ("cat/._0.png",)
+
+
+def test_the_lock_of_an_output_is_not_counted(tmp_path: Path) -> None:
+    make_folder(tmp_path, {"cat": 1})
+    with locked(tmp_path / "config.json"), locked(tmp_path / "cat" / "model.pt"):
+        assert len(list(tmp_path.rglob(".*"))) == 2
+        assert open_listing(f"imagefolder:{tmp_path}").notes == ()
 
 
 @pytest.mark.parametrize(
