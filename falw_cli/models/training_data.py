@@ -30,7 +30,7 @@ class TrainingData:
     chosen: Chosen
     """Rows of `images`."""
     kept: Rows
-    """Number of retain samples per class, decoded or not, [C]."""
+    """Number of retain samples per class, decoded or not, without unreadable ones, [C]."""
     named: ForgetList | None
     """The forget list; None without one."""
     listed: tuple[str, ...]
@@ -84,6 +84,8 @@ def open_training_data(
     some = loading.only(listing, chosen.used())
     secret = loading.places(listing, some)(left_out)
     data = images.load(some, config, wanted, progress, secret=secret)
+    readable = set(data.listing.ids)
+    skipped = [row for row in chosen.used().tolist() if listing.ids[row] not in readable]
     chosen = chosen.within(loading.places(listing, data.listing))
     loading.check_readable(len(rows), len(chosen.forget), progress)
     unreadable = len(rows) - len(chosen.forget)
@@ -92,6 +94,7 @@ def open_training_data(
     chosen = chosen.also(copies)
     again = find_earlier_copies(data, gone, config, progress, chosen.forget)
     chosen = chosen.without(again)
+    left_out = np.union1d(left_out, np.array(skipped, dtype=np.int64))
     kept = np.bincount(np.delete(labels, left_out), minlength=number)
     also = np.concatenate([copies, again])
     kept -= np.bincount(splits.align(data.listing, classes)[also], minlength=number)

@@ -56,6 +56,7 @@ def test_an_unreadable_listed_image_is_not_forgotten(folder: Path) -> None:
     refused = falw(*UNLEARN, cwd=folder)
     assert refused.returncode == 2
     assert "1 of 3 listed images cannot be read" in refused.stderr
+    (folder / "seen/bee/0.png").write_bytes(b"no image")  # a retain sample
     done = falw(*UNLEARN, "--skip-unreadable", cwd=folder)
     assert done.returncode == 1, done.stderr
     report = written(folder)
@@ -64,6 +65,8 @@ def test_an_unreadable_listed_image_is_not_forgotten(folder: Path) -> None:
         False
     ]
     assert any("1 of 3 listed samples cannot be read" in one for one in report.warnings)
+    assert any("2 unreadable images" in one for one in report.warnings)
+    assert not any("retain metrics use" in one for one in report.warnings)
     for name in ids:
         assert name not in report.model_dump_json()
 
