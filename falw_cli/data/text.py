@@ -27,7 +27,8 @@ class Lines:
         limit: maximum number of bytes.
 
     Raises:
-        RequestError: while iterating: a line is too long, not UTF-8, or holds a NUL byte.
+        RequestError: while iterating: a line is too long, not UTF-8, or holds a NUL byte, or line
+            ends are those of old Macs.
     """
 
     stream: BinaryIO
@@ -45,6 +46,11 @@ class Lines:
             if left < 0:
                 raise RequestError(
                     f"{self.where} is larger than {self.limit >> 20} MiB", "check that it is a list"
+                )
+            if number == 1 and b"\r" in raw.rstrip(b"\r\n"):
+                raise RequestError(
+                    f"{place} holds a carriage return: old Mac line ends",
+                    "save it again with the line ends of Unix or Windows",
                 )
             if len(raw) > LONGEST:
                 raise RequestError(f"{place} is longer than {LONGEST:,} bytes", "check the file")

@@ -200,6 +200,8 @@ def read_content(path: Path) -> dict[str, Any]:
     Raises:
         RequestError: no such file, or not a JSON object.
     """
+    if _starts_with(path, LEDGER):
+        raise RequestError(f"{path} is a ledger", f"to check it: falw verify --ledger {path}")
     try:
         if path.stat().st_size > REPORT_LIMIT:
             raise RequestError(f"{path} is larger than 256 MiB", "give a report of falw")

@@ -26,6 +26,8 @@ def test_lines_are_unchanged_and_the_digest_is_of_the_bytes(lines: list[str]) ->
     [
         (b"a\nb\0c\n", "it line 2 holds a NUL byte"),
         (b"a\n\xff\n", "it line 2 is not UTF-8 text"),
+        (b"id\ra\rb\r", "it line 1 holds a carriage return"),
+        (b"id\r" + b"a\r" * LONGEST, "it line 1 holds a carriage return"),
         (b"x" * (LONGEST + 1), "it line 1 is longer than 65,536 bytes"),
     ],
 )

@@ -12,6 +12,7 @@ from falw_cli.audit.report import Output, Report
 from falw_cli.audit.seal import to_text
 from falw_cli.data import ledger
 from falw_cli.errors import RequestError
+from falw_cli.runs.inspection import read_report
 from falw_cli.runs.verify_ledger import verify_ledger
 from tests.audit.reports import report as made
 
@@ -95,3 +96,9 @@ def test_an_empty_ledger_is_refused(tmp_path: Path) -> None:
     (tmp_path / "ledger").write_bytes(b"")
     with pytest.raises(RequestError, match="has no line"):
         verify_ledger(tmp_path / "ledger")
+
+
+def test_a_ledger_in_place_of_a_report_is_named(folder: Path) -> None:
+    with pytest.raises(RequestError, match="is a ledger") as refused:
+        read_report(folder / "ledger")
+    assert "falw verify --ledger" in refused.value.hint
