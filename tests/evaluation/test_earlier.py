@@ -12,8 +12,6 @@ from falw_cli.evaluation.earlier import LEAST, remeasure
 from falw_cli.evaluation.predictions import Predictions
 from falw_cli.evaluation.scores import SamplePredictions, Vector
 
-RNG = np.random.default_rng(0)
-
 
 def of(prob: Vector, labels: Vector | None = None) -> SamplePredictions:
     labels = np.zeros(len(prob), dtype=np.int64) if labels is None else labels
@@ -32,10 +30,11 @@ def others(test: Vector, retain: float = 1.0) -> Predictions:
 )  # fmt: skip
 def test_the_answer_follows_from_the_interval(rise: float, count: int, answer: str) -> None:
     # The list is at 0.5 before, retain samples at 1: the margin is 0.25. All samples change by 0.2.
-    test = RNG.uniform(0.3, 0.5, 300)
+    rng = np.random.default_rng(0)
+    test = rng.uniform(0.3, 0.5, 300)
     before = np.full(count, 0.5)
-    after = before + rise + RNG.normal(0, 0.2, count).clip(-0.4, 0.4)
-    noisy = test + RNG.normal(0, 0.2, 300)
+    after = before + rise + rng.normal(0, 0.2, count).clip(-0.4, 0.4)
+    noisy = test + rng.normal(0, 0.2, 300)
     found = remeasure(of(before), of(after), others(test), others(noisy))
     assert found.still_forgotten == answer
     assert found.margin == pytest.approx(0.25)
@@ -43,8 +42,9 @@ def test_the_answer_follows_from_the_interval(rise: float, count: int, answer: s
 
 
 def test_a_change_of_all_samples_is_no_relearning() -> None:
-    test = RNG.uniform(0.2, 0.5, 300)
-    before = RNG.uniform(0.2, 0.5, 100)
+    rng = np.random.default_rng(0)
+    test = rng.uniform(0.2, 0.5, 300)
+    before = rng.uniform(0.2, 0.5, 100)
     found = remeasure(of(before), of(before + 0.4), others(test), others(test + 0.4))
     assert found.rise is not None
     assert found.rise.value == pytest.approx(0)

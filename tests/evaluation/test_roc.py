@@ -9,8 +9,6 @@ from sklearn.metrics import roc_auc_score
 from falw_cli.evaluation.intervals import resample
 from falw_cli.evaluation.roc import Attack, Curve, attack, matching
 
-RNG = np.random.default_rng(0)
-
 
 def run(
     members: list[float], non_members: list[float], of: tuple[list[int], list[int]] | None = None
@@ -30,10 +28,11 @@ def test_by_hand() -> None:
 
 
 def test_it_equals_scikit_learn_with_weights() -> None:
-    labels = RNG.integers(0, 3, 80), RNG.integers(0, 3, 200)
-    members, non_members = RNG.normal(labels[0]), RNG.normal(labels[1])
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3, 80), rng.integers(0, 3, 200)
+    members, non_members = rng.normal(labels[0]), rng.normal(labels[1])
     weights = matching(*labels)
-    draws = resample(labels[0], RNG, 10), resample(labels[1], RNG, 10)
+    draws = resample(labels[0], rng, 10), resample(labels[1], rng, 10)
     expected = roc_auc_score(
         [1] * 80 + [0] * 200,
         np.concatenate([members, non_members]),
@@ -59,7 +58,8 @@ def test_weights_give_the_members_mix() -> None:
 
 
 def test_the_interval_contains_chance_for_non_members() -> None:
-    found = run(RNG.normal(size=300).tolist(), RNG.normal(size=300).tolist())
+    rng = np.random.default_rng(0)
+    found = run(rng.normal(size=300).tolist(), rng.normal(size=300).tolist())
     low, high = found.auc_interval
     assert low < 0.5 < high
     assert high - low < 0.12

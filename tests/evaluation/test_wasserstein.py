@@ -9,8 +9,6 @@ from scipy.stats import wasserstein_distance
 from falw_cli.evaluation.intervals import resample
 from falw_cli.evaluation.wasserstein import ClassDistance, class_distance, combined
 
-RNG = np.random.default_rng(0)
-
 
 def distance(forget: np.ndarray, unseen: np.ndarray, seed: int = 0) -> ClassDistance:
     rng = np.random.default_rng(seed)
@@ -19,7 +17,8 @@ def distance(forget: np.ndarray, unseen: np.ndarray, seed: int = 0) -> ClassDist
 
 
 def test_it_equals_scipy() -> None:
-    forget, unseen = RNG.uniform(0, 1, 37), RNG.beta(2, 1, 90)
+    rng = np.random.default_rng(0)
+    forget, unseen = rng.uniform(0, 1, 37), rng.beta(2, 1, 90)
     assert distance(forget, unseen).value == pytest.approx(wasserstein_distance(forget, unseen))
 
 
@@ -29,7 +28,8 @@ def test_by_hand() -> None:
 
 
 def test_memorised_samples_are_far_and_significant() -> None:
-    found = combined([distance(RNG.uniform(0.9, 1, 60), RNG.uniform(0, 1, 200))], [60])
+    rng = np.random.default_rng(0)
+    found = combined([distance(rng.uniform(0.9, 1, 60), rng.uniform(0, 1, 200))], [60])
     assert found.p_value == pytest.approx(1 / 1000)
     assert found.lower > found.chance
 
