@@ -34,6 +34,10 @@ SEEDS = {
 }
 
 
+OVER_FORGOTTEN: tuple[Level, str] = (
+    "mixed",
+    "Over-forgotten: the list is less familiar than unseen samples",
+)
 UNFAMILIAR: tuple[Level, str] = (
     "unknown",
     "Cannot tell: the list is less familiar than unseen samples, because it is over-forgotten, or "
@@ -101,22 +105,17 @@ def _without_share(report: Report, seeds: Level, unseen: Level) -> tuple[Level, 
     reasons = [text for text in report.warnings if text.startswith(NO_SHARE)]
     reason = f": {reasons[0].removeprefix(NO_SHARE)}" if reasons else ""
     unclear: tuple[Level, str] = "unknown", f"Cannot tell whether the list is forgotten{reason}"
-    if report.metrics.before is not None and NOT_MEMORISED in reason:
+    compared = report.metrics.before is not None
+    if compared and NOT_MEMORISED in reason:
         return unclear  # an easy list looks familiar even to a retrained model
     if unseen == "bad":
         return "bad", "Not forgotten: the list can still be detected"
     retrained = report.metrics.seeds is not None and seeds == "good"
-    if report.metrics.before is None and not (report.inputs.model.unlearned and retrained):
+    if unseen == "mixed" and (compared or report.inputs.model.unlearned):
+        return OVER_FORGOTTEN if compared else UNFAMILIAR
+    if not compared and not (report.inputs.model.unlearned and retrained):
         # A list that was never unlearned may pass these tests too, if it was not memorised.
-        return UNFAMILIAR if unseen == "mixed" and report.inputs.model.unlearned else (
-            "unknown", f"{unclear[1]}: no comparison with the original (--original)"
-        )  # fmt: skip
-    if unseen == "mixed":
-        over: tuple[Level, str] = (
-            "mixed",
-            "Over-forgotten: the list is less familiar than unseen samples",
-        )
-        return over if report.metrics.before is not None else UNFAMILIAR
+        return "unknown", f"{unclear[1]}: no comparison with the original (--original)"
     if unseen == "good" and seeds != "bad":
         return "good", "Forgotten, as far as these tests show"
     return unclear
@@ -248,7 +247,7 @@ def _against_unseen(report: Report) -> tuple[Level, str]:
         )
     alike = "cannot be distinguished from unseen samples"
     if after.distance is not None and after.distance.p_value <= CHANCE:
-        alike = f"differ from unseen samples by less than an AUC of {0.5 + MARGIN:g} shows"
+        alike = f"differ little from unseen samples (an AUC above {0.5 + MARGIN:g} counts)"
     text = f"forget samples {alike}: {figures}"
     original = before.mia if before is not None else None
     if original and _apart(original.difficulty_matched or original.auc) == "good":

@@ -27,6 +27,7 @@ from falw_cli.runtime.progress import Progress
 
 Bytes = npt.NDArray[np.uint8]
 Flags = npt.NDArray[np.bool_]
+DIGEST = hashlib.sha256().digest_size
 COPIED = 4096
 """Number of rows to copy at a time."""
 BLOCK = 1 << 24
@@ -49,15 +50,24 @@ def entry(key: str) -> Path:
     return platformdirs.user_cache_path("falw") / "images" / key
 
 
-def read(folder: Path) -> tuple[Bytes, Bytes] | None:
-    """Return pixels and digests of an entry, or None if there is none.
+def read(folder: Path, shape: tuple[int, ...], progress: Progress) -> tuple[Bytes, Bytes] | None:
+    """Return pixels of a shape and digests of an entry, or None if there is none.
 
-    The pixels are mapped copy-on-write: changes stay in this process's memory.
+    The pixels are mapped copy-on-write: changes stay in this process's memory. A damaged entry is
+    removed, with a warning.
     """
     if not folder.is_dir():
         return None
-    pixels = np.load(folder / "pixels.npy", mmap_mode="c", allow_pickle=False)
-    digests = np.load(folder / "digests.npy", allow_pickle=False)
+    try:
+        pixels = np.load(folder / "pixels.npy", mmap_mode="c", allow_pickle=False)
+        digests = np.load(folder / "digests.npy", allow_pickle=False)
+        found = (pixels.shape, pixels.dtype, digests.shape, digests.dtype)
+        if found != (shape, np.uint8, (len(pixels), DIGEST), np.uint8):
+            raise ValueError("an array has another shape or type")
+    except Exception:  # numpy's header parser raises many types
+        progress.warn(f"{folder} is damaged: its images are decoded again")
+        shutil.rmtree(folder, ignore_errors=True)
+        return None
     with suppress(OSError):  # the cache may be shared and read-only
         os.utime(folder)
     return pixels, digests
@@ -72,15 +82,17 @@ def turned(folder: Path, count: int) -> Flags:
     return found if found.shape == (count,) else np.zeros(count, dtype=bool)
 
 
-def expel(folder: Path, rows: npt.NDArray[np.int64], progress: Progress) -> None:
+def expel(
+    folder: Path, rows: npt.NDArray[np.int64], shape: tuple[int, ...], progress: Progress
+) -> None:
     """Remove rows from an entry; runs that have it mapped keep their data."""
-    found = read(folder) if len(rows) else None
+    found = read(folder, shape, progress) if len(rows) else None
     if found is None or not found[1][rows].any():
         return
     pixels, digests = found
     flags = turned(folder, len(digests))
     digests[rows] = flags[rows] = 0
-    draft = Draft.begin(folder, pixels.shape, progress)
+    draft = Draft.begin(folder, shape, progress)
     try:
         if draft:
             kept = np.flatnonzero(digests.any(axis=1))
@@ -145,7 +157,7 @@ class Draft:
         except OSError as error:
             if not self.folder.is_dir():
                 progress.warn(f"the cache cannot be written ({error.strerror})")
-        return read(self.folder)
+        return read(self.folder, self.pixels.shape, progress)
 
     def drop(self) -> None:
         """Remove the draft."""

@@ -58,5 +58,5 @@ def _found(
         )
     progress.warn(f"{len(found)} exact copies of {done}")
     if data.entry is not None:
-        cache.expel(data.entry, np.union1d(of, found), progress)
+        cache.expel(data.entry, np.union1d(of, found), data.pixels.shape, progress)
     return found

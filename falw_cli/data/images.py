@@ -177,10 +177,11 @@ def _kept(
     listing: Listing, folder: Path, how: Decoding, secret: Rows, progress: Progress
 ) -> Images | None:
     """Return a listing's images from the cache, after adding them; None if that fails."""
-    cached.expel(folder, secret, progress)
-    if found := cached.read(folder):
+    shape = how.wanted.shape(len(listing.files))
+    cached.expel(folder, secret, shape, progress)
+    if found := cached.read(folder, shape, progress):
         return Images(listing, *found, folder, cached.turned(folder, len(listing.ids)))
-    draft = Draft.begin(folder, how.wanted.shape(len(listing.files)), progress)
+    draft = Draft.begin(folder, shape, progress)
     if draft is None:
         return None
     try:

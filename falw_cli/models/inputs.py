@@ -8,8 +8,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from falw_cli.config.settings import Config, Preprocessing
 from falw_cli.data import images, loading, no_retain, splits
 from falw_cli.data.images import Images
@@ -33,6 +31,7 @@ from falw_cli.models.network import (
 from falw_cli.models.output_names import output_names
 from falw_cli.models.pruning import sparse
 from falw_cli.models.training_data import TrainingData, open_training_data
+from falw_cli.models.weight_sets import same
 from falw_cli.runtime.progress import Progress
 
 if TYPE_CHECKING:
@@ -187,24 +186,23 @@ def _check_references(
     Raises:
         RequestError: a reference has the weights of the model.
     """
-    known = {"the original, which was trained on the list": original} if original else {}
-    for path, one in zip(config.reference, references, strict=True):
-        if _same_weights(one, network):
+    weights = [one.module.state_dict() for one in references]
+    for number, (path, mine) in enumerate(zip(config.reference, weights, strict=True)):
+        if same(mine, network.module.state_dict()):
             raise RequestError(
                 f"reference {path} has the weights of the model",
                 "give a model that was retrained without the list",
             )
-        for name, other in known.items():
-            if _same_weights(one, other):
-                progress.warn(f"reference {path} has the weights of {name}")
-        known[f"{path}, so that the two say nothing about random seeds"] = one
-
-
-def _same_weights(one: Network, other: Network) -> bool:
-    mine, theirs = one.module.state_dict(), other.module.state_dict()
-    return mine.keys() == theirs.keys() and all(
-        torch.equal(tensor, theirs[name]) for name, tensor in mine.items()
-    )
+        if original is not None and same(mine, original.module.state_dict()):
+            progress.warn(
+                f"reference {path} has the weights of the original, which was trained on the list"
+            )
+        for other, theirs in zip(config.reference[:number], weights, strict=False):
+            if same(mine, theirs):
+                progress.warn(
+                    f"references {other} and {path} have the same weights, so that they say "
+                    "nothing about random seeds"
+                )
 
 
 def warn_of_changes(given: Inputs, progress: Progress) -> None:

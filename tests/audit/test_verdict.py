@@ -32,9 +32,9 @@ def with_share(value: float, lower: float, upper: float, **changes: Any) -> Repo
     return made.model_copy(update={"metrics": metrics})
 
 
-def evaluated(after: float, unlearned: bool | None) -> Report:
+def evaluated(after: float, unlearned: bool | None, references: int = 0) -> Report:
     """A report of `falw evaluate` without the original."""
-    made = without_gates(after, 0)
+    made = without_gates(after, references)
     model = FileInput(path="m.safetensors", sha256="0" * 64, unlearned=unlearned)
     metrics = made.metrics.model_copy(update={"before": None, "changes": None})
     inputs = made.inputs.model_copy(update={"model": model})
@@ -112,6 +112,8 @@ def test_a_model_that_may_never_have_been_unlearned_is_not_called_forgotten(
     assert said.level == "unknown"
     assert "--original" in said.headline
     assert verdict(evaluated(4.5, unlearned)).level == "bad"
+    retrained = verdict(evaluated(1.5, unlearned, references=2))
+    assert retrained.level == ("good" if unlearned else "unknown")
 
 
 def test_a_failed_gate_decides() -> None:

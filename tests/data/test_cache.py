@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,7 @@ def test_an_entry_is_memory_mapped_and_complete(tmp_path: Path) -> None:
     assert isinstance(kept[0], np.memmap)
     assert (kept[0] == 7).all()
     kept[0][:] = 9  # changes this process's copy only
-    again = cache.read(tmp_path / "images" / "entry")
+    again = cache.read(tmp_path / "images" / "entry", (3, 2, 2, 1), Silent())
     assert again is not None
     assert (again[0] == 7).all()
     draft.drop()
@@ -74,7 +75,8 @@ def test_an_entry_that_cannot_be_saved_is_reported(
 
 
 def test_a_missing_entry_is_none() -> None:
-    assert cache.read(platformdirs.user_cache_path("falw") / "images" / "nothing") is None
+    nothing = platformdirs.user_cache_path("falw") / "images" / "nothing"
+    assert cache.read(nothing, (3, 2, 2, 1), Silent()) is None
 
 
 def test_entries_unused_for_a_month_are_removed(tmp_path: Path) -> None:
@@ -86,3 +88,34 @@ def test_entries_unused_for_a_month_are_removed(tmp_path: Path) -> None:
     assert draft is not None
     assert new.exists()
     assert not old.exists()
+
+
+def _truncate(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-1])
+
+
+def _box(file: Path) -> None:
+    np.save(file, np.array([{"a": 1}], dtype=object), allow_pickle=True)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        Path.unlink, _truncate, _box, lambda file: file.write_bytes(b"PK"),
+        lambda file: np.save(file, np.zeros((2, 2), dtype=np.uint8)),
+        lambda file: np.savez(file.open("wb"), a=np.zeros(3)),
+    ],
+    ids=["missing", "truncated", "pickled", "text", "another shape", "archive"],
+)  # fmt: skip
+@pytest.mark.parametrize("name", ["pixels.npy", "digests.npy"])
+def test_a_damaged_entry_is_removed_with_a_warning(
+    tmp_path: Path, name: str, damage: Callable[[Path], object]
+) -> None:
+    """After a power cut, for example; a pickled array is not read."""
+    draft, progress = Draft.begin(tmp_path / "entry", (3, 2, 2, 1), Silent()), Silent()
+    assert draft is not None
+    assert draft.keep(np.ones((3, 32), dtype=np.uint8), progress) is not None
+    damage(tmp_path / "entry" / name)
+    assert cache.read(tmp_path / "entry", (3, 2, 2, 1), progress) is None
+    assert "is damaged" in progress.warnings[0]
+    assert not (tmp_path / "entry").exists()

@@ -23,8 +23,6 @@ from falw_cli.data.listing import (
 from falw_cli.data.skipped import IMAGE_SUFFIXES, Skipped, holds_attributes
 from falw_cli.errors import RequestError
 
-NONE: frozenset[str] = frozenset()
-
 
 @dataclass
 class Walk:
@@ -40,20 +38,17 @@ class Walk:
     skipped: Skipped = field(default_factory=Skipped)
     below: dict[str, int] = field(default_factory=dict)
 
-    def images(self, folder: str, prefix: str, above: frozenset[str] = NONE) -> Iterator[str]:
-        """Yield the ID of each image below a folder; `above` are the linked folders on the way."""
-        folders: dict[str, frozenset[str]] = {}
-        files = 0
+    def images(self, folder: str, prefix: str) -> Iterator[str]:
+        """Yield the ID of each image below a folder."""
+        folders, files = [], 0
         with os.scandir(folder) as entries:
             for entry in entries:
                 image = os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES  # noqa: PTH122 (speed)
-                way = above
                 if entry.is_symlink() and (image or entry.is_dir()):
-                    real = _check_link(entry.path, f"{prefix}{entry.name}", self.root, above)
-                    way = above | {real}
+                    _check_link(entry.path, f"{prefix}{entry.name}", self.root)
                 if entry.is_dir():
                     if not self.skipped.leaves_out(entry.name):
-                        folders[entry.name] = way
+                        folders.append(entry.name)
                 elif image and not (
                     entry.name.startswith("._") and holds_attributes(Path(entry.path))
                 ):
@@ -63,43 +58,33 @@ class Walk:
                     self.skipped.add(entry.name)
         if folders and not files and prefix.count("/") == 1:
             self.below[prefix[:-1]] = len(folders)
-        for name, way in folders.items():
-            yield from self.images(f"{folder}/{name}", f"{prefix}{name}/", way)
+        for name in folders:
+            yield from self.images(f"{folder}/{name}", f"{prefix}{name}/")
 
 
-def _check_link(path: str, name: str, root: str | None, above: frozenset[str] = NONE) -> str:
-    """Return the target of a link; refuse one out of the root, or to a folder that contains it."""
-    real = os.path.realpath(path)
-    if real in above or inside(Path(path).parent, Path(real)):
+def _check_link(path: str, name: str, root: str | None) -> None:
+    """Refuse a link out of the root, or to a folder that contains the link, also by other links."""
+    real, link = os.path.realpath(path), Path(path)
+    above = link.parents if link.is_dir() else ()
+    if inside(link.parent, Path(real)) or any(os.path.realpath(one) == real for one in above):
         raise RequestError(f"{name!r} links to a folder that contains it", "remove the link")
-    if root is not None and not inside(Path(path), Path(root)):
+    if root is not None and not inside(link, Path(root)):
         raise RequestError(
             f"{name!r} is a link that leads out of {root}",
             "keep the images below the folder, or give --allow-outside if you trust it",
         )
-    return real
 
 
 def listing(spec: Spec, allow_outside: bool) -> Listing:
     """Return the images below a folder of class folders."""
     root = folder_of(spec)
     walk = Walk(None if allow_outside else str(root))
-    folders = []
-    with os.scandir(root) as entries:
-        for entry in entries:
-            if not entry.is_dir():
-                walk.skipped.add(entry.name)
-            elif not walk.skipped.leaves_out(entry.name):
-                folders.append(entry)
-    for entry in folders:
-        if entry.is_symlink():
-            _check_link(entry.path, entry.name, walk.root)
-    every = sorted(entry.name for entry in folders)
-    if not every:
-        raise RequestError(
-            f"{spec.text!r}: no class folders in {root}", "lay it out as DIR/CLASS/image.jpg"
-        )
-    ids = tuple(sorted(name for c in every for name in walk.images(str(root / c), f"{c}/")))
+    try:
+        every = _class_folders(spec, root, walk)
+        ids = tuple(sorted(name for c in every for name in walk.images(str(root / c), f"{c}/")))
+    except OSError as error:
+        where = f"{spec.text!r}: {error.filename} cannot be read"
+        raise RequestError(f"{where}: {error.strerror}", "fix or remove it") from error
     filled = {name.partition("/")[0] for name in ids}
     classes = tuple(name for name in every if name in filled)
     place = {name: label for label, name in enumerate(classes)}
@@ -110,6 +95,25 @@ def listing(spec: Spec, allow_outside: bool) -> Listing:
         spec.text, spec.identity, ids, labels, classes, files=Files(root, ids), notes=notes,
         empty=empty,
     )  # fmt: skip
+
+
+def _class_folders(spec: Spec, root: Path, walk: Walk) -> list[str]:
+    """Return the names of the class folders, sorted."""
+    folders = []
+    with os.scandir(root) as entries:
+        for entry in entries:
+            if not entry.is_dir():
+                walk.skipped.add(entry.name)
+            elif not walk.skipped.leaves_out(entry.name):
+                folders.append(entry)
+    for entry in folders:
+        if entry.is_symlink():
+            _check_link(entry.path, entry.name, walk.root)
+    if not folders:
+        raise RequestError(
+            f"{spec.text!r}: no class folders in {root}", "lay it out as DIR/CLASS/image.jpg"
+        )
+    return sorted(entry.name for entry in folders)
 
 
 def _notes(

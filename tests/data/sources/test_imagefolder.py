@@ -98,10 +98,26 @@ def test_folders_that_are_probably_no_classes(
     assert (said in notes[0]) if said else notes == ()
 
 
-def test_links_that_lead_round_are_refused_and_others_followed(tmp_path: Path) -> None:
-    make_folder(tmp_path, {"cat1": 2, "cat10": 2})
-    (tmp_path / "cat10" / "more").symlink_to(tmp_path / "cat1")  # its path begins like cat10's
-    assert len(open_listing(f"imagefolder:{tmp_path}").ids) == 6
-    (tmp_path / "cat1" / "back").symlink_to(tmp_path / "cat10")
-    with pytest.raises(RequestError, match="links to a folder that contains it"):
+@pytest.mark.parametrize(
+    ("links", "said"),
+    [
+        ({"cat/x": "../dog", "dog/y": "../cat"}, "links to a folder that contains it"),
+        ({"cat/deep/x": "../../cat"}, "links to a folder that contains it"),
+        ({"cat/x": "../.."}, "links to a folder that contains it"),
+        ({"cat/x": "x"}, "x cannot be read: Too many levels"),
+        ({"cat/x.png": "x.png"}, "x.png cannot be read: Too many levels"),
+        ({"cat10/more": "../cat"}, None),
+        ({"cat/a": "../dog", "cat/b": "../dog"}, None),
+    ],
+)
+def test_links_in_a_circle_are_refused(
+    tmp_path: Path, links: dict[str, str], said: str | None
+) -> None:
+    make_folder(tmp_path, {"cat": 1, "cat10": 1, "dog": 1, "cat/deep": 1})
+    for link, target in links.items():
+        (tmp_path / link).symlink_to(target)
+    if said is None:
+        assert len(open_listing(f"imagefolder:{tmp_path}").ids) > 4
+        return
+    with pytest.raises(RequestError, match=said):
         open_listing(f"imagefolder:{tmp_path}")
