@@ -55,19 +55,19 @@ def verify_ledger(path: Path, given: Sequence[Path] = ()) -> list[Check]:
         checks.append(check)
     unknown = (one for digest, one in reports.items() if digest not in lines)
     return checks + [
-        Check(one.name, f"says that it is in {path.name}, which has no line for it: lines were "
-              "removed at the end, or the report was changed")
+        Check(one.name, f"{path.name} has no line for it: lines were removed at the end, or the "
+              "report was changed")
         for one in unknown if one in given or _names(one, path)
     ]  # fmt: skip
 
 
 def _reports(path: Path, given: Sequence[Path]) -> Iterator[Path]:
-    """Yield the given reports, and those beside the ledger."""
+    """Yield the reports beside the ledger, then the given ones, which may be the same."""
+    yield from sorted(path.resolve().parent.glob("*.json"))
     for one in given:
         if not one.is_file():
             raise RequestError(f"no report {one}", "check the path")
         yield one
-    yield from sorted(path.resolve().parent.glob("*.json"))
 
 
 def _names(report: Path, path: Path) -> bool:

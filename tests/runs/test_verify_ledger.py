@@ -92,6 +92,16 @@ def test_a_removed_line_is_found_in_the_middle_and_at_the_end(folder: Path) -> N
     assert "has no line for it" in str(problem.problem)
 
 
+def test_a_report_that_is_given_must_have_a_line(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "renamed").write_bytes((folder / "ledger").read_bytes().splitlines(True)[0])
+    monkeypatch.chdir(folder)
+    for given in (Path("u1.safetensors.audit.json"), folder / "u1.safetensors.audit.json"):
+        last = verify_ledger(Path("renamed"), [given])[-1]
+        assert "has no line for it" in str(last.problem)
+
+
 def test_an_empty_ledger_is_refused(tmp_path: Path) -> None:
     (tmp_path / "ledger").write_bytes(b"")
     with pytest.raises(RequestError, match="has no line"):
