@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from falw_cli.evaluation.corrections import Corrections
 from falw_cli.evaluation.earlier import EarlierRequests
@@ -266,7 +265,7 @@ class Report(BaseModel):
 
     schema_version: Literal["1"] = "1"
     tool: Tool = Tool()
-    created: datetime
+    created: AwareDatetime
     command: list[str]
     config: dict[str, Any]
     environment: Environment

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from falw_cli.data.images import Rows
 from falw_cli.errors import RequestError
@@ -37,7 +37,7 @@ class Entry(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     version: Literal[1] = 1
-    created: datetime
+    created: AwareDatetime
     """When the outputs were written, UTC."""
     previous: Digest = FIRST
     """Digest of the line before, without its line break."""

@@ -59,6 +59,7 @@ def with_an_edit(content: bytes) -> bytes:
         (lambda content: content + b"\n", 4, "malformed at JSON"),
         (lambda content: content + b"{}\n", 4, "malformed at created"),
         (lambda content: content.replace(b'"version":1', b'"version":2', 1), 1, "version"),
+        (lambda content: content.replace(b'Z",', b'",', 1), 1, "malformed at created"),
         (lambda content: b"{\xff\xfe\n" + content, 1, "malformed"),
     ],
 )
