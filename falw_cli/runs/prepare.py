@@ -61,7 +61,7 @@ class Paths:
             raise RequestError(f"--out and --report are both {self.out}", "name different files")
         refuse_inputs(config, [self.out, self.report])
         if config.ledger:
-            outputs.check_folder(Path(config.ledger))
+            outputs.check_log(Path(config.ledger))
         pages = [self.page] if config.html else []
         folder = self.out if self.is_folder(self.out) else None
         out = self.out / CONFIG if folder else self.out

@@ -58,6 +58,17 @@ def check_folder(path: Path) -> None:
         raise RequestError(f"{folder} cannot be written", "choose another folder")
 
 
+def check_log(log: Path) -> None:
+    """Check a log before the work begins; it is replaced by each run, so its mode is read.
+
+    Raises:
+        RequestError: it is write-protected, or cannot be created.
+    """
+    check_folder(log.resolve())  # a link is followed
+    if log.exists() and not (log.stat().st_mode & 0o222 and os.access(log, os.W_OK)):
+        raise RequestError(f"{log} is write-protected", f"allow it: chmod u+w {log}")
+
+
 def _check_free(path: Path, *, force: bool) -> None:
     if path.exists() and not force:
         raise RequestError(f"{path} exists", "choose another name, or replace it with --force")

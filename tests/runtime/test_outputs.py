@@ -16,7 +16,13 @@ import pytest
 
 from falw_cli.errors import RequestError, RunError
 from falw_cli.runtime import outputs
-from falw_cli.runtime.outputs import check_claim, check_writable, claimed, write_all
+from falw_cli.runtime.outputs import (
+    check_claim,
+    check_log,
+    check_writable,
+    claimed,
+    write_all,
+)
 
 CALLS = ("open", "write", "fsync", "link", "replace", "close")
 
@@ -233,3 +239,16 @@ def test_a_claim_is_checked_without_writing(tmp_path: Path) -> None:
         with pytest.raises(RequestError, match=error) if error else nullcontext():
             check_claim(files, force=False, folder=folder)
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_log_that_is_write_protected_or_has_no_folder_is_refused(tmp_path: Path) -> None:
+    log, link = tmp_path / "log", tmp_path / "link"
+    check_log(log)
+    log.touch(0o444)
+    with pytest.raises(RequestError, match="write-protected"):
+        check_log(log)
+    log.chmod(0o600)
+    check_log(log)
+    link.symlink_to(tmp_path / "absent" / "log")
+    with pytest.raises(RequestError, match="there is no folder"):
+        check_log(link)
