@@ -6,7 +6,7 @@ Their samples are neither forget nor retain samples: a step on them would teach 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
@@ -126,18 +126,30 @@ def open_earlier(
 
 
 def _each_once(found: Sequence[Request], mine: str | None) -> tuple[Request, ...]:
-    """Return one request per list, the model's own first.
+    """Return one request per list, with the samples of all its runs; the model's own first.
 
     An earlier run on the forget list itself is no earlier request, unless it was named as one.
     """
-    lists: set[str | None] = set()
-    kept = []
+    kept: dict[object, Request] = {}
     for one in sorted(found, key=lambda one: not one.of_this_model):
-        repeated = one.sha256 is not None and one.sha256 in lists
-        if not repeated and (one.source == "list" or one.sha256 != mine or mine is None):
-            kept.append(one)
-        lists.add(one.sha256)
-    return tuple(kept)
+        key = object() if one.sha256 is None else one.sha256
+        if key in kept:
+            kept[key] = _joined(kept[key], one)
+        elif one.source == "list" or key != mine:
+            kept[key] = one
+    return tuple(kept.values())
+
+
+def _joined(one: Request, other: Request) -> Request:
+    """Return a request with the samples of both: --with-copies adds some that are on no list."""
+    if one.rows is None or other.rows is None:  # the digest is enough to know the samples
+        named = one if other.rows is None else other
+        return replace(named, of_this_model=one.of_this_model)
+    count = max(one.count or 0, other.count or 0)
+    return replace(
+        one, count=count, rows=np.union1d(one.rows, other.rows),
+        created=one.created or other.created,
+    )  # fmt: skip
 
 
 def refuse_unlearned(config: Config, source: Checkpoint, recorded: Sequence[Entry]) -> None:

@@ -128,6 +128,26 @@ def test_a_list_that_is_named_as_earlier_is_one(tmp_path: Path) -> None:
     assert (len(found.requests), found.again, found.rows.tolist()) == (1, 1, [])
 
 
+def test_copies_of_an_earlier_run_are_left_out_too(tmp_path: Path) -> None:
+    (tmp_path / "ids.txt").write_text("\n".join(IDS[:3]))
+    digest = forget_list.read(str(tmp_path / "ids.txt")).sha256
+    with_copies = [run([*IDS[:3], copy], M, output, digest)
+                   for copy, output in ((IDS[7], U1), (IDS[8], "9" * 64))]  # fmt: skip
+    config = recorded(tmp_path, *with_copies)
+    named = config.model_copy(update={"forgotten": (str(tmp_path / "ids.txt"),)})
+    for each in (config, named):
+        found = opened(each, model(said()))
+        assert found.rows.tolist() == [0, 1, 2, 7, 8]
+        assert [one.count for one in found.requests if one.sha256 == digest] == [4]
+
+
+def test_a_list_of_the_chain_is_known_by_another_run_on_it(tmp_path: Path) -> None:
+    other = run(IDS[:3], "f" * 64, "0" * 64, LIST1)
+    first, second = opened(recorded(tmp_path, other), model(said())).requests
+    assert (first.sha256, first.source, second.source) == (LIST1, "ledger", "checkpoint")
+    assert first.of_this_model
+
+
 def test_a_file_without_metadata_has_its_chain_in_the_ledger(tmp_path: Path) -> None:
     config = recorded(tmp_path, run(IDS[:3], M, COPY, LIST1), SECOND)
     found = opened(config, model(None))
