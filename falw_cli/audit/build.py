@@ -120,11 +120,12 @@ def build_report(
     weights: Sequence[Tensor] = (),
     wanted_gates: Sequence[Gate] = (),
     remarks: Sequence[str] = (),
+    ledger_line: str | None = None,
 ) -> Report:
     """Build the report and evaluate its gates.
 
     Args: weights, the summary of each epoch, see `Unlearning.epochs`; wanted_gates, to evaluate;
-    remarks, warnings that were not shown; the others describe the run or are sections.
+    remarks, warnings that were not shown; the others describe the run or are parts of the report.
     """
     network, forget = inputs.network, inputs.splits.forget
     counts = np.bincount(forget.labels, minlength=len(network.classes)).tolist()
@@ -157,6 +158,7 @@ def build_report(
         ],
         gates=[],
         warnings=[*progress.warnings, *remarks],
+        ledger_line=ledger_line,
     )
     judged = [gates.evaluate(gate, made) for gate in wanted_gates]
     return seal(made.model_copy(update={"gates": judged}))

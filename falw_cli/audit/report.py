@@ -289,6 +289,8 @@ class Report(BaseModel):
     weights: list[EpochWeights]
     gates: list[GateResult]
     warnings: list[str]
+    ledger_line: str | None = None
+    """SHA-256 of what the ledger's line says of this run; `falw verify --ledger` checks it."""
     digest: str | None = None
     """SHA-256 of the rest of the report; `falw verify` checks it."""
 

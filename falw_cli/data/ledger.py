@@ -5,7 +5,8 @@ the same ID differ. A training sample belongs to a request if its ID has the sam
 both a ledger and a list of candidate IDs can compute this too, so a ledger is personal data still.
 
 Each line holds the SHA-256 of the line before it. A line that was changed, moved or removed breaks
-this chain, except at the end: there, outputs and reports show it (`falw verify --ledger`).
+this chain, except at the end: there, a report shows it, which holds the digest of its own line
+(`falw verify --ledger`).
 """
 
 from __future__ import annotations
@@ -58,6 +59,11 @@ class Entry(BaseModel):
         """Return the rows of `ids` that were on the list, sorted."""
         known, key = set(self.ids), bytes.fromhex(self.salt)
         return np.array([row for row, name in enumerate(ids) if _keyed(key, name) in known], "i8")
+
+    @property
+    def of_run(self) -> str:
+        """Digest of what the line says of its run. The report holds it, so it leaves that out."""
+        return digest(self.model_dump_json(exclude={"previous", "report"}).encode())
 
 
 @dataclass(frozen=True)

@@ -67,9 +67,9 @@ _DONE: list[Entry] = []
 """Runs of this process, so that a program that calls `unlearn` twice needs no ledger."""
 
 
-def remember(run: ledger.Run) -> None:
+def remember(run: Entry) -> None:
     """Remember a completed run until the process ends."""
-    _DONE.append(run.entry())
+    _DONE.append(run)
 
 
 def open_earlier(

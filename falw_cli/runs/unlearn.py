@@ -152,6 +152,7 @@ def _run_opened(
     warn_of_changes(inputs, progress)
     builtin = [gates.FORGOTTEN] if config.forgotten_gate and share else []
     builtin += [gates.READABLE] if config.forgotten_gate and inputs.data.unreadable else []
+    entry = _entry(opened, checkpoint_files.digest_of(content))
     report = build_report(
         config,
         inputs,
@@ -166,13 +167,15 @@ def _run_opened(
         robustness=robustness(network, run_data.judged, inputs.references, config.seed)
         if config.robustness and not known
         else None,
-        output=Output(path=str(paths.out), sha256=checkpoint_files.digest_of(content)),
+        output=Output(path=str(paths.out), sha256=entry.output),
         target=class_targets(network, run_data.guide, done.target_quality),
         weights=done.epochs_seen,
         wanted_gates=[*opened.wanted_gates, *builtin],
         remarks=found.remarks,
+        ledger_line=entry.of_run if config.ledger else None,
     )
-    recorded = _recorded(opened, report, text := to_text(report).encode())
+    text = to_text(report).encode()
+    entry = entry.model_copy(update={"report": hashlib.sha256(text).hexdigest()})
     if fabric.is_global_zero:
         pages = {}
         if config.html:
@@ -181,32 +184,31 @@ def _run_opened(
             pages = {paths.page: html([NamedReport(paths.out.name, report)]).encode()}
         # The report is written last: its presence means that all files are complete.
         files = {**content, **pages, paths.report: text}
-        outputs.write_all(files, line=_line(config, recorded))
+        outputs.write_all(files, line=_line(config, entry))
         states.remove()
-    remember(recorded)
+    remember(entry)
     return report
 
 
-def _recorded(opened: OpenedRun, report: Report, text: bytes) -> ledger.Run:
-    """Return what the ledger says of a run, for its report and the text of that."""
+def _entry(opened: OpenedRun, output: str) -> ledger.Entry:
+    """Return what the ledger says of a run whose report is not written yet."""
     inputs, paths = opened.inputs, opened.paths
-    assert report.output is not None
     return ledger.Run(
         ids=inputs.data.listed,
         model=inputs.described["model"]["sha256"],
         forget_list=inputs.described["forget_list"]["sha256"],
-        output=report.output.sha256,
+        output=output,
         output_name=paths.out.name,
-        report=hashlib.sha256(text).hexdigest(),
+        report=ledger.FIRST,
         report_name=paths.report.name,
-    )
+    ).entry()
 
 
-def _line(config: Config, run: ledger.Run) -> outputs.Line | None:
+def _line(config: Config, entry: ledger.Entry) -> outputs.Line | None:
     """Return the line of the ledger, if there is one, to write in the same commit as the files."""
     if config.ledger is None:
         return None
-    path, entry = config.ledger, run.entry()
+    path = config.ledger
     return outputs.Line(Path(path), lambda content: ledger.next_line(content, entry, path))
 
 

@@ -21,9 +21,9 @@ def verify_ledger(path: Path, given: Sequence[Path] = ()) -> list[Check]:
     """Check the chain of lines, and the digests of outputs and reports that are at hand.
 
     A file is at hand if it lies beside the ledger under the name that its line holds, or is given.
-    An output that a later run replaced is named as replaced; that is no problem. The removal of the
-    last lines does not break the chain. It is found where a report at hand says that its run is in
-    this ledger.
+    An output that a later run replaced is named as replaced; that is no problem. A change of the
+    last line, or the removal of the last lines, does not break the chain. A report at hand shows
+    it: it holds the digest of its line, and says that its run is in this ledger.
 
     Args:
         path: the ledger.
@@ -97,6 +97,8 @@ def _line(
         later = lines.get(found or "")
         if found == expected:
             states.append(f"{what} unchanged")
+            if what == "report" and read_report(file).ledger_line not in (None, entry.of_run):
+                problems.append("was changed: its report holds another digest of this line")
         elif found is None:
             states.append(f"{what} {ABSENT}")
         elif later is not None and later != number:

@@ -156,9 +156,11 @@ def test_a_file_without_metadata_has_its_chain_in_the_ledger(tmp_path: Path) -> 
 
 def test_a_process_remembers_its_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(earlier, "_DONE", [])
-    earlier.remember(FIRST)
-    earlier.remember(SECOND)
-    earlier.remember(run(IDS[8:], M, "9" * 64, "9" * 64))  # another run on the same original
+    earlier.remember(FIRST.entry())
+    earlier.remember(SECOND.entry())
+    earlier.remember(
+        run(IDS[8:], M, "9" * 64, "9" * 64).entry()
+    )  # another run on the same original
     refuse_unlearned(Config(), model(said()))
     found = opened(Config(), model(said()))
     assert [one.source for one in found.requests] == ["process", "process"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 from pathlib import Path
 
@@ -27,13 +28,14 @@ def record(folder: Path, name: str, content: bytes) -> None:
     out.write_bytes(content)
     found: Report = made()
     output = Output(path=str(out), sha256=sha256(out))
-    found = found.model_copy(update={"output": output, "config": {"ledger": "old/ledger"}})
-    file.write_text(to_text(found))
-    run = ledger.Run(
-        ["a", "b"], "a" * 64, "b" * 64, output.sha256, name, sha256(file), file.name
-    )  # fmt: skip
+    entry = ledger.Run(
+        ["a", "b"], "a" * 64, "b" * 64, output.sha256, name, ledger.FIRST, file.name
+    ).entry()  # fmt: skip
+    said = {"output": output, "config": {"ledger": "old/ledger"}, "ledger_line": entry.of_run}
+    file.write_text(to_text(found.model_copy(update=said)))
+    entry = entry.model_copy(update={"report": sha256(file)})
     old = path.read_bytes() if path.exists() else b""
-    path.write_bytes(old + ledger.next_line(old, run.entry(), "ledger"))
+    path.write_bytes(old + ledger.next_line(old, entry, "ledger"))
 
 
 @pytest.fixture
@@ -90,6 +92,16 @@ def test_a_removed_line_is_found_in_the_middle_and_at_the_end(folder: Path) -> N
     (problem,) = (one for one in verify_ledger(folder / "ledger") if one.problem)
     assert problem.name == "u2.safetensors.audit.json"
     assert "has no line for it" in str(problem.problem)
+
+
+@pytest.mark.parametrize("field", ["ids", "salt", "created", "model"])
+def test_a_change_of_the_last_line_is_found_by_its_report(folder: Path, field: str) -> None:
+    *lines, last = (folder / "ledger").read_bytes().splitlines(keepends=True)
+    changed = json.loads(last)
+    others = {"ids": changed["ids"][1:], "created": "2026-01-01T00:00:00Z"}
+    changed[field] = others.get(field, "0" * 64)
+    (folder / "ledger").write_bytes(b"".join([*lines, json.dumps(changed).encode() + b"\n"]))
+    assert "holds another digest of this line" in states(folder)[2]
 
 
 def test_a_report_that_is_given_must_have_a_line(
