@@ -36,11 +36,13 @@ def earlier_section(
         now = after[number] if after else None
         then = before[number] if before else None
         found = remeasure(then, now, *others) if now and others else None
+        if found and found.still_forgotten == "yes" and not one.forgotten:
+            found = found.model_copy(update={"still_forgotten": "cannot tell"})
         shown.append(
             EarlierRequest(
                 source=one.source, sha256=one.sha256, count=one.count,
                 in_data=None if one.rows is None else len(one.rows), recorded=one.created,
-                remeasured=found,
+                forgotten=one.forgotten, remeasured=found,
             )
         )  # fmt: skip
         if found and found.rise and found.still_forgotten == "no":

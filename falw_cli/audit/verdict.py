@@ -9,6 +9,7 @@ from typing import Literal
 from falw_cli.audit.gates import FORGOTTEN, READABLE
 from falw_cli.audit.report import Report
 from falw_cli.audit.rows import figure
+from falw_cli.evaluation.earlier import EarlierRequest
 from falw_cli.evaluation.forgotten import BEYOND, HALF, OVER, claim
 from falw_cli.evaluation.gap_metric import described
 from falw_cli.evaluation.metrics import AccuracyChange, Figure
@@ -25,6 +26,8 @@ CHANCE = 0.05
 NO_SHARE = "no forgotten share: "
 NOT_MEMORISED = "had not memorised"
 """Beginning and part of the warnings that say why there is no forgotten share."""
+NOT_NAMED = "not named, so that samples may count as retain samples"
+"""Of an earlier request."""
 GATE_FAILED = "A gate failed"
 SEEDS = {
     "closer": "closer to the Retrain models than they are to one another",
@@ -187,20 +190,24 @@ def _earlier(report: Report) -> str:
     """Return whether the lists of earlier requests are still forgotten."""
     if report.earlier is None:
         return ""
-    found = Counter(
-        one.remeasured.still_forgotten
-        if one.remeasured
-        else "no samples at hand"
-        if one.in_data is not None
-        else "not named, so that samples may count as retain samples"
-        for one in report.earlier.requests
-    )
-    words = {
-        "yes": "still forgotten", "no": "learned again",
-        "cannot tell": "cannot tell whether still forgotten",
-    }  # fmt: skip
-    texts = [f"{count} {words.get(answer, answer)}" for answer, count in sorted(found.items())]
+    found = Counter(_state(one) for one in report.earlier.requests)
+    texts = [f"{count} {state}" for state, count in sorted(found.items())]
     return f"earlier requests: {', '.join(reversed(texts))}"
+
+
+def _state(one: EarlierRequest) -> str:
+    """Return what is known of an earlier request's samples."""
+    found = one.remeasured
+    if found is None:
+        named = one.in_data is not None
+        return "no samples at hand" if named else NOT_NAMED
+    if found.still_forgotten != "cannot tell":
+        return {"yes": "still forgotten", "no": "learned again"}[found.still_forgotten]
+    if one.forgotten is False:
+        return "not all forgotten by its own run"
+    if found.rise is None or found.margin is None or found.rise.upper >= found.margin:
+        return "cannot tell whether still forgotten"
+    return "not learned again, but no run of this model on this list is known"
 
 
 def _against_retrain(report: Report) -> tuple[Level, str]:

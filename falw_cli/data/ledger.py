@@ -54,6 +54,9 @@ class Entry(BaseModel):
     report: Digest
     """Digest of the report's file."""
     report_name: str
+    forgotten: Literal[False] | None = None
+    """False if the audit of the run showed that the list is not forgotten, or not all of it. Left
+    out otherwise."""
 
     def rows(self, ids: Sequence[str]) -> Rows:
         """Return the rows of `ids` that were on the list, sorted."""
@@ -63,7 +66,8 @@ class Entry(BaseModel):
     @property
     def of_run(self) -> str:
         """Digest of what the line says of its run. The report holds it, so it leaves that out."""
-        return digest(self.model_dump_json(exclude={"previous", "report"}).encode())
+        said = self.model_dump_json(exclude={"previous", "report"}, exclude_none=True)
+        return digest(said.encode())
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,7 @@ class Run:
     output_name: str
     report: str
     report_name: str
+    forgotten: Literal[False] | None = None
 
     def entry(self) -> Entry:
         """Return the entry with a new salt, not yet linked to the line before."""
@@ -101,7 +106,7 @@ def next_line(content: bytes, entry: Entry, where: str) -> bytes:
     parse(content, where)
     lines = content.split(b"\n")[:-1]
     linked = entry.model_copy(update={"previous": digest(lines[-1]) if lines else FIRST})
-    return linked.model_dump_json().encode() + b"\n"
+    return linked.model_dump_json(exclude_none=True).encode() + b"\n"
 
 
 def read(path: str | Path) -> tuple[Entry, ...]:

@@ -52,6 +52,9 @@ class EarlierRequest(Figures):
     """How many of them are still in the training data."""
     recorded: datetime | None = None
     """When the ledger recorded it."""
+    forgotten: bool | None = None
+    """Whether the run that made this model forget the list did so, as far as its audit shows; None
+    if no such run is known. Unless it is true, the list is not called still forgotten."""
     remeasured: Remeasured | None = None
     """None if no sample is at hand, or all are on the forget list."""
 

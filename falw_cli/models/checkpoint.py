@@ -31,6 +31,8 @@ class Ancestor(BaseModel):
     step: Literal["unlearned", "converted"] = "unlearned"
     forget_list: str | None = None
     """SHA-256 of the list that the next checkpoint was made to forget, if known."""
+    forgotten: Literal[False] | None = None
+    """False if the audit of that run showed that the list is not forgotten, or not all of it."""
 
 
 class Metadata(BaseModel):

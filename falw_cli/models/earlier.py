@@ -19,7 +19,8 @@ from falw_cli.data.forget_list import ForgetList
 from falw_cli.data.images import Rows
 from falw_cli.data.ledger import Entry
 from falw_cli.errors import RequestError
-from falw_cli.models.checkpoint import Checkpoint, Metadata
+from falw_cli.models.chain import judged, outputs_in_chain, uncovered
+from falw_cli.models.checkpoint import Checkpoint
 from falw_cli.runtime.progress import Progress
 
 NONE = "none"
@@ -45,6 +46,9 @@ class Request:
     """When the ledger's run ended."""
     of_this_model: bool = True
     """Whether the model, or one that it was made from, was the output of that run."""
+    forgotten: bool | None = None
+    """Whether the run that made this model forget the list did so, as far as its audit shows; None
+    if no such run is known."""
 
 
 @dataclass(frozen=True)
@@ -109,15 +113,19 @@ def open_earlier(
                 progress.warn(remark)
             known = np.array(sorted(place[name] for name in one.ids if name in place), np.int64)
             found.append(Request("list", one.sha256, len(one.ids), known))
-    chain = _outputs_in_chain(source, recorded)
+    chain = outputs_in_chain(source, recorded)
     for where, entries in (("ledger", recorded), ("process", _of_process(chain, recorded))):
         for entry in entries:
             own = entry.output in chain
             said = (entry.forget_list, len(entry.ids), entry.rows(ids), entry.created, own)
             found.append(Request(where, *said))  # type: ignore[arg-type]
-    uncovered = _uncovered(source, [*recorded, *_of_process(chain, recorded)])
-    found += [Request("checkpoint", digest) for digest in uncovered]
-    requests = _each_once(found, named.sha256 if named else None)
+    runs = [*recorded, *_of_process(chain, recorded)]
+    found += [Request("checkpoint", digest) for digest in uncovered(source, runs)]
+    answers = judged(source, [one for one in runs if one.output in chain])
+    requests = tuple(
+        replace(one, forgotten=answers.get(one.sha256))
+        for one in _each_once(found, named.sha256 if named else None)
+    )
     every = [NOBODY if one.rows is None else one.rows for one in requests]
     again = len(np.intersect1d(rows, np.concatenate([NOBODY, *every])))
     earlier = Earlier(requests, tuple(np.setdiff1d(one, rows) for one in every), again)
@@ -162,8 +170,8 @@ def refuse_unlearned(config: Config, source: Checkpoint, recorded: Sequence[Entr
     """
     if config.forgotten or config.no_retain:
         return
-    chain = _outputs_in_chain(source, recorded)
-    missing = _uncovered(source, [*recorded, *_of_process(chain, recorded)])
+    chain = outputs_in_chain(source, recorded)
+    missing = uncovered(source, [*recorded, *_of_process(chain, recorded)])
     if not missing:
         return
     if config.ledger:
@@ -179,19 +187,6 @@ def refuse_unlearned(config: Config, source: Checkpoint, recorded: Sequence[Entr
         "name them with --forgotten FILE or --ledger FILE, or give --forgotten none if they are "
         "no longer in the data",
     )
-
-
-def steps_back(said: Metadata, digest: str) -> int | None:
-    """Return the number of unlearning runs from an ancestor to the checkpoint; None if unrelated.
-
-    Args:
-        said: metadata of the checkpoint.
-        digest: SHA-256 of the supposed ancestor.
-    """
-    for number, one in enumerate(said.chain):
-        if one.sha256 == digest:
-            return sum(later.step == "unlearned" for later in said.chain[number:])
-    return None
 
 
 def _warn_of_unknown(
@@ -235,35 +230,7 @@ def recorded_runs(config: Config, until: datetime | None = None) -> tuple[Entry,
     return tuple(one for one in entries if until is None or one.created < until)
 
 
-def _outputs_in_chain(source: Checkpoint, entries: Sequence[Entry]) -> set[str]:
-    """Return the digests of the model and of all checkpoints that it was made from."""
-    known = {
-        source.sha256,
-        *(one.sha256 for one in (source.metadata.chain if source.metadata else ())),
-    }
-    made_from = {one.output: one.model for one in entries}
-    # A checkpoint without metadata, such as a .pt file, has its chain in the ledger alone.
-    while more := {made_from[one] for one in known if one in made_from} - known:
-        known |= more
-    return known
-
-
 def _of_process(chain: set[str], recorded: Sequence[Entry]) -> list[Entry]:
     """Return runs of this process in the chain of the model that the ledger does not hold."""
     known = {one.output for one in recorded}
     return [one for one in _DONE if one.output in chain and one.output not in known]
-
-
-def _uncovered(source: Checkpoint, entries: Sequence[Entry]) -> list[str | None]:
-    """Return the list digests of the model's earlier runs that no entry describes."""
-    said = source.metadata
-    if said is None or said.unlearned is None:
-        return []
-    outputs = {one.output for one in entries}
-    made = [*(one.sha256 for one in said.chain[1:]), source.sha256]
-    runs = [
-        (one.forget_list, output)
-        for one, output in zip(said.chain, made, strict=False)
-        if one.step == "unlearned"
-    ]
-    return [digest for digest, output in runs or [(None, "")] if output not in outputs]

@@ -16,8 +16,9 @@ from falw_cli.data.listing import Listing
 from falw_cli.data.splits import Splits
 from falw_cli.errors import RequestError
 from falw_cli.models import architectures, checkpoint_files
+from falw_cli.models.chain import steps_back
 from falw_cli.models.checkpoint import Checkpoint
-from falw_cli.models.earlier import recorded_runs, refuse_unlearned, steps_back
+from falw_cli.models.earlier import recorded_runs, refuse_unlearned
 from falw_cli.models.input_size import check_input_size
 from falw_cli.models.network import (
     IMAGENET,

@@ -6,6 +6,7 @@ import hashlib
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -148,11 +149,13 @@ def _run_opened(
     _warn_of_share(share, expected, config, done, progress)
     found_after = {f"after/{name}": getattr(metrics.after, name) for name in FIELD}
     fabric.log_dict({k: v for k, v in found_after.items() if v is not None}, done.steps)
-    content = _files(opened, tensors, done.lr)
+    failed = share is not None and share.upper < gates.FORGOTTEN.number
+    forgotten: Literal[False] | None = False if failed or inputs.data.unreadable else None
+    content = _files(opened, tensors, done.lr, forgotten)
     warn_of_changes(inputs, progress)
     builtin = [gates.FORGOTTEN] if config.forgotten_gate and share else []
     builtin += [gates.READABLE] if config.forgotten_gate and inputs.data.unreadable else []
-    entry = _entry(opened, checkpoint_files.digest_of(content))
+    entry = _entry(opened, checkpoint_files.digest_of(content), forgotten)
     report = build_report(
         config,
         inputs,
@@ -190,7 +193,7 @@ def _run_opened(
     return report
 
 
-def _entry(opened: OpenedRun, output: str) -> ledger.Entry:
+def _entry(opened: OpenedRun, output: str, forgotten: Literal[False] | None) -> ledger.Entry:
     """Return what the ledger says of a run whose report is not written yet."""
     inputs, paths = opened.inputs, opened.paths
     return ledger.Run(
@@ -201,6 +204,7 @@ def _entry(opened: OpenedRun, output: str) -> ledger.Entry:
         output_name=paths.out.name,
         report=ledger.FIRST,
         report_name=paths.report.name,
+        forgotten=forgotten,
     ).entry()
 
 
@@ -212,7 +216,12 @@ def _line(config: Config, entry: ledger.Entry) -> outputs.Line | None:
     return outputs.Line(Path(path), lambda content: ledger.next_line(content, entry, path))
 
 
-def _files(opened: OpenedRun, tensors: dict[str, Tensor], lr: float) -> dict[Path, bytes]:
+def _files(
+    opened: OpenedRun,
+    tensors: dict[str, Tensor],
+    lr: float,
+    forgotten: Literal[False] | None = None,
+) -> dict[Path, bytes]:
     """Return the files of the checkpoint to write."""
     inputs = opened.inputs
     said, model = inputs.source.metadata, inputs.described["model"]["sha256"]
@@ -223,7 +232,10 @@ def _files(opened: OpenedRun, tensors: dict[str, Tensor], lr: float) -> dict[Pat
         recipe=said.recipe if said else None,
         beside=said.beside if said else None,
         parent=model,
-        ancestors=(*(said.chain if said else ()), Ancestor(sha256=model, forget_list=named)),
+        ancestors=(
+            *(said.chain if said else ()),
+            Ancestor(sha256=model, forget_list=named, forgotten=forgotten),
+        ),
         unlearned={"seed": opened.config.seed, **recipe},
     )
     return checkpoint_files.written(opened.paths.out, tensors, notes, inputs.source)

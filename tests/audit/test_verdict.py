@@ -139,6 +139,28 @@ def test_skipped_samples_of_the_list_are_not_forgotten() -> None:
     assert said.points[0].startswith("the samples that can be read: Forgotten")
 
 
+@pytest.mark.parametrize(
+    ("margin", "forgotten", "said"),
+    [(0.7, False, "not all forgotten by its own run"),
+     (0.7, None, "not learned again, but no run of this model on this list is known"),
+     (0.1, None, "cannot tell whether still forgotten")],
+)  # fmt: skip
+def test_a_list_that_was_not_forgotten_is_not_still_forgotten(
+    margin: float, forgotten: bool | None, said: str
+) -> None:
+    figure = Figure(value=0.5, lower=0.4, upper=0.6)
+    found = Remeasured(
+        samples=9, before=figure, after=figure, rise=figure, margin=margin,
+        still_forgotten="cannot tell",
+    )  # fmt: skip
+    one = EarlierRequest(
+        source="list", sha256="a" * 64, count=9, in_data=9, forgotten=forgotten, remeasured=found
+    )
+    earlier = EarlierRequests(left_out=9, requests=[one])
+    made = without_gates(1.5).model_copy(update={"earlier": earlier})
+    assert f"earlier requests: 1 {said}" in verdict(made).points
+
+
 def test_earlier_requests_are_counted_by_answer() -> None:
     def request(answer: str | None) -> EarlierRequest:
         figure = Figure(value=0.5, lower=0.4, upper=0.6)

@@ -31,6 +31,7 @@ def test_an_entry_recognises_its_ids_and_does_not_hold_them(tmp_path: Path) -> N
     content = written(file, run(*ids), run(ids[0]))
     assert b"private" not in content
     assert b"png" not in content
+    assert b"forgotten" not in content  # versions without this key read the line
     first, second = ledger.read(file)
     assert first.rows(["x", *reversed(ids), "cat"]).tolist() == [1, 2, 3]
     assert second.rows(ids).tolist() == [0]

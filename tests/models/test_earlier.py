@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -13,8 +14,9 @@ from falw_cli.data import forget_list, ledger
 from falw_cli.data.forget_list import ForgetList
 from falw_cli.errors import RequestError
 from falw_cli.models import earlier
+from falw_cli.models.chain import steps_back
 from falw_cli.models.checkpoint import Ancestor, Checkpoint, Metadata
-from falw_cli.models.earlier import Earlier, open_earlier, recorded_runs, steps_back
+from falw_cli.models.earlier import Earlier, open_earlier, recorded_runs
 from falw_cli.runtime.progress import Silent
 
 IDS = [f"{n}.png" for n in range(10)]
@@ -37,8 +39,11 @@ def model(metadata: Metadata | None) -> Checkpoint:
     return Checkpoint(Path("u2.safetensors"), U2, {}, metadata=metadata)
 
 
-def run(ids: list[str], of: str, output: str, digest: str) -> ledger.Run:
-    return ledger.Run(ids, of, digest, output, "u.safetensors", "e" * 64, "u.audit.json")
+def run(
+    ids: list[str], of: str, output: str, digest: str, forgotten: Literal[False] | None = None
+) -> ledger.Run:
+    names = ("u.safetensors", "e" * 64, "u.audit.json")
+    return ledger.Run(ids, of, digest, output, *names, forgotten)
 
 
 def recorded(tmp_path: Path, *runs: ledger.Run) -> Config:
@@ -139,6 +144,21 @@ def test_copies_of_an_earlier_run_are_left_out_too(tmp_path: Path) -> None:
         found = opened(each, model(said()))
         assert found.rows.tolist() == [0, 1, 2, 7, 8]
         assert [one.count for one in found.requests if one.sha256 == digest] == [4]
+
+
+@pytest.mark.parametrize("metadata", [None, said()])
+def test_only_a_run_of_this_model_forgot_a_list(tmp_path: Path, metadata: Metadata | None) -> None:
+    failed = run(IDS[:3], M, COPY, LIST1, False)
+    other = run(IDS[5:7], "f" * 64, "0" * 64, "5" * 64)
+    (tmp_path / "ids.txt").write_text(IDS[8])
+    config = recorded(tmp_path, failed, SECOND, other)
+    config = config.model_copy(update={"forgotten": (str(tmp_path / "ids.txt"),)})
+    found = {one.sha256: one.forgotten for one in opened(config, model(metadata)).requests}
+    digest = forget_list.read(str(tmp_path / "ids.txt")).sha256
+    # Metadata has precedence: there, the first run did not fail.
+    assert found == {LIST1: metadata is not None, LIST2: True, "5" * 64: None, digest: None}
+    again = recorded(tmp_path, failed, run(IDS[:3], COPY, U2, LIST1))
+    assert [one.forgotten for one in opened(again, model(None)).requests] == [True]
 
 
 def test_a_list_of_the_chain_is_known_by_another_run_on_it(tmp_path: Path) -> None:
