@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor, nn
 
 from falw_cli.config.settings import Preprocessing, TrainRecipe
@@ -18,6 +18,8 @@ from falw_cli.models.architectures import Builder
 from falw_cli.models.weight_sets import Which
 from falw_cli.version import __version__
 
+KEY = "falw"
+"""Name of falw's metadata in a file."""
 Tensors = Mapping[str, Tensor]
 """Tensors by name."""
 
@@ -62,6 +64,25 @@ class Metadata(BaseModel):
         if self.ancestors or self.parent is None:
             return self.ancestors
         return (Ancestor(sha256=self.parent),)
+
+
+def metadata_from(file: Path, text: object) -> Metadata | None:
+    """Return the metadata that a file holds as JSON; None if it holds no text.
+
+    Raises:
+        RequestError: the metadata is malformed.
+    """
+    if not isinstance(text, str):
+        return None
+    try:
+        return Metadata.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "JSON"
+        raise RequestError(
+            f"{file}: its falw metadata is malformed at {where}: {first['msg']}",
+            "write it again with falw, or strip the metadata and give --arch",
+        ) from error
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from falw_cli.data.opening import open_listing
 from falw_cli.errors import FalwError
 from falw_cli.models import checkpoint_files
 from falw_cli.models.architectures import tiny_cnn
-from falw_cli.models.formats.safetensors import KEY
+from falw_cli.models.checkpoint import KEY
 from falw_cli.runs.inspection import inspect_path
 from falw_cli.runs.publish import FORMATS, publish
 from falw_cli.runtime.progress import Silent

@@ -9,8 +9,11 @@ import pytest
 import torch
 
 from falw_cli.cli.app import run
+from falw_cli.config.settings import Preprocessing
 from falw_cli.models import checkpoint_files
 from falw_cli.models.architectures import tiny_cnn
+from falw_cli.models.checkpoint import Ancestor, Metadata
+from falw_cli.models.formats import safetensors
 from tests.conftest import falw
 from tests.models.formats.test_libraries import FOLDERS
 
@@ -97,3 +100,22 @@ def test_a_conversion_names_what_it_leaves_out_and_keeps_the_weights(
     assert (facts["weights"], facts["entries"]) == (["state_dict"], ["epoch"])
     assert facts["extra_tensors"] == ["module.loss.weight"]
     assert any("optimizer" in note for note in facts["notes"])
+
+
+def test_a_torch_file_keeps_that_the_model_was_unlearned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    model = tiny_cnn(2, 1)
+    said = Metadata(
+        arch="tiny-cnn", classes=("a", "b"), preprocessing=Preprocessing(image_size=8),
+        ancestors=(Ancestor(sha256="a" * 64, forget_list="b" * 64),), unlearned={"seed": 0},
+    )  # fmt: skip
+    Path("a.safetensors").write_bytes(safetensors.write(model.state_dict(), said))
+    assert run(["convert", "a.safetensors", "--out", "b.pt"]) == 0
+    model.load_state_dict(torch.load("b.pt", weights_only=True))  # no other entry
+    assert run(["convert", "b.pt", "--out", "c.safetensors"]) == 0
+    found = checkpoint_files.read("c.safetensors").metadata
+    assert found is not None
+    assert found.unlearned == said.unlearned
+    assert [one.step for one in found.chain] == ["unlearned", "converted", "converted"]

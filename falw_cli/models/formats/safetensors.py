@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from falw_cli.errors import RequestError, RunError
-from falw_cli.models.checkpoint import Checkpoint, Metadata, Tensors, require_finite, sha256
+from falw_cli.models.checkpoint import (
+    KEY,
+    Checkpoint,
+    Metadata,
+    Tensors,
+    metadata_from,
+    require_finite,
+    sha256,
+)
 from falw_cli.models.interfaces import FileFormat
 
-KEY = "falw"
-"""Key of falw's metadata in the header of a file."""
 HEADER = 100_000_000
 """Maximum size of a header, which the library sets too."""
 
@@ -29,7 +33,7 @@ def read(path: Path) -> Checkpoint:
         RunError: it changed while it was read.
     """
     tensors, digest, notes = read_tensors(path)
-    return Checkpoint(path, digest, tensors, metadata=_metadata(path, notes))
+    return Checkpoint(path, digest, tensors, metadata=metadata_from(path, notes.get(KEY)))
 
 
 def read_tensors(file: Path) -> tuple[dict[str, Tensor], str, dict[str, str]]:
@@ -65,20 +69,6 @@ def read_tensors(file: Path) -> tuple[dict[str, Tensor], str, dict[str, str]]:
 def _signature(file: Path) -> tuple[int, ...]:
     state = file.stat()
     return state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns
-
-
-def _metadata(file: Path, notes: Mapping[str, str]) -> Metadata | None:
-    if KEY not in notes:
-        return None
-    try:
-        return Metadata.model_validate_json(notes[KEY])
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "JSON"
-        raise RequestError(
-            f"{file}: its falw metadata is malformed at {where}: {first['msg']}",
-            "write it again with falw, or strip the metadata and give --arch",
-        ) from error
 
 
 def write(tensors: Tensors, metadata: Metadata | None, source: Checkpoint | None = None) -> bytes:

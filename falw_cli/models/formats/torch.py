@@ -1,10 +1,15 @@
-"""torch files, read by torch's weights-only loader, which runs no code."""
+"""torch files, read by torch's weights-only loader, which runs no code.
+
+falw's metadata is an attribute of the dictionary, as torch's own `_metadata` is. It adds no entry,
+so a state dict still loads into a module.
+"""
 
 from __future__ import annotations
 
 import io
 import re
 import zipfile
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +20,15 @@ from torch import Tensor
 
 from falw_cli.errors import RequestError
 from falw_cli.models import foreign, inert
-from falw_cli.models.checkpoint import Checkpoint, Metadata, Tensors, require_finite, sha256
+from falw_cli.models.checkpoint import (
+    KEY,
+    Checkpoint,
+    Metadata,
+    Tensors,
+    metadata_from,
+    require_finite,
+    sha256,
+)
 from falw_cli.models.fitting import unwrap
 from falw_cli.models.interfaces import FileFormat
 from falw_cli.models.weight_sets import is_average, same
@@ -212,17 +225,23 @@ def _checkpoint(
     if left_out:
         notes.append(f"left out of the output, since only weights and settings are kept: "
                      f"{', '.join(left_out)}")  # fmt: skip
-    return Checkpoint(path, digest, tensors, around=around, key=key, notes=tuple(notes))
+    said = metadata_from(path, getattr(whole, KEY, None))
+    return Checkpoint(
+        path, digest, tensors, metadata=said, around=around, key=key, notes=tuple(notes)
+    )
 
 
 def write(tensors: Tensors, metadata: Metadata | None, source: Checkpoint) -> bytes:
-    """Return a file with these weights and the entries kept from the source."""
+    """Return a file with these weights, the metadata, and the entries kept from the source."""
     whole: dict[str, Any] = dict(tensors)
     for depth in range(len(source.key), 0, -1):
         beside = source.around if depth == 1 else source.around.get(source.key[0], {})
         whole = {**beside, source.key[depth - 1]: whole}
     if not source.key:
         whole = {**source.around, **whole}
+    if metadata:
+        whole = OrderedDict(whole)
+        setattr(whole, KEY, metadata.model_dump_json(exclude_none=True))
     stream = io.BytesIO()
     torch.save(whole, stream)
     return stream.getvalue()
