@@ -51,4 +51,4 @@ def earlier_section(
                 f"{found.samples} samples rose by {found.rise.value:.2f} more than that of unseen "
                 f"samples (list {(one.sha256 or 'unknown')[:12]})"
             )
-    return EarlierRequests(left_out=len(earlier.rows), requests=shown)
+    return EarlierRequests(left_out=len(earlier.rows), requests=shown, number=earlier.number)

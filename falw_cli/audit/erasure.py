@@ -6,7 +6,7 @@ alone.
 
 from __future__ import annotations
 
-from falw_cli.audit.report import Report
+from falw_cli.audit.report import ListInput, Report
 from falw_cli.audit.verdict import GATE_FAILED, verdict
 from falw_cli.evaluation.metrics import Metrics
 from falw_cli.runtime.printable import markdown_text
@@ -21,7 +21,9 @@ MEANS = {
 NOT_PROVEN = (
     "That no influence of the samples remains: unlearning of this kind is approximate.",
     "That no attack finds the samples: only the tests of this report were made.",
-    "That copies of the samples, or of models trained on them, are gone: falw checks neither.",
+    "That changed copies of the samples are gone: falw finds only copies with the same pixels, in "
+    "the data that it read.",
+    "That copies of models trained on the samples are gone: falw does not look for them.",
     "That the list holds every sample of the person: falw received IDs, not names.",
 )
 NO_RETAIN = (
@@ -53,7 +55,7 @@ def _record(report: Report) -> list[str]:
     recipe = report.config.get("unlearn", {})
     said = verdict(report)
     facts = {
-        "request": f"{_samples(listed.count)}, list with SHA-256 `{listed.sha256}`",
+        "request": _request(report, listed),
         "run on": f"{report.created:%Y-%m-%d %H:%M} UTC",
         "model before": f"{_code(report.inputs.model.path)}, SHA-256 "
         f"`{report.inputs.model.sha256}`",
@@ -81,8 +83,20 @@ def _record(report: Report) -> list[str]:
         "Replace or delete, and note the date:",
         "",
         f"- [ ] the model before, SHA-256 `{report.inputs.model.sha256}`",
+        *(
+            f"- [ ] a model that it was made from, SHA-256 `{one}`"
+            for one in reversed(report.inputs.model.made_from)
+        ),
         *(f"- [ ] {text}" for text in ARTEFACTS),
     ]
+
+
+def _request(report: Report, listed: ListInput) -> str:
+    """Return the size of the list, which differs from that of the forget set, and its digest."""
+    copies, unreadable = report.forget.copies, report.forget.unreadable
+    text = f"{_samples(listed.count - copies + unreadable)}, list with SHA-256 `{listed.sha256}`"
+    text += f"; exact copies under other IDs, unlearned too: {copies}" if copies else ""
+    return text + (f"; not readable, so not unlearned: {unreadable}" if unreadable else "")
 
 
 def _headlines(report: Report) -> list[str]:
@@ -109,7 +123,7 @@ def _model_card(report: Report) -> list[str]:
     """Return the section; it names neither list nor classes, since model cards are public."""
     output, before, after = report.output, report.metrics.before, report.metrics.after
     assert output is not None
-    requests = 1 + (len(report.earlier.requests) if report.earlier else 0)
+    requests = 1 + _requests_before(report)
     lines = [
         f"- {_training_samples(report)} were unlearned on {report.created:%Y-%m-%d} with falw "
         f"{report.tool.version}"
@@ -120,6 +134,13 @@ def _model_card(report: Report) -> list[str]:
         f"- Weights: SHA-256 `{output.sha256}`.",
     ]
     return ["#### For the model card", "", *lines]
+
+
+def _requests_before(report: Report) -> int:
+    earlier = report.earlier
+    if earlier is None or earlier.number is None:  # an older falw counted all that were named
+        return len(earlier.requests) if earlier else 0
+    return earlier.number
 
 
 def _retained(report: Report) -> str:

@@ -42,6 +42,8 @@ class FileInput(Figures):
     sha256: str
     unlearned: bool | None = None
     """Whether the metadata says that it was unlearned; None without metadata."""
+    made_from: list[str] = []
+    """Of the model: SHA-256 of the known checkpoints that it was made from, the oldest first."""
     runs_back: int | None = None
     """Of the original: number of unlearning runs from it to the model; None if not known."""
 
@@ -159,7 +161,7 @@ class ClassTarget(Figures):
     mu: float | None
     sigma: float | None
     fallback: str | None
-    """Reason why the weight of the class's forget samples is 1; None if it is not."""
+    """Why the weight of the class's forget samples is 1; None if it is not."""
     rests_on: float | None = None
     """Effective number of held-out samples behind the run's estimate at its last step."""
     mu_error: float | None = None
@@ -233,8 +235,7 @@ class AgainstRetrain(Figures):
     """The model's share minus the Retrain model's, percentage points."""
     ratio: float | None
     """Noisy copies that the model recognises per copy that the Retrain model recognises, mean over
-    the forget samples: the residual knowledge of the paper. It has no interval. None if the Retrain
-    model recognises no copy."""
+    the forget samples: the paper's residual knowledge. None if the Retrain model knows no copy."""
     ratio_samples: int
     """Forget samples in the mean: the Retrain model recognises at least one copy of them."""
 
@@ -249,8 +250,7 @@ class Robustness(Figures):
     samples: int
     """Forget samples that were evaluated."""
     forget: Figure
-    """Forget samples that the model does not recognise, although it recognises at least one of
-    their noisy copies, percent."""
+    """Percent of the forget samples that the model recognises in a noisy copy, but not as such."""
     unseen: Figure | None
     """The same of unseen samples of the same class mix; None without such samples."""
     difference: Figure | None

@@ -26,8 +26,6 @@ CHANCE = 0.05
 NO_SHARE = "no forgotten share: "
 NOT_MEMORISED = "had not memorised"
 """Beginning and part of the warnings that say why there is no forgotten share."""
-NOT_NAMED = "not named, so that samples may count as retain samples"
-"""Of an earlier request."""
 GATE_FAILED = "A gate failed"
 SEEDS = {
     "closer": "closer to the Retrain models than they are to one another",
@@ -190,17 +188,18 @@ def _earlier(report: Report) -> str:
     """Return whether the lists of earlier requests are still forgotten."""
     if report.earlier is None:
         return ""
-    found = Counter(_state(one) for one in report.earlier.requests)
+    found = Counter(_state(one, report) for one in report.earlier.requests)
     texts = [f"{count} {state}" for state, count in sorted(found.items())]
     return f"earlier requests: {', '.join(reversed(texts))}"
 
 
-def _state(one: EarlierRequest) -> str:
+def _state(one: EarlierRequest, report: Report) -> str:
     """Return what is known of an earlier request's samples."""
     found = one.remeasured
+    if one.in_data is None:
+        return _unnamed(report)
     if found is None:
-        named = one.in_data is not None
-        return "no samples at hand" if named else NOT_NAMED
+        return "on this list too, or not readable" if one.in_data else "no samples at hand"
     if found.still_forgotten != "cannot tell":
         return {"yes": "still forgotten", "no": "learned again"}[found.still_forgotten]
     if one.forgotten is False:
@@ -208,6 +207,18 @@ def _state(one: EarlierRequest) -> str:
     if found.rise is None or found.margin is None or found.rise.upper >= found.margin:
         return "cannot tell whether still forgotten"
     return "not learned again, but no run of this model on this list is known"
+
+
+def _unnamed(report: Report) -> str:
+    """Return what is known of samples that only the digest of their list names."""
+    assert report.earlier is not None
+    if report.config.get("no_retain"):
+        return "not named, but no retain samples were used"
+    if "none" in (report.config.get("forgotten") or ()):
+        return "said to be no longer in the data"
+    if any(one.source == "list" and one.in_data for one in report.earlier.requests):
+        return "with another digest than the files of --forgotten, which may hold its samples"
+    return "not named, so that samples may count as retain samples"
 
 
 def _against_retrain(report: Report) -> tuple[Level, str]:

@@ -65,6 +65,9 @@ class EarlierRequests(Figures):
     left_out: int
     """Samples in the training data that are neither forget nor retain samples."""
     requests: list[EarlierRequest]
+    number: int | None = None
+    """Lists that this model was made to forget before, without the present one; None if an older
+    falw wrote the report."""
 
 
 def remeasure(

@@ -34,6 +34,13 @@ def outputs_in_chain(source: Checkpoint, entries: Sequence[Entry]) -> set[str]:
     return known
 
 
+def made_from(source: Checkpoint, entries: Sequence[Entry]) -> list[str]:
+    """Return the digests of the checkpoints that the model was made from, the oldest first."""
+    said = [one.sha256 for one in (source.metadata.chain if source.metadata else ())]
+    more = outputs_in_chain(source, entries) - {source.sha256, *said}
+    return [*sorted(more), *said]
+
+
 def uncovered(source: Checkpoint, entries: Sequence[Entry]) -> list[str | None]:
     """Return the list digests of the model's earlier runs that no entry describes."""
     said = source.metadata

@@ -60,6 +60,8 @@ class Earlier:
     """Rows of each request that are not on the forget list."""
     again: int
     """IDs of the forget list that are on an earlier list too."""
+    number: int
+    """Lists that this model was made to forget before, as far as metadata and ledger say."""
 
     @property
     def rows(self) -> Rows:
@@ -104,33 +106,56 @@ def open_earlier(
             "--forgotten none conflicts with --forgotten FILE",
             "give the files, or none if all earlier samples are no longer in the data",
         )
-    place = {name: row for row, name in enumerate(ids)} if config.forgotten else {}
-    found: list[Request] = []
-    for path in config.forgotten:
-        if path != NONE:
-            one = forget_list.read(path, ids)
-            for remark in one.remarks:
-                progress.warn(remark)
-            known = np.array(sorted(place[name] for name in one.ids if name in place), np.int64)
-            found.append(Request("list", one.sha256, len(one.ids), known))
     chain = outputs_in_chain(source, recorded)
-    for where, entries in (("ledger", recorded), ("process", _of_process(chain, recorded))):
-        for entry in entries:
-            own = entry.output in chain
-            said = (entry.forget_list, len(entry.ids), entry.rows(ids), entry.created, own)
-            found.append(Request(where, *said))  # type: ignore[arg-type]
-    runs = [*recorded, *_of_process(chain, recorded)]
-    found += [Request("checkpoint", digest) for digest in uncovered(source, runs)]
-    answers = judged(source, [one for one in runs if one.output in chain])
+    process, mine = _of_process(chain, recorded), named.sha256 if named else None
+    own = [one for one in (*recorded, *process) if one.output in chain]
+    found = _of_lists(config, ids, own, mine, progress)
+    found += [_of_entry("ledger", one, ids, chain) for one in recorded]
+    found += [_of_entry("process", one, ids, chain) for one in process]
+    found += [Request("checkpoint", digest) for digest in uncovered(source, own)]
+    answers = judged(source, own)
     requests = tuple(
-        replace(one, forgotten=answers.get(one.sha256))
-        for one in _each_once(found, named.sha256 if named else None)
+        replace(one, forgotten=answers.get(one.sha256)) for one in _each_once(found, mine)
     )
     every = [NOBODY if one.rows is None else one.rows for one in requests]
     again = len(np.intersect1d(rows, np.concatenate([NOBODY, *every])))
-    earlier = Earlier(requests, tuple(np.setdiff1d(one, rows) for one in every), again)
+    before = [one for one in found if one.source != "list" and one.of_this_model]
+    number = len(_each_once(before, mine))
+    earlier = Earlier(requests, tuple(np.setdiff1d(one, rows) for one in every), again, number)
     _warn_of_unknown(config, earlier, named, progress)
     return earlier
+
+
+def _of_lists(
+    config: Config, ids: Sequence[str], own: Sequence[Entry], mine: str | None, progress: Progress
+) -> list[Request]:
+    """Return the requests of `--forgotten`.
+
+    A file whose IDs are all in the model's own runs is left out, whatever its bytes: it adds none.
+    """
+    place = {name: row for row, name in enumerate(ids)} if config.forgotten else {}
+    found = []
+    for path in config.forgotten:
+        if path == NONE:
+            continue
+        one = forget_list.read(path, ids)
+        for remark in one.remarks:
+            progress.warn(remark)
+        of_runs = np.unique(np.concatenate([NOBODY, *(run.rows(one.ids) for run in own)]))
+        if one.sha256 != mine and len(of_runs) == len(one.ids):
+            continue
+        known = np.array(sorted(place[name] for name in one.ids if name in place), np.int64)
+        found.append(Request("list", one.sha256, len(one.ids), known))
+    return found
+
+
+def _of_entry(
+    where: Literal["ledger", "process"], entry: Entry, ids: Sequence[str], chain: set[str]
+) -> Request:
+    return Request(
+        where, entry.forget_list, len(entry.ids), entry.rows(ids), entry.created,
+        entry.output in chain,
+    )  # fmt: skip
 
 
 def _each_once(found: Sequence[Request], mine: str | None) -> tuple[Request, ...]:
@@ -197,21 +222,29 @@ def _warn_of_unknown(
     # An older falw did not store the digest of the list: the forget list may be that list.
     if len(unknown) == 1 and unknown[0].sha256 is None and named:
         unknown = []
+    listed = [one for one in earlier.requests if one.rows is not None]
     if config.no_retain:  # no step uses a sample that is not on the list
         unknown = []
-    if unknown and not config.forgotten:
+    elif listed and not any(len(one.rows) for one in listed if one.rows is not None):
+        progress.warn(
+            f"none of the {sum(one.count or 0 for one in listed)} samples of earlier requests is "
+            "in the training data: that is right only if they were deleted; other --data has other "
+            "IDs, and then they count as retain samples (`falw inspect` shows the IDs)"
+        )
+    lists = any(one.source == "list" for one in listed if one.rows is not None and len(one.rows))
+    if unknown and not lists and NONE not in config.forgotten:
         runs = "once" if len(unknown) == 1 else f"{len(unknown)} times"
         progress.warn(
             f"the model was unlearned {runs} with lists that are not given: their samples that are "
             "still in the data count as retain samples; name them with --forgotten or --ledger"
         )
-    elif unknown and any(one.source == "list" for one in earlier.requests):
+    elif unknown and lists:
         progress.warn(
             f"{len(unknown)} earlier lists of the model have other digests than the files of "
             "--forgotten: their samples that no file names count as retain samples; that is right "
             "only if a file has the IDs of several lists"
         )
-    if earlier.requests and any(one.rows is not None for one in earlier.requests):
+    if listed:
         progress.note(
             f"{len(earlier.rows)} samples of earlier requests are in the data: they are neither "
             "forget nor retain samples"

@@ -16,7 +16,7 @@ from falw_cli.data.listing import Listing
 from falw_cli.data.splits import Splits
 from falw_cli.errors import RequestError
 from falw_cli.models import architectures, checkpoint_files
-from falw_cli.models.chain import steps_back
+from falw_cli.models.chain import made_from, steps_back
 from falw_cli.models.checkpoint import Checkpoint
 from falw_cli.models.earlier import recorded_runs, refuse_unlearned
 from falw_cli.models.input_size import check_input_size
@@ -121,6 +121,7 @@ def open_inputs(
     references = tuple(_comparable(path, given, network, progress) for path in config.reference)
     original = _comparable(config.original, given, network, progress) if config.original else None
     named_files = _digests(config, source)
+    named_files["model"]["made_from"] = made_from(source, recorded)
     _check_references(config, network, references, original, progress)
     loading.warn_of_unguided(parts, classes, progress)
     described = {

@@ -65,5 +65,20 @@ def test_earlier_requests_are_named_by_digest() -> None:
     assert "as request 2 on this model" in text
 
 
+def test_the_request_is_the_list_and_the_checklist_the_whole_chain() -> None:
+    found = made()
+    forget = found.forget.model_copy(update={"copies": 2, "unreadable": 3})
+    before = found.inputs.model.model_copy(update={"made_from": ["1" * 64, "2" * 64]})
+    inputs = found.inputs.model_copy(update={"model": before})
+    one = EarlierRequest(source="list", sha256="a" * 64, count=3, in_data=0)
+    earlier = EarlierRequests(left_out=0, requests=[one, one, one], number=1)
+    more = {"forget": forget, "inputs": inputs, "earlier": earlier}
+    text = "\n".join(erasure_sections(found.model_copy(update=more)))
+    assert "request:** 159 samples, list" in text
+    assert "unlearned too: 2; not readable, so not unlearned: 3" in text
+    assert text.count("- [ ] a model that it was made from, SHA-256") == 2
+    assert "as request 2 on this model" in text
+
+
 def test_a_report_without_an_output_has_no_record() -> None:
     assert erasure_sections(made().model_copy(update={"output": None})) == []

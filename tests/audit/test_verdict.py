@@ -161,6 +161,27 @@ def test_a_list_that_was_not_forgotten_is_not_still_forgotten(
     assert f"earlier requests: 1 {said}" in verdict(made).points
 
 
+@pytest.mark.parametrize(
+    ("config", "in_data", "said"),
+    [({}, 0, "1 not named, so that samples may count as retain samples, 1 no samples at hand"),
+     ({}, 9, "1 with another digest than the files of --forgotten, which may hold its samples, "
+      "1 on this list too, or not readable"),
+     ({"forgotten": ["none"]}, 0, "1 said to be no longer in the data, 1 no samples at hand"),
+     ({"no_retain": True}, 0, "1 not named, but no retain samples were used, 1 no samples at "
+      "hand")],
+)  # fmt: skip
+def test_a_list_that_is_not_measured_has_the_reason(
+    config: dict[str, Any], in_data: int, said: str
+) -> None:
+    requests = [
+        EarlierRequest(source="list", sha256="a" * 64, count=9, in_data=in_data),
+        EarlierRequest(source="checkpoint", sha256="b" * 64, count=None, in_data=None),
+    ]
+    earlier = EarlierRequests(left_out=9, requests=requests)
+    made = without_gates(1.5).model_copy(update={"earlier": earlier, "config": config})
+    assert f"earlier requests: {said}" in verdict(made).points
+
+
 def test_earlier_requests_are_counted_by_answer() -> None:
     def request(answer: str | None) -> EarlierRequest:
         figure = Figure(value=0.5, lower=0.4, upper=0.6)
@@ -169,7 +190,11 @@ def test_earlier_requests_are_counted_by_answer() -> None:
              "still_forgotten": answer}
         )  # fmt: skip
         return EarlierRequest(
-            source="list", sha256="a" * 64, count=9, in_data=9, remeasured=found or None
+            source="list",
+            sha256="a" * 64,
+            count=9,
+            in_data=9 if found else 0,
+            remeasured=found or None,
         )
 
     answers = ["yes", "no", "yes", "cannot tell", None]

@@ -161,6 +161,34 @@ def test_only_a_run_of_this_model_forgot_a_list(tmp_path: Path, metadata: Metada
     assert [one.forgotten for one in opened(again, model(None)).requests] == [True]
 
 
+def test_a_file_of_ids_that_the_models_own_runs_hold_is_no_request(tmp_path: Path) -> None:
+    (tmp_path / "both.txt").write_text("\n".join(reversed(IDS[:5])))
+    config = recorded(tmp_path, FIRST, SECOND)
+    config = config.model_copy(update={"forgotten": (str(tmp_path / "both.txt"),)})
+    found = opened(config, model(said()))
+    assert [one.source for one in found.requests] == ["ledger", "ledger"]
+    alone = opened(Config(forgotten=config.forgotten), model(said()))
+    assert [one.source for one in alone.requests] == ["list", "checkpoint", "checkpoint"]
+    # No file is one more run of the model, nor is a run on another model.
+    other = recorded(tmp_path, FIRST, SECOND, run(IDS[5:7], "f" * 64, "0" * 64, "5" * 64))
+    assert [one.number for one in (found, alone, opened(other, model(said())))] == [2, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("ids", "more"), [(["gone"], {}), (IDS[:1], {}), (["gone"], {"no_retain": True})]
+)
+def test_earlier_samples_that_are_all_absent_are_a_warning(
+    tmp_path: Path, ids: list[str], more: dict[str, bool]
+) -> None:
+    progress, config = Silent(), recorded(tmp_path, run(ids, M, U2, LIST1))
+    open_earlier(
+        config.model_copy(update=more), model(None), recorded_runs(config), IDS, None,
+        np.empty(0, np.int64), progress,
+    )  # fmt: skip
+    found = any("none of the 1 samples of earlier requests is" in one for one in progress.warnings)
+    assert found == (ids == ["gone"] and not more)
+
+
 def test_a_list_of_the_chain_is_known_by_another_run_on_it(tmp_path: Path) -> None:
     other = run(IDS[:3], "f" * 64, "0" * 64, LIST1)
     first, second = opened(recorded(tmp_path, other), model(said())).requests
