@@ -14,7 +14,6 @@ from falw_cli.data import forget_list, ledger
 from falw_cli.data.forget_list import ForgetList
 from falw_cli.errors import RequestError
 from falw_cli.models import earlier
-from falw_cli.models.chain import steps_back
 from falw_cli.models.checkpoint import Ancestor, Checkpoint, Metadata
 from falw_cli.models.earlier import Earlier, open_earlier, recorded_runs
 from falw_cli.runtime.progress import Silent
@@ -213,8 +212,3 @@ def test_a_process_remembers_its_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     found = opened(Config(), model(said()))
     assert [one.source for one in found.requests] == ["process", "process"]
     assert found.rows.tolist() == [0, 1, 2, 3, 4]
-
-
-@pytest.mark.parametrize(("digest", "back"), [(M, 2), (U1, 1), (COPY, 1), (U2, None), ("x", None)])
-def test_each_ancestor_is_known(digest: str, back: int | None) -> None:
-    assert steps_back(said(), digest) == back
