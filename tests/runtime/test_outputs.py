@@ -233,3 +233,14 @@ def test_a_claim_is_checked_without_writing(tmp_path: Path) -> None:
         with pytest.raises(RequestError, match=error) if error else nullcontext():
             check_claim(files, force=False, folder=folder)
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "action"),
+    [("m.pt", "with --out"), ("m.audit.json", "with --report"), ("falw.yaml", "move it away")],
+)
+def test_the_hint_names_the_flag_for_another_name(tmp_path: Path, name: str, action: str) -> None:
+    (tmp_path / name).touch()
+    with pytest.raises(RequestError, match="exists") as caught:
+        check_writable(tmp_path / name, force=False)
+    assert action in caught.value.hint
