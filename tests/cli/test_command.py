@@ -102,3 +102,13 @@ def test_without_arguments_the_help_is_all(capsys: pytest.CaptureFixture[str]) -
     shown = capsys.readouterr()
     assert "Usage: falw" in shown.out
     assert not shown.err
+
+
+@pytest.mark.parametrize(
+    ("words", "action"), [((), "--where"), (("--ratio", "0.1", "--count", "3"), "one of them")]
+)
+def test_forget_list_names_the_ways_to_select(
+    words: tuple[str, ...], action: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["forget-list", "--data", "digits", *words]) == 2
+    assert action in capsys.readouterr().err
