@@ -35,6 +35,8 @@ def metrics(found: AllMetrics) -> Table:
 
     def add(row: rows.Row, style: str = "", *, difference: bool = True) -> None:
         cells = [row.cells.get(name) for name in shown]
+        if not any(cells):
+            return
         numbers = [f"{style}{cell.number}" if cell else "–" for cell in cells]
         own = row.cells.get(last)
         numbers.insert(len(models), own.interval.replace(" to ", "–") if own else "")
@@ -52,8 +54,7 @@ def metrics(found: AllMetrics) -> Table:
     if shown[last].mia and shown[last].distance:
         table.add_section()
         for row in rows.unseen_rows(shown):
-            if any(row.cells.values()):
-                add(row)
+            add(row)
     if shown[last].groups is not None:
         table.add_section()
         for name in rows.GROUPS:
