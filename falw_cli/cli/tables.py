@@ -106,7 +106,10 @@ def plan(report: Report) -> Table:
     table.add_row("retain", "none" if report.config.get("no_retain") else retained)
     if left_out:
         table.add_row("earlier requests", f"{left_out} samples, neither forget nor retain")
-    for name, source in (("held-out (guides)", inputs.heldout), ("test (judges)", inputs.test)):
+    for name, source in (
+        ("held-out, for the run", inputs.heldout),
+        ("test, for evaluation", inputs.test),
+    ):
         if source:
             table.add_row(name, f"{source.used} of {source.count} in {safe(source.spec)}")
     table.add_row("method", f"{safe(str(settings['method']))} x {settings['weighting']}")
