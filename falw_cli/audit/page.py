@@ -93,10 +93,17 @@ def _single_report(named: NamedReport) -> str:
         noise_floor=_noise_floor(report),
         cell=rows.figure,
         settings=_settings(report),
-        command=shlex.join(printable(word) for word in report.command),
+        command=_command(report.command),
         copy_script=_copy_script(),
         copy_digest=f"sha256-{b64encode(hashlib.sha256(_copy_script().encode()).digest()).decode()}",
     )
+
+
+def _command(words: Sequence[str]) -> str:
+    """Return the command line for a shell, with falw's name in place of its installed file."""
+    file = Path(*words[:1])
+    own = file.is_absolute() and file.name in ("falw", "__main__.py")
+    return shlex.join(printable(word) for word in (["falw", *words[1:]] if own else words))
 
 
 @cache
@@ -171,7 +178,7 @@ def _environment() -> Environment:
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    made.filters |= {"plain": _plain, "anchor": anchor}
+    made.filters |= {"plain": _plain, "prose": _prose, "anchor": anchor}
     return made
 
 
@@ -183,6 +190,11 @@ def _render(template: str, **content: Any) -> str:
 def _plain(text: object) -> str:
     """Return text from files without control characters and bidirectional overrides."""
     return printable(str(text))
+
+
+def _prose(text: object) -> str:
+    """Return a sentence that no line break separates from a unit or an equals sign."""
+    return _plain(text).replace(" %", "\u00a0%").replace("p = ", "p\u00a0=\u00a0")
 
 
 def markdown(named: Sequence[NamedReport]) -> str:

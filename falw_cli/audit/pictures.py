@@ -20,18 +20,20 @@ are pixels, because thousands of vector marks would make the page large and slow
 def pictures(report: Report, shown: dict[str, Metrics]) -> dict[str, list[Picture]]:
     """Return all pictures of a report, by section of the page."""
     run = report.run
+    spreads = {f"spread {name}": list(_spreads(shown, name)) for name in shown if name != "Retrain"}
     found: dict[str, list[Picture]] = {
         "pairs": [_pairs(report.pairs, report.forget.count)] if report.pairs else [],
-        "spread": [
-            picture for name in shown if name != "Retrain" for picture in _spreads(shown, name)
-        ],
+        "spread": [picture for several in spreads.values() for picture in several],
+        **spreads,
         "classes": [_classes(shown)] if report.forget.count else [],
         "roc": [roc(attacked)] if (attacked := {n: m for n, m in shown.items() if m.mia}) else [],
         "run": [],
         "relearned": [],
     }
     if run and len(run.course) > 1:
-        found["run"] += [_loss(report), _weights(report)]
+        found["run"].append(_loss(report))
+        if any((one.min, one.max) != (1, 1) for one in report.weights):
+            found["run"].append(_weights(report))
     if run and len(run.curve) > 1:
         found["run"].append(_stopping(report))
     if report.comeback and report.comeback.relearned:

@@ -179,14 +179,12 @@ def attack_rows(shown: Mapping[str, Metrics]) -> list[Row]:
 
 
 def _attack(label: str, attacks: Mapping[str, Any]) -> list[Row]:
-    """Return the figures of an attack on each model."""
-    return [
-        Row(
-            f"{label}: {what}", unit,
-            {name: figure(getattr(one, key), digits) for name, one in attacks.items()},
-        )
-        for key, (what, unit, digits) in ATTACK.items() if attacks
-    ]  # fmt: skip
+    """Return the measured figures of an attack on each model."""
+    made = [
+        Row(f"{label}: {what}", unit, {n: figure(getattr(a, key), d) for n, a in attacks.items()})
+        for key, (what, unit, d) in ATTACK.items()
+    ]
+    return [row for row in made if any(row.cells.values())]
 
 
 def _own(found: Any, name: str, digits: int = 2) -> Cell | None:

@@ -18,7 +18,23 @@ from falw_cli.version import __version__
 UsageError: Any = typer.BadParameter.__mro__[1]  # click's or typer's own, by typer's version
 
 
-class Commands(TyperGroup):
+class _PlainFlags:
+    """A command whose help shows no type behind a flag, which would look like a value to give."""
+
+    def get_params(self, ctx: Any) -> Any:
+        """Return the parameters."""
+        found = super().get_params(ctx)  # type: ignore[misc]
+        for one in found:
+            if getattr(one, "is_flag", False) or getattr(one, "count", False):
+                one.metavar = ""
+        return found
+
+
+class PlainCommand(_PlainFlags, TyperCommand):
+    """A command of the app."""
+
+
+class Commands(_PlainFlags, TyperGroup):
     """The commands, each imported when it is called; the list of them needs no import."""
 
     listing = False
@@ -75,9 +91,11 @@ def run(arguments: list[str]) -> int:
     try:
         code = app(arguments, prog_name="falw", standalone_mode=False)
     except UsageError as error:
+        if not (message := _message(error)):  # without arguments: the help was printed
+            return 2
         context = getattr(error, "ctx", None)
         where = context.command_path if context else "falw"
-        Console().error(_message(error), f"`{where} --help` shows the usage")
+        Console().error(message, f"`{where} --help` shows the usage")
         return 2
     except (KeyboardInterrupt, typer.Abort):  # before the command has installed its signal handlers
         Console().error("interrupted", "nothing was written; run the command again")

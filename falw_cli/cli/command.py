@@ -14,6 +14,7 @@ import typer
 from pydantic.fields import FieldInfo
 
 from falw_cli.cli import completion
+from falw_cli.cli.app import PlainCommand
 from falw_cli.cli.commands import COMMANDS
 from falw_cli.cli.console import Console
 from falw_cli.cli.session import session
@@ -124,7 +125,7 @@ def command(
         app = typer.Typer(
             add_completion=False, context_settings={"help_option_names": ["-h", "--help"]}
         )
-        app.command(name, help=COMMANDS[name], epilog=f"Example: {example}")(run)
+        app.command(name, cls=PlainCommand, help=COMMANDS[name], epilog=f"Example: {example}")(run)
         return typer.main.get_command(app)
 
     return make

@@ -111,7 +111,7 @@ def _machine() -> Iterator[Finding]:
     import torch
 
     there, free = os.cpu_count() or 1, psutil.virtual_memory().available
-    yield Finding("CPU", "ok", f"{there} cores, {torch.get_num_threads()} threads")
+    yield Finding("CPU", "ok", f"{there} cores, threads of torch: {torch.get_num_threads()}")
     short = free < LEAST_MEMORY
     yield Finding(
         "memory", "problem" if short else "ok", f"{_size(free)} free",

@@ -21,13 +21,13 @@ from falw_cli.models.pruning import merged
 from falw_cli.runtime import outputs
 from falw_cli.runtime.printable import printable
 
-WIDTH = 33
+WIDTH = 34
 """Width of a setting in characters, before its comment."""
 REST = """\
 # Settings of the run: remove the # of those that you need.
 # unlearn:
 #   method: match                 # the default; see docs/methods.md for others
-#   weighting: none             # the default of match
+#   weighting: none               # the default of match
 #   batch_size: 128
 #   max_utility_loss: 7           # accuracy that a run may lose, in points
 # gate: ["test_accuracy>=90"]     # exit code 1 if it fails
@@ -108,7 +108,7 @@ def _text(
     lines += _model_lines(config, facts, listings["data"])
     comments = {
         "data": "training data",
-        "heldout": "not trained on: half guides, half judges",
+        "heldout": "not trained on: half guides the run, half is for evaluation",
         "test": "for evaluation only",
     }
     for flag, comment in comments.items():
@@ -133,6 +133,7 @@ def _model_lines(config: Config, facts: ModelFacts | None, listing: Listing) -> 
         found.append(_line("classes", list(config.classes), "in the order of the outputs"))
     elif not listing.numbered:
         found.append("# CHECK: outputs are assumed to be the class names in alphabetical order.")
+        found.append("# classes: [NAME, NAME, ...]       # another order")
     return found
 
 

@@ -35,6 +35,8 @@ def metrics(found: AllMetrics) -> Table:
 
     def add(row: rows.Row, style: str = "", *, difference: bool = True) -> None:
         cells = [row.cells.get(name) for name in shown]
+        if not any(cells):
+            return
         numbers = [f"{style}{cell.number}" if cell else "–" for cell in cells]
         own = row.cells.get(last)
         numbers.insert(len(models), own.interval.replace(" to ", "–") if own else "")
@@ -52,8 +54,7 @@ def metrics(found: AllMetrics) -> Table:
     if shown[last].mia and shown[last].distance:
         table.add_section()
         for row in rows.unseen_rows(shown):
-            if any(row.cells.values()):
-                add(row)
+            add(row)
     if shown[last].groups is not None:
         table.add_section()
         for name in rows.GROUPS:
@@ -105,7 +106,10 @@ def plan(report: Report) -> Table:
     table.add_row("retain", "none" if report.config.get("no_retain") else retained)
     if left_out:
         table.add_row("earlier requests", f"{left_out} samples, neither forget nor retain")
-    for name, source in (("held-out (guides)", inputs.heldout), ("test (judges)", inputs.test)):
+    for name, source in (
+        ("held-out, for the run", inputs.heldout),
+        ("test, for evaluation", inputs.test),
+    ):
         if source:
             table.add_row(name, f"{source.used} of {source.count} in {safe(source.spec)}")
     table.add_row("method", f"{safe(str(settings['method']))} x {settings['weighting']}")

@@ -52,8 +52,9 @@ def resolve(
     model = flags.get("model")
     file = file or (find_file(at_home(model) if model else None) if find else None)
     below = _read_file(file) if file else {}
-    if file and not chosen and command in BUILDS:
-        _refuse_code(below, file, trusted=bool(flags.get("trust_code")))
+    trusted = chosen or bool(flags.get("trust_code") or flags.get("arch"))
+    if file and command in BUILDS and not trusted:
+        _refuse_code(below, file)
     given: dict[str, Any] = {}
     section = SECTIONS[command].model_fields if command in SECTIONS else {}
     for key, value in flags.items():
@@ -77,9 +78,9 @@ def resolve(
     return Config.model_validate(merged)
 
 
-def _refuse_code(content: Mapping[str, Any], file: Path, trusted: bool) -> None:
+def _refuse_code(content: Mapping[str, Any], file: Path) -> None:
     arch = content.get("arch")
-    if isinstance(arch, str) and ":" in arch and not trusted:
+    if isinstance(arch, str) and ":" in arch:
         raise RequestError(
             f"{file} asks to import code: arch {arch!r}",
             "give --arch or --config yourself, or --trust-code if you trust that folder",

@@ -48,7 +48,8 @@ def check_plausible(original: Predictions) -> None:
     if accuracy < chance + ABOVE_CHANCE * (1 - chance):
         raise RequestError(
             f"the model's {known}, near chance ({100 * chance:.1f} %): it does not fit this data",
-            "check the class order (--classes FILE), the preprocessing, --arch and --data",
+            "check --arch, --data, the class order (--classes FILE) and `preprocessing:` in "
+            "falw.yaml, which `falw init` writes",
         )
     unseen = float(original.test.correct.mean()) if len(original.test) >= FEW else 0.0
     if accuracy < unseen - BELOW_UNSEEN:

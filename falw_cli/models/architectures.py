@@ -143,10 +143,13 @@ def _own_code(name: str) -> Builder:
     try:
         function = getattr(importlib.import_module(module_name), function_name)
     except Exception as error:  # user code may raise anything
+        top = module_name.split(".")[0]
+        absent = isinstance(error, ModuleNotFoundError) and error.name == top
         raise RequestError(
             f"architecture {name} cannot be imported: {error}",
-            "give it as package.module:function, importable from here",
-        ) from error
+            f"run in the folder of {top}, or add that folder to PYTHONPATH"
+            if absent else "give it as package.module:function, and correct its code",
+        ) from error  # fmt: skip
 
     def build(num_classes: int, channels: int) -> nn.Module:
         try:

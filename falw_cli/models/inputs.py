@@ -246,15 +246,18 @@ def completed(shown: Preprocessing, spec: NetworkSpec) -> tuple[Preprocessing, s
     if shown.mean is not None and shown.std is not None:
         return shown, None
     unknown = "preprocessing mean and std are not given"
+    where = "`preprocessing:` in falw.yaml defines them"
     if spec.arch in architectures.OWN or architectures.is_code(spec.arch):
-        return shown, f"{unknown}: measured on the retain set"
+        return shown, f"{unknown}: measured on the retain set; {where}"
     guess = IMAGENET.model_dump()
     if shown.image_size is None and (size := architectures.input_size(spec.build)):
         guess |= {"image_size": size, "resize": round(size * IMAGENET_RATIO)}
     if spec.channels == 1:  # the mean over the channels, as in timm
         guess |= {"mean": (0.449,), "std": (0.226,)}
     merged = guess | shown.model_dump(exclude_none=True)
-    return Preprocessing.model_validate(merged), f"{unknown}: ImageNet's preprocessing is used"
+    return Preprocessing.model_validate(
+        merged
+    ), f"{unknown}: ImageNet's preprocessing is used; {where}"
 
 
 def _comparable(path: str, given: Config, network: Network, progress: Progress) -> Network:

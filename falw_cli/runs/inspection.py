@@ -177,6 +177,11 @@ def _forget_list(path: str, config: Config) -> dict[str, Any]:
         return facts | {"note": "give --data for the counts per class"}
     known = set(listing.ids)
     rows = forget_list.find([name for name in found.ids if name in known], listing.ids)
+    if len(rows) < len(found.ids):
+        try:
+            forget_list.find(found.ids, listing.ids)
+        except RequestError as error:
+            facts["note"] = f"{error}; {error.hint}"
     per_class = _per_class(listing.classes, listing.labels[rows])
     return facts | {
         "unknown": len(found.ids) - len(rows),

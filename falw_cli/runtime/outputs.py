@@ -71,7 +71,9 @@ def check_log(log: Path) -> None:
 
 def _check_free(path: Path, *, force: bool) -> None:
     if path.exists() and not force:
-        raise RequestError(f"{path} exists", "choose another name, or replace it with --force")
+        flag = {".json": "--report", ".yaml": ""}.get(path.suffix, "--out")
+        other = f"choose another name with {flag}" if flag else "move it away"
+        raise RequestError(f"{path} exists", f"{other}, or replace it with --force")
 
 
 def check_claim(files: Sequence[Path], *, force: bool, folder: Path | None = None) -> None:

@@ -69,4 +69,4 @@ def estimate_cost(config: Config, run_data: RunData) -> CostEstimate:
         began = time.perf_counter()
         evaluate_step(trial.network, samples, 0, None)
         seconds += (1 + evaluation_count(recipe, samples, work)) * (time.perf_counter() - began)
-    return CostEstimate(work.steps, recipe.epochs, seconds)
+    return CostEstimate(work.steps, -(-work.steps // work.per_epoch), seconds)

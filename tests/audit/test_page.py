@@ -139,6 +139,9 @@ def test_the_command_can_be_pasted_into_a_shell() -> None:
     (shown,) = re.findall(r'<code id="command">(.*?)</code>', text)
     assert shlex.split(unescape(shown)) == words
     assert '<button type="button" data-copy="command" hidden>' in text
+    words[0] = "/home/me/.venv/bin/falw"
+    text = html([NamedReport("a", plain(report()).model_copy(update={"command": words}))])
+    assert "/home/me" not in text
 
 
 @pytest.mark.parametrize(("value", "place"), [(0, 10.0), (100, 200.0), (450, 390.0)])
@@ -297,3 +300,13 @@ def test_it_opens_in_a_browser_without_errors(folder: Path, names: list[str]) ->
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == []
     assert len(list(folder.glob("*.png"))) == 6
+
+
+def test_a_page_without_retrained_models_or_weights_shows_neither() -> None:
+    made = report()
+    metrics = made.metrics.model_copy(update={"reference": None})
+    weights = [one.model_copy(update={"min": 1, "mean": 1, "max": 1}) for one in made.weights]
+    bare = seal(made.model_copy(update={"metrics": metrics, "weights": weights}))
+    text = html([NamedReport("a", bare)])
+    assert "<h2>Before and after</h2>" in text
+    assert "Weights and target" not in text

@@ -8,7 +8,7 @@ import pytest
 import typer
 from pydantic import Field
 
-from falw_cli.cli.app import app
+from falw_cli.cli.app import app, run
 from falw_cli.cli.command import Call, command
 from falw_cli.cli.commands import COMMANDS
 from falw_cli.config.flags import Flag, flag_of
@@ -87,3 +87,28 @@ def test_every_setting_with_a_flag_belongs_to_a_command() -> None:
     shown = {name for name, field in fields.items() if flag_of(field).panel}
     assert shown <= taken
     assert all(fields[name].description for name in shown)
+
+
+@pytest.mark.parametrize("words", [["--help"], ["evaluate", "--help"]])
+def test_the_help_shows_no_type_behind_a_flag(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(words) == 0
+    assert "<bool>" not in capsys.readouterr().out
+
+
+def test_without_arguments_the_help_is_all(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([]) == 2
+    shown = capsys.readouterr()
+    assert "Usage: falw" in shown.out
+    assert not shown.err
+
+
+@pytest.mark.parametrize(
+    ("words", "action"), [((), "--where"), (("--ratio", "0.1", "--count", "3"), "one of them")]
+)
+def test_forget_list_names_the_ways_to_select(
+    words: tuple[str, ...], action: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["forget-list", "--data", "digits", *words]) == 2
+    assert action in capsys.readouterr().err

@@ -38,6 +38,7 @@ def test_bare_weights_are_recognised_and_paths_are_relative_to_the_file(folder: 
     assert done.stdout.strip() == "models/falw.yaml"
     text = (folder / "models" / "falw.yaml").read_text()
     assert "CHECK" in text
+    assert "`falw evaluate models/net.pt`" in done.stderr
     content, _ = parse_yaml(folder / "models" / "falw.yaml")
     assert content["arch"] == "resnet18"
     assert content["data"] == "imagefolder:../seen"

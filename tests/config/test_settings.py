@@ -82,6 +82,7 @@ def test_code_is_allowed_where_the_user_names_it(folder: Path) -> None:
     file.write_text("arch: my.nets:net\n")
     assert resolve("unlearn", {}, file).arch == "my.nets:net"
     assert resolve("unlearn", {"trust_code": True}).arch == "my.nets:net"
+    assert resolve("unlearn", {"arch": "resnet18"}).arch == "resnet18"
     assert resolve("unlearn", {"arch": "other:net", "config": None}, file).arch == "other:net"
 
 

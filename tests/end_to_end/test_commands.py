@@ -130,6 +130,7 @@ def test_inspect_describes_each_kind_of_file(unlearned: Path) -> None:
     (project / "ids.csv").write_text("3\n7\n11\n")
     (project / "ids.json").write_text("[3, 7, 11]")
     np.save(project / "ids.npy", [3, 7, 11])
+    (project / "wrong.txt").write_text("digits/11\n")
     before = sorted(project.iterdir())
     words = {
         **dict.fromkeys(("ids.csv", "ids.json", "ids.npy"), ("forget list", "count", "3")),
@@ -144,6 +145,9 @@ def test_inspect_describes_each_kind_of_file(unlearned: Path) -> None:
         for word in expected:
             assert word in shown.stdout
     assert json.loads(falw("inspect", "ids.txt", "--json", cwd=project).stdout)
+    wrong = json.loads(falw("inspect", "wrong.txt", "--json", cwd=project).stdout)
+    assert wrong["unknown"] == 1
+    assert "1 of 1 forget IDs are not in the training data: 'digits/11'" in wrong["note"]
     assert sorted(project.iterdir()) == before
 
 

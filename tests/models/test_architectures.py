@@ -80,8 +80,12 @@ def test_custom_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert architectures.builder("my_nets:linear")(4, 1)(torch.zeros(2, 1, 8, 8)).shape == (2, 4)
     with pytest.raises(RequestError, match=r"not a torch\.nn\.Module"):
         architectures.builder("my_nets:wrong")(4, 1)
-    with pytest.raises(RequestError, match="cannot be imported"):
+    with pytest.raises(RequestError, match="cannot be imported") as caught:
         architectures.builder("my_nets:missing")
+    assert "package.module:function" in caught.value.hint
+    with pytest.raises(RequestError, match="cannot be imported") as caught:
+        architectures.builder("elsewhere:net")
+    assert "run in the folder of elsewhere" in caught.value.hint
     with pytest.raises(RequestError, match="failed: KeyError"):
         architectures.builder("my_nets:breaks")(4, 1)
     with pytest.raises(RequestError, match="cannot be imported"):

@@ -252,3 +252,14 @@ def test_a_log_that_is_write_protected_or_has_no_folder_is_refused(tmp_path: Pat
     link.symlink_to(tmp_path / "absent" / "log")
     with pytest.raises(RequestError, match="there is no folder"):
         check_log(link)
+
+
+@pytest.mark.parametrize(
+    ("name", "action"),
+    [("m.pt", "with --out"), ("m.audit.json", "with --report"), ("falw.yaml", "move it away")],
+)
+def test_the_hint_names_the_flag_for_another_name(tmp_path: Path, name: str, action: str) -> None:
+    (tmp_path / name).touch()
+    with pytest.raises(RequestError, match="exists") as caught:
+        check_writable(tmp_path / name, force=False)
+    assert action in caught.value.hint

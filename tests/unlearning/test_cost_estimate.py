@@ -25,6 +25,7 @@ def test_a_dry_run_shows_the_tail_the_time_and_the_memory(project: Path) -> None
     assert sorted(project.iterdir()) == before
     done = json.loads(falw(*ASKED, "--json", cwd=project).stdout)["run"]
     assert planned["steps"] == done["curve"][-1]["step"] or planned["steps"] >= done["steps"]
+    assert planned["epochs"] >= done["epochs"]
     assert planned["peak_memory_bytes"] == pytest.approx(done["peak_memory_bytes"], rel=0.3)
     assert falw(*ASKED, "--dry-run", cwd=project).returncode == 2  # the outputs exist now
     assert planned["seconds"] > 0  # docs/foresight.md compares it with the time that runs take

@@ -13,7 +13,9 @@ COMMANDS = {
     ),
     "audit": "Evaluate a checkpoint, and attack each sample with shadow models.",
     "train": "Train a checkpoint; with --without IDS, the retrained reference model.",
-    "forget-list": "Draw, select or check a list of sample IDs, and propose near-duplicates.",
+    "forget-list": (
+        "Print a list of sample IDs: drawn, selected or checked; and propose near-duplicates."
+    ),
     "inspect": "Show the contents of a checkpoint, a data source, a forget list or a report.",
     "convert": (
         "Write a checkpoint in another format: .safetensors, .pt, a timm or transformers folder."

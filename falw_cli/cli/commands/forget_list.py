@@ -141,8 +141,13 @@ def _total(own: ForgetListSettings, available: int) -> int:
     if own.where and own.ratio is None and own.count is None:
         return available
     if (own.ratio is None) == (own.count is None):
-        state = "both given" if own.count is not None else "required"
-        raise RequestError(f"either --ratio or --count: {state}", "give one, e.g. --ratio 0.1")
+        if own.count is not None:
+            raise RequestError("--ratio and --count are both given", "give one of them")
+        raise RequestError(
+            "nothing says which samples the list holds",
+            "draw it by --ratio 0.1 or --count 20, select it by --where COLUMN=VALUE, or check IDs "
+            "by --id ID or --forget FILE",
+        )
     total = own.count or 0
     if own.ratio is not None:
         if not 0 < own.ratio <= 1:

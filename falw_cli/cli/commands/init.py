@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from falw_cli.cli.command import CHECKPOINT, Call, command
 
 
@@ -14,7 +16,10 @@ def init(call: Call) -> None:
     # The file there is about to be written: its settings do not count, unless a person names it.
     config = call.config("init", find=False)
     from falw_cli.cli.init_config import init as run
+    from falw_cli.models.architectures import is_code
 
     path = str(run(config))
-    call.console.note("check the file, then run: falw unlearn MODEL --forget ids.txt --dry-run")
+    trust = " --trust-code" if config.arch and is_code(config.arch) else ""
+    test = f"falw evaluate {shlex.quote(config.model or 'MODEL')}{trust}"
+    call.console.note(f"check the file and run `{test}`: its accuracies should be those you know")
     call.console.document({"path": path}) if call.as_json else call.console.result(path)
