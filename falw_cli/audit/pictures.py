@@ -25,7 +25,7 @@ def pictures(report: Report, shown: dict[str, Metrics]) -> dict[str, list[Pictur
         "spread": [
             picture for name in shown if name != "Retrain" for picture in _spreads(shown, name)
         ],
-        "classes": [_classes(shown)] if report.forget.count else [],
+        "classes": [_classes(shown)] if report.forget.count and shown else [],
         "roc": [roc(attacked)] if (attacked := {n: m for n, m in shown.items() if m.mia}) else [],
         "run": [],
         "relearned": [],

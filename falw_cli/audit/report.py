@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, PrivateAttr
 
 from falw_cli.evaluation.corrections import Corrections
 from falw_cli.evaluation.earlier import EarlierRequests
@@ -292,6 +292,7 @@ class Report(BaseModel):
     warnings: list[str]
     digest: str | None = None
     """SHA-256 of the rest of the report; `falw verify` checks it."""
+    _problem: str | None = PrivateAttr(None)  # what is wrong with the digest of its file
 
     @property
     def passed(self) -> bool:

@@ -61,8 +61,9 @@ def verdict(report: Report) -> Verdict:
     It claims equivalence or a difference only where an interval lies inside or outside a margin:
     "cannot tell" is its own result.
     """
-    after = report.metrics.after
-    if after is None:
+    if report._problem:
+        return Verdict("unknown", f"No verdict: the report {report._problem}", ())
+    if report.metrics.after is None:
         return Verdict("unknown", "Nothing was measured: a dry run", ())
     seeds, unseen, harm = _against_retrain(report), _against_unseen(report), _harm(report)
     level, headline = _conclusion(report, seeds, unseen)

@@ -10,13 +10,19 @@ from falw_cli.audit.page import NamedReport, html, junit, markdown
 from falw_cli.errors import RequestError, unknown_name
 from falw_cli.runs.inspection import read_report
 from falw_cli.runtime import outputs
+from falw_cli.runtime.progress import Progress
 
 FORMATS = {"html": (html, ".html"), "md": (markdown, ".md"), "junit": (junit, ".junit.xml")}
 """Writer and file suffix of each format."""
 
 
 def publish(
-    reports: Sequence[Path], format: str, out: str | None, *, force: bool
+    reports: Sequence[Path],
+    format: str,
+    out: str | None,
+    *,
+    force: bool,
+    progress: Progress | None = None,
 ) -> tuple[Path | None, str]:
     """Write the reports in the requested format.
 
@@ -25,6 +31,7 @@ def publish(
         format: a key of FORMATS.
         out: a file, or - for stdout; default: beside the first report.
         force: whether the file may exist.
+        progress: receives warnings.
 
     Returns:
         Path of the written file, or None for stdout; and its text.
@@ -43,8 +50,10 @@ def publish(
         if path.resolve() in {report.resolve() for report in reports}:
             raise RequestError(f"{path} is one of the reports", "name another file with --out")
         outputs.check_writable(path, force=force)
-    pairs = zip(_names(reports), map(read_report, reports), strict=True)
-    named = [NamedReport(name, report) for name, report in pairs]
+    named = [
+        NamedReport(name, read_report(report, progress))
+        for name, report in zip(_names(reports), reports, strict=True)
+    ]
     try:
         text = write(named)
     except (LookupError, ValueError, TypeError, ArithmeticError, AttributeError) as error:
