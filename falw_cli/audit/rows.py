@@ -9,6 +9,7 @@ from typing import Any
 from falw_cli.evaluation.gap import FIELD
 from falw_cli.evaluation.gap_metric import described, explained, load_metric
 from falw_cli.evaluation.metrics import AllMetrics, Figure, Interval, Metrics, Scores
+from falw_cli.runtime.printable import decimal
 
 GROUPS = ("head", "mid", "tail")
 ATTACK = {
@@ -30,14 +31,14 @@ class Cell:
     @property
     def number(self) -> str:
         """The value as text."""
-        return f"{self.value:.{self.digits}f}"
+        return decimal(self.value, self.digits)
 
     @property
     def interval(self) -> str:
         """The interval as text, or an empty string."""
         if self.ends is None:
             return ""
-        return f"{self.ends.lower:.{self.digits}f} to {self.ends.upper:.{self.digits}f}"
+        return " to ".join(decimal(end, self.digits) for end in (self.ends.lower, self.ends.upper))
 
     def __str__(self) -> str:
         return f"{self.number} ({self.interval})" if self.interval else self.number
@@ -61,7 +62,7 @@ class Row:
     def difference(self, one: str, other: str) -> str:
         """Return the value of one model minus that of another, with its sign."""
         a, b = self.cells.get(one), self.cells.get(other)
-        return f"{a.value - b.value:+.{a.digits}f}" if a and b else "–"
+        return decimal(a.value - b.value, a.digits, "+") if a and b else "–"
 
 
 def models(found: AllMetrics) -> dict[str, Metrics]:
