@@ -12,8 +12,12 @@ from falw_cli.runs.inspection import read_report
 from falw_cli.runtime import outputs
 from falw_cli.runtime.progress import Progress
 
-FORMATS = {"html": (html, ".html"), "md": (markdown, ".md"), "junit": (junit, ".junit.xml")}
-"""Writer and file suffix of each format."""
+FORMATS = {
+    "html": (html, ".html", (".html", ".htm")),
+    "md": (markdown, ".md", (".md", ".markdown", ".txt")),
+    "junit": (junit, ".junit.xml", (".xml",)),
+}
+"""Writer, default suffix and possible suffixes of each format."""
 
 
 def publish(
@@ -37,18 +41,23 @@ def publish(
         Path of the written file, or None for stdout; and its text.
 
     Raises:
-        RequestError: an unknown format, a report that cannot be read, a file that exists.
+        RequestError: an unknown format, a report that cannot be read, a file that exists or has a
+            suffix of another format.
         RunError: the file cannot be written.
     """
     if format not in FORMATS:
         raise unknown_name("format", format, FORMATS)
-    write, suffix = FORMATS[format]
+    write, suffix, possible = FORMATS[format]
     path = None
     if out != "-":
         beside = reports[0] if len(reports) == 1 else reports[0].with_name("audits.json")
         path = Path(out) if out else beside.with_suffix(suffix)
         if path.resolve() in {report.resolve() for report in reports}:
             raise RequestError(f"{path} is one of the reports", "name another file with --out")
+        if path.suffix and path.suffix.lower() not in possible:
+            raise RequestError(
+                f"{path} has a suffix of another format than {format}", f"use {possible[0]}"
+            )
         outputs.check_writable(path, force=force)
     named = [
         NamedReport(name, read_report(report, progress))

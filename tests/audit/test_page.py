@@ -262,6 +262,8 @@ def test_the_command(tmp_path: Path) -> None:
     [
         (["one.audit.json"], "pdf", None, "unknown format"),
         (["one.audit.json"], "html", "one.audit.json", "is one of the reports"),
+        (["one.audit.json"], "md", "model.safetensors", "suffix of another format"),
+        (["one.audit.json"], "html", "other.json", "suffix of another format"),
         (["one.audit.json"] * 2, "html", None, "given 2 times"),
         (["three.audit.json"], "html", None, "cannot be read"),
     ],
