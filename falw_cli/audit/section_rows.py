@@ -90,7 +90,7 @@ def per_sample_rows(found: PerSample) -> list[Row]:
                 "divergence). With few models it is above 0 by chance.",
             )
         )  # fmt: skip
-    return rows
+    return [row for row in rows if any(row.cells.values())]
 
 
 def evidence_rows(found: PerSample) -> list[Row]:
