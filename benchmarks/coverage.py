@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from scipy.special import ndtr
+from scipy.special import ndtr, ndtri
 
 from falw_cli.evaluation.auc_interval import matched_auc
 from falw_cli.evaluation.forgotten import forgotten_share
+from falw_cli.evaluation.membership import STRATA, auc_by_difficulty
 
 PAGE = Path(__file__).parents[1] / "docs" / "proof.md"
 HEAD = "## Simulated coverage"
@@ -29,6 +30,21 @@ LISTS: dict[str, Sequence[int]] = {
 }  # fmt: skip
 SHIFTS = {0.0: "null", 0.36: "0.60", 1.2: "0.80", 2.2: "0.94", -0.8: "0.29"}
 """Distance of the members' scores from the non-members', and the AUC where classes are alike."""
+
+DIFFICULTIES: dict[str, tuple[Sequence[float], float]] = {
+    "random": ([1.0], 1.5), "hardest": ([-1.0], 1.0), "easiest": ([3.0], 1.0),
+    "long-tailed": ([2.0] * 24 + [1.0] * 9 + [0.0] * 4 + [-1.0] * 2 + [-2.0], 1.0),
+}  # fmt: skip
+"""Expected log-odds of a list's samples: means of their classes, and the standard deviation."""
+UNSEEN_ODDS = (1.0, 1.5)
+"""Mean and standard deviation of the log-odds of unseen samples."""
+OF_ALL = 600
+"""Unseen samples of the difficulty-matched attack."""
+ERRORS = {(0.7, 0.0): "null", (2.0, 0.0): "null, unreliable", (0.7, 1.5): "shift",
+          (2.0, 1.5): "shift, unreliable"}  # fmt: skip
+"""Standard deviation of a list's log-odds around the expected ones, and their shift."""
+OWN = 0.7
+"""Standard deviation of unseen samples' log-odds around those under the original."""
 
 
 def auc_coverage(sizes: Sequence[int], shift: float, trials: int, seed: int = 0) -> float:
@@ -54,6 +70,46 @@ def auc_coverage(sizes: Sequence[int], shift: float, trials: int, seed: int = 0)
         members, others = (middle[one] + rng.standard_normal(len(one)) for one in strata)
         _, (low, high) = matched_auc(members + shift, others, strata)
         held += low <= truth <= high
+    return held / trials
+
+
+def difficulty_coverage(
+    kind: str, count: int, error: float, shift: float, trials: int, seed: int = 0
+) -> float | None:
+    """Return the share of intervals of the difficulty-matched AUC that contain the true one.
+
+    Scores are log-odds. Those of the list are around the expected ones, those of unseen samples
+    around the original's; without a shift, the true AUC is 0.5 for each mix of difficulties.
+
+    Args:
+        kind: a key of DIFFICULTIES.
+        count: number of forget samples.
+        error: standard deviation of the list's scores; above OWN if the expectation is unreliable.
+        shift: of the list's scores.
+        trials: number of simulated lists.
+        seed: random seed.
+
+    Returns:
+        None if a list of this size has no interval.
+    """
+    rng = np.random.default_rng(seed)
+    means, deviation = DIFFICULTIES[kind]
+    middle, wide = UNSEEN_ODDS
+    edges = middle + wide * ndtri(np.arange(1, STRATA) / STRATA)
+    # Each stratum as 20 equally probable values: [STRATA, 20].
+    levels = middle + wide * ndtri((np.arange(STRATA * 20) + 0.5) / (STRATA * 20)).reshape(-1, 20)
+    apart = levels[:, None, :, None] - levels[None, :, None, :] + shift
+    above = ndtr(apart / np.hypot(OWN, error)).mean((2, 3))
+    held = 0
+    for _ in range(trials):
+        unseen = rng.normal(middle, wide, OF_ALL)
+        expected = rng.choice(means, count) + rng.normal(0, deviation, count)
+        members = expected + rng.normal(shift, error, count)
+        found = auc_by_difficulty(expected, unseen, members, unseen + rng.normal(0, OWN, OF_ALL))
+        if found is None:
+            return None
+        mix = np.bincount(np.searchsorted(edges, expected), minlength=STRATA) / count
+        held += found.lower <= mix @ above @ mix <= found.upper
     return held / trials
 
 
@@ -113,6 +169,18 @@ def section(trials: int) -> str:
         found = [f"{100 * auc_coverage(sizes, shift, trials):.1f} %" for shift in SHIFTS]
         lines.append(f"| {name} | {' | '.join(found)} |")
     lines += [
+        "", "Coverage for the AUC of the difficulty-matched attack. Unreliable: the expectation "
+        f"misses the log-odds of a forget sample by {max(ERRORS)[0]:g}, otherwise by {OWN:g}, as "
+        "those of unseen samples differ from the original’s. The interval allows for an "
+        "unreliable expectation, so it is wide for short lists if the expectation is reliable. "
+        "Lists of fewer than 5 samples have none (–).", "",
+        f"| list | samples | {' | '.join(ERRORS.values())} |", f"|---|--:|{'--:|' * len(ERRORS)}",
+    ]  # fmt: skip
+    for kind in DIFFICULTIES:
+        for count in (1, 2, 5, 20, 200):
+            found = [_percent(difficulty_coverage(kind, count, *one, trials)) for one in ERRORS]
+            lines.append(f"| {kind} | {count} | {' | '.join(found)} |")
+    lines += [
         "", "Coverage for the forgotten share, by the share of an error's variance that is common "
         "to the whole list:", "", "| samples | 0 | 0.1 | 0.3 |", "|--:|--:|--:|--:|",
     ]  # fmt: skip
@@ -120,6 +188,10 @@ def section(trials: int) -> str:
         found = [f"{100 * share_coverage(count, c, trials):.1f} %" for c in (0, 0.1, 0.3)]
         lines.append(f"| {count} | {' | '.join(found)} |")
     return "\n".join([*lines, ""])
+
+
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{100 * share:.1f} %"
 
 
 def replace_section(head: str, text: str) -> None:

@@ -37,6 +37,10 @@ class Gate:
     op: str
     number: float
 
+    def holds(self, value: float | None) -> bool:
+        """Return whether a value passes; a missing one does not."""
+        return value is not None and OPERATORS[self.op](value, self.number)
+
 
 FORGOTTEN = Gate(
     f"forgotten_share.upper>={HALF:g}", ("metrics", "after", "forgotten_share", "upper"), ">=", HALF
@@ -101,10 +105,8 @@ def evaluate(gate: Gate, report: Report) -> GateResult:
         if value is None:
             break
         value = value.get(part) if isinstance(value, dict) else getattr(value, part)
-    passed = value is not None and OPERATORS[gate.op](float(value), gate.number)
-    return GateResult(
-        expression=gate.expression, value=None if value is None else float(value), passed=passed
-    )
+    number = None if value is None else float(value)
+    return GateResult(expression=gate.expression, value=number, passed=gate.holds(number))
 
 
 def _plain(annotation: Any) -> Any:

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from falw_cli.audit import rows
+from falw_cli.audit import rows, section_rows
 from falw_cli.audit.drawing import PALETTE, Picture
 from falw_cli.audit.erasure import erasure_sections
 from falw_cli.audit.gauge import gauge
@@ -22,7 +22,7 @@ from falw_cli.audit.report import Report
 from falw_cli.audit.rows import Row
 from falw_cli.audit.verdict import Verdict, verdict
 from falw_cli.evaluation.gap_metric import load_metric
-from falw_cli.evaluation.metrics import Metrics
+from falw_cli.evaluation.metrics import Figure, Metrics
 from falw_cli.runtime.extras import need
 from falw_cli.runtime.printable import markdown_text, printable
 
@@ -67,8 +67,8 @@ def _single_report(named: NamedReport) -> str:
     report = named.report
     shown = rows.models(report.metrics)
     tables = _tables(shown)
-    per_sample = rows.per_sample_rows(report.per_sample) if report.per_sample else []
-    share = report.metrics.after.forgotten_share if report.metrics.after else None
+    per_sample = section_rows.per_sample_rows(report.per_sample) if report.per_sample else []
+    share = _share(report)
     return _render(
         "page.html.j2",
         name=named.name,
@@ -79,9 +79,9 @@ def _single_report(named: NamedReport) -> str:
         **tables,
         glossary=glossary([*tables["main"], *per_sample]),
         per_sample=per_sample,
-        evidence=rows.evidence_rows(report.per_sample) if report.per_sample else [],
-        comeback=rows.comeback_rows(report.comeback) if report.comeback else [],
-        robustness=rows.robustness_rows(report.robustness) if report.robustness else [],
+        evidence=section_rows.evidence_rows(report.per_sample) if report.per_sample else [],
+        comeback=section_rows.comeback_rows(report.comeback) if report.comeback else [],
+        robustness=section_rows.robustness_rows(report.robustness) if report.robustness else [],
         classes={
             load_metric(name).label: rows.class_rows(shown, name)
             for name in ("forget_accuracy", "test_accuracy")
@@ -104,6 +104,12 @@ def _command(words: Sequence[str]) -> str:
     file = Path(*words[:1])
     own = file.is_absolute() and file.name in ("falw", "__main__.py")
     return shlex.join(printable(word) for word in (["falw", *words[1:]] if own else words))
+
+
+def _share(report: Report) -> Figure | None:
+    """Return the forgotten share beside the verdict; a report without a verdict has none."""
+    after = report.metrics.after
+    return after.forgotten_share if after and not report._problem else None
 
 
 @cache
@@ -152,9 +158,7 @@ def _side_by_side(named: Sequence[NamedReport]) -> str:
     shown = {one.name: m for one in named if (m := one.report.metrics.after) is not None}
     verdicts: dict[str, Verdict] = {one.name: verdict(one.report) for one in named}
     picture: Picture | None = roc(shown, PALETTE) if any(m.mia for m in shown.values()) else None
-    shares = {
-        one.name: m.forgotten_share if (m := one.report.metrics.after) else None for one in named
-    }
+    shares = {one.name: _share(one.report) for one in named}
     tables = _tables(shown)
     return _render(
         "beside.html.j2",
@@ -210,10 +214,18 @@ def markdown(named: Sequence[NamedReport]) -> str:
             table = _table(["class", *_with_share(shown)], shares)
             parts += ["", "<details><summary>forgotten share of each class</summary>", ""]
             parts += [*table, "", "</details>"]
+        if report.comeback:
+            found = section_rows.comeback_rows(report.comeback)
+            parts += ["", *_table(["after minus before rounding the weights", "value"], found)]
+            if again := report.comeback.relearned:
+                head = [f"relearning {again.samples} of the forget samples", "value"]
+                parts += ["", *_table(head, section_rows.relearned_rows(again))]
         if report.robustness:
-            found = rows.robustness_rows(report.robustness)
+            found = section_rows.robustness_rows(report.robustness)
             parts += ["", *_table(["with noise", "value"], found)]
-        if evidence := rows.evidence_rows(report.per_sample) if report.per_sample else []:
+        if attacks := section_rows.per_sample_rows(report.per_sample) if report.per_sample else []:
+            parts += ["", *_table(["shadow models", "value"], attacks)]
+        if evidence := section_rows.evidence_rows(report.per_sample) if report.per_sample else []:
             parts += ["", *_table(["evidence, percent", *evidence[0].cells], evidence)]
         if report.gates:
             parts += ["", "| gate | value | |", "| --- | --- | --- |"]

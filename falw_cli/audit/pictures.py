@@ -9,6 +9,7 @@ from falw_cli.audit.report import Relearned, Report
 from falw_cli.audit.rows import GROUPS
 from falw_cli.evaluation.gap_metric import load_metric
 from falw_cli.evaluation.metrics import GroupApart, Metrics, Pairs
+from falw_cli.runtime.printable import decimal
 
 MOST_CLASSES = 24
 """Maximum number of classes in a picture; of more, only the first and last ones are shown."""
@@ -25,7 +26,7 @@ def pictures(report: Report, shown: dict[str, Metrics]) -> dict[str, list[Pictur
         "pairs": [_pairs(report.pairs, report.forget.count)] if report.pairs else [],
         "spread": [picture for several in spreads.values() for picture in several],
         **spreads,
-        "classes": [_classes(shown)] if report.forget.count else [],
+        "classes": [_classes(shown)] if report.forget.count and shown else [],
         "roc": [roc(attacked)] if (attacked := {n: m for n, m in shown.items() if m.mia}) else [],
         "run": [],
         "relearned": [],
@@ -160,7 +161,7 @@ def _classes(shown: dict[str, Metrics]) -> Picture:
     deviation = (tail.deviation if truth else tail.unseen_deviation) if tail else None
     words = f"{label.capitalize()} minus {what}, for each class from head to tail."
     if deviation is not None:
-        words += f" Tail classes together: {deviation:+.2f} points."
+        words += f" Tail classes together: {decimal(deviation, 2, '+')} points."
     return Picture("Deviation of each class, from head to tail", svg(out, "classes"), words)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict, PrivateAttr
 
 from falw_cli.evaluation.corrections import Corrections
 from falw_cli.evaluation.earlier import EarlierRequests
@@ -293,6 +293,7 @@ class Report(BaseModel):
     """SHA-256 of what the ledger's line says of this run; `falw verify --ledger` checks it."""
     digest: str | None = None
     """SHA-256 of the rest of the report; `falw verify` checks it."""
+    _problem: str | None = PrivateAttr(None)  # what is wrong with the digest of its file
 
     @property
     def passed(self) -> bool:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-from falw_cli.audit.report import Comeback, Robustness
 from falw_cli.evaluation.gap import FIELD
 from falw_cli.evaluation.gap_metric import described, explained, load_metric
 from falw_cli.evaluation.metrics import AllMetrics, Figure, Interval, Metrics, Scores
-from falw_cli.evaluation.per_sample import PerSample
+from falw_cli.runtime.printable import decimal
 
 GROUPS = ("head", "mid", "tail")
 ATTACK = {
@@ -32,14 +31,14 @@ class Cell:
     @property
     def number(self) -> str:
         """The value as text."""
-        return f"{self.value:.{self.digits}f}"
+        return decimal(self.value, self.digits)
 
     @property
     def interval(self) -> str:
         """The interval as text, or an empty string."""
         if self.ends is None:
             return ""
-        return f"{self.ends.lower:.{self.digits}f} to {self.ends.upper:.{self.digits}f}"
+        return " to ".join(decimal(end, self.digits) for end in (self.ends.lower, self.ends.upper))
 
     def __str__(self) -> str:
         return f"{self.number} ({self.interval})" if self.interval else self.number
@@ -63,11 +62,13 @@ class Row:
     def difference(self, one: str, other: str) -> str:
         """Return the value of one model minus that of another, with its sign."""
         a, b = self.cells.get(one), self.cells.get(other)
-        return f"{a.value - b.value:+.{a.digits}f}" if a and b else "–"
+        return decimal(a.value - b.value, a.digits, "+") if a and b else "–"
 
 
 def models(found: AllMetrics) -> dict[str, Metrics]:
-    """Return the metrics of a report's models by display name."""
+    """Return the metrics of a report's models by display name; none without the audited model."""
+    if found.after is None:
+        return {}
     named = {
         "before": found.before,
         "after" if found.before else "model": found.after,
@@ -115,7 +116,7 @@ def metric_rows(shown: Mapping[str, Metrics]) -> list[Row]:
 def metric_row(name: str, shown: Mapping[str, Metrics]) -> Row:
     """Return the row of a metric of METRICS."""
     metric = load_metric(name)
-    cells = {model: _cell(*metric.find(metrics)) for model, metrics in shown.items()}
+    cells = {model: cell(*metric.find(metrics)) for model, metrics in shown.items()}
     return Row(metric.label, metric.unit, cells, metric.explanation)
 
 
@@ -170,15 +171,15 @@ def attack_rows(shown: Mapping[str, Metrics]) -> list[Row]:
     rows = []
     for score in Scores.model_fields:
         by_score = {name: getattr(mia.scores, score) for name, mia in attacks.items()}
-        rows += _attack(score.replace("_", " "), by_score)
+        rows += attack(score.replace("_", " "), by_score)
     for group in GROUPS:
         found = {name: figure(getattr(mia.groups, group), 3) for name, mia in attacks.items()}
         rows += [Row(f"{group}: AUC by loss", "", found)] if any(found.values()) else []
     retained = {name: mia.retained for name, mia in attacks.items() if mia.retained}
-    return rows + _attack("retained vs. unseen", retained)[:1]
+    return rows + attack("retained vs. unseen", retained)[:1]
 
 
-def _attack(label: str, attacks: Mapping[str, Any]) -> list[Row]:
+def attack(label: str, attacks: Mapping[str, Any]) -> list[Row]:
     """Return the measured figures of an attack on each model."""
     made = [
         Row(f"{label}: {what}", unit, {n: figure(getattr(a, key), d) for n, a in attacks.items()})
@@ -188,10 +189,10 @@ def _attack(label: str, attacks: Mapping[str, Any]) -> list[Row]:
 
 
 def _own(found: Any, name: str, digits: int = 2) -> Cell | None:
-    return _cell(getattr(found, name), found.intervals.get(name), digits)
+    return cell(getattr(found, name), found.intervals.get(name), digits)
 
 
-def _cell(value: float | None, ends: Interval | None, digits: int = 2) -> Cell | None:
+def cell(value: float | None, ends: Interval | None, digits: int = 2) -> Cell | None:
     return None if value is None else Cell(value, ends, digits)
 
 
@@ -219,80 +220,9 @@ def class_share_rows(shown: Mapping[str, Metrics]) -> list[Row]:
 
 def _listed_classes(shown: Mapping[str, Metrics]) -> list[tuple[str, str]]:
     """Return name and label of each class that has forget samples, by count."""
-    last = list(shown.values())[-1].per_class
+    last = list(shown.values())[-1].per_class if shown else {}
     order = sorted(last, key=lambda one: -last[one].forget_count)
     return [
         (name, f"{name}, {one.forget_count} forgotten{', none kept' * (one.retain_count == 0)}")
         for name in order if (one := last[name]).forget_count
     ]  # fmt: skip
-
-
-def comeback_rows(found: Comeback) -> list[Row]:
-    """Return the accuracy changes by rounding the weights."""
-    return [
-        Row(f"{kind}: {load_metric(name).label}", "points", {"change": figure(change)})
-        for kind, one in (("float16", found.fp16), ("int8", found.int8))
-        for name, change in (
-            ("forget_accuracy", one.forget_change), ("test_accuracy", one.test_change),
-        )
-    ]  # fmt: skip
-
-
-def robustness_rows(found: Robustness) -> list[Row]:
-    """Return the shares of samples recognised again with noise."""
-    rows = [
-        Row("forget samples recognised again", "%", {"value": figure(found.forget)}),
-        Row("unseen samples recognised again", "%", {"value": figure(found.unseen)}),
-        Row("forget minus unseen", "points", {"value": figure(found.difference)}),
-    ]
-    for number, one in enumerate(found.references, 1):
-        name = f"Retrain {number}"
-        rows += [
-            Row(f"{name}: forget samples recognised again", "%", {"value": figure(one.forget)}),
-            Row(f"forget minus {name}", "points", {"value": figure(one.difference)}),
-            Row(f"residual knowledge against {name}", "", {"value": _cell(one.ratio, None)}),
-        ]
-    return [row for row in rows if any(row.cells.values())]
-
-
-def per_sample_rows(found: PerSample) -> list[Row]:
-    """Return the per-sample attacks, and the distance between the ensembles' margins."""
-    rows = []
-    for label, one, test in (
-        ("U-LiRA", found.ulira, "how much more likely the sample’s margin is in models that "
-         "unlearned it than in models that never saw it"),
-        ("RMIA", found.rmia, "how many unseen samples the sample stands out from"),
-    ):  # fmt: skip
-        if one is None:
-            continue
-        first, *others = _attack(f"{label} on shadow models", {"value": one})
-        rows += [
-            replace(first, explanation=f"Ranks the samples by {test}; 0.5 is chance."),
-            *others,
-        ]
-        title = f"{label}: distinguished in this model at 1 % FPR"
-        rows.append(Row(title, "%", {"value": figure(one.distinguished)}))
-    if found.klom is not None:
-        klom = f"KLoM, {found.klom_chance:.2f} by chance"
-        rows.append(
-            Row(
-                klom, "nats", {"value": figure(found.klom)},
-                "How far the margins of unlearned samples are from those of samples never seen (KL "
-                "divergence). With few models it is above 0 by chance.",
-            )
-        )  # fmt: skip
-    return rows
-
-
-def evidence_rows(found: PerSample) -> list[Row]:
-    """Return the evidence on each sample of a short list, percent: membership and its FPR."""
-    rows = []
-    for one in found.samples:
-        cells: dict[str, Cell | None] = {}
-        for stage, known in (("before", one.before), ("after", one.after)):
-            if known is not None:
-                below = Interval(lower=0, upper=known.upper)
-                cells[f"member {stage}"] = Cell(known.membership, None, 1)
-                cells[f"FPR {stage}"] = Cell(known.false_positive_rate, below, 0)
-        rows.append(Row(f"sample {one.position}", "", cells))
-    return rows

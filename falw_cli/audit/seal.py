@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -31,6 +32,19 @@ def digest(content: Mapping[str, Any]) -> str:
         ValueError: a text is not valid Unicode.
     """
     return hashlib.sha256(CONTENT.dump_json({**content, "digest": None})).hexdigest()
+
+
+def problem(content: Mapping[str, Any]) -> str | None:
+    """Return what is wrong with the digest of a report's JSON, or None.
+
+    The file's own JSON is needed, which may have other keys than this version.
+    """
+    if content.get("digest") is None:
+        return "has no digest: it was written by an older falw"
+    with suppress(ValueError):
+        if content["digest"] == digest(content):
+            return None
+    return "was changed after it was written"
 
 
 def to_text(report: Report) -> str:

@@ -21,6 +21,8 @@ HARM = 1.0
 """Loss of accuracy, in percentage points, that the headline names if it is significant."""
 BELOW_RETRAIN = 0.5
 """The same loss below the lower of original and Retrain, where there are retrained models."""
+SHOWN = 0.05
+"""The smallest loss of accuracy that is mentioned, in percentage points: 0.1 when rounded."""
 CHANCE = 0.05
 """Significance level: larger p-values are consistent with chance."""
 NO_SHARE = "no forgotten share: "
@@ -62,16 +64,18 @@ def verdict(report: Report) -> Verdict:
     It claims equivalence or a difference only where an interval lies inside or outside a margin:
     "cannot tell" is its own result.
     """
-    after = report.metrics.after
-    if after is None:
+    if report._problem:
+        return Verdict("unknown", f"No verdict: the report {report._problem}", ())
+    if report.metrics.after is None:
         return Verdict("unknown", "Nothing was measured: a dry run", ())
-    seeds, unseen, harm = _against_retrain(report), _against_unseen(report), _harm(report)
+    seeds, unseen = _against_retrain(report), _against_unseen(report)
+    harm, losses = _losses(report)
     level, headline = _conclusion(report, seeds, unseen)
     if harm and level != "bad":
         level = "mixed" if level == "good" else level
         headline = f"{headline}, but {harm.partition(' (')[0]}"
     corrected = report.corrections.in_words() if report.corrections else ""
-    points = [_explained(report), seeds[1], unseen[1], harm, corrected, _earlier(report)]
+    points = [_explained(report), seeds[1], unseen[1], harm, losses, corrected, _earlier(report)]
     if report.forget.unreadable:
         points.insert(0, f"the samples that can be read: {headline}")
         level = "bad"
@@ -161,27 +165,37 @@ def _explained(report: Report) -> str:
     return text
 
 
-def _harm(report: Report) -> str:
-    """Return what unlearning cost in accuracy, if that is more than chance and worth a headline."""
+def _losses(report: Report) -> tuple[str, str]:
+    """Return what unlearning cost in accuracy.
+
+    The first text is for the headline: losses that are more than chance and large enough. The
+    second has the others.
+    """
     found = report.metrics
     if found.changes is None or found.after is None or found.before is None:
-        return ""
-    texts = []
+        return "", ""
+    harm: list[str] = []
+    others: list[str] = []
     for name in ("retained_test_accuracy", "retain_accuracy"):
         change: AccuracyChange | None = getattr(found.changes, name)
+        if change is None or change.value > -SHOWN:
+            continue
         least = -HARM
-        if change is not None and found.reference is not None:
+        if found.reference is not None:
             before, truth = (getattr(one, name) for one in (found.before, found.reference))
             if before is not None and truth is not None:
                 least = min(0.0, truth - before) - BELOW_RETRAIN
-        if change is not None and change.value < least and change.p_value <= CHANCE:
-            same = found.after.test_accuracy == getattr(found.after, name)
-            label = described("test_accuracy" if same else name)[0]
-            texts.append(
-                f"{label} fell by {-change.value:.1f} points ({-change.upper:.1f} to "
-                f"{-change.lower:.1f}; McNemar's test: p = {change.p_value:.2g})"
-            )
-    return "; ".join(texts)
+        same = found.after.test_accuracy == getattr(found.after, name)
+        label = described("test_accuracy" if same else name)[0]
+        fell = f"{label} fell by {-change.value:.1f} points"
+        if change.p_value > CHANCE:
+            others.append(f"{fell}; could be chance, p = {change.p_value:.2g}")
+            continue
+        (harm if change.value < least else others).append(
+            f"{fell} ({-change.upper:.1f} to {-change.lower:.1f}; McNemar's test: p = "
+            f"{change.p_value:.2g})"
+        )
+    return "; ".join(harm), "; ".join(others)
 
 
 def _earlier(report: Report) -> str:

@@ -9,8 +9,8 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from falw_cli.audit import rows
-from falw_cli.audit.report import Report, Robustness
+from falw_cli.audit import rows, section_rows
+from falw_cli.audit.report import Comeback, Report, Robustness
 from falw_cli.cli.console import safe
 from falw_cli.evaluation.metrics import AllMetrics
 from falw_cli.evaluation.per_sample import PerSample
@@ -62,14 +62,37 @@ def metrics(found: AllMetrics) -> Table:
     return table
 
 
+def of_report(report: Report) -> list[Table]:
+    """Return the metrics of a report, and its optional sections."""
+    found = [metrics(report.metrics)] if report.metrics.after else []
+    if (attacked := report.per_sample) is not None:
+        found.append(evidence(attacked) if attacked.samples else per_sample(attacked))
+    if report.comeback:
+        found += comeback(report.comeback)
+    if report.robustness:
+        found.append(robustness(report.robustness))
+    return found
+
+
 def per_sample(found: PerSample) -> Table:
     """Return the results of per-sample attacks."""
-    return _values(f"attacks by {found.models} shadow models", rows.per_sample_rows(found))
+    title = f"attacks by {found.models} shadow models"
+    return _values(title, section_rows.per_sample_rows(found))
+
+
+def comeback(found: Comeback) -> list[Table]:
+    """Return the accuracy changes by rounding the weights, and the effect of relearning."""
+    title = "after minus before rounding the weights"
+    tables, again = [_values(title, section_rows.comeback_rows(found))], found.relearned
+    if again:
+        title = f"relearning {again.samples} of the forget samples"
+        tables.append(_values(title, section_rows.relearned_rows(again)))
+    return tables
 
 
 def robustness(found: Robustness) -> Table:
     """Return the shares of samples recognised again with noise."""
-    return _values(f"with noise, {found.copies} copies", rows.robustness_rows(found))
+    return _values(f"with noise, {found.copies} copies", section_rows.robustness_rows(found))
 
 
 def _values(title: str, figures: Sequence[rows.Row]) -> Table:
@@ -79,15 +102,14 @@ def _values(title: str, figures: Sequence[rows.Row]) -> Table:
         table.add_column(name, justify="left" if name == "figure" else "right")
     for row in figures:
         cell = row.cells["value"]
-        if cell is not None:
-            table.add_row(row.title, cell.number, cell.interval)
+        table.add_row(row.title, cell.number if cell else "–", cell.interval if cell else "")
     return table
 
 
 def evidence(found: PerSample) -> Table:
     """Return the evidence on each sample of a short list."""
     title = f"evidence per sample, percent ({found.models} models: FPR ≥ {found.smallest_rate:.1f})"
-    table, shown = Table(title=title, title_justify="left"), rows.evidence_rows(found)
+    table, shown = Table(title=title, title_justify="left"), section_rows.evidence_rows(found)
     for name in ("position", *shown[0].cells):
         table.add_column(name, justify="left" if name == "position" else "right")
     for row in shown:
@@ -160,6 +182,8 @@ def report_facts(report: Report) -> dict[str, object]:
         "model": report.inputs.model.path,
         "forgotten": f"{report.forget.count} samples",
     }
+    if report._problem:
+        found["report"] = report._problem
     if run:
         found |= {
             "method": f"{settings['method']} x {settings['weighting']}",

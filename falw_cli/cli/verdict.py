@@ -30,12 +30,8 @@ def show_report(report: Report, console: Console, *, as_json: bool) -> None:
     if as_json:
         console.document(report.model_dump(mode="json"))
     else:
-        console.table(tables.metrics(report.metrics))
-        if (attacked := report.per_sample) is not None:
-            show = tables.evidence if attacked.samples else tables.per_sample
-            console.table(show(attacked))
-        if report.robustness:
-            console.table(tables.robustness(report.robustness))
+        for table in tables.of_report(report):
+            console.table(table)
     end(report, console)
 
 

@@ -75,6 +75,9 @@ def resolve(
     given = relative_to(Path(), given, NAMES)
     merged = merged_over(below, given)
     check_spelling({key: value for key, value in merged.items() if key not in WRITTEN}, NAMES)
+    for key in WRITTEN:
+        if file and merged.get(key) and Path(merged[key]).resolve() == file.resolve():
+            raise RequestError(f"--{key} {merged[key]} is the config file", "name another file")
     return Config.model_validate(merged)
 
 

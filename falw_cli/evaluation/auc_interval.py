@@ -25,10 +25,16 @@ ANSWERS = np.concatenate([np.linspace(0.5, 0.98, 25), [0.99, 0.995, 0.998]])
 """AUCs for which quantiles are computed."""
 UNIFORM = 1 / 12
 """Variance of the rank of a member that is like the non-members."""
+BEYOND = 1.5
+"""Factor on this variance where the members' strata are estimated, until it is measured."""
 
 
 def matched_auc(
-    members: Vector, non_members: Vector, strata: tuple[Counts, Counts]
+    members: Vector,
+    non_members: Vector,
+    strata: tuple[Counts, Counts],
+    *,
+    estimated: bool = False,
 ) -> tuple[float, Interval]:
     """Return the AUC and its interval.
 
@@ -36,6 +42,8 @@ def matched_auc(
         members, non_members: scores, [N_m] and [N_s].
         strata: class (or other stratum) of each, by which the non-members are weighted; members
             of a stratum without non-members are left out. At least one stratum has both.
+        estimated: whether the members' strata are estimates. A member's score may then be further
+            from its stratum than those of the non-members, so that these do not show its variance.
     """
     size = int(max(strata[0].max(), strata[1].max())) + 1
     of_members, of_others = (np.bincount(one, minlength=size) for one in strata)
@@ -46,7 +54,11 @@ def matched_auc(
     own, stratum = members[kept], strata[0][kept]
     weight = (share / np.maximum(of_others, 1))[strata[1]]
     rank = _share_below(own, non_members, weight)
-    spread, noise = _variances(rank, stratum, share, (own, non_members, strata[1], weight))
+    spread, noise, level = _variances(rank, share, (own, non_members, strata[1], weight))
+    if estimated:
+        spread, off = BEYOND * UNIFORM / count, _off_line(rank, level[stratum])
+    else:
+        off = _off_strata(rank, stratum)
     auc = min(1.0, float(rank.mean()))  # the weights sum to 1 except for rounding
     present = share > 0
     effective = 1 / float((share[present] ** 2 / of_others[present]).sum())
@@ -59,7 +71,7 @@ def matched_auc(
     answers, low, high = _quantiles(min(EXACT, int(equal)))
     up = float(np.interp(upper_at, low, answers, left=answers[0], right=1.0))
     down = float(np.interp(lower_at, high, answers, left=0.0, right=answers[-1]))
-    scale = np.sqrt(min(EXACT, int(equal)) / equal) * _measured(rank, stratum, auc, spread * count)
+    scale = np.sqrt(min(EXACT, int(equal)) / equal) * _measured(off, auc, spread * count)
     below = np.hypot(max(0.0, auc - down) * scale, Z * np.sqrt(noise))
     above = np.hypot(max(0.0, up - auc) * scale, Z * np.sqrt(noise))
     return auc, (max(0.0, auc - float(below)), min(1.0, auc + float(above)))
@@ -75,36 +87,52 @@ def _share_below(scores: Vector, among: Vector, weight: Vector) -> Vector:
 
 
 def _variances(
-    rank: Vector, stratum: Counts, share: Vector, sides: tuple[Vector, Vector, Counts, Vector]
-) -> tuple[float, float]:
-    """Return the variance of the mean rank: of members like the non-members, and by non-members."""
+    rank: Vector, share: Vector, sides: tuple[Vector, Vector, Counts, Vector]
+) -> tuple[float, float, Vector]:
+    """Return two variances of the mean rank, and the mean rank of each stratum's non-members.
+
+    The first is that of members like the non-members, the second is due to the non-members.
+    """
     own, others, other_stratum, weight = sides
     among_others = _share_below(others, others, weight)
     above = 1 - _share_below(others, own, np.full(len(own), 1 / len(own)))
     spread = noise = 0.0
+    level = np.zeros(len(share))
     for c in np.flatnonzero(share):
         mine = other_stratum == c
+        level[c] = among_others[mine].mean()
         spread += share[c] * float(among_others[mine].var()) / len(rank)
         if mine.sum() > 1:
             noise += share[c] ** 2 * float(above[mine].var(ddof=1)) / float(mine.sum())
-    return spread, noise
+    return spread, noise, level
 
 
-def _measured(rank: Vector, stratum: Counts, auc: float, like: float) -> float:
+def _off_strata(rank: Vector, stratum: Counts) -> tuple[float, int]:
+    """Return the members' squared distances from the means of their strata, and the freedom."""
+    means = np.bincount(stratum, rank) / np.maximum(np.bincount(stratum), 1)
+    return float(((rank - means[stratum]) ** 2).sum()), len(rank) - len(np.unique(stratum))
+
+
+def _off_line(rank: Vector, level: Vector) -> tuple[float, int]:
+    """Return the members' squared distances from a line in `level`, and the degrees of freedom."""
+    rank, level = rank - rank.mean(), level - level.mean()
+    slope = float(rank @ level) / max(float(level @ level), 1e-12)
+    return float(((rank - slope * level) ** 2).sum()), max(0, len(rank) - 2)
+
+
+def _measured(off: tuple[float, int], auc: float, like: float) -> float:
     """Return the factor from the model's standard deviation of a rank to the measured one.
 
     Args:
-        rank, stratum: of the members, [N].
-        auc: their mean.
+        off: sum of the members' squared deviations, and its degrees of freedom.
+        auc: the members' mean rank.
         like: variance of the rank of a member that is like the non-members.
     """
     model = _variance(auc) * like / UNIFORM
     if not model:
         return 1.0
-    means = np.bincount(stratum, rank) / np.maximum(np.bincount(stratum), 1)
-    freedom = len(rank) - len(np.unique(stratum))
-    off = float(((rank - means[stratum]) ** 2).sum())
-    return float(np.sqrt((off + PRIOR * model) / (freedom + PRIOR) / model))
+    squares, freedom = off
+    return float(np.sqrt((squares + PRIOR * model) / (freedom + PRIOR) / model))
 
 
 def _variance(auc: float) -> float:

@@ -19,6 +19,7 @@ from falw_cli.evaluation.membership import difficulty_matched, membership_of
 from falw_cli.evaluation.metrics import AllMetrics, Figure, Groups, Interval, Metrics
 from falw_cli.evaluation.predictions import Predictions, Resamples
 from falw_cli.evaluation.scores import Vector
+from falw_cli.runtime.printable import decimal
 
 SHORTEST = {0.01: 100, 0.001: 1000}
 """Minimum number of unseen samples, by false-positive rate, for a reliable true-positive rate."""
@@ -104,7 +105,7 @@ def _trained_on_the_list(
     shares = [expected.share(one.forget.prob) for one in references] if expected else []
     return [
         f"reference {number} predicts the list like training samples: its forgotten share is "
-        f"{share.value:.0f} %; was it trained on the list?"
+        f"{decimal(share.value, 0)} %; was it trained on the list?"
         for number, share in enumerate(shares, 1)
         if share is not None and share.upper < HALF
     ]

@@ -14,7 +14,7 @@ from falw_cli.evaluation.scores import ATTACK_SCORES, HEADLINE, SamplePrediction
 
 RETAINED = 5000
 """Maximum number of retain samples that are attacked."""
-STRATA = 10
+STRATA = 20
 """Number of strata of difficulty, with equally many unseen samples."""
 
 
@@ -45,19 +45,34 @@ def difficulty_matched(
         unseen: true-class probability of the test samples under the original, [N_t].
         model: predictions of the attacked model.
     """
-    rows = np.flatnonzero(expected.expected > 0)
-    kept = model.kept_test
-    unseen = unseen[kept]
-    if not len(rows) or len(unseen) < FEW_UNSEEN:
-        return None
-    edges = np.quantile(unseen, np.linspace(0, 1, STRATA + 1)[1:-1])
-    strata = tuple(np.searchsorted(edges, one) for one in (expected.expected[rows], unseen))
-    if not np.isin(strata[0], strata[1]).any():
-        return None
+    rows, kept = np.flatnonzero(expected.expected > 0), model.kept_test
     members, others = (
         one.score(HEADLINE) for one in (model.forget.of_rows(rows), model.test.of_rows(kept))
     )
-    return Figure.of(*matched_auc(members, others, (strata[0], strata[1])))
+    return auc_by_difficulty(expected.expected[rows], unseen[kept], members, others)
+
+
+def auc_by_difficulty(
+    expected: Vector, unseen: Vector, members: Vector, others: Vector
+) -> Figure | None:
+    """Return the AUC against unseen samples in the same strata of difficulty.
+
+    Args:
+        expected: expected probability of the members, [N_m].
+        unseen: probability of the non-members under the original, [N_s].
+        members, others: scores of members and non-members, [N_m] and [N_s].
+
+    Returns:
+        None with too few samples. The expectation's error on fewer than FEW_FORGET members is not
+        measured well enough for a valid interval.
+    """
+    if len(members) < FEW_FORGET or len(others) < FEW_UNSEEN:
+        return None
+    edges = np.quantile(unseen, np.linspace(0, 1, STRATA + 1)[1:-1])
+    strata = np.searchsorted(edges, expected), np.searchsorted(edges, unseen)
+    if not np.isin(*strata).any():
+        return None
+    return Figure.of(*matched_auc(members, others, strata, estimated=True))
 
 
 def attack_figures(found: roc.Attack) -> Attack:

@@ -125,7 +125,8 @@ class Membership(Attack):
 
     difficulty_matched: Figure | None = None
     """AUC against unseen samples weighted so that the original predicts them as it is expected to
-    predict the list without training on it; for lists of hard or easy samples, in [0, 1]."""
+    predict the list without training on it; for lists of hard or easy samples, in [0, 1]. None
+    with fewer than 5 forget or unseen samples."""
     scores: Scores
     retained: Attack | None
     """The same attack on retain samples."""

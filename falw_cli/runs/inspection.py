@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
+from falw_cli.audit import seal
 from falw_cli.audit.report import Report
 from falw_cli.config.extensions import SOURCES
 from falw_cli.config.settings import Config
@@ -54,7 +55,8 @@ def inspect_path(path: str, config: Config, progress: Progress) -> dict[str, Any
     if _starts_with(Path(path), LEDGER):
         return _ledger(path)
     if path.endswith(".json") and not _starts_with(Path(path), b"["):
-        return {"kind": "report", "path": str(Path(path)), "report": read_report(Path(path))}
+        report = read_report(Path(path), progress)
+        return {"kind": "report", "path": str(Path(path)), "report": report}
     if Path(path).is_dir():
         raise RequestError(f"{path} is a folder", f"for a data source, write imagefolder:{path}")
     return _forget_list(path, config)
@@ -190,13 +192,18 @@ def _forget_list(path: str, config: Config) -> dict[str, Any]:
     }
 
 
-def read_report(path: Path) -> Report:
-    """Read an audit report.
+def read_report(path: Path, progress: Progress | None = None) -> Report:
+    """Read an audit report, and warn if its digest is wrong: it then has no verdict.
 
     Raises:
         RequestError: no such file, or not an audit report.
     """
-    return as_report(read_content(path), path)
+    content = read_content(path)
+    report = as_report(content, path)
+    report._problem = seal.problem(content)
+    if report._problem and progress is not None:
+        progress.warn(f"{path} {report._problem}")
+    return report
 
 
 def read_content(path: Path) -> dict[str, Any]:

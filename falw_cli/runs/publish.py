@@ -10,13 +10,23 @@ from falw_cli.audit.page import NamedReport, html, junit, markdown
 from falw_cli.errors import RequestError, unknown_name
 from falw_cli.runs.inspection import read_report
 from falw_cli.runtime import outputs
+from falw_cli.runtime.progress import Progress
 
-FORMATS = {"html": (html, ".html"), "md": (markdown, ".md"), "junit": (junit, ".junit.xml")}
-"""Writer and file suffix of each format."""
+FORMATS = {
+    "html": (html, ".html", (".html", ".htm")),
+    "md": (markdown, ".md", (".md", ".markdown", ".txt")),
+    "junit": (junit, ".junit.xml", (".xml",)),
+}
+"""Writer, default suffix and possible suffixes of each format."""
 
 
 def publish(
-    reports: Sequence[Path], format: str, out: str | None, *, force: bool
+    reports: Sequence[Path],
+    format: str,
+    out: str | None,
+    *,
+    force: bool,
+    progress: Progress | None = None,
 ) -> tuple[Path | None, str]:
     """Write the reports in the requested format.
 
@@ -25,26 +35,34 @@ def publish(
         format: a key of FORMATS.
         out: a file, or - for stdout; default: beside the first report.
         force: whether the file may exist.
+        progress: receives warnings.
 
     Returns:
         Path of the written file, or None for stdout; and its text.
 
     Raises:
-        RequestError: an unknown format, a report that cannot be read, a file that exists.
+        RequestError: an unknown format, a report that cannot be read, a file that exists or has a
+            suffix of another format.
         RunError: the file cannot be written.
     """
     if format not in FORMATS:
         raise unknown_name("format", format, FORMATS)
-    write, suffix = FORMATS[format]
+    write, suffix, possible = FORMATS[format]
     path = None
     if out != "-":
         beside = reports[0] if len(reports) == 1 else reports[0].with_name("audits.json")
         path = Path(out) if out else beside.with_suffix(suffix)
         if path.resolve() in {report.resolve() for report in reports}:
             raise RequestError(f"{path} is one of the reports", "name another file with --out")
+        if path.suffix and path.suffix.lower() not in possible:
+            raise RequestError(
+                f"{path} has a suffix of another format than {format}", f"use {possible[0]}"
+            )
         outputs.check_writable(path, force=force)
-    pairs = zip(_names(reports), map(read_report, reports), strict=True)
-    named = [NamedReport(name, report) for name, report in pairs]
+    named = [
+        NamedReport(name, read_report(report, progress))
+        for name, report in zip(_names(reports), reports, strict=True)
+    ]
     try:
         text = write(named)
     except (LookupError, ValueError, TypeError, ArithmeticError, AttributeError) as error:

@@ -40,6 +40,7 @@ from falw_cli.runtime import outputs
 from falw_cli.runtime.engine import make_fabric
 from falw_cli.runtime.interrupt import Interrupt
 from falw_cli.runtime.memory import peak_memory
+from falw_cli.runtime.printable import decimal
 from falw_cli.runtime.progress import Progress
 from falw_cli.runtime.tracking import loggers, tracked
 from falw_cli.training.state import StateFile
@@ -254,8 +255,9 @@ def _warn_of_share(
     elif config.forgotten_gate and share.upper < gates.FORGOTTEN.number:
         rates = ", ".join(f"{one.lr:.3g}" for one in done.probes) or f"{done.lr:.3g}"
         progress.warn(
-            f"the list is not forgotten: {share.value:.0f} % of the way (learning rate {rates}); "
-            "use more --epochs, another --lr or --method, or leave out these flags"
+            f"the list is not forgotten: {decimal(share.value, 0)} % of the way "
+            f"(learning rate {rates}); use more --epochs, another --lr or --method, "
+            "or leave out these flags"
         )
 
 

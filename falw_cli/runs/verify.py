@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from falw_cli.audit import gates, seal
-from falw_cli.audit.report import FileInput, Output, Report
+from falw_cli.audit.gates import Gate
+from falw_cli.audit.report import FileInput, GateResult, Output, Report
 from falw_cli.config.settings import Config
 from falw_cli.data import forget_list
 from falw_cli.errors import RequestError
@@ -74,7 +74,7 @@ def verify(request: VerifyRequest, progress: Progress) -> Verification:
     """
     content = read_content(request.report)
     report = as_report(content, request.report)
-    sealed = _sealed(content)
+    sealed = seal.problem(content)
     checks = [Check("report", sealed or _formatted(content, request.report))]
     for name, file in _files(report):
         checks.append(Check(name, _differs(file)))
@@ -92,16 +92,6 @@ def verify(request: VerifyRequest, progress: Progress) -> Verification:
     if again is not None:
         return Verification(checks, again, measured_again=True)
     return Verification(checks, None if sealed else report, measured_again=False)
-
-
-def _sealed(content: dict[str, Any]) -> str | None:
-    """Compare the digest of the file's own JSON, which may have other keys than this version."""
-    if content.get("digest") is None:
-        return "has no digest: it was written by an older falw"
-    with suppress(ValueError):
-        if content["digest"] == seal.digest(content):
-            return None
-    return "was changed after it was written"
 
 
 def _formatted(content: dict[str, Any], path: Path) -> str | None:
@@ -165,14 +155,54 @@ def _samples(
         found = inputs.described[name]
         same = found is not None and found["sha256"] == source.sha256
         checks.append(Check(name, None if same else "contains other samples than in the run"))
+    if forged := _metadata_differs(content["inputs"], inputs.described):
+        checks.append(Check("metadata", forged))
     if not request.rerun:
         return checks, None
-    found = _measured(report, inputs)
-    problem = _differences(content["metrics"], found.model_dump(mode="json"))
-    again = report.model_copy(update={"metrics": found})
-    wanted = [gates.parse(one.expression, inputs.network.classes) for one in report.gates]
+    again = report.model_copy(update={"metrics": _measured(report, inputs)})
+    names = dict.fromkeys([*_wanted(again), *(one.expression for one in report.gates)])
+    wanted = [gates.parse(name, inputs.network.classes) for name in names]
     again = again.model_copy(update={"gates": [gates.evaluate(one, again) for one in wanted]})
-    return [*checks, Check("metrics", problem)], again
+    off = _differences(content["metrics"], again.metrics.model_dump(mode="json"))
+    off += _gates_differ(wanted, report.gates, again.gates)
+    more = f" (and {len(off) - 3} more)" if len(off) > 3 else ""
+    return [*checks, Check("metrics", "; ".join(off[:3]) + more or None)], again
+
+
+def _metadata_differs(claimed: dict[str, Any], found: dict[str, Any]) -> str | None:
+    """Compare what the checkpoints' metadata say with the keys that the report has."""
+    off = [
+        f"{name}.{key} is {known[key]}, the report says {said[key]}"
+        for name in ("model", "original")
+        if (known := found[name]) and (said := claimed.get(name))
+        for key in ("unlearned", "runs_back")
+        if key in known and key in said and known[key] != said[key]
+    ]
+    return "; ".join(off) or None
+
+
+def _wanted(report: Report) -> list[str]:
+    """Return the gates that the config asks for, and the built-in ones of `falw unlearn`."""
+    wanted, after = list(report.config.get("gate") or ()), report.metrics.after
+    if report.run and report.config.get("forgotten_gate"):
+        wanted += [gates.FORGOTTEN.expression] if after and after.forgotten_share else []
+        wanted += [gates.READABLE.expression] if report.forget.unreadable else []
+    return wanted
+
+
+def _gates_differ(
+    wanted: Sequence[Gate], claimed: Sequence[GateResult], found: Sequence[GateResult]
+) -> Iterator[str]:
+    """Compare the results of the gates; yield the differences as text."""
+    known = {one.expression: one for one in claimed}
+    for gate, one in zip(wanted, found, strict=True):
+        said = known.get(one.expression)
+        if said is None:
+            yield f"gate {one.expression} is not in the report"
+        elif not _same(one.value, said.value):
+            yield f"gate {one.expression} is {one.shown}, the report says {said.shown}"
+        elif said.passed != gate.holds(said.value):
+            yield f"gate {one.expression} does not follow from its value, {said.shown}"
 
 
 def _config(report: Report, request: VerifyRequest) -> Config:
@@ -205,16 +235,18 @@ def _measured(report: Report, inputs: Inputs) -> AllMetrics:
     return full_audit(before, models[-1], references, weights, expected).metrics
 
 
-def _differences(claimed: Any, found: Any) -> str | None:
-    """Compare each figure that the report has; return the differences as text, or None."""
+def _differences(claimed: Any, found: Any) -> list[str]:
+    """Compare each figure that the report has; return the differences as text.
+
+    A figure or section that is null or empty in the report has no value in `found` either.
+    """
     again = dict(_leaves(found))
-    off = [
-        f"{name} is {again.get(name)}, the report says {value}"
+    parents = {name[:place] for name in again for place in range(len(name)) if name[place] == "."}
+    return [
+        f"{name} is {again.get(name, 'not empty')}, the report says {value}"
         for name, value in _leaves(claimed)
-        if not _same(again.get(name), value)
+        if not _same(again.get(name), value) or (not isinstance(value, float) and name in parents)
     ]
-    more = f" (and {len(off) - 3} more)" if len(off) > 3 else ""
-    return "; ".join(off[:3]) + more or None
 
 
 def _predictions(network: Network, inputs: Inputs) -> Predictions:
@@ -232,10 +264,10 @@ def _written(output: Output, inputs: Inputs) -> Network:
 
 def _leaves(content: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Yield dotted name and value of every entry of a report."""
-    if isinstance(content, dict):
+    if isinstance(content, dict) and content:
         for key, value in content.items():
             yield from _leaves(value, f"{prefix}.{key}" if prefix else key)
-    elif isinstance(content, list):
+    elif isinstance(content, list) and content:
         for number, value in enumerate(content):
             yield from _leaves(value, f"{prefix}.{number}")
     else:

@@ -1,4 +1,4 @@
-"""Untrusted text, made safe to print."""
+"""Numbers, and untrusted text, as they are printed."""
 
 from __future__ import annotations
 
@@ -6,6 +6,17 @@ from __future__ import annotations
 def printable(text: str) -> str:
     """Return one line without control characters or bidirectional overrides."""
     return "".join(c if c.isprintable() else " " for c in text)
+
+
+def decimal(value: float, digits: int, sign: str = "") -> str:
+    """Return a number with so many decimal places, and 0 without a minus sign.
+
+    Args:
+        value: the number.
+        digits: number of decimal places.
+        sign: "+" shows the sign of positive numbers too.
+    """
+    return f"{round(value, digits) + 0.0:{sign}.{digits}f}"
 
 
 def markdown_text(text: object) -> str:

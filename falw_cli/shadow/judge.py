@@ -7,13 +7,13 @@ what they unlearned. Then the audited model is attacked.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from falw_cli.evaluation import intervals, roc
-from falw_cli.evaluation.intervals import Counts
+from falw_cli.evaluation.intervals import Interval
 from falw_cli.evaluation.membership import attack_figures
 from falw_cli.evaluation.metrics import Figure
 from falw_cli.evaluation.per_sample import PerSample, SampleAttack
@@ -22,6 +22,8 @@ from falw_cli.shadow.attacks import Matrix, Members, Sides, Vector
 
 FALSE_POSITIVES = 0.01
 PERMUTATIONS = 20
+LARGEST = -float(np.log(attacks.LEAST))
+"""Largest KLoM, nats."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ def _rmia(model: ModelOutputs, shadows: ModelOutputs, sides: Sides) -> Vector:
 
 
 def run_attacks(
-    model: ModelOutputs, shadows: ModelOutputs, members: Members, label: Counts, seed: int
+    model: ModelOutputs, shadows: ModelOutputs, members: Members, seed: int
 ) -> PerSample:
     """Run all attacks.
 
@@ -58,11 +60,12 @@ def run_attacks(
         model: outputs of the audited model, one row.
         shadows: outputs of the shadow models.
         members: which model unlearned which sample, [M, N].
-        label: class of each forget sample, [N].
         seed: random seed of the resamples.
     """
     rng = np.random.default_rng([seed, 12])
-    draws = intervals.resample(label, rng)
+    count = members.shape[1]
+    # Not by class: a class of one sample would never vary.
+    draws = intervals.resample(np.zeros(count, dtype=np.int64), rng)
     found = {
         name: _attack(scorer, model, shadows, members, draws, rng)
         for name, scorer in (("ulira", _ulira), ("rmia", _rmia))
@@ -72,15 +75,43 @@ def run_attacks(
         attacks.klom(*attacks.split(shadows.margins, rng.permuted(members, axis=0))).mean()
         for _ in range(PERMUTATIONS)
     ]
-    low, high = intervals.around(float(distances.mean()), intervals.means(draws, distances))
+    mean = float(distances.mean())
     return PerSample(
         models=len(members),
-        forget=len(label),
+        forget=count,
         ulira=found["ulira"],
         rmia=found["rmia"],
-        klom=Figure(value=float(distances.mean()), lower=max(0.0, low), upper=high),
+        klom=Figure.of(mean, _around(mean, distances, LARGEST)),
         klom_chance=float(np.mean(chance)),
     )
+
+
+def _around(value: float, parts: Vector, largest: float) -> Interval:
+    """Return Student's interval of a figure in [0, largest] to which each sample adds a part.
+
+    One more deviation, of half the largest value, keeps the width above 0 if all parts are equal.
+    """
+    from scipy.stats import t
+
+    freedom = max(1, len(parts) - 1)
+    squares = float(((parts - parts.mean()) ** 2).sum()) + (largest / 2) ** 2
+    half = float(t.ppf(0.975, freedom)) * (squares / freedom / len(parts)) ** 0.5
+    return max(0.0, value - half), min(max(largest, value), value + half)
+
+
+def _parts(scores: Matrix, members: Members) -> Vector:
+    """Return each sample's part of the AUC, for the outputs on one sample are not independent.
+
+    It is the sum of two mean ranks: of the sample's member scores among all others, and of its
+    other scores among all members (Obuchowski, 1997). [M, N] -> [N]
+    """
+    parts = np.zeros(scores.shape[1])
+    for side in (members, ~members):
+        among = np.sort(scores[~side])
+        low, high = (np.searchsorted(among, scores, end) for end in ("left", "right"))
+        rank = (low + high) / (2 * len(among))
+        parts += np.where(side, rank if side is members else 1 - rank, 0).sum(0) / side.sum(0)
+    return parts
 
 
 def _attack(
@@ -99,6 +130,14 @@ def _attack(
     found = roc.attack(
         scores[inside], scores[outside], (weights[0], weights[1]),
         (draws[:, inside[1]], draws[:, outside[1]]),
+    )  # fmt: skip
+    found = replace(
+        found, auc_interval=_around(found.auc, _parts(scores, members), 1),
+        tpr_intervals=tuple(
+            (min(ends[0], low), max(ends[1], high))
+            for rate, ends in zip(found.tpr, found.tpr_intervals, strict=True)
+            for low, high in [intervals.wilson(rate, members.shape[1])]
+        ),
     )  # fmt: skip
     threshold = np.quantile(scores[outside], 1 - FALSE_POSITIVES, method="higher")
     distinguished = scorer(model, shadows, (members, ~members)) > threshold

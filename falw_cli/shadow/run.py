@@ -91,7 +91,7 @@ def _attack(config: Config, request: AuditRequest, progress: Progress, inputs: I
     outputs, trained = read(store, plan.shadows)
     if not plan.short:
         audited = model_outputs(network, splits)
-        return run_attacks(audited, outputs, plan.members, splits.forget.labels, config.seed)
+        return run_attacks(audited, outputs, plan.members, config.seed)
     before = Margins(margins(original, splits.forget), trained) if original else None
     after = Margins(margins(network, splits.forget), outputs.margins)
     return per_sample_evidence(after, before, plan.members, plan.positions)

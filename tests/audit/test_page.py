@@ -27,6 +27,7 @@ from falw_cli.audit.report import Forget, Report
 from falw_cli.audit.seal import seal, to_text
 from falw_cli.errors import RequestError
 from falw_cli.evaluation.metrics import Figure, Metrics
+from falw_cli.runs.inspection import read_report
 from falw_cli.runs.publish import publish
 from tests.audit.reports import HOSTILE, evidence, pairs, report, with_share
 from tests.conftest import falw
@@ -264,6 +265,8 @@ def test_the_command(tmp_path: Path) -> None:
     [
         (["one.audit.json"], "pdf", None, "unknown format"),
         (["one.audit.json"], "html", "one.audit.json", "is one of the reports"),
+        (["one.audit.json"], "md", "model.safetensors", "suffix of another format"),
+        (["one.audit.json"], "html", "other.json", "suffix of another format"),
         (["one.audit.json"] * 2, "html", None, "given 2 times"),
         (["three.audit.json"], "html", None, "cannot be read"),
     ],
@@ -280,6 +283,35 @@ def test_invalid_requests(
     with pytest.raises(RequestError, match=said):
         publish([Path(name) for name in names], form, out, force=True)
     assert not list(folder.glob("*.html"))
+
+
+def test_markdown_has_shadow_models_and_recovery() -> None:
+    text = markdown([NamedReport("audit", report())])
+    for part in ("U-LiRA on shadow models: AUC", "float16: forget accuracy", "| relearning 9 of"):
+        assert part in text
+
+
+@pytest.mark.parametrize("others", [{}, {"before": None}])
+@pytest.mark.parametrize("write", [html, markdown, junit])
+def test_a_report_without_the_audited_model_is_written(write: Any, others: dict[str, None]) -> None:
+    metrics = report().metrics.model_copy(update={"after": None} | others)
+    made = plain(report()).model_copy(update={"metrics": metrics})
+    assert "audit" in write([NamedReport("audit", made)])
+
+
+@pytest.mark.parametrize("digest", ["0" * 64, None])
+def test_a_changed_report_has_no_verdict(tmp_path: Path, digest: str | None) -> None:
+    changed = tmp_path / "one.audit.json"
+    changed.write_text(to_text(plain(with_share(report())).model_copy(update={"digest": digest})))
+    done = falw("report", changed.name, "--format", "md", "--out", "-", cwd=tmp_path)
+    assert done.returncode == 0
+    assert f"warning: {changed.name} " in done.stderr
+    assert "### one: No verdict: the report " in done.stdout
+    page = html([NamedReport("one", read_report(changed))])
+    assert "No verdict: the report " in page
+    assert "how the headline is chosen" not in page
+    inspected = falw("inspect", changed.name, cwd=tmp_path)
+    assert f"warning: {changed.name} " in inspected.stderr
 
 
 @pytest.mark.slow

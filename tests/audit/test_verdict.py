@@ -104,6 +104,24 @@ def test_a_significant_loss_of_accuracy_is_in_the_headline(p_value: float, named
     assert said.level == ("mixed" if named else "good")
 
 
+@pytest.mark.parametrize(
+    ("value", "p_value", "text"),
+    [
+        (-0.8, 0.3, "fell by 0.8 points; could be chance, p = 0.3"),
+        (-0.8, 0.01, "fell by 0.8 points (-0.2 to 1.8; McNemar's test: p = 0.01)"),
+        (-0.01, 0.9, ""),
+        (0.8, 0.3, ""),
+    ],
+)
+def test_other_losses_are_below_the_headline(value: float, p_value: float, text: str) -> None:
+    change = AccuracyChange(value=value, lower=value - 1, upper=value + 1, p_value=p_value)
+    said = verdict(with_share(93, 80, 104, retained_test_accuracy=change))
+    assert said.level == "good"
+    assert "fell" not in said.headline
+    fell = [point for point in said.points if "test accuracy fell" in point]
+    assert text in fell[0] if text else not fell
+
+
 @pytest.mark.parametrize("unlearned", [False, None, True])
 def test_a_model_that_may_never_have_been_unlearned_is_not_called_forgotten(
     unlearned: bool | None,

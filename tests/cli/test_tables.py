@@ -24,12 +24,7 @@ def text(table: Table, width: int = 200) -> str:
 @pytest.mark.parametrize("references", [0, 2])
 def test_it_fits_80_columns(references: int) -> None:
     found = report(1.5, references)
-    assert found.per_sample is not None
-    for table in (
-        tables.metrics(found.metrics),
-        tables.per_sample(found.per_sample),
-        tables.evidence(evidence(20)),
-    ):
+    for table in (*tables.of_report(found), tables.evidence(evidence(20))):
         shown = text(table, 80)
         assert max(map(len, shown.splitlines())) <= 80
         assert "…" not in shown
@@ -50,6 +45,14 @@ def test_rows_are_those_of_the_page_with_their_units() -> None:
     assert f"{found.noise_floor:.2f}" in lines["between two Retrains, points"]
     tail = rows.metric_row("tail_accuracy", shown)
     assert lines[tail.title].endswith(tail.difference("after", "Retrain"))
+
+
+def test_all_sections_are_shown() -> None:
+    whole = "\n".join(text(table) for table in tables.of_report(report()))
+    for part in ("U-LiRA", "float16: forget accuracy", "relearning 9 of", "with noise, 100 copies"):
+        assert part in whole
+    steps = [line for line in whole.splitlines() if "recovered to 99 %" in line]
+    assert [re.split(r"\s*│\s*", line)[2] for line in steps] == ["3", "–", "8"]
 
 
 def test_without_retrained_models_there_is_no_difference() -> None:

@@ -133,3 +133,11 @@ def test_choices_may_have_capitals(folder: Path, flag: str, written: str, meant:
 def test_an_unknown_device_is_refused_with_the_known_ones(folder: Path, device: str) -> None:
     with pytest.raises(RequestError, match="auto, cpu, cuda, cuda:N or mps"):
         resolve("unlearn", {"device": device})
+
+
+@pytest.mark.parametrize("key", ["out", "report", "ledger"])
+def test_the_config_file_is_no_output(folder: Path, key: str) -> None:
+    file = folder / "own.yaml"
+    file.write_text("seed: 1\n")
+    with pytest.raises(RequestError, match=f"--{key} .*own.yaml is the config file"):
+        resolve("unlearn", {key: str(folder / "." / "own.yaml")}, file)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.coverage import LISTS, auc_coverage
+from benchmarks.coverage import DIFFICULTIES, LISTS, OWN, auc_coverage, difficulty_coverage
 from falw_cli.evaluation.auc_interval import matched_auc
 
 
@@ -16,6 +16,21 @@ from falw_cli.evaluation.auc_interval import matched_auc
 def test_the_interval_covers(name: str, shift: float) -> None:
     """95 % +- 4 standard deviations of 300 trials."""
     assert auc_coverage(LISTS[name], shift, trials=300) == pytest.approx(0.95, abs=0.05)
+
+
+@pytest.mark.parametrize("kind", DIFFICULTIES)
+@pytest.mark.parametrize(
+    ("count", "error", "shift"), [(5, 2.0, 0.0), (20, 2.0, 1.5), (200, OWN, 0)]
+)
+def test_it_covers_by_difficulty(kind: str, count: int, error: float, shift: float) -> None:
+    """95 % - 4 standard deviations of 300 trials, also if the expectation is unreliable."""
+    found = difficulty_coverage(kind, count, error, shift, trials=300)
+    assert found is not None
+    assert found >= 0.90
+
+
+def test_a_few_samples_have_no_interval_by_difficulty() -> None:
+    assert difficulty_coverage("random", 4, OWN, 0.0, trials=1) is None
 
 
 def test_by_hand() -> None:

@@ -111,6 +111,41 @@ def test_a_forged_digest_is_detected_by_measuring_again(copy: Path) -> None:
     assert "the report says 12.5" in problems(rerun=True)["metrics"]
 
 
+@pytest.mark.parametrize(
+    ("path", "value", "check"),
+    [
+        ("gates.0.passed", True, "metrics"),
+        ("gates.0.value", 99.0, "metrics"),
+        ("gates", [], "metrics"),
+        ("metrics.after.forget_accuracy", None, "metrics"),
+        ("metrics.after.mia", None, "metrics"),
+        ("metrics.after.per_class", {}, "metrics"),
+        ("inputs.model.unlearned", True, "metadata"),
+        ("inputs.model.unlearned", None, "metadata"),
+    ],
+)
+def test_forged_entries_are_detected(copy: Path, path: str, value: object, check: str) -> None:
+    content = json.loads((copy / REPORT).read_text())
+    content["config"]["gate"] = ["test_accuracy<=1"]
+    content["gates"] = [
+        {
+            "expression": "test_accuracy<=1", "value": content["metrics"]["after"]["test_accuracy"],
+            "passed": False,
+        }
+    ]  # fmt: skip
+    if content["metrics"]["after"]["forgotten_share"]:
+        content["config"]["forgotten_gate"] = False
+    for forged in (False, True):
+        part, *rest = content, *path.split(".")
+        for key in rest[:-1]:
+            part = part[int(key) if key.isdigit() else key]
+        if forged:
+            part[int(rest[-1]) if rest[-1].isdigit() else rest[-1]] = value
+        report = Report.model_validate(content)
+        (copy / REPORT).write_text(to_text(seal(report)))
+        assert list(problems(rerun=True)) == ([check] if forged else [])
+
+
 def test_a_report_of_an_older_version_without_a_new_key_is_unchanged(copy: Path) -> None:
     content = json.loads((copy / REPORT).read_text())
     for metrics in (content["metrics"], content["metrics"]["after"]):
@@ -165,6 +200,9 @@ def test_the_command_reports_problems_and_sets_the_exit_code(copy: Path) -> None
     assert "output" in done.stdout
     sealed = Report.model_validate_json((copy / REPORT).read_text())
     assert f"verdict of the report's figures: {verdict(sealed).headline}" in done.stderr
+    *_, said = json.loads(falw("verify", REPORT, "--json", cwd=copy).stdout)
+    assert (said["name"], said["problem"]) == ("verdict", None)
+    assert (said["state"], said["level"]) == (verdict(sealed).headline, verdict(sealed).level)
     (copy / "model.safetensors").write_bytes(b"another")
     done = falw("verify", REPORT, "--json", cwd=copy)
     assert done.returncode == 1

@@ -19,13 +19,13 @@ def model_outputs(rng: np.random.Generator, lifted: np.ndarray, hard: np.ndarray
     return ModelOutputs(margins, 1 / (1 + np.exp(-margins)), population)
 
 
-def run(shadows_lift: float, model_lift: float) -> PerSample:
+def run(shadows_lift: float, model_lift: float, count: int = COUNT) -> PerSample:
     rng = np.random.default_rng(0)
-    members = halves(MODELS, COUNT, rng)
-    hard = rng.normal(size=COUNT) * 2
+    members = halves(MODELS, count, rng)
+    hard = rng.normal(size=count) * 2
     shadows = model_outputs(rng, shadows_lift * members, hard)
-    model = model_outputs(rng, np.full((1, COUNT), model_lift), hard)
-    return run_attacks(model, shadows, members, np.arange(COUNT) % 3, seed=0)
+    model = model_outputs(rng, np.full((1, count), model_lift), hard)
+    return run_attacks(model, shadows, members, seed=0)
 
 
 def test_remaining_memory_is_detected_per_sample() -> None:
@@ -47,3 +47,13 @@ def test_without_memory_attacks_are_at_chance() -> None:
 def test_a_model_that_forgot_is_distinguished() -> None:
     """The shadow models did not forget; the attacked model did."""
     assert run(2.0, 0.0).ulira.distinguished.value < 5
+
+
+@pytest.mark.parametrize("lift", [0.0, 100.0])
+def test_few_samples_have_intervals_of_some_width(lift: float) -> None:
+    """Also if all samples are distinguished, and if each sample is of another class."""
+    found = run(lift, lift, count=21)
+    figures = [found.klom, found.ulira.auc, found.rmia.auc, found.ulira.tpr_at_fpr_1]
+    for one in filter(None, figures):
+        assert one.lower <= one.value <= one.upper
+        assert one.upper - one.lower > 0.02

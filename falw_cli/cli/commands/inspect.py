@@ -47,7 +47,7 @@ def inspect(call: Call) -> None:
     if "notes" in facts:
         facts["notes"] = "; ".join(facts["notes"])
     console.table(tables.facts(facts))
-    if report and report.metrics.after:
-        console.table(tables.metrics(report.metrics))
+    for table in tables.of_report(report) if report else []:
+        console.table(table)
     if per_class:
         console.table(tables.bars(per_class))

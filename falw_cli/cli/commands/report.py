@@ -35,7 +35,7 @@ def report(call: Call) -> None:
     from falw_cli.runs.publish import publish
 
     own, console, force = call.own, call.console, bool(call.given.get("force"))
-    path, text = publish(own.reports, own.format, own.out, force=force)
+    path, text = publish(own.reports, own.format, own.out, force=force, progress=console)
     if path is None:
         console.result(text.rstrip("\n"))
         return

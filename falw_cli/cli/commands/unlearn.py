@@ -47,9 +47,8 @@ def unlearn(call: Call) -> None:
         tail = sorted(report.forget.per_class.items(), key=lambda item: -item[1])
         call.console.table(tables.bars(dict(tail)))
     else:
-        call.console.show(tables.metrics(report.metrics))
-        if report.robustness:
-            call.console.show(tables.robustness(report.robustness))
+        for table in tables.of_report(report):
+            call.console.show(table)
         written = Paths.of(config).report
         call.console.note(f"report: {written} (as a page: falw report {written})")
         call.console.result(report.output.path)

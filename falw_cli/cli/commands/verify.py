@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +12,9 @@ from falw_cli.cli.command import Call, command
 from falw_cli.config.flags import Flag
 from falw_cli.config.settings import Section
 from falw_cli.errors import RequestError
+
+if TYPE_CHECKING:
+    from falw_cli.audit.report import Report
 
 
 class VerifySettings(Section):
@@ -57,14 +60,24 @@ def verify(call: Call) -> None:
             f"{len(own.reports)} reports are given", "give one report, or --ledger FILE"
         )
     checks = found.checks
+    figures = "figures measured again" if found.measured_again else "report's figures"
+    missing = None if own.ledger or found.report else f"no verdict: the report {checks[0].problem}"
     if call.as_json:
-        call.console.document([asdict(check) for check in checks])
+        said = [] if own.ledger else [_verdict(found.report, missing, figures)]
+        call.console.document([*map(asdict, checks), *said])
     else:
         call.console.table(tables.facts({one.name: one.problem or one.state for one in checks}))
-    if not own.ledger and found.report is None:
-        call.console.note(f"no verdict: the report {checks[0].problem}")
+    if missing:
+        call.console.note(missing)
     elif found.report is not None:
-        figures = "figures measured again" if found.measured_again else "report's figures"
         print_verdict(found.report, call.console, f"verdict of the {figures}: ")
     if any(check.problem for check in checks):
         raise typer.Exit(1)
+
+
+def _verdict(report: Report | None, missing: str | None, figures: str) -> dict[str, Any]:
+    """Return the verdict as an entry beside the checks: its `state` is the headline."""
+    from falw_cli.audit.verdict import verdict
+
+    said = asdict(verdict(report)) | {"figures": figures} if report else {}
+    return {"name": "verdict", "problem": missing, "state": said.pop("headline", None), **said}
