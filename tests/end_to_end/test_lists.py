@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -120,6 +121,19 @@ def test_near_duplicates_are_proposed_as_comments(folder: Path) -> None:
         refused = falw(*where, *wrong, cwd=folder)
         assert refused.returncode == 2
         assert len(refused.stderr.strip().splitlines()) == 2
+
+
+def test_proposals_need_json_where_ids_look_like_them(folder: Path) -> None:
+    seen = folder / "seen"
+    (seen / "# ant").mkdir()
+    for name in ("ant/copy.png", "# ant/copy.png"):
+        shutil.copy(seen / "ant/0.png", seen / name)
+    ask = ("forget-list", "--id", "ant/0.png", "--near", "0.99")
+    refused = falw(*ask, cwd=folder)
+    assert refused.returncode == 2
+    assert "begin with # and a space" in refused.stderr
+    found = json.loads(falw(*ask, "--json", cwd=folder).stdout)["proposed"]
+    assert {one["name"] for one in found} == {"# ant/copy.png", "ant/copy.png"}
 
 
 def test_accuracy_on_right_labels(folder: Path) -> None:
