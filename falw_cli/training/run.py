@@ -224,7 +224,7 @@ def _belongs_to(config: Config, data: Images, left_out: Rows) -> dict[str, str]:
                               "unlearn", "track"},
     )  # fmt: skip
     rows = hashlib.sha256(left_out.tobytes()).hexdigest()
-    return {"data": data.content_digest(), "forget list": rows, **settings(values)}
+    return {**settings(values), "data": data.content_digest(), "forget list": rows}
 
 
 def _accuracy(network: Network, part: Samples) -> float:
