@@ -5,11 +5,12 @@ Their samples are neither forget nor retain samples: a step on them would teach 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from falw_cli.data import forget_list, ledger
 from falw_cli.data.forget_list import ForgetList
 from falw_cli.data.images import Rows
 from falw_cli.data.ledger import Entry
+from falw_cli.data.splits import Part
 from falw_cli.errors import RequestError
 from falw_cli.models.checkpoint import Checkpoint, Metadata
 from falw_cli.runtime.progress import Progress
@@ -255,3 +257,32 @@ def _uncovered(source: Checkpoint, entries: Sequence[Entry]) -> list[str | None]
         if one.step == "unlearned"
     ]
     return [digest for digest, output in runs or [(None, "")] if output not in outputs]
+
+
+def split_of(described: Mapping[str, Any], test: Part) -> dict[str, str | None]:
+    """Return what a checkpoint records of the held-out data of its run: its digest, and its split.
+
+    Args: described, the report's `inputs`; test, the samples that only evaluate.
+    """
+    heldout, judge = described["heldout"], described["test"]
+    halved = heldout and judge and heldout["sha256"] == judge["sha256"]
+    return {
+        "heldout": heldout["sha256"] if heldout else None,
+        "judged": hashlib.sha256(test.rows.tobytes()).hexdigest() if halved else None,
+    }
+
+
+def warn_of_guides(
+    source: Checkpoint, described: Mapping[str, Any], test: Part, progress: Progress
+) -> None:
+    """Warn if samples that evaluate may have guided the run that wrote the checkpoint."""
+    said = (source.metadata and source.metadata.unlearned) or {}
+    judge = described["test"]
+    if not judge or judge["sha256"] != said.get("heldout"):
+        return
+    judged = split_of(described, test)["judged"]
+    if judged is None or judged != said.get("judged"):
+        progress.warn(
+            "test samples may have guided the run that made this model: it split the same held-out "
+            "data otherwise; give the same --group, --heldout-metadata and --test as then"
+        )

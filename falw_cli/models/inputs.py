@@ -17,7 +17,7 @@ from falw_cli.data.splits import Splits
 from falw_cli.errors import RequestError
 from falw_cli.models import architectures, checkpoint_files
 from falw_cli.models.checkpoint import Checkpoint
-from falw_cli.models.earlier import recorded_runs, refuse_unlearned, steps_back
+from falw_cli.models.earlier import recorded_runs, refuse_unlearned, steps_back, warn_of_guides
 from falw_cli.models.input_size import check_input_size
 from falw_cli.models.network import (
     IMAGENET,
@@ -134,6 +134,7 @@ def open_inputs(
         "heldout": _describe(unseen.heldout, len(unseen.guides)) if unseen.heldout else None,
         "test": _describe(unseen.test, len(parts.test)) if unseen.test else None,
     }
+    warn_of_guides(source, described, parts.test, progress)
     return Inputs(
         config, source, network, parts, original, references, guess is not None, data, described
     )

@@ -30,7 +30,7 @@ from falw_cli.evaluation.plausibility import check_plausible
 from falw_cli.evaluation.predictions import Predictions
 from falw_cli.models import checkpoint, checkpoint_files
 from falw_cli.models.checkpoint import Ancestor
-from falw_cli.models.earlier import remember
+from falw_cli.models.earlier import remember, split_of
 from falw_cli.models.inputs import warn_of_changes
 from falw_cli.models.network import metadata
 from falw_cli.runs.audited import Audited, audited
@@ -216,13 +216,14 @@ def _files(opened: OpenedRun, tensors: dict[str, Tensor], lr: float) -> dict[Pat
     said, model = inputs.source.metadata, inputs.described["model"]["sha256"]
     named = inputs.described["forget_list"]["sha256"]
     recipe = {**opened.config.unlearn.model_dump(mode="json"), "lr": lr}
+    split = split_of(inputs.described, inputs.splits.test)
     notes = metadata(
         inputs.network,
         recipe=said.recipe if said else None,
         beside=said.beside if said else None,
         parent=model,
         ancestors=(*(said.chain if said else ()), Ancestor(sha256=model, forget_list=named)),
-        unlearned={"seed": opened.config.seed, **recipe},
+        unlearned={"seed": opened.config.seed, **recipe, **split},
     )
     return checkpoint_files.written(opened.paths.out, tensors, notes, inputs.source)
 
