@@ -53,8 +53,6 @@ class Inputs:
     original: Network | None
     """The model before unlearning, if `evaluate` was given it."""
     references: tuple[Network, ...]
-    guessed_order: bool
-    """Whether the order of the classes is a guess: the model does not name its outputs."""
     data: TrainingData
     """Training data: list, copies, and earlier requests."""
     described: dict[str, Any]
@@ -135,9 +133,7 @@ def open_inputs(
         "test": _describe(unseen.test, len(parts.test)) if unseen.test else None,
     }
     warn_of_guides(source, described, parts.test, progress)
-    return Inputs(
-        config, source, network, parts, original, references, guess is not None, data, described
-    )
+    return Inputs(config, source, network, parts, original, references, data, described)
 
 
 def _digests(config: Config, source: Checkpoint) -> dict[str, Any]:
