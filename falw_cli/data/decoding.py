@@ -6,7 +6,8 @@ Pillow is used because torchvision's decoder can crash the process on a malforme
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext, suppress
 from io import BytesIO
 from typing import TYPE_CHECKING, TypeVar
@@ -65,32 +66,32 @@ def decode_turned(
     return _with_picture(image, name, read)
 
 
-def is_turned(image: Encoded, name: str) -> bool:
-    """Return whether an image has an EXIF orientation other than 1, from its header.
-
-    Raises:
-        UnreadableError: as `decode`.
-    """
-    return _with_picture(image, name, _is_turned)
-
-
-def turned_note(listing: Listing) -> list[str]:
-    """Return a note on images with an EXIF orientation, if there are any among the first."""
+def header_notes(listing: Listing) -> list[str]:
+    """Return notes on the first images: EXIF orientations, several sizes, unreadable images."""
     rows = min(SEEN, len(listing.files))
-    found = [_turned_or_none(listing, row) for row in range(rows)]
-    turned, unread = found.count(True), found.count(None)
+    found = [_header(listing, row) for row in range(rows)]
+    unread, known = found.count(None), [one for one in found if one]
+    turned, sizes = sum(one[0] for one in known), Counter(one[1] for one in known)
     which = f"{rows:,} images" if rows == len(listing.ids) else f"the first {rows:,} images"
     notes = []
     if turned:
         notes.append(f"{turned} of {which} have an EXIF orientation: preprocessing.exif")
+    if len(sizes) > 1:
+        most = ", ".join(f"{size} ({count})" for size, count in sizes.most_common(3))
+        notes.append(f"{which} have {len(sizes)} sizes: {most}: preprocessing.image_size")
     if unread:
         notes.append(f"{unread} of {which} cannot be read")
     return notes
 
 
-def _turned_or_none(listing: Listing, row: int) -> bool | None:
+def _header(listing: Listing, row: int) -> tuple[bool, str] | None:
+    """Return whether an image is turned, and its size; None if it cannot be read."""
+
+    def read(picture: Picture) -> tuple[bool, str]:
+        return _is_turned(picture), f"{picture.width}x{picture.height}"
+
     try:
-        return is_turned(listing.files.image(row), listing.ids[row])
+        return _with_picture(listing.files.image(row), listing.ids[row], read)
     except UnreadableError:
         return None
 
@@ -114,6 +115,15 @@ def first_size(listing: Listing, skip: bool) -> int:
         with suppress(UnreadableError) if skip else nullcontext():
             return min(size_of(listing.files.image(row), name))
     raise RequestError(f"no image of {listing.spec!r} can be read", "check the files")
+
+
+def other_size(what: str, sides: Sequence[int], size: int) -> RequestError:
+    """Return the error for images of another height and width than the first image, `size`."""
+    return RequestError(
+        f"{what} is {sides[1]}x{sides[0]} pixels; the input size, taken from the first image, is "
+        f"{size}x{size}",
+        "set preprocessing: {image_size: N} in falw.yaml",
+    )
 
 
 def count_listed(

@@ -162,8 +162,7 @@ def _open(config: Config, progress: Progress, fabric: Fabric, held: ExitStack) -
     left_out = _rows_without(config, listing, progress)
     shown = _shown(config, arch)
     wanted = images.geometry(listing, shown, None, skip=config.skip_unreadable)
-    strict = shown.image_size is None
-    data = images.load(listing, config, wanted, progress, strict=strict, secret=left_out)
+    data = images.load(listing, config, wanted, progress, secret=left_out)
     listed = loading.places(listing, data.listing)(left_out)  # rows shift if images were skipped
     found = find_copies(data, listed, config, progress)
     listed = np.union1d(listed, found)

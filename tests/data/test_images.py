@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from PIL import Image
 
 from falw_cli.config.settings import Config, Preprocessing
 from falw_cli.data.cache import Draft
-from falw_cli.data.decoding import decode_turned, turned_note
+from falw_cli.data.decoding import decode_turned, header_notes
 from falw_cli.data.images import Geometry, geometry, load
 from falw_cli.data.listing import Listing
 from falw_cli.data.opening import open_listing
@@ -142,8 +143,18 @@ def test_unreadable_images_of_the_list_are_counted(listing: Listing) -> None:
 def test_images_are_resized_or_refused(listing: Listing) -> None:
     save_png(listing.files.image(0), size=30)
     assert load(listing, Config(), WANTED, Silent()).pixels.shape == (5, 12, 12, 3)
-    with pytest.raises(RequestError, match="30x30"):
-        load(listing, Config(cache=False), WANTED, Silent(), strict=True)
+    guessed = geometry(listing.keep(np.arange(1, 5)), Preprocessing(), 3)
+    with pytest.raises(RequestError, match=r"'a/0\.png' is 30x30 pixels; .* is 12x12"):
+        load(listing, Config(), guessed, Silent())  # though the cache holds it, resized
+    assert load(listing, Config(), geometry(listing, Preprocessing(image_size=12), 3), Silent())
+
+
+def test_arrays_of_another_size_than_the_first_source_are_refused() -> None:
+    digits = open_listing("digits")
+    guessed = replace(geometry(digits, Preprocessing(), 1), size=9, resize=9)
+    with pytest.raises(RequestError, match=r"'digits' is 8x8 pixels; .* is 9x9"):
+        load(digits, Config(), guessed, Silent())
+    assert load(digits, Config(), replace(guessed, guessed=False), Silent()).pixels.shape[1] == 9
 
 
 def test_geometry_follows_the_first_image(listing: Listing) -> None:
@@ -215,9 +226,13 @@ def test_inspection_notes_orientations_and_unreadable_images(listing: Listing) -
     path = listing.files.image(0)
     assert isinstance(path, Path)
     Image.new("RGB", (12, 12)).save(path, exif=exif)
-    assert turned_note(listing) == ["1 of 5 images have an EXIF orientation: preprocessing.exif"]
+    assert header_notes(listing) == ["1 of 5 images have an EXIF orientation: preprocessing.exif"]
+    Image.new("RGB", (12, 9)).save(path)
+    assert header_notes(listing) == [
+        "5 images have 2 sizes: 12x12 (4), 12x9 (1): preprocessing.image_size"
+    ]
     path.write_bytes(b"x")
-    assert turned_note(listing) == ["1 of 5 images cannot be read"]
+    assert header_notes(listing) == ["1 of 5 images cannot be read"]
 
 
 def test_a_first_image_below_the_smallest_input_size_is_refused(tmp_path: Path) -> None:
