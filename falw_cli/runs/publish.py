@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from falw_cli.audit.page import NamedReport, html, junit, markdown
-from falw_cli.errors import RequestError, unknown_name
+from falw_cli.errors import RequestError, one_of
 from falw_cli.runs.inspection import read_report
 from falw_cli.runtime import outputs
 
@@ -33,9 +33,7 @@ def publish(
         RequestError: an unknown format, a report that cannot be read, a file that exists.
         RunError: the file cannot be written.
     """
-    if format not in FORMATS:
-        raise unknown_name("format", format, FORMATS)
-    write, suffix = FORMATS[format]
+    write, suffix = FORMATS[one_of("format", format, FORMATS)]
     path = None
     if out != "-":
         beside = reports[0] if len(reports) == 1 else reports[0].with_name("audits.json")

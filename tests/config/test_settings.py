@@ -132,3 +132,22 @@ def test_choices_may_have_capitals(folder: Path, flag: str, written: str, meant:
 def test_an_unknown_device_is_refused_with_the_known_ones(folder: Path, device: str) -> None:
     with pytest.raises(RequestError, match="auto, cpu, cuda, cuda:N or mps"):
         resolve("unlearn", {"device": device})
+
+
+def test_words_are_known_in_any_case(folder: Path) -> None:
+    words = {
+        "lr": "Auto",
+        "method": "Match",
+        "weighting": "FALW",
+        "device": "CPU",
+        "stop": "Epochs",
+    }
+    config = resolve("unlearn", words | {"device": "CPU"})
+    assert config.device == "cpu"
+    found = config.unlearn
+    assert (found.lr, found.method, found.weighting, found.stop) == (
+        "auto", "match", "falw", "epochs",
+    )  # fmt: skip
+    with pytest.raises(RequestError) as caught:
+        resolve("unlearn", {"device": "GPU"})
+    assert "auto, cpu, cuda, cuda:N or mps (got 'GPU')" in str(caught.value)
