@@ -5,6 +5,7 @@ Pillow is used because torchvision's decoder can crash the process on a malforme
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -34,6 +35,8 @@ MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr"})
 """Pillow modes of at most eight bits per channel."""
 SEEN = 1000
 """Number of images whose headers `falw inspect` reads."""
+TURNED, DEEP = 1, 2
+"""Marks of an image: an EXIF orientation other than 1; 16 bits per channel."""
 ORIENTATION = 0x0112
 """EXIF tag; 1 means that the pixels are stored upright."""
 
@@ -50,32 +53,44 @@ def decode(image: Encoded, name: str, channels: int, *, upright: bool = False) -
     Raises:
         UnreadableError: it cannot be decoded, is too large, or has several frames.
     """
-    return decode_turned(image, name, channels, upright=upright)[0]
+    return decode_marked(image, name, channels, upright=upright)[0]
 
 
-def decode_turned(
-    image: Encoded, name: str, channels: int, *, upright: bool
-) -> tuple[Tensor, bool]:
-    """Return what `decode` does, and whether the image has an EXIF orientation other than 1."""
+def decode_marked(image: Encoded, name: str, channels: int, *, upright: bool) -> tuple[Tensor, int]:
+    """Return what `decode` does, and the sum of TURNED and DEEP where they hold."""
     mode = "L" if channels == 1 else "RGB"
 
-    def read(picture: Picture) -> tuple[Tensor, bool]:
+    def read(picture: Picture) -> tuple[Tensor, int]:
+        deep = _is_deep(picture)
         pixels = _pixels(picture, mode, upright)
-        return pixels, _is_turned(picture)
+        return pixels, DEEP * deep + TURNED * _is_turned(picture)
 
     return _with_picture(image, name, read)
 
 
+def mark_notes(marks: npt.NDArray[np.uint8], which: str, *, upright: bool) -> list[str]:
+    """Return notes on the marks of images; `upright`, whether orientations are applied."""
+    turned, deep = (np.count_nonzero(marks & mark) for mark in (TURNED, DEEP))
+    notes = []
+    if turned and not upright:
+        notes.append(
+            f"{turned} of {which} have an EXIF orientation, which is ignored without "
+            "preprocessing: {exif: apply} in falw.yaml"
+        )
+    if deep:
+        notes.append(f"{deep} of {which} have 16 bits per channel: the upper eight are used")
+    return notes
+
+
 def header_notes(listing: Listing) -> list[str]:
-    """Return notes on the first images: EXIF orientations, several sizes, unreadable images."""
+    """Return notes on the first images: orientations, 16 bits, several sizes, unreadable images."""
     rows = min(SEEN, len(listing.files))
     found = [_header(listing, row) for row in range(rows)]
     unread, known = found.count(None), [one for one in found if one]
-    turned, sizes = sum(one[0] for one in known), Counter(one[1] for one in known)
+    marks = np.array([one[0] for one in known], dtype=np.uint8)
+    sizes = Counter(one[1] for one in known)
     which = f"{rows:,} images" if rows == len(listing.ids) else f"the first {rows:,} images"
-    notes = []
-    if turned:
-        notes.append(f"{turned} of {which} have an EXIF orientation: preprocessing.exif")
+    notes = mark_notes(marks, which, upright=False)
     if len(sizes) > 1:
         most = ", ".join(f"{size} ({count})" for size, count in sizes.most_common(3))
         notes.append(f"{which} have {len(sizes)} sizes: {most}: preprocessing.image_size")
@@ -84,11 +99,12 @@ def header_notes(listing: Listing) -> list[str]:
     return notes
 
 
-def _header(listing: Listing, row: int) -> tuple[bool, str] | None:
-    """Return whether an image is turned, and its size; None if it cannot be read."""
+def _header(listing: Listing, row: int) -> tuple[int, str] | None:
+    """Return the marks of an image, and its size; None if it cannot be read."""
 
-    def read(picture: Picture) -> tuple[bool, str]:
-        return _is_turned(picture), f"{picture.width}x{picture.height}"
+    def read(picture: Picture) -> tuple[int, str]:
+        marks = DEEP * _is_deep(picture) + TURNED * _is_turned(picture)
+        return marks, f"{picture.width}x{picture.height}"
 
     try:
         return _with_picture(listing.files.image(row), listing.ids[row], read)
@@ -199,6 +215,14 @@ def _is_turned(picture: Picture) -> bool:
     with suppress(Exception):  # broken EXIF data does not make an image unreadable
         return picture.getexif().get(ORIENTATION, 1) in range(2, 9)
     return False
+
+
+def _is_deep(picture: Picture) -> bool:
+    """Return whether a file has 16 bits per channel, of which Pillow reads the upper eight.
+
+    This is known until the pixels are read, which `_is_turned` may do.
+    """
+    return any(re.search(";16|65535", str(tile[3])) for tile in getattr(picture, "tile", ()))
 
 
 def _pixels(picture: Picture, mode: str, upright: bool) -> Tensor:

@@ -17,7 +17,7 @@ from torch import Tensor
 from falw_cli.config.settings import Config, Preprocessing
 from falw_cli.data import cache as cached
 from falw_cli.data.cache import Draft
-from falw_cli.data.decoding import count_listed, decode_turned, first_size, other_size
+from falw_cli.data.decoding import count_listed, decode_marked, first_size, mark_notes, other_size
 from falw_cli.data.listing import Listing, UnreadableError
 from falw_cli.errors import RequestError, RunError
 from falw_cli.runtime.progress import Progress
@@ -73,14 +73,14 @@ class Images:
     """SHA-256 of each image's pixels, [N, 32]."""
     entry: Path | None = None
     """The entry of the cache that holds them, if there is one."""
-    turned: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=bool))
-    """Whether each image of a file has an EXIF orientation, [N]."""
+    marks: npt.NDArray[np.uint8] = field(default_factory=lambda: np.zeros(0, dtype=np.uint8))
+    """Marks of each image of a file, see `decode_marked`, [N]."""
 
     @classmethod
     def empty(cls, listing: Listing, pixels: npt.NDArray[np.uint8]) -> Images:
         """Return images that are to be decoded into `pixels`."""
         digests = np.zeros((len(pixels), 32), dtype=np.uint8)
-        return cls(listing, pixels, digests, turned=np.zeros(len(pixels), dtype=bool))
+        return cls(listing, pixels, digests, marks=np.zeros(len(pixels), dtype=np.uint8))
 
     def missing(self) -> Rows:
         """Return the rows that are not decoded: their digest is all zeros."""
@@ -167,11 +167,9 @@ def _load_files(
             f"{listing.spec!r} changed while it was read",
             "run again once no other process is writing to it",
         )
-    if (count := int(found.turned.sum())) and not wanted.upright:
-        progress.warn(
-            f"{count} of {len(found.turned)} images of {listing.spec!r} have an EXIF orientation, "
-            "which is ignored; preprocessing: {exif: apply} in falw.yaml rotates them"
-        )
+    which = f"{len(found.marks)} images of {listing.spec!r}"
+    for note in mark_notes(found.marks, which, upright=wanted.upright):
+        progress.warn(note)
     return _without(found, bad, progress) if bad else found
 
 
@@ -182,7 +180,7 @@ def _kept(
     shape = how.wanted.shape(len(listing.files))
     cached.expel(folder, secret, shape, progress)
     if found := cached.read(folder, shape, progress):
-        return Images(listing, *found, folder, cached.turned(folder, len(listing.ids)))
+        return Images(listing, *found, folder, cached.marks(folder, len(listing.ids)))
     draft = Draft.begin(folder, shape, progress)
     if draft is None:
         return None
@@ -190,10 +188,10 @@ def _kept(
         into = Images.empty(listing, draft.pixels)
         rows = np.setdiff1d(into.missing(), secret)
         bad = _decode(into, rows, how, progress)
-        kept = None if bad else draft.keep(into.digests, progress, into.turned)
+        kept = None if bad else draft.keep(into.digests, progress, into.marks)
         if bad:  # the file is removed, but stays mapped while it is in use
             into.digests[bad] = 0
-        return Images(listing, *kept, folder, into.turned) if kept else into
+        return Images(listing, *kept, folder, into.marks) if kept else into
     finally:
         draft.drop()
 
@@ -250,7 +248,7 @@ def _decode(into: Images, rows: Rows, how: Decoding, progress: Progress) -> list
         bad = []
         for row in some.tolist():
             try:
-                image, into.turned[row] = decode_turned(
+                image, into.marks[row] = decode_marked(
                     listing.files.image(row), listing.ids[row], wanted.channels,
                     upright=wanted.upright,
                 )  # fmt: skip

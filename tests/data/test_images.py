@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import struct
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +17,7 @@ from PIL import Image
 
 from falw_cli.config.settings import Config, Preprocessing
 from falw_cli.data.cache import Draft
-from falw_cli.data.decoding import decode_turned, header_notes
+from falw_cli.data.decoding import decode_marked, header_notes
 from falw_cli.data.images import Geometry, geometry, load
 from falw_cli.data.listing import Listing
 from falw_cli.data.opening import open_listing
@@ -39,7 +41,7 @@ def _refuse(*args: object, **more: object) -> None:
 
 def test_a_second_run_decodes_nothing(listing: Listing, monkeypatch: pytest.MonkeyPatch) -> None:
     first = load(listing, Config(), WANTED, Silent())
-    monkeypatch.setattr("falw_cli.data.images.decode_turned", _refuse)
+    monkeypatch.setattr("falw_cli.data.images.decode_marked", _refuse)
     again = load(listing, Config(), WANTED, Silent())
     np.testing.assert_array_equal(first.pixels, again.pixels)
     assert first.content_digest() == again.content_digest()
@@ -98,9 +100,9 @@ def test_an_entry_with_gaps_is_used(listing: Listing, monkeypatch: pytest.Monkey
 
     def noted(file: Path, name: str, channels: int, *, upright: bool) -> tuple[torch.Tensor, bool]:
         seen.append(name)
-        return decode_turned(file, name, channels, upright=upright)
+        return decode_marked(file, name, channels, upright=upright)
 
-    monkeypatch.setattr("falw_cli.data.images.decode_turned", noted)
+    monkeypatch.setattr("falw_cli.data.images.decode_marked", noted)
     again = load(listing, Config(), WANTED, Silent(), secret=np.array([1]))
     np.testing.assert_array_equal(again.pixels, whole.pixels)
     assert sorted(seen) == [listing.ids[1], listing.ids[3]]
@@ -114,9 +116,9 @@ def test_images_that_change_while_being_read_are_refused(
         file: Path, name: str, channels: int, *, upright: bool
     ) -> tuple[torch.Tensor, bool]:
         os.utime(file, ns=(1, 1))
-        return decode_turned(file, name, channels, upright=upright)
+        return decode_marked(file, name, channels, upright=upright)
 
-    monkeypatch.setattr("falw_cli.data.images.decode_turned", touched)
+    monkeypatch.setattr("falw_cli.data.images.decode_marked", touched)
     with pytest.raises(RunError, match="changed while it was read"):
         load(listing, Config(), WANTED, Silent())
 
@@ -220,13 +222,39 @@ def test_exif_orientation(
     assert np.argwhere(quarters > 100).tolist() == [[int(down), int(right)]]
 
 
+@pytest.mark.parametrize("suffix", ["png", "ppm"])
+def test_images_of_16_bits_per_channel_are_counted(tmp_path: Path, suffix: str) -> None:
+    make_folder(tmp_path, {"a": 2})
+    file = tmp_path / "a" / "0.png"
+    rows = bytes(range(12 * 6))
+    if suffix == "ppm":
+        file.write_bytes(b"P6 12 12 65535\n" + 12 * rows)
+    else:
+        header = struct.pack(">IIBBBBB", 12, 12, 16, 2, 0, 0, 0)
+        parts = {b"IHDR": header, b"IDAT": zlib.compress(12 * (b"\0" + rows)), b"IEND": b""}
+        chunks = (
+            struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+            for name, data in parts.items()
+        )
+        file.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
+    listing = open_listing(f"imagefolder:{tmp_path}")
+    note = "have 16 bits per channel: the upper eight are used"
+    assert header_notes(listing) == [f"1 of 2 images {note}"]
+    for _ in range(2):  # decoded, and read from the cache
+        progress = Warned()
+        found = load(listing, Config(), WANTED, progress)
+        assert progress.warnings == [f"1 of 2 images of {listing.spec!r} {note}"]
+        assert found.pixels[0, 0, :, 0].tolist() == list(range(0, 72, 6))
+
+
 def test_inspection_notes_orientations_and_unreadable_images(listing: Listing) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     path = listing.files.image(0)
     assert isinstance(path, Path)
     Image.new("RGB", (12, 12)).save(path, exif=exif)
-    assert header_notes(listing) == ["1 of 5 images have an EXIF orientation: preprocessing.exif"]
+    (note,) = header_notes(listing)
+    assert note.startswith("1 of 5 images have an EXIF orientation")
     Image.new("RGB", (12, 9)).save(path)
     assert header_notes(listing) == [
         "5 images have 2 sizes: 12x12 (4), 12x9 (1): preprocessing.image_size"
