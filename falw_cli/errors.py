@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 
 class FalwError(Exception):
@@ -58,8 +58,22 @@ class Interrupted(FalwError):  # noqa: N818 (nothing went wrong)
 
 def nearest(name: str, choices: Iterable[str]) -> str | None:
     """Return the choice that is most similar to `name`, or None if none is similar."""
-    close = difflib.get_close_matches(name, list(choices), n=1, cutoff=0.5)
+    known = list(choices)
+    same = [one for one in known if one.casefold() == name.casefold()]
+    close = same or difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     return close[0] if close else None
+
+
+def one_of(what: str, name: str, choices: Collection[str]) -> str:
+    """Return the choice that a name means; case does not matter.
+
+    Raises:
+        RequestError: there is no such choice.
+    """
+    same = [one for one in choices if one.casefold() == name.casefold()]
+    if name not in choices and not same:
+        raise unknown_name(what, name, choices)
+    return name if name in choices else same[0]
 
 
 def unknown_name(

@@ -105,8 +105,7 @@ class Moment(Figures):
     distance: float
     """Mean absolute difference of the true-class probability from the expected one, in [0, 1]."""
     estimated_gap: float
-    """Avg. Gap with the expectation and the original in place of Retrain, percentage points. Early
-    stopping keeps the step where it is smallest."""
+    """Avg. Gap with the expectation and the original in place of Retrain, percentage points."""
     retain_accuracy: float
     """Percent, on a subset of the retain set, or of what replaces it with --no-retain."""
     heldout_accuracy: float

@@ -175,10 +175,14 @@ def _line(key: str, value: object, comment: str) -> str:
 
 
 def _moved(spec: str, folder: Path) -> str:
-    """Return a SPEC with its path made relative to `folder`."""
+    """Return a SPEC with its path made relative to `folder`.
+
+    Links are resolved first: `..` below a link leads to the parent of its target.
+    """
     kind, colon, location = spec.partition(":")
     first, named, rest = location.partition(":") if kind == "torchvision" else ("", "", location)
     if not colon or not rest or Path(rest).is_absolute():
         return spec
-    # The system resolves the folder's links before it goes up from there.
-    return f"{kind}:{first}{named}{os.path.relpath(rest, os.path.realpath(folder))}"
+    above, name = os.path.split(rest)  # the last part may be a link that is meant to change
+    real = os.path.join(os.path.realpath(above), name)  # noqa: PTH118 (a suffix such as #test)
+    return f"{kind}:{first}{named}{os.path.relpath(real, os.path.realpath(folder))}"

@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from falw_cli.config.extensions import METHODS, SOURCES, WEIGHTINGS
 from falw_cli.config.flags import Flag
-from falw_cli.errors import unknown_name
+from falw_cli.errors import one_of
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -143,16 +143,12 @@ class UnlearnRecipe(Recipe):
     @field_validator("method")
     @classmethod
     def _known_method(cls, value: str) -> str:
-        if value not in METHODS:
-            raise unknown_name("method", value, METHODS)
-        return value
+        return one_of("method", value, METHODS)
 
     @field_validator("weighting")
     @classmethod
     def _known_weighting(cls, value: str | None) -> str | None:
-        if value is not None and value not in WEIGHTINGS:
-            raise unknown_name("weighting", value, WEIGHTINGS)
-        return value
+        return None if value is None else one_of("weighting", value, WEIGHTINGS)
 
 
 class Config(Section):

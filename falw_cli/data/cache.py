@@ -26,7 +26,6 @@ from falw_cli.data.listing import Listing
 from falw_cli.runtime.progress import Progress
 
 Bytes = npt.NDArray[np.uint8]
-Flags = npt.NDArray[np.bool_]
 DIGEST = hashlib.sha256().digest_size
 COPIED = 4096
 """Number of rows to copy at a time."""
@@ -73,13 +72,13 @@ def read(folder: Path, shape: tuple[int, ...], progress: Progress) -> tuple[Byte
     return pixels, digests
 
 
-def turned(folder: Path, count: int) -> Flags:
-    """Return which of `count` images of an entry have an EXIF orientation, bool [N]."""
+def marks(folder: Path, count: int) -> Bytes:
+    """Return the marks of `count` images of an entry, see `decode_marked`, uint8 [N]."""
     try:
-        found: Flags = np.load(folder / "turned.npy", allow_pickle=False)
+        found: Bytes = np.load(folder / "turned.npy", allow_pickle=False).astype(np.uint8)
     except (OSError, ValueError):
-        return np.zeros(count, dtype=bool)
-    return found if found.shape == (count,) else np.zeros(count, dtype=bool)
+        return np.zeros(count, dtype=np.uint8)
+    return found if found.shape == (count,) else np.zeros(count, dtype=np.uint8)
 
 
 def expel(
@@ -90,7 +89,7 @@ def expel(
     if found is None or not found[1][rows].any():
         return
     pixels, digests = found
-    flags = turned(folder, len(digests))
+    flags = marks(folder, len(digests))
     digests[rows] = flags[rows] = 0
     draft = Draft.begin(folder, shape, progress)
     try:
@@ -142,7 +141,7 @@ class Draft:
         return cls(draft, folder, pixels)
 
     def keep(
-        self, digests: Bytes, progress: Progress, flags: Flags | None = None
+        self, digests: Bytes, progress: Progress, flags: Bytes | None = None
     ) -> tuple[Bytes, Bytes] | None:
         """Make the draft the entry, and return it; None, with a warning, if that fails.
 

@@ -5,8 +5,10 @@ Pillow is used because torchvision's decoder can crash the process on a malforme
 
 from __future__ import annotations
 
+import re
 import warnings
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext, suppress
 from io import BytesIO
 from typing import TYPE_CHECKING, TypeVar
@@ -33,6 +35,8 @@ MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr"})
 """Pillow modes of at most eight bits per channel."""
 SEEN = 1000
 """Number of images whose headers `falw inspect` reads."""
+TURNED, DEEP = 1, 2
+"""Marks of an image: an EXIF orientation other than 1; 16 bits per channel."""
 ORIENTATION = 0x0112
 """EXIF tag; 1 means that the pixels are stored upright."""
 
@@ -49,48 +53,61 @@ def decode(image: Encoded, name: str, channels: int, *, upright: bool = False) -
     Raises:
         UnreadableError: it cannot be decoded, is too large, or has several frames.
     """
-    return decode_turned(image, name, channels, upright=upright)[0]
+    return decode_marked(image, name, channels, upright=upright)[0]
 
 
-def decode_turned(
-    image: Encoded, name: str, channels: int, *, upright: bool
-) -> tuple[Tensor, bool]:
-    """Return what `decode` does, and whether the image has an EXIF orientation other than 1."""
+def decode_marked(image: Encoded, name: str, channels: int, *, upright: bool) -> tuple[Tensor, int]:
+    """Return what `decode` does, and the sum of TURNED and DEEP where they hold."""
     mode = "L" if channels == 1 else "RGB"
 
-    def read(picture: Picture) -> tuple[Tensor, bool]:
+    def read(picture: Picture) -> tuple[Tensor, int]:
+        deep = _is_deep(picture)
         pixels = _pixels(picture, mode, upright)
-        return pixels, _is_turned(picture)
+        return pixels, DEEP * deep + TURNED * _is_turned(picture)
 
     return _with_picture(image, name, read)
 
 
-def is_turned(image: Encoded, name: str) -> bool:
-    """Return whether an image has an EXIF orientation other than 1, from its header.
-
-    Raises:
-        UnreadableError: as `decode`.
-    """
-    return _with_picture(image, name, _is_turned)
-
-
-def turned_note(listing: Listing) -> list[str]:
-    """Return a note on images with an EXIF orientation, if there are any among the first."""
-    rows = min(SEEN, len(listing.files))
-    found = [_turned_or_none(listing, row) for row in range(rows)]
-    turned, unread = found.count(True), found.count(None)
-    which = f"{rows:,} images" if rows == len(listing.ids) else f"the first {rows:,} images"
+def mark_notes(marks: npt.NDArray[np.uint8], which: str, *, upright: bool) -> list[str]:
+    """Return notes on the marks of images; `upright`, whether orientations are applied."""
+    turned, deep = (np.count_nonzero(marks & mark) for mark in (TURNED, DEEP))
     notes = []
-    if turned:
-        notes.append(f"{turned} of {which} have an EXIF orientation: preprocessing.exif")
+    if turned and not upright:
+        notes.append(
+            f"{turned} of {which} have an EXIF orientation, which is ignored without "
+            "preprocessing: {exif: apply} in falw.yaml"
+        )
+    if deep:
+        notes.append(f"{deep} of {which} have 16 bits per channel: the upper eight are used")
+    return notes
+
+
+def header_notes(listing: Listing) -> list[str]:
+    """Return notes on the first images: orientations, 16 bits, several sizes, unreadable images."""
+    rows = min(SEEN, len(listing.files))
+    found = [_header(listing, row) for row in range(rows)]
+    unread, known = found.count(None), [one for one in found if one]
+    marks = np.array([one[0] for one in known], dtype=np.uint8)
+    sizes = Counter(one[1] for one in known)
+    which = f"{rows:,} images" if rows == len(listing.ids) else f"the first {rows:,} images"
+    notes = mark_notes(marks, which, upright=False)
+    if len(sizes) > 1:
+        most = ", ".join(f"{size} ({count})" for size, count in sizes.most_common(3))
+        notes.append(f"{which} have {len(sizes)} sizes: {most}: preprocessing.image_size")
     if unread:
         notes.append(f"{unread} of {which} cannot be read")
     return notes
 
 
-def _turned_or_none(listing: Listing, row: int) -> bool | None:
+def _header(listing: Listing, row: int) -> tuple[int, str] | None:
+    """Return the marks of an image, and its size; None if it cannot be read."""
+
+    def read(picture: Picture) -> tuple[int, str]:
+        marks = DEEP * _is_deep(picture) + TURNED * _is_turned(picture)
+        return marks, f"{picture.width}x{picture.height}"
+
     try:
-        return is_turned(listing.files.image(row), listing.ids[row])
+        return _with_picture(listing.files.image(row), listing.ids[row], read)
     except UnreadableError:
         return None
 
@@ -114,6 +131,15 @@ def first_size(listing: Listing, skip: bool) -> int:
         with suppress(UnreadableError) if skip else nullcontext():
             return min(size_of(listing.files.image(row), name))
     raise RequestError(f"no image of {listing.spec!r} can be read", "check the files")
+
+
+def other_size(what: str, sides: Sequence[int], size: int) -> RequestError:
+    """Return the error for images of another height and width than the first image, `size`."""
+    return RequestError(
+        f"{what} is {sides[1]}x{sides[0]} pixels; the input size, taken from the first image, is "
+        f"{size}x{size}",
+        "set preprocessing: {image_size: N} in falw.yaml",
+    )
 
 
 def count_listed(
@@ -189,6 +215,14 @@ def _is_turned(picture: Picture) -> bool:
     with suppress(Exception):  # broken EXIF data does not make an image unreadable
         return picture.getexif().get(ORIENTATION, 1) in range(2, 9)
     return False
+
+
+def _is_deep(picture: Picture) -> bool:
+    """Return whether a file has 16 bits per channel, of which Pillow reads the upper eight.
+
+    This is known until the pixels are read, which `_is_turned` may do.
+    """
+    return any(re.search(";16|65535", str(tile[3])) for tile in getattr(picture, "tile", ()))
 
 
 def _pixels(picture: Picture, mode: str, upright: bool) -> Tensor:

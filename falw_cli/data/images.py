@@ -17,14 +17,14 @@ from torch import Tensor
 from falw_cli.config.settings import Config, Preprocessing
 from falw_cli.data import cache as cached
 from falw_cli.data.cache import Draft
-from falw_cli.data.decoding import count_listed, decode_turned, first_size
+from falw_cli.data.decoding import count_listed, decode_marked, first_size, mark_notes, other_size
 from falw_cli.data.listing import Listing, UnreadableError
 from falw_cli.errors import RequestError, RunError
 from falw_cli.runtime.progress import Progress
 
 Rows = npt.NDArray[np.int64]
 NONE = np.empty(0, dtype=np.int64)
-SMALLEST = 8  # pixels, as in `Preprocessing`
+SMALLEST, LARGEST = 8, 4096  # pixels, as in `Preprocessing`
 CHUNK = 256
 """Images that a thread decodes between two updates of the progress bar."""
 
@@ -41,11 +41,13 @@ class Geometry:
     """Resize both sides to `size`, without a crop."""
     upright: bool = field(default=False, repr=False)
     """Apply the EXIF orientation."""
+    guessed: bool = field(default=False, repr=False, compare=False)
+    """Refuse images of another size: `size` is that of the first image, and nobody chose it."""
 
     @property
     def key(self) -> str:
         """A text that is equal for equal geometries."""
-        return f"{self}{' upright' if self.upright else ''}"
+        return f"{self}{' upright' * self.upright}{' guessed' * self.guessed}"
 
     def shape(self, count: int) -> tuple[int, int, int, int]:
         """Return the shape of the pixels of `count` images."""
@@ -58,7 +60,6 @@ class Decoding:
 
     wanted: Geometry
     skip: bool
-    strict: bool
 
 
 @dataclass(frozen=True)
@@ -72,14 +73,14 @@ class Images:
     """SHA-256 of each image's pixels, [N, 32]."""
     entry: Path | None = None
     """The entry of the cache that holds them, if there is one."""
-    turned: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=bool))
-    """Whether each image of a file has an EXIF orientation, [N]."""
+    marks: npt.NDArray[np.uint8] = field(default_factory=lambda: np.zeros(0, dtype=np.uint8))
+    """Marks of each image of a file, see `decode_marked`, [N]."""
 
     @classmethod
     def empty(cls, listing: Listing, pixels: npt.NDArray[np.uint8]) -> Images:
         """Return images that are to be decoded into `pixels`."""
         digests = np.zeros((len(pixels), 32), dtype=np.uint8)
-        return cls(listing, pixels, digests, turned=np.zeros(len(pixels), dtype=bool))
+        return cls(listing, pixels, digests, marks=np.zeros(len(pixels), dtype=np.uint8))
 
     def missing(self) -> Rows:
         """Return the rows that are not decoded: their digest is all zeros."""
@@ -107,13 +108,14 @@ def geometry(
         height, width, native = listing.array.shape[1:]
         size = size or min(height, width)
     size = size or first_size(listing, skip)
-    if size < SMALLEST:
+    if not SMALLEST <= size <= LARGEST:
         problem = f"images of {listing.spec!r} would be scaled to the first one's {size} pixels"
-        raise RequestError(problem, f"give preprocessing image_size, at least {SMALLEST}")
-    resize = size if shown.squash else resize or size
+        raise RequestError(problem, f"give preprocessing image_size, {SMALLEST} to {LARGEST}")
+    resize, guessed = size if shown.squash else resize or size, shown.image_size is None
     return Geometry(
-        size, resize, channels or native, shown.interpolation, shown.squash, shown.exif == "apply"
-    )
+        size, resize, channels or native, shown.interpolation, shown.squash, shown.exif == "apply",
+        guessed,
+    )  # fmt: skip
 
 
 def load(
@@ -122,7 +124,6 @@ def load(
     wanted: Geometry,
     progress: Progress,
     *,
-    strict: bool = False,
     secret: Rows = NONE,
 ) -> Images:
     """Decode a listing's images, or read them from the cache.
@@ -132,20 +133,21 @@ def load(
         config: `cache`, for sources of files; `skip_unreadable`, to skip images with a warning.
         wanted: geometry of decoded images.
         progress: receives progress and warnings.
-        strict: fail on an image of another size than `wanted`, if no size was chosen.
         secret: rows of the list, which the cache must not hold.
 
     Raises:
-        RequestError: an image cannot be read, or the images do not fit in memory.
+        RequestError: an image cannot be read or has another size than a guessed one, or the images
+            do not fit in memory.
         RunError: an image changed meanwhile.
     """
     if listing.array is not None:
+        if wanted.guessed and min(listing.array.shape[1:3]) != wanted.size:
+            raise other_size(repr(listing.spec), listing.array.shape[1:3], wanted.size)
         pixels = _fit_array(listing.array, wanted)
         return Images(listing, pixels, _digest(pixels))
     try:
-        return _load_files(
-            listing, config, Decoding(wanted, config.skip_unreadable, strict), secret, progress
-        )
+        how = Decoding(wanted, config.skip_unreadable)
+        return _load_files(listing, config, how, secret, progress)
     except UnreadableError as error:
         raise count_listed(listing, secret, wanted.channels, error) from error
 
@@ -165,11 +167,9 @@ def _load_files(
             f"{listing.spec!r} changed while it was read",
             "run again once no other process is writing to it",
         )
-    if (count := int(found.turned.sum())) and not wanted.upright:
-        progress.warn(
-            f"{count} of {len(found.turned)} images of {listing.spec!r} have an EXIF orientation, "
-            "which is ignored; preprocessing: {exif: apply} in falw.yaml rotates them"
-        )
+    which = f"{len(found.marks)} images of {listing.spec!r}"
+    for note in mark_notes(found.marks, which, upright=wanted.upright):
+        progress.warn(note)
     return _without(found, bad, progress) if bad else found
 
 
@@ -180,7 +180,7 @@ def _kept(
     shape = how.wanted.shape(len(listing.files))
     cached.expel(folder, secret, shape, progress)
     if found := cached.read(folder, shape, progress):
-        return Images(listing, *found, folder, cached.turned(folder, len(listing.ids)))
+        return Images(listing, *found, folder, cached.marks(folder, len(listing.ids)))
     draft = Draft.begin(folder, shape, progress)
     if draft is None:
         return None
@@ -188,10 +188,10 @@ def _kept(
         into = Images.empty(listing, draft.pixels)
         rows = np.setdiff1d(into.missing(), secret)
         bad = _decode(into, rows, how, progress)
-        kept = None if bad else draft.keep(into.digests, progress, into.turned)
+        kept = None if bad else draft.keep(into.digests, progress, into.marks)
         if bad:  # the file is removed, but stays mapped while it is in use
             into.digests[bad] = 0
-        return Images(listing, *kept, folder, into.turned) if kept else into
+        return Images(listing, *kept, folder, into.marks) if kept else into
     finally:
         draft.drop()
 
@@ -248,7 +248,7 @@ def _decode(into: Images, rows: Rows, how: Decoding, progress: Progress) -> list
         bad = []
         for row in some.tolist():
             try:
-                image, into.turned[row] = decode_turned(
+                image, into.marks[row] = decode_marked(
                     listing.files.image(row), listing.ids[row], wanted.channels,
                     upright=wanted.upright,
                 )  # fmt: skip
@@ -257,12 +257,8 @@ def _decode(into: Images, rows: Rows, how: Decoding, progress: Progress) -> list
                     raise
                 bad.append(row)
                 continue
-            if how.strict and image.shape[1:] != (wanted.size, wanted.size):
-                raise RequestError(
-                    f"image {listing.ids[row]!r} is {image.shape[2]}x{image.shape[1]} pixels, "
-                    f"the first one {wanted.size}x{wanted.size}",
-                    "set preprocessing: {image_size: N} in falw.yaml",
-                )
+            if wanted.guessed and image.shape[1:] != (wanted.size, wanted.size):
+                raise other_size(f"image {listing.ids[row]!r}", image.shape[1:], wanted.size)
             fitted = _fit(image, wanted).permute(1, 2, 0).contiguous().numpy()
             into.pixels[row] = fitted
             digest = hashlib.sha256(fitted.tobytes()).digest()

@@ -25,9 +25,13 @@ OBJECTS = 'write a list of IDs, such as ["a.png", "b.png"] or [3, 7]'
 
 @dataclass
 class Known:
-    """IDs of the data, if they are known; the set is made at its first use."""
+    """IDs of the data, if they are known; the set is made at its first use.
+
+    `trimmed` counts the lines and cells of a list that are IDs only without surrounding spaces.
+    """
 
     ids: Collection[str]
+    trimmed: int = 0
 
     @cached_property
     def _set(self) -> frozenset[str]:
@@ -35,6 +39,14 @@ class Known:
 
     def __contains__(self, name: str) -> bool:
         return name in self._set
+
+    def match(self, whole: str) -> str:
+        """Return a line or cell as it is if that is an ID, else without surrounding spaces."""
+        name = whole.strip()
+        if name == whole or whole in self:
+            return whole
+        self.trimmed += name in self
+        return name
 
     def starts_with_hash(self) -> bool:
         """Return whether any ID begins with `#`."""
@@ -69,6 +81,9 @@ def read_names(path: str, where: str, known: Known) -> Content:
     with nullcontext(sys.stdin.buffer) if path == "-" else Path(path).open("rb") as stream:
         lines = Lines(stream, where, LIMIT)
         names, remarks = BY_LINE.get(suffix, _text)(lines, where, known)
+        if known.trimmed:
+            found = f"{where}: {known.trimmed} IDs were found only without the spaces around them"
+            remarks = (*remarks, found)
         return Content(names, lines.digest.hexdigest(), remarks)
 
 
@@ -79,12 +94,9 @@ def _text(lines: Lines, where: str, known: Known) -> Found:
     """Read one ID per line. A line that begins with # is a comment unless it is a known ID."""
     names, comments = [], 0
     for line in lines:
-        whole = line.rstrip("\r\n")
-        name = whole.strip()
-        if not name:
+        if not line.strip():
             continue
-        if whole != name and whole in known:
-            name = whole
+        name = known.match(line.rstrip("\r\n"))
         if name.startswith("#") and name not in known:
             comments += 1
             continue
@@ -110,25 +122,26 @@ def _csv(lines: Lines, where: str, known: Known) -> Found:
         names = [cell.strip() for cell in header]
         if "id" in names:
             check_header([name for name in names if name == "id"], f"{where} line {line}")
-            return list(_cells(cells, names.index("id"), len(names), where)), ()
+            return list(_cells(cells, names.index("id"), len(names), where, known)), ()
         if len(names) > 1 or any(sign in names[0] for sign in ";\t"):
             shown = ", ".join(repr(name) for name in names[:10])
             raise RequestError(
                 f"{where} line {line}: no column id among {shown}",
                 "name the ID column id, separate columns by commas, and quote IDs with commas",
             )
-        rest = list(_cells(cells, 0, 1, where))
+        rest = list(_cells(cells, 0, 1, where, known))
+        first = known.match(header[0])
     except csv.Error as error:
         raise RequestError(
             f"{where} line {rows.line_num} is not CSV: {error}", "save it again as CSV"
         ) from error
-    if not names[0].isidentifier() or names[0] in known:
-        return [one for one in names if one] + rest, ()
+    if not first.isidentifier() or first in known:
+        return [first, *rest] if first else rest, ()
     return rest, (f"{where}: line 1 was taken for the name of the column: the data has no such ID",)
 
 
 def _cells(
-    rows: Iterator[tuple[int, list[str]]], column: int, width: int, where: str
+    rows: Iterator[tuple[int, list[str]]], column: int, width: int, where: str, known: Known
 ) -> Iterator[str]:
     """Yield a column's cells; refuse a row without an ID, which would not be forgotten."""
     for line, row in rows:
@@ -137,7 +150,7 @@ def _cells(
                 f"{where} line {line} has {len(row)} columns, the first line {width}",
                 "quote IDs that contain a comma",
             )
-        name = row[column].strip() if column < len(row) else ""
+        name = known.match(row[column]) if column < len(row) else ""
         if not name:
             raise RequestError(f"{where} line {line} has no ID", "fill in the column id")
         yield name

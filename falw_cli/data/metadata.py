@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import csv
 import re
+import unicodedata
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from falw_cli.data.labels import id_texts, is_missing
+from falw_cli.data.labels import id_texts, is_missing, resolve_names, shown
 from falw_cli.data.listing import Listing, Rows, Table
 from falw_cli.data.text import Lines, check_header
 from falw_cli.errors import RequestError, nearest, unknown_name
@@ -48,9 +50,9 @@ class Columns:
                 f"{self.spec!r} has no columns",
                 "give a file of them: --metadata FILE; for held-out data --heldout-metadata FILE",
             )
-        if name not in self.values:
+        if (known := self._resolve(name)) not in self.values:
             raise unknown_name("column", name, self.values)
-        return self.values[name]
+        return self.values[known]
 
     def matching(self, conditions: Sequence[str], progress: Progress) -> Rows:
         """Return the rows that fulfil conditions COLUMN=VALUE, sorted.
@@ -63,12 +65,8 @@ class Columns:
         """
         wanted: dict[str, set[str]] = {}
         for condition in conditions:
-            name, sign, value = condition.partition("=")
-            if not sign or not name.strip():
-                raise RequestError(
-                    f"--where {condition!r} is not COLUMN=VALUE", "write it as: --where person=17"
-                )
-            wanted.setdefault(name.strip(), set()).add(as_text(value))
+            name, value = self._parts(condition)
+            wanted.setdefault(name, set()).add(as_text(value))
         matches = np.ones(max(map(len, self.values.values()), default=0), dtype=bool)
         for name, values in wanted.items():
             column = self.column(name)
@@ -90,6 +88,23 @@ class Columns:
             )
         return np.flatnonzero(matches)
 
+    def _parts(self, condition: str) -> tuple[str, str]:
+        """Return the column and the value of a condition; a column's name may hold a `=`."""
+        for place in reversed([at for at, sign in enumerate(condition) if sign == "="]):
+            if (name := self._resolve(condition[:place])) in self.values:
+                return name, condition[place + 1 :]
+        name, sign, value = condition.partition("=")
+        if not sign or not name.strip():
+            raise RequestError(
+                f"--where {condition!r} is not COLUMN=VALUE", "write it as: --where person=17"
+            )
+        return name.strip(), value
+
+    def _resolve(self, name: str) -> str:
+        """Return the only column that differs by spaces around it or by its Unicode form."""
+        alike = [one for one in self.values if _plain(one) == _plain(name)]
+        return alike[0] if len(alike) == 1 and name not in self.values else name
+
 
 def columns_of(listing: Listing, metadata: str | None, progress: Progress) -> Columns:
     """Return the columns of a source, and those of a metadata file, which have precedence.
@@ -100,7 +115,7 @@ def columns_of(listing: Listing, metadata: str | None, progress: Progress) -> Co
         progress: receives a warning about samples that the file does not have.
     """
     own = listing.table() if listing.table else Table((), {})
-    values = _aligned(listing, own) if own.ids else {}
+    values = _aligned(listing, own, {}) if own.ids else {}
     if metadata is not None:
         table = _read(Path(metadata))
         missing = len(set(listing.ids) - set(table.ids))
@@ -108,8 +123,9 @@ def columns_of(listing: Listing, metadata: str | None, progress: Progress) -> Co
             raise RequestError(f"{metadata} has no ID of {listing.spec!r}", HINT)
         if missing:
             progress.warn(f"{missing} samples of {listing.spec!r} have no row in {metadata}")
-        values |= _aligned(listing, table)
-    return Columns(listing.spec, values, own.unusable)
+        values |= _aligned(listing, table, values)
+    unusable = {name: why for name, why in own.unusable.items() if name not in values}
+    return Columns(listing.spec, values, unusable)
 
 
 def groups_of(
@@ -140,10 +156,19 @@ def right_labels(
     Raises:
         RequestError: there is no such column, or it has no class of the model for some samples.
     """
-    place = {name: index for index, name in enumerate(classes)}
+    forms = [as_text(name) for name in classes]  # as the values of a column are
+    times = Counter(forms)
+    place = {form: index for index, form in enumerate(forms) if times[form] == 1}
     if listing.numbered:
         place |= {str(index): index for index in range(len(classes))}
     values = columns_of(listing, metadata, progress).column(column)
+    alike: dict[str, int] = {}
+    for value in sorted(set(values) - set(place) - set(forms)):
+        alike |= resolve_names([value], forms)[0]
+    if alike:
+        pairs = [f"{value!r} as {classes[index]!r}" for value, index in alike.items()]
+        progress.warn(f"column {column!r} is matched without regard to case: {shown(pairs)}")
+    place |= alike
     strange = [value for value in values if value not in place]
     if strange:
         raise RequestError(
@@ -154,21 +179,34 @@ def right_labels(
     return np.array([place[value] for value in values], dtype=np.int64)
 
 
-def _aligned(listing: Listing, table: Table) -> dict[str, list[str]]:
-    """Return the columns of a table in the order of a listing."""
+def _aligned(
+    listing: Listing, table: Table, own: Mapping[str, Sequence[str]]
+) -> dict[str, list[str]]:
+    """Return the columns of a table in the order of a listing.
+
+    Args: own, the values of samples that the table does not have, where they are known.
+    """
     place = {name: row for row, name in enumerate(table.ids)}
     rows = [place.get(name) for name in listing.ids]
     return {
-        name: ["" if row is None else as_text(column[row]) for row in rows]
+        name: [
+            as_text(column[row]) if row is not None else own[name][index] if name in own else ""
+            for index, row in enumerate(rows)
+        ]
         for name, column in table.columns.items()
     }
+
+
+def _plain(text: str) -> str:
+    """Return a text without surrounding spaces, and composed: macOS writes é as two characters."""
+    return unicodedata.normalize("NFC", text.strip())
 
 
 def as_text(value: object) -> str:
     """Return a value as `--where` names it: a whole number without a fraction, true or false."""
     if is_missing(value):
         return ""
-    text = str(value).strip()
+    text = _plain(str(value))
     if text.lower() in ("true", "false"):  # pandas writes True to a CSV, Excel TRUE
         return text.lower()
     # In a CSV, pandas writes the integers of a column with gaps as 17.0.

@@ -11,7 +11,7 @@ import numpy as np
 
 from falw_cli.config.extensions import METRICS
 from falw_cli.config.settings import Config
-from falw_cli.errors import RequestError, unknown_name
+from falw_cli.errors import RequestError, one_of
 from falw_cli.evaluation.gap_metric import load_metric
 from falw_cli.evaluation.intervals import LEVEL, Interval, Vector, of_mean_distance
 from falw_cli.evaluation.metrics import Figure, Metrics, Seeds
@@ -39,12 +39,13 @@ def parse_weights(expressions: Sequence[str]) -> Weights:
     Raises:
         RequestError: a name is unknown or given twice, or a weight is not above 0.
     """
+    if not expressions:
+        return FIELD
     found: dict[str, float] = {}
+    short = {load_metric(one).short.casefold(): one for one in METRICS}
     for text in expressions:
         name, _, number = (part.strip() for part in text.partition(":"))
-        name = next((one for one in METRICS if load_metric(one).short == name), name)
-        if name not in METRICS:
-            raise unknown_name("metric", name, METRICS)
+        name = one_of("metric", short.get(name.casefold(), name), METRICS)
         try:
             weight = float(number) if number else 1.0
         except ValueError:
@@ -55,7 +56,7 @@ def parse_weights(expressions: Sequence[str]) -> Weights:
                 "name each metric once, with a weight above 0: mia_auc:2",
             )
         found[name] = weight
-    return found or FIELD
+    return found
 
 
 def without_retain(config: Config) -> Config:

@@ -19,6 +19,7 @@ from falw_cli.models import architectures, checkpoint_files
 from falw_cli.models.chain import made_from, steps_back
 from falw_cli.models.checkpoint import Checkpoint
 from falw_cli.models.earlier import recorded_runs, refuse_unlearned
+from falw_cli.models.heldout_split import warn_of_guides
 from falw_cli.models.input_size import check_input_size
 from falw_cli.models.network import (
     IMAGENET,
@@ -54,8 +55,6 @@ class Inputs:
     original: Network | None
     """The model before unlearning, if `evaluate` was given it."""
     references: tuple[Network, ...]
-    guessed_order: bool
-    """Whether the order of the classes is a guess: the model does not name its outputs."""
     data: TrainingData
     """Training data: list, copies, and earlier requests."""
     described: dict[str, Any]
@@ -136,9 +135,8 @@ def open_inputs(
         "heldout": _describe(unseen.heldout, len(unseen.guides)) if unseen.heldout else None,
         "test": _describe(unseen.test, len(parts.test)) if unseen.test else None,
     }
-    return Inputs(
-        config, source, network, parts, original, references, guess is not None, data, described
-    )
+    warn_of_guides(source, described, parts.test, progress)
+    return Inputs(config, source, network, parts, original, references, data, described)
 
 
 def _digests(config: Config, source: Checkpoint) -> dict[str, Any]:

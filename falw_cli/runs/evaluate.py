@@ -73,8 +73,7 @@ def evaluate(
         for one in models:
             predictions.append(Predictions.of(one, judged, config.seed))
             progress.advance()
-        if inputs.guessed_order:
-            _check_order(predictions[-1 if inputs.original else 0], progress)
+        _check_fit(inputs, predictions[-1 if inputs.original else 0], progress)
         before = predictions.pop() if inputs.original else None
         expected = expected_from(inputs.original, inputs.splits) if inputs.original else None
         found = full_audit(before, predictions[0], predictions[1:], weights, expected)
@@ -122,9 +121,13 @@ def evaluate(
         return report
 
 
-def _check_order(known: Predictions, progress: Progress) -> None:
-    """Warn if a guessed order of the classes does not fit the predictions on retain samples."""
+def _check_fit(inputs: Inputs, known: Predictions, progress: Progress) -> None:
+    """Warn if a model does not fit the training data, unless unlearning may be the reason."""
+    said = inputs.source.metadata
+    changed = said is not None and said.unlearned is not None and said.classes == known.classes
+    if inputs.original is None and (changed or not known.retain):
+        return
     try:
         check_plausible(known)
     except RequestError as error:
-        progress.warn(f"the guessed order of the classes may be wrong: {error}; {error.hint}")
+        progress.warn(f"{error}; {error.hint}")

@@ -15,7 +15,7 @@ from falw_cli.audit.report import Report
 from falw_cli.config.extensions import SOURCES
 from falw_cli.config.settings import Config
 from falw_cli.data import forget_list, ledger, loading, opening
-from falw_cli.data.decoding import turned_note
+from falw_cli.data.decoding import header_notes
 from falw_cli.data.images import Rows
 from falw_cli.data.labels import is_unnamed
 from falw_cli.data.metadata import columns_of
@@ -150,7 +150,7 @@ def _data(spec: str, config: Config, progress: Progress) -> dict[str, Any]:
         spec, allow_outside=config.allow_outside, label_column=config.label_column
     )
     found = columns_of(listing, config.metadata, progress)
-    notes = [*listing.notes, *turned_note(listing), *found.unusable.values()]
+    notes = [*listing.notes, *header_notes(listing), *found.unusable.values()]
     columns = {name: f"{len(set(one) - {''})} values" for name, one in found.values.items()}
     return {
         "kind": "data",

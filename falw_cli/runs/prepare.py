@@ -149,7 +149,9 @@ def belongs_to(config: Config, inputs: Inputs) -> dict[str, str]:
     rows = inputs.splits.forget.rows.tobytes()
     digests = {"forget list": hashlib.sha256(rows).hexdigest()}
     digests["earlier lists"] = hashlib.sha256(inputs.data.earlier.rows.tobytes()).hexdigest()
+    guides = inputs.splits.heldout.rows.tobytes()  # also decided by a column, with --group
+    digests["guiding half"] = hashlib.sha256(guides).hexdigest()
     for name in ("model", "data", "heldout"):
         found = inputs.described[name]
         digests[name] = found["sha256"] if found else "none"
-    return digests | settings(values)
+    return settings(values) | digests  # digests replace the SPECs: the content is what counts

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from falw_cli.audit.page import NamedReport, html, junit, markdown
-from falw_cli.errors import RequestError, unknown_name
+from falw_cli.errors import RequestError, one_of
 from falw_cli.runs.inspection import read_report
 from falw_cli.runtime import outputs
 from falw_cli.runtime.progress import Progress
@@ -45,9 +45,7 @@ def publish(
             suffix of another format.
         RunError: the file cannot be written.
     """
-    if format not in FORMATS:
-        raise unknown_name("format", format, FORMATS)
-    write, suffix, possible = FORMATS[format]
+    write, suffix, possible = FORMATS[one_of("format", format, FORMATS)]
     path = None
     if out != "-":
         beside = reports[0] if len(reports) == 1 else reports[0].with_name("audits.json")

@@ -32,6 +32,7 @@ from falw_cli.evaluation.predictions import Predictions
 from falw_cli.models import checkpoint, checkpoint_files
 from falw_cli.models.checkpoint import Ancestor
 from falw_cli.models.earlier import remember
+from falw_cli.models.heldout_split import split_of
 from falw_cli.models.inputs import warn_of_changes
 from falw_cli.models.network import metadata
 from falw_cli.runs.audited import Audited, audited
@@ -228,6 +229,7 @@ def _files(
     said, model = inputs.source.metadata, inputs.described["model"]["sha256"]
     named = inputs.described["forget_list"]["sha256"]
     recipe = {**opened.config.unlearn.model_dump(mode="json"), "lr": lr}
+    split = split_of(inputs.described, inputs.splits.test)
     notes = metadata(
         inputs.network,
         recipe=said.recipe if said else None,
@@ -237,7 +239,7 @@ def _files(
             *(said.chain if said else ()),
             Ancestor(sha256=model, forget_list=named, forgotten=forgotten),
         ),
-        unlearned={"seed": opened.config.seed, **recipe},
+        unlearned={"seed": opened.config.seed, **recipe, **split},
     )
     return checkpoint_files.written(opened.paths.out, tensors, notes, inputs.source)
 

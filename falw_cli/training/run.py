@@ -162,8 +162,7 @@ def _open(config: Config, progress: Progress, fabric: Fabric, held: ExitStack) -
     left_out = _rows_without(config, listing, progress)
     shown = _shown(config, arch)
     wanted = images.geometry(listing, shown, None, skip=config.skip_unreadable)
-    strict = shown.image_size is None
-    data = images.load(listing, config, wanted, progress, strict=strict, secret=left_out)
+    data = images.load(listing, config, wanted, progress, secret=left_out)
     listed = loading.places(listing, data.listing)(left_out)  # rows shift if images were skipped
     found = find_copies(data, listed, config, progress)
     listed = np.union1d(listed, found)
@@ -224,7 +223,7 @@ def _belongs_to(config: Config, data: Images, left_out: Rows) -> dict[str, str]:
                               "unlearn", "track"},
     )  # fmt: skip
     rows = hashlib.sha256(left_out.tobytes()).hexdigest()
-    return {"data": data.content_digest(), "forget list": rows, **settings(values)}
+    return {**settings(values), "data": data.content_digest(), "forget list": rows}
 
 
 def _accuracy(network: Network, part: Samples) -> float:

@@ -91,7 +91,7 @@ MOST_TRIES = 8
 """Maximum number of tries per run whose state files are removed."""
 SAVING = 0.01
 """Maximum share of a run's time that periodic saves of its state may take."""
-SECRET = {"model", "forget list", "data", "heldout"}
+SECRET = {"model", "forget list", "earlier lists", "guiding half", "data", "heldout"}
 """Shown by name alone: their digests mean nothing to a reader."""
 
 

@@ -47,6 +47,16 @@ def test_bare_weights_are_recognised_and_paths_are_relative_to_the_file(folder: 
     assert planned.returncode == 0, planned.stderr
 
 
+@pytest.mark.parametrize("data", ["alias/../seen", "far/seen"])
+def test_paths_lead_to_the_data_through_links(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, data: str
+) -> None:
+    (folder / "far" / "store").mkdir(parents=True)
+    (folder / "alias").symlink_to(folder / "far" / "store")
+    monkeypatch.chdir(folder)
+    assert _moved(f"imagefolder:{data}", Path("models")) == "imagefolder:../far/seen"
+
+
 def test_a_checkpoint_with_complete_metadata(project: Path) -> None:
     (project / "falw.yaml").unlink()
     done = falw("init", "model.safetensors", "--data", "digits", cwd=project)

@@ -141,3 +141,22 @@ def test_the_config_file_is_no_output(folder: Path, key: str) -> None:
     file.write_text("seed: 1\n")
     with pytest.raises(RequestError, match=f"--{key} .*own.yaml is the config file"):
         resolve("unlearn", {key: str(folder / "." / "own.yaml")}, file)
+
+
+def test_words_are_known_in_any_case(folder: Path) -> None:
+    words = {
+        "lr": "Auto",
+        "method": "Match",
+        "weighting": "FALW",
+        "device": "CPU",
+        "stop": "Epochs",
+    }
+    config = resolve("unlearn", words | {"device": "CPU"})
+    assert config.device == "cpu"
+    found = config.unlearn
+    assert (found.lr, found.method, found.weighting, found.stop) == (
+        "auto", "match", "falw", "epochs",
+    )  # fmt: skip
+    with pytest.raises(RequestError) as caught:
+        resolve("unlearn", {"device": "GPU"})
+    assert "auto, cpu, cuda, cuda:N or mps (got 'GPU')" in str(caught.value)

@@ -111,6 +111,22 @@ def test_a_known_id_is_not_a_comment(tmp_path: Path) -> None:
     assert read(str(tmp_path / "ids.txt")).ids == ("b", "c")
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("ids.txt", " a\nb \na\n"), ("ids.csv", "id,why\n a,\nb ,\na,\n"),
+        ("ids.csv", " a\nb \na\n"),
+    ],
+)  # fmt: skip
+def test_spaces_belong_to_an_id_that_has_them(tmp_path: Path, name: str, content: str) -> None:
+    (tmp_path / name).write_text(content)
+    found = read(str(tmp_path / name), (" a", "a", "b"))
+    assert found.ids == (" a", "b", "a")
+    assert [one.partition(": ")[2] for one in found.remarks] == [
+        "1 IDs were found only without the spaces around them"
+    ]
+
+
 def test_the_order_of_a_list_has_no_effect() -> None:
     assert find(["c", "a"], "abcd").tolist() == find(["a", "c"], "abcd").tolist() == [0, 2]
 

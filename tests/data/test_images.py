@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import struct
+import zlib
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +17,7 @@ from PIL import Image
 
 from falw_cli.config.settings import Config, Preprocessing
 from falw_cli.data.cache import Draft
-from falw_cli.data.decoding import decode_turned, turned_note
+from falw_cli.data.decoding import decode_marked, header_notes
 from falw_cli.data.images import Geometry, geometry, load
 from falw_cli.data.listing import Listing
 from falw_cli.data.opening import open_listing
@@ -38,7 +41,7 @@ def _refuse(*args: object, **more: object) -> None:
 
 def test_a_second_run_decodes_nothing(listing: Listing, monkeypatch: pytest.MonkeyPatch) -> None:
     first = load(listing, Config(), WANTED, Silent())
-    monkeypatch.setattr("falw_cli.data.images.decode_turned", _refuse)
+    monkeypatch.setattr("falw_cli.data.images.decode_marked", _refuse)
     again = load(listing, Config(), WANTED, Silent())
     np.testing.assert_array_equal(first.pixels, again.pixels)
     assert first.content_digest() == again.content_digest()
@@ -97,9 +100,9 @@ def test_an_entry_with_gaps_is_used(listing: Listing, monkeypatch: pytest.Monkey
 
     def noted(file: Path, name: str, channels: int, *, upright: bool) -> tuple[torch.Tensor, bool]:
         seen.append(name)
-        return decode_turned(file, name, channels, upright=upright)
+        return decode_marked(file, name, channels, upright=upright)
 
-    monkeypatch.setattr("falw_cli.data.images.decode_turned", noted)
+    monkeypatch.setattr("falw_cli.data.images.decode_marked", noted)
     again = load(listing, Config(), WANTED, Silent(), secret=np.array([1]))
     np.testing.assert_array_equal(again.pixels, whole.pixels)
     assert sorted(seen) == [listing.ids[1], listing.ids[3]]
@@ -113,9 +116,9 @@ def test_images_that_change_while_being_read_are_refused(
         file: Path, name: str, channels: int, *, upright: bool
     ) -> tuple[torch.Tensor, bool]:
         os.utime(file, ns=(1, 1))
-        return decode_turned(file, name, channels, upright=upright)
+        return decode_marked(file, name, channels, upright=upright)
 
-    monkeypatch.setattr("falw_cli.data.images.decode_turned", touched)
+    monkeypatch.setattr("falw_cli.data.images.decode_marked", touched)
     with pytest.raises(RunError, match="changed while it was read"):
         load(listing, Config(), WANTED, Silent())
 
@@ -142,8 +145,18 @@ def test_unreadable_images_of_the_list_are_counted(listing: Listing) -> None:
 def test_images_are_resized_or_refused(listing: Listing) -> None:
     save_png(listing.files.image(0), size=30)
     assert load(listing, Config(), WANTED, Silent()).pixels.shape == (5, 12, 12, 3)
-    with pytest.raises(RequestError, match="30x30"):
-        load(listing, Config(cache=False), WANTED, Silent(), strict=True)
+    guessed = geometry(listing.keep(np.arange(1, 5)), Preprocessing(), 3)
+    with pytest.raises(RequestError, match=r"'a/0\.png' is 30x30 pixels; .* is 12x12"):
+        load(listing, Config(), guessed, Silent())  # though the cache holds it, resized
+    assert load(listing, Config(), geometry(listing, Preprocessing(image_size=12), 3), Silent())
+
+
+def test_arrays_of_another_size_than_the_first_source_are_refused() -> None:
+    digits = open_listing("digits")
+    guessed = replace(geometry(digits, Preprocessing(), 1), size=9, resize=9)
+    with pytest.raises(RequestError, match=r"'digits' is 8x8 pixels; .* is 9x9"):
+        load(digits, Config(), guessed, Silent())
+    assert load(digits, Config(), replace(guessed, guessed=False), Silent()).pixels.shape[1] == 9
 
 
 def test_geometry_follows_the_first_image(listing: Listing) -> None:
@@ -209,15 +222,45 @@ def test_exif_orientation(
     assert np.argwhere(quarters > 100).tolist() == [[int(down), int(right)]]
 
 
+@pytest.mark.parametrize("suffix", ["png", "ppm"])
+def test_images_of_16_bits_per_channel_are_counted(tmp_path: Path, suffix: str) -> None:
+    make_folder(tmp_path, {"a": 2})
+    file = tmp_path / "a" / "0.png"
+    rows = bytes(range(12 * 6))
+    if suffix == "ppm":
+        file.write_bytes(b"P6 12 12 65535\n" + 12 * rows)
+    else:
+        header = struct.pack(">IIBBBBB", 12, 12, 16, 2, 0, 0, 0)
+        parts = {b"IHDR": header, b"IDAT": zlib.compress(12 * (b"\0" + rows)), b"IEND": b""}
+        chunks = (
+            struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+            for name, data in parts.items()
+        )
+        file.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
+    listing = open_listing(f"imagefolder:{tmp_path}")
+    note = "have 16 bits per channel: the upper eight are used"
+    assert header_notes(listing) == [f"1 of 2 images {note}"]
+    for _ in range(2):  # decoded, and read from the cache
+        progress = Warned()
+        found = load(listing, Config(), WANTED, progress)
+        assert progress.warnings == [f"1 of 2 images of {listing.spec!r} {note}"]
+        assert found.pixels[0, 0, :, 0].tolist() == list(range(0, 72, 6))
+
+
 def test_inspection_notes_orientations_and_unreadable_images(listing: Listing) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     path = listing.files.image(0)
     assert isinstance(path, Path)
     Image.new("RGB", (12, 12)).save(path, exif=exif)
-    assert turned_note(listing) == ["1 of 5 images have an EXIF orientation: preprocessing.exif"]
+    (note,) = header_notes(listing)
+    assert note.startswith("1 of 5 images have an EXIF orientation")
+    Image.new("RGB", (12, 9)).save(path)
+    assert header_notes(listing) == [
+        "5 images have 2 sizes: 12x12 (4), 12x9 (1): preprocessing.image_size"
+    ]
     path.write_bytes(b"x")
-    assert turned_note(listing) == ["1 of 5 images cannot be read"]
+    assert header_notes(listing) == ["1 of 5 images cannot be read"]
 
 
 def test_a_first_image_below_the_smallest_input_size_is_refused(tmp_path: Path) -> None:

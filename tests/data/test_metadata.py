@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from falw_cli.data.metadata import as_text, columns_of
+from falw_cli.data.metadata import as_text, columns_of, right_labels
 from falw_cli.data.opening import open_listing
 from falw_cli.errors import RequestError
 from falw_cli.runtime.progress import Silent
@@ -102,6 +102,9 @@ def test_each_source_has_its_columns(folder: Path, source: object, keep: bool) -
     progress = Silent()
     found = columns_of(listing, metadata, progress)
     assert set(found.values) - {"label", "labels"} == {"person", "site"}
+    if "webdataset" in spec:
+        with pytest.raises(RequestError, match="'box' holds a list or an object in"):
+            found.matching(["box=1"], progress)
     names = [name if "." in name else f"{name}.png" for name in listing.ids]
     assert list(found.column("person")) == [str(PERSON[name]) for name in names]
     assert list(found.column("site")) == [SITE[name] for name in names]
@@ -116,6 +119,7 @@ def test_each_source_has_its_columns(folder: Path, source: object, keep: bool) -
     [
         (["person"], "is not COLUMN=VALUE"),
         (["persona=17"], "unknown column 'persona'"),
+        (["=17"], "is not COLUMN=VALUE"),
         (["person=1"], "no sample of .* has person=1"),
         (["person=17", "site=x"], "no sample of .* matches person=17, site=x"),
     ],
@@ -170,3 +174,60 @@ def test_values_as_text() -> None:
     values = [17, 17.0, 0.5, float("nan"), None, True, "TRUE", "False", " a "]
     meant = ["17", "17", "0.5", "", "", "true", "true", "false", "a"]
     assert [as_text(one) for one in values] == meant
+
+
+@pytest.mark.parametrize(
+    ("condition", "found"),
+    [
+        (" size=1", ["a/0.png"]), ("size=1", ["a/0.png"]), ("size=cm=3", ["a/1.png"]),
+        ("size=cm =3", ["a/1.png"]), ("nom\u00e9=Zo\u00eb", ["a/0.png", "a/1.png"]),
+        ("nome\u0301=Zoe\u0308", ["a/0.png", "a/1.png"]),
+    ],
+)  # fmt: skip
+def test_names_and_values_with_spaces_signs_and_accents(
+    folder: Path, condition: str, found: list[str]
+) -> None:
+    lines = ["id, size,size=cm,nome\u0301", "a/0.png,1,2,Zoe\u0308", "a/1.png,2,3,Zo\u00eb"]
+    (folder / "people.csv").write_text("\n".join([*lines, "b/0.png,2,2,Max"]))
+    listing = open_listing(f"imagefolder:{folder / 'pictures'}")
+    columns = columns_of(listing, str(folder / "people.csv"), Silent())
+    rows = columns.matching([condition], Silent())
+    assert [listing.ids[row] for row in rows] == found
+
+
+def test_samples_that_the_metadata_does_not_name_keep_their_values(folder: Path) -> None:
+    spec, _ = csv_source(folder)
+    (folder / "some.csv").write_text("id,person,age\na/0.png,,5\nb/0.png,9,6\n")
+    listing, progress = open_listing(spec), Silent()
+    found = columns_of(listing, str(folder / "some.csv"), progress)
+    assert listing.ids == ("a/0.png", "a/1.png", "b/0.png")
+    assert list(found.column("person")) == ["", "18", "9"]
+    assert list(found.column("age")) == ["5", "", "6"]
+    assert list(found.column("site")) == ["y", "y", "x"]
+
+
+@pytest.mark.parametrize(
+    ("classes", "written", "found"),
+    [
+        (("Ant", "bee"), ("ant", "bee", " BEE "), [0, 1, 1]),
+        (("Ant", "ANT", "bee"), ("Ant", "ANT", "bee"), [0, 1, 2]),
+        (("Ant", "ANT", "bee"), ("ant", "bee", "bee"), None),
+        (("False", "True"), ("True", "TRUE", "False"), [1, 1, 0]),
+        (("1.0", "2.5"), ("1.0", "1", "2.5"), [0, 0, 1]),
+        (("1.0", "1", "2"), ("1.0", "2", "2"), None),
+        (("e\u0301", "a"), ("\u00e9", "e\u0301", "a"), [0, 0, 1]),
+    ],
+)
+def test_right_labels_are_classes_of_the_model(
+    folder: Path, classes: tuple[str, ...], written: tuple[str, ...], found: list[int] | None
+) -> None:
+    listing, progress = open_listing(f"imagefolder:{folder / 'pictures'}"), Silent()
+    lines = [f"{name},{label}" for name, label in zip(listing.ids, written, strict=True)]
+    (folder / "truth.csv").write_text("\n".join(["id,truth", *lines]))
+    ask = (listing, classes, "truth", str(folder / "truth.csv"), progress)
+    if found is None:
+        with pytest.raises(RequestError, match="1 of 3 listed samples have no class"):
+            right_labels(*ask)
+    else:
+        assert right_labels(*ask).tolist() == found
+        assert bool(progress.warnings) == (written[0] == "ant")

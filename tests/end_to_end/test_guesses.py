@@ -73,10 +73,10 @@ def test_classes_are_neither_hidden_nor_empty_folders_and_their_order_is_checked
     text = "\n".join(report["warnings"])
     assert "text order; natural order is 0, 1, 2, 3, 4 …" in text
     assert "'imagefolder:d': 1 empty folders" in text
-    assert "may be wrong" not in text
+    assert "the model's accuracy on retain" not in text
     wrong = json.loads(falw("evaluate", "n.pt", *DATA, *arch, cwd=numbered).stdout)
     assert wrong["metrics"]["after"]["retain_accuracy"] < 40
-    assert any("guessed order of the classes may be wrong" in one for one in wrong["warnings"])
+    assert any("with its classes in another order" in one for one in wrong["warnings"])
     unlearn = ("unlearn", "n.pt", *DATA, "--arch", "tiny-cnn", "--forget", "ids.txt")
     refused = falw(*unlearn, cwd=numbered)
     assert refused.returncode == 2
@@ -87,3 +87,6 @@ def test_classes_are_neither_hidden_nor_empty_folders_and_their_order_is_checked
     report = json.loads(named.stdout)
     assert report["metrics"]["after"]["retain_accuracy"] > 90
     assert not any("names no classes" in one for one in report["warnings"])
+    (numbered / "names.txt").write_text("\n".join(sorted(CLASSES)))
+    named = falw("evaluate", "n.pt", *DATA, *arch, "--classes", "names.txt", cwd=numbered)
+    assert "with its classes in another order" in named.stderr

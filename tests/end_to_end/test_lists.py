@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -122,6 +123,19 @@ def test_near_duplicates_are_proposed_as_comments(folder: Path) -> None:
         assert len(refused.stderr.strip().splitlines()) == 2
 
 
+def test_proposals_need_json_where_ids_look_like_them(folder: Path) -> None:
+    seen = folder / "seen"
+    (seen / "# ant").mkdir()
+    for name in ("ant/copy.png", "# ant/copy.png"):
+        shutil.copy(seen / "ant/0.png", seen / name)
+    ask = ("forget-list", "--id", "ant/0.png", "--near", "0.99")
+    refused = falw(*ask, cwd=folder)
+    assert refused.returncode == 2
+    assert "begin with # and a space" in refused.stderr
+    found = json.loads(falw(*ask, "--json", cwd=folder).stdout)["proposed"]
+    assert {one["name"] for one in found} == {"# ant/copy.png", "ant/copy.png"}
+
+
 def test_accuracy_on_right_labels(folder: Path) -> None:
     """The list was trained as ant, and its right label is bee."""
     names = [f"ant/{number}.png" for number in range(3)]
@@ -140,3 +154,20 @@ def test_accuracy_on_right_labels(folder: Path) -> None:
         refused = falw(*ask, "--force", "--correct", column, cwd=folder)
         assert refused.returncode == 2
         assert word in refused.stderr
+
+
+def test_samples_that_guided_a_run_are_known_in_its_checkpoint(folder: Path) -> None:
+    """Without --group, evaluate would split the held-out data otherwise than the run did."""
+    (folder / "ids.txt").write_text("ant/1.png\n")
+    names = [f"{name}/{number}.png" for name in ("ant", "bee") for number in range(12)]
+    lines = [f"{name},{place % 7}" for place, name in enumerate(names)]
+    (folder / "who.csv").write_text("\n".join(["id,person", *lines]))
+    group = ("--group", "person", "--heldout-metadata", "who.csv")
+    done = falw(*UNLEARN, *group, "--no-forgotten-gate", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    make_folder(folder / "other", {"ant": 3, "bee": 3}, seed=9000)
+    ask = ("evaluate", "model.unlearned.safetensors", "--forget", "ids.txt")
+    for flags, warned in ((group, False), ((), True), (("--test", "imagefolder:other"), False)):
+        found = falw(*ask, *flags, cwd=folder)
+        assert found.returncode == 0, found.stderr
+        assert ("test samples may have guided" in found.stderr) == warned

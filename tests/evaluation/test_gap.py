@@ -32,7 +32,7 @@ def test_a_missing_metric_gives_no_gap() -> None:
 
 def test_other_metrics_and_weights() -> None:
     assert parse_weights([]) == FIELD
-    weights = parse_weights(["forget_accuracy:3", " mia_efficacy"])
+    weights = parse_weights(["Forget_Accuracy:3", " mia_efficacy"])
     assert avg_gap(A, B, weights) == pytest.approx((3 * 2 + 3) / 4)
 
 

@@ -10,9 +10,10 @@ import torch
 from torchvision.io import read_image
 
 from falw_cli.config.settings import Config
+from falw_cli.data import images, loading
 from falw_cli.runtime.progress import Silent
 from falw_cli.training import run
-from tests.data.pictures import make_folder
+from tests.data.pictures import make_folder, save_png
 from tests.engine import cpu
 
 
@@ -52,3 +53,17 @@ def test_a_skipped_image_does_not_shift_the_rows_left_out(pictures: Path, broken
     kept = stored(pictures, *(every - {"a/2.png", "b/1.png", broken}))
     (pictures / "pictures" / broken).write_bytes(b"no image")
     assert opened(pictures, skip_unreadable=True) == kept
+
+
+def test_a_state_belongs_to_the_pixels_of_the_data(pictures: Path) -> None:
+    config = Config(data=f"imagefolder:{pictures / 'pictures'}", cache=False)
+
+    def known() -> dict[str, str]:
+        listing = loading.open_source(config, "data", Silent())
+        wanted = images.geometry(listing, config.preprocessing, 3)
+        return run._belongs_to(config, images.load(listing, config, wanted, Silent()), images.NONE)
+
+    before = known()
+    assert known() == before
+    save_png(pictures / "pictures" / "a" / "0.png", seed=77)
+    assert known() != before

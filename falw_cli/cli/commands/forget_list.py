@@ -60,6 +60,11 @@ def forget_list(call: Call) -> None:
     rows = _given(own, listing, call) if given else _drawn(own, listing, config, call)
     ids, proposed = [listing.ids[row] for row in rows], []
     if own.near is not None:
+        if not call.as_json and any(name.startswith(("# ", "## ")) for name in listing.ids):
+            raise RequestError(
+                "IDs of the data begin with # and a space, as the lines of proposals do",
+                "give --json: the proposals are under `proposed`",
+            )
         from falw_cli.data import near
 
         proposed = near.propose(listing, rows, own.near, config, console)

@@ -32,26 +32,26 @@ class Walk:
         root: links must stay in it, if given.
         skipped: files and folders that are passed over.
         below: number of folders in each class folder that holds no image beside them.
+        stray: number of images outside the class folders.
     """
 
     root: str | None
     skipped: Skipped = field(default_factory=Skipped)
     below: dict[str, int] = field(default_factory=dict)
+    stray: int = 0
 
     def images(self, folder: str, prefix: str) -> Iterator[str]:
         """Yield the ID of each image below a folder."""
         folders, files = [], 0
         with os.scandir(folder) as entries:
             for entry in entries:
-                image = os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES  # noqa: PTH122 (speed)
+                image = _is_image(entry)
                 if entry.is_symlink() and (image or entry.is_dir()):
                     _check_link(entry.path, f"{prefix}{entry.name}", self.root)
                 if entry.is_dir():
                     if not self.skipped.leaves_out(entry.name):
                         folders.append(entry.name)
-                elif image and not (
-                    entry.name.startswith("._") and holds_attributes(Path(entry.path))
-                ):
+                elif image:
                     files += 1
                     yield f"{prefix}{entry.name}"
                 else:
@@ -60,6 +60,13 @@ class Walk:
             self.below[prefix[:-1]] = len(folders)
         for name in folders:
             yield from self.images(f"{folder}/{name}", f"{prefix}{name}/")
+
+
+def _is_image(entry: os.DirEntry[str]) -> bool:
+    """Return whether a file is an image by its name, and not the attributes of one."""
+    if os.path.splitext(entry.name)[1].lower() not in IMAGE_SUFFIXES:  # noqa: PTH122 (speed)
+        return False
+    return not (entry.name.startswith("._") and holds_attributes(Path(entry.path)))
 
 
 def _check_link(path: str, name: str, root: str | None) -> None:
@@ -102,7 +109,9 @@ def _class_folders(spec: Spec, root: Path, walk: Walk) -> list[str]:
     folders = []
     with os.scandir(root) as entries:
         for entry in entries:
-            if not entry.is_dir():
+            if not entry.is_dir() and _is_image(entry):
+                walk.stray += 1
+            elif not entry.is_dir():
                 walk.skipped.add(entry.name)
             elif not walk.skipped.leaves_out(entry.name):
                 folders.append(entry)
@@ -110,8 +119,10 @@ def _class_folders(spec: Spec, root: Path, walk: Walk) -> list[str]:
         if entry.is_symlink():
             _check_link(entry.path, entry.name, walk.root)
     if not folders:
+        images = f", but {walk.stray} images" if walk.stray else ""
         raise RequestError(
-            f"{spec.text!r}: no class folders in {root}", "lay it out as DIR/CLASS/image.jpg"
+            f"{spec.text!r}: no class folders in {root}{images}",
+            "lay it out as DIR/CLASS/image.jpg",
         )
     return sorted(entry.name for entry in folders)
 
@@ -121,6 +132,8 @@ def _notes(
 ) -> tuple[str, ...]:
     """Return what was guessed, and what was passed over."""
     notes = list(walk.skipped.notes())
+    if walk.stray:
+        notes.append(f"{walk.stray} images outside the class folders were passed over")
     if empty:
         notes.append(f"{len(empty)} empty folders are not taken for classes: {shown(empty)}")
     splits = [name for name in classes if name.casefold() in (*TRAINING, *UNSEEN)]

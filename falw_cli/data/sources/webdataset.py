@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tarfile
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -160,10 +161,15 @@ def _table(records: dict[str, Member]) -> Table:
             raise RequestError(
                 f"{member.shard}: {key}.json is not JSON: {error}", "fix it"
             ) from error
-        pairs = record.items() if isinstance(record, dict) else ()
-        found.append({k: v for k, v in pairs if not isinstance(v, list | dict)})
-    names = sorted({name for record in found for name in record})
-    return Table(list(records), {name: [one.get(name) for one in found] for name in names})
+        found.append(record if isinstance(record, dict) else {})
+    nested = Counter(k for one in found for k, v in one.items() if isinstance(v, list | dict))
+    unusable = {
+        name: f"the key {name!r} holds a list or an object in {count} of {len(found)} JSON "
+        "members: a column has one number or text for each sample"
+        for name, count in sorted(nested.items())
+    }
+    names = sorted({name for record in found for name in record} - set(nested))
+    return Table(list(records), {n: [one.get(n) for one in found] for n in names}, unusable)
 
 
 def _scan(shard: Path, found: Shards) -> None:

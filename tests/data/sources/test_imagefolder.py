@@ -52,6 +52,8 @@ def test_what_is_passed_over_is_counted_and_named(tmp_path: Path) -> None:
     for name in ("a.heic", "b.HEIC", "notes", ".DS_Store"):
         (tmp_path / "cat" / name).write_bytes(b"x")
     (tmp_path / "README.md").write_text("x")
+    (tmp_path / "._x.png").write_bytes(b"\x00\x05\x16\x07rest")
+    save_png(tmp_path / "x.png")
     (tmp_path / "owl").mkdir()
     make_folder(tmp_path / ".ipynb_checkpoints", {"cat": 1})
     make_folder(tmp_path / "dog" / "__MACOSX", {"dog": 1})
@@ -59,9 +61,10 @@ def test_what_is_passed_over_is_counted_and_named(tmp_path: Path) -> None:
     assert listing.classes == ("cat", "dog")
     assert listing.empty == ("owl",)
     assert listing.ids == ("cat/0.png", "cat/1.png", "dog/0.png")
-    files, folders, empty = listing.notes
-    assert files.startswith("6 files of other kinds were passed over: .heic (2), ")
-    for kind in ("._* (1)", ".DS_Store (1)", "no suffix (1)", ".md (1)"):
+    files, folders, stray, empty = listing.notes
+    assert stray == "1 images outside the class folders were passed over"
+    assert files.startswith("7 files of other kinds were passed over: ")
+    for kind in (".heic (2)", "._* (2)", ".DS_Store (1)", "no suffix (1)", ".md (1)"):
         assert kind in files
     assert folders == "2 hidden folders were passed over: .ipynb_checkpoints, __MACOSX"
     assert empty == "1 empty folders are not taken for classes: owl"

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from falw_cli.config.settings import Config
-from falw_cli.data.decoding import turned_note
+from falw_cli.data.decoding import header_notes
 from falw_cli.data.images import load
 from falw_cli.data.listing import Listing
 from falw_cli.data.metadata import columns_of
@@ -155,7 +155,7 @@ def test_rows_with_a_path_only_are_counted_or_refused(
         load(listing, Config(cache=False), WANTED, Silent())
     kept = load(listing, Config(cache=False, skip_unreadable=True), WANTED, Silent())
     assert kept.listing.ids == ("0",)
-    assert turned_note(listing) == ["2 of 3 images cannot be read"]
+    assert header_notes(listing) == ["2 of 3 images cannot be read"]
 
 
 READ: dict[str, Callable[[Listing], object]] = {
