@@ -1,7 +1,9 @@
-"""BatchNorm with statistics over all ranks that share a batch."""
+"""BatchNorm: statistics over all ranks that share a batch, and how fast running ones follow."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -90,3 +92,22 @@ def _shared(layer: Any) -> SharedBatchNorm:
     for name, weights in layer.named_parameters():
         getattr(made, name).requires_grad_(weights.requires_grad)
     return made
+
+
+@contextmanager
+def statistics_follow(module: nn.Module, least: float) -> Iterator[None]:
+    """Raise the momentum of BatchNorm's running statistics to `least` inside the block.
+
+    Layers whose statistics are a mean over all batches (momentum None) stay as they are.
+    """
+    slow = [
+        (layer, layer.momentum) for layer in module.modules()
+        if isinstance(layer, _BatchNorm) and layer.momentum is not None and layer.momentum < least
+    ]  # fmt: skip
+    for layer, _ in slow:
+        layer.momentum = least
+    try:
+        yield
+    finally:
+        for layer, momentum in slow:
+            layer.momentum = momentum

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Protocol, cast
@@ -19,6 +20,7 @@ from falw_cli.config.settings import Recipe
 from falw_cli.data.batches import Batch, Mix, Share, augment, epoch, generator
 from falw_cli.data.device import Samples
 from falw_cli.errors import DivergedError, Interrupted, RequestError, RunError
+from falw_cli.models.batchnorm import statistics_follow
 from falw_cli.models.network import Network
 from falw_cli.runtime import collectives
 from falw_cli.runtime.interrupt import Interrupt
@@ -83,6 +85,8 @@ class Work:
     """Whether dropout, drop-path and similar layers are active."""
     batch_statistics: bool = True
     """Whether BatchNorm uses the statistics of its batches, and its running ones follow them."""
+    least_momentum: float = 0.0
+    """Minimum momentum of BatchNorm's running statistics, from 0 to 1."""
     least_steps: int = 1
     """Minimum number of steps, capped at SHORTEST or twice the epochs, whichever is larger."""
 
@@ -154,9 +158,8 @@ def fit(
     parts = Parts(module, progress, share.ranks, number)
     progress.start(work.label, total)
     progress.advance(done)
-    _set_mode(module, work)
     saves, curves = Saves(states, clock), Curves(fabric, total)
-    with torch.random.fork_rng(), interrupt.soft():
+    with torch.random.fork_rng(), interrupt.soft(), _step_mode(module, work):
         for number in range(done // per_epoch, -(-total // per_epoch)):
             skip = done - number * per_epoch
             for batch in epoch(work.data, work.forget, work.mix, work.seed, number, skip, share):
@@ -186,7 +189,6 @@ def fit(
             if reason or done == total:
                 break
     progress.end(reason or "")
-    module.eval()
     epochs = -(-done // per_epoch)
     if epochs > recipe.epochs:
         reason = reason or f"the {total} steps for a short list are complete"
@@ -194,11 +196,16 @@ def fit(
     return Outcome(done, epochs, before + clock() - started, reason)
 
 
-def _set_mode(module: nn.Module, work: Work) -> None:
+@contextmanager
+def _step_mode(module: nn.Module, work: Work) -> Iterator[None]:
+    """Set the mode of each layer for the steps; the module leaves the block in eval mode."""
     module.train(work.dropout)
     for layer in module.modules():
         if isinstance(layer, _BatchNorm):
             layer.train(work.batch_statistics)
+    with statistics_follow(module, work.least_momentum):
+        yield
+    module.eval()
 
 
 def _restore(

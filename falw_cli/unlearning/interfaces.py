@@ -95,6 +95,8 @@ class Method:
     """Whether dropout, drop-path and similar layers are active in steps."""
     fixed_statistics_up_to: ClassVar[int] = -1
     """Length up to which a list is unlearned with BatchNorm's statistics of training."""
+    least_momentum: ClassVar[float] = 0.0
+    """Minimum momentum of BatchNorm's running statistics, for longer lists."""
     overshoots: ClassVar[bool] = True
     """Whether further steps can forget too much, so that the best step may be an early one."""
     search_from: ClassVar[float | None] = None

@@ -82,7 +82,7 @@ class RunData:
         return Work(
             data, forget, recipe, config.seed, label, recipe.forget_share, share_of_run,
             config.compile, method.dropout, forget > method.fixed_statistics_up_to,
-            recipe.least_steps,
+            method.least_momentum, recipe.least_steps,
         )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import nn
 
-from falw_cli.models.batchnorm import share_batchnorm
+from falw_cli.models.batchnorm import share_batchnorm, statistics_follow
 from tests.several import in_ranks
 
 LAYERS = (
@@ -39,3 +39,13 @@ def compare(fabric: Fabric, folder: Path) -> None:
 def test_it_equals_batchnorm_of_the_whole_batch(tmp_path: Path) -> None:
     """Compare output, gradient and running statistics, with 4, 3 and 3 samples per rank."""
     in_ranks(compare, 3, tmp_path)
+
+
+@pytest.mark.parametrize(("momentum", "inside"), [(0.01, 0.1), (0.3, 0.3), (None, None)])
+def test_running_statistics_follow_within_the_block(
+    momentum: float | None, inside: float | None
+) -> None:
+    layer = nn.BatchNorm2d(2, momentum=momentum)
+    with statistics_follow(nn.Sequential(layer), 0.1):
+        assert layer.momentum == inside
+    assert layer.momentum == momentum

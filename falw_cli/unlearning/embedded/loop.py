@@ -17,6 +17,7 @@ from falw_cli.evaluation.measurement import measure, metrics_of
 from falw_cli.evaluation.metrics import Figure, Metrics
 from falw_cli.evaluation.plausibility import check_plausible
 from falw_cli.evaluation.predictions import Predictions
+from falw_cli.models.batchnorm import statistics_follow
 from falw_cli.models.network import evaluating
 from falw_cli.runtime.extras import need
 from falw_cli.runtime.interrupt import Interrupt
@@ -196,8 +197,9 @@ class Unlearner:
         The module runs on `batch.pixels` in its current mode, but in eval mode if `match` unlearns
         a short list: BatchNorm then keeps the statistics of training.
         """
-        current = nullcontext() if self._work.batch_statistics else evaluating(self._network.module)
-        with current:
+        module, work = self._network.module, self._work
+        current = nullcontext() if work.batch_statistics else evaluating(module)
+        with current, statistics_follow(module, work.least_momentum):
             return self._objective.loss(
                 self._network, batch, batch.pixels, self.done, self.done / self.steps
             )
