@@ -7,7 +7,7 @@ alone.
 from __future__ import annotations
 
 from falw_cli.audit.report import ListInput, Report
-from falw_cli.audit.verdict import GATE_FAILED, verdict
+from falw_cli.audit.verdict import GATE_FAILED, earlier_requests, verdict
 from falw_cli.evaluation.metrics import Metrics
 from falw_cli.runtime.printable import markdown_text
 
@@ -53,7 +53,6 @@ def _record(report: Report) -> list[str]:
     assert listed is not None
     assert output is not None
     recipe = report.config.get("unlearn", {})
-    said = verdict(report)
     facts = {
         "request": _request(report, listed),
         "run on": f"{report.created:%Y-%m-%d %H:%M} UTC",
@@ -66,11 +65,13 @@ def _record(report: Report) -> list[str]:
         + f"; measured before and after on the listed samples{_retained(report)} and on unseen "
         "ones",
         "result": _result(report),
-        "report": f"digest `{report.digest}`; `falw verify` checks it and the files it names",
+        "report": f"digest `{report.digest}`; `falw verify` checks it and the files it names"
+        if report.digest
+        else "without a digest, so that changes cannot be noticed",
     }
     if report.earlier:
         lists = ", ".join(f"`{(one.sha256 or 'unknown')[:16]}`" for one in report.earlier.requests)
-        facts["earlier requests"] = f"lists {lists}; {_earlier(said.points)}"
+        facts["earlier requests"] = f"lists {lists}; {_earlier(report)}"
     return [
         "#### Record of an erasure request",
         "",
@@ -113,10 +114,11 @@ def _result(report: Report) -> str:
     return f"{means} {markdown_text('; '.join(_headlines(report)))}."
 
 
-def _earlier(points: tuple[str, ...]) -> str:
+def _earlier(report: Report) -> str:
     """Return the verdict's words on earlier requests."""
-    start = "earlier requests: "
-    return next(one.removeprefix(start) for one in points if one.startswith(start))
+    if report._problem:
+        return f"no verdict, since the report {report._problem}"
+    return earlier_requests(report).removeprefix("earlier requests: ")
 
 
 def _model_card(report: Report) -> list[str]:

@@ -255,9 +255,11 @@ def junit(named: Sequence[NamedReport]) -> str:
     suites = ET.Element("testsuites", name="falw")
     for one in named:
         gates = one.report.gates
-        failures = sum(not gate.passed for gate in gates)
+        problem = one.report._problem
+        count = len(gates) + bool(problem)
+        failures = sum(not gate.passed for gate in gates) + bool(problem)
         suite = ET.SubElement(
-            suites, "testsuite", name=_plain(one.name), tests=str(max(1, len(gates))),
+            suites, "testsuite", name=_plain(one.name), tests=str(max(1, count)),
             failures=str(failures), errors="0", skipped="0",
             timestamp=one.report.created.isoformat(timespec="seconds"),
         )  # fmt: skip
@@ -268,7 +270,10 @@ def junit(named: Sequence[NamedReport]) -> str:
             if not gate.passed:
                 text = f"{gate.expression}: {gate.shown}"
                 ET.SubElement(case, "failure", message=_plain(text), type="gate").text = text
-        if not gates:
+        if problem:
+            case = ET.SubElement(suite, "testcase", classname="falw", name="report unchanged")
+            ET.SubElement(case, "failure", message=f"the report {problem}", type="digest")
+        elif not gates:
             ET.SubElement(suite, "testcase", classname="falw", name="report written")
     ET.indent(suites)
     return ET.tostring(suites, encoding="unicode", xml_declaration=True) + "\n"

@@ -75,7 +75,8 @@ def verdict(report: Report) -> Verdict:
         level = "mixed" if level == "good" else level
         headline = f"{headline}, but {harm.partition(' (')[0]}"
     corrected = report.corrections.in_words() if report.corrections else ""
-    points = [_explained(report), seeds[1], unseen[1], harm, losses, corrected, _earlier(report)]
+    points = [_explained(report), seeds[1], unseen[1], harm, losses, corrected]
+    points.append(earlier_requests(report))
     if report.forget.unreadable:
         points.insert(0, f"the samples that can be read: {headline}")
         level = "bad"
@@ -160,7 +161,7 @@ def _explained(report: Report) -> str:
         text += (
             f"; {few} shows differences of {shown:.0f} points or more"
             if shown <= BEYOND
-            else f"; the original had memorised too little of {few} for a precise share"
+            else f"; {few} is too short, or too little memorised, for a precise share"
         )
     return text
 
@@ -198,7 +199,7 @@ def _losses(report: Report) -> tuple[str, str]:
     return "; ".join(harm), "; ".join(others)
 
 
-def _earlier(report: Report) -> str:
+def earlier_requests(report: Report) -> str:
     """Return whether the lists of earlier requests are still forgotten."""
     if report.earlier is None:
         return ""
@@ -217,7 +218,7 @@ def _state(one: EarlierRequest, report: Report) -> str:
     if found.still_forgotten != "cannot tell":
         return {"yes": "still forgotten", "no": "learned again"}[found.still_forgotten]
     if one.forgotten is False:
-        return "not all forgotten by its own run"
+        return "not shown to be forgotten by its own run"
     if found.rise is None or found.margin is None or found.rise.upper >= found.margin:
         return "cannot tell whether still forgotten"
     return "not learned again, but no run of this model on this list is known"
@@ -231,7 +232,7 @@ def _unnamed(report: Report) -> str:
     if "none" in (report.config.get("forgotten") or ()):
         return "said to be no longer in the data"
     if any(one.source == "list" and one.in_data for one in report.earlier.requests):
-        return "with another digest than the files of --forgotten, which may hold its samples"
+        return "not recognised in the files of --forgotten, and may count as retain samples"
     return "not named, so that samples may count as retain samples"
 
 

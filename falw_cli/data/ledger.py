@@ -55,8 +55,8 @@ class Entry(BaseModel):
     """Digest of the report's file."""
     report_name: str
     forgotten: Literal[False] | None = None
-    """False if the audit of the run showed that the list is not forgotten, or not all of it. Left
-    out otherwise."""
+    """False if the audit of the run did not show that the whole list is forgotten. Left out
+    otherwise."""
 
     def rows(self, ids: Sequence[str]) -> Rows:
         """Return the rows of `ids` that were on the list, sorted."""

@@ -57,9 +57,9 @@ def uncovered(source: Checkpoint, entries: Sequence[Entry]) -> list[str | None]:
 
 
 def judged(source: Checkpoint, entries: Sequence[Entry]) -> dict[str | None, bool]:
-    """Return, for the digest of each list in the chain, whether its last run forgot it.
+    """Return, for the digest of each list in the chain, whether its last run is known to forget it.
 
-    A run forgot its list unless its audit showed the contrary.
+    The audit of a run says so if it did not show that the whole list is forgotten.
 
     Args:
         source: the model.

@@ -34,7 +34,7 @@ class Ancestor(BaseModel):
     forget_list: str | None = None
     """SHA-256 of the list that the next checkpoint was made to forget, if known."""
     forgotten: Literal[False] | None = None
-    """False if the audit of that run showed that the list is not forgotten, or not all of it."""
+    """False if the audit of that run did not show that the whole list is forgotten."""
 
 
 class Metadata(BaseModel):

@@ -22,7 +22,7 @@ from falw_cli.data import ledger
 from falw_cli.data.device import Streamed
 from falw_cli.errors import RequestError
 from falw_cli.evaluation.earlier import predictions as earlier_predictions
-from falw_cli.evaluation.forgotten import ExpectedProbabilities
+from falw_cli.evaluation.forgotten import ExpectedProbabilities, claim
 from falw_cli.evaluation.gap import FIELD, without_retain
 from falw_cli.evaluation.gap_metric import described
 from falw_cli.evaluation.measurement import metrics_of
@@ -151,7 +151,7 @@ def _run_opened(
     _warn_of_share(share, expected, config, done, progress)
     found_after = {f"after/{name}": getattr(metrics.after, name) for name in FIELD}
     fabric.log_dict({k: v for k, v in found_after.items() if v is not None}, done.steps)
-    failed = share is not None and share.upper < gates.FORGOTTEN.number
+    failed = share is not None and claim(share) in ("not forgotten", "cannot tell")
     forgotten: Literal[False] | None = False if failed or inputs.data.unreadable else None
     content = _files(opened, tensors, done.lr, forgotten)
     warn_of_changes(inputs, progress)

@@ -159,7 +159,7 @@ def _samples(
         checks.append(Check("metadata", forged))
     if not request.rerun:
         return checks, None
-    again = report.model_copy(update={"metrics": _measured(report, inputs)})
+    again = report.model_copy(update={"metrics": _measured(report, inputs), "earlier": None})
     names = dict.fromkeys([*_wanted(again), *(one.expression for one in report.gates)])
     wanted = [gates.parse(name, inputs.network.classes) for name in names]
     again = again.model_copy(update={"gates": [gates.evaluate(one, again) for one in wanted]})

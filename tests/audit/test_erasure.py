@@ -65,6 +65,17 @@ def test_earlier_requests_are_named_by_digest() -> None:
     assert "as request 2 on this model" in text
 
 
+@pytest.mark.parametrize("digest", [None, "0" * 64])
+def test_a_changed_report_has_a_record_without_a_verdict(digest: str | None) -> None:
+    one = EarlierRequest(source="ledger", sha256="a" * 64, count=3, in_data=0)
+    earlier = EarlierRequests(left_out=0, requests=[one])
+    changed = made().model_copy(update={"earlier": earlier, "digest": digest})
+    changed._problem = "was changed"
+    text = "\n".join(erasure_sections(changed))
+    assert "no verdict, since the report was changed" in text
+    assert ("without a digest" in text) == (digest is None)
+
+
 def test_the_request_is_the_list_and_the_checklist_the_whole_chain() -> None:
     found = made()
     forget = found.forget.model_copy(update={"copies": 2, "unreadable": 3})

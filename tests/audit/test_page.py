@@ -236,6 +236,14 @@ def test_junit_has_one_case_per_gate() -> None:
     assert (suite.get("tests"), suite.get("failures")) == ("1", "0")
 
 
+def test_a_changed_report_fails_in_junit() -> None:
+    changed = report().model_copy(update={"gates": []})
+    changed._problem = "was changed"
+    suite = ET.fromstring(junit([NamedReport("audit", changed)])).find("testsuite")
+    assert suite is not None
+    assert (suite.get("tests"), suite.get("failures")) == ("1", "1")
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     for name, after in (("one", 1.5), ("two", 4.0)):

@@ -93,7 +93,7 @@ def test_the_interval_of_the_share_decides(
 
 def test_an_unclear_share_names_the_differences_that_the_list_can_show() -> None:
     assert "shows differences of 114 points or more" in verdict(with_share(66, 20, 180)).points[0]
-    assert "too little of" in verdict(with_share(110, 60, 400)).points[0]
+    assert "too little memorised" in verdict(with_share(110, 60, 400)).points[0]
 
 
 @pytest.mark.parametrize(("p_value", "named"), [(0.001, True), (0.2, False)])
@@ -159,7 +159,7 @@ def test_skipped_samples_of_the_list_are_not_forgotten() -> None:
 
 @pytest.mark.parametrize(
     ("margin", "forgotten", "said"),
-    [(0.7, False, "not all forgotten by its own run"),
+    [(0.7, False, "not shown to be forgotten by its own run"),
      (0.7, None, "not learned again, but no run of this model on this list is known"),
      (0.1, None, "cannot tell whether still forgotten")],
 )  # fmt: skip
@@ -182,8 +182,8 @@ def test_a_list_that_was_not_forgotten_is_not_still_forgotten(
 @pytest.mark.parametrize(
     ("config", "in_data", "said"),
     [({}, 0, "1 not named, so that samples may count as retain samples, 1 no samples at hand"),
-     ({}, 9, "1 with another digest than the files of --forgotten, which may hold its samples, "
-      "1 on this list too, or not readable"),
+     ({}, 9, "1 on this list too, or not readable, "
+      "1 not recognised in the files of --forgotten, and may count as retain samples"),
      ({"forgotten": ["none"]}, 0, "1 said to be no longer in the data, 1 no samples at hand"),
      ({"no_retain": True}, 0, "1 not named, but no retain samples were used, 1 no samples at "
       "hand")],
