@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -117,8 +118,9 @@ def open_inputs(
     check_input_size(network)
     for note in (*source.notes, *sparse(source.tensors)):
         progress.warn(f"{source.path.name}: {note}")
-    references = tuple(_comparable(path, given, network, progress) for path in config.reference)
-    original = _comparable(config.original, given, network, progress) if config.original else None
+    comparable = partial(_comparable, source, given, network, progress)
+    references = tuple(comparable(path) for path in config.reference)
+    original = comparable(config.original) if config.original else None
     named_files = _digests(config, source)
     named_files["model"]["made_from"] = made_from(source, recorded)
     _check_references(config, network, references, original, progress)
@@ -258,9 +260,15 @@ def completed(shown: Preprocessing, spec: NetworkSpec) -> tuple[Preprocessing, s
     ), f"{unknown}: ImageNet's preprocessing is used; {where}"
 
 
-def _comparable(path: str, given: Config, network: Network, progress: Progress) -> Network:
+def _comparable(
+    model: Checkpoint, given: Config, network: Network, progress: Progress, path: str
+) -> Network:
     """Return a retrained model or the original: with the model's classes and input size."""
     source = checkpoint_files.read(path, given.weights)
+    if source.metadata and steps_back(source.metadata, model.sha256) is not None:
+        raise RequestError(
+            f"{path} was made from the model, {model.path}", "give the model from before it"
+        )
     # A reference's own metadata has precedence; without metadata, it gets the settings of the
     # model to unlearn.
     own = given.model_copy(update={"preprocessing": Preprocessing()})

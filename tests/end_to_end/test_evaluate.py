@@ -61,3 +61,7 @@ def test_models_that_cannot_be_compared_are_refused(unlearned: Path) -> None:
     )  # fmt: skip
     assert other.returncode == 2
     assert "is not the checkpoint that" in other.stderr
+    later = falw("evaluate", "model.safetensors", *LISTED, "--original",
+                 "model.unlearned.safetensors", cwd=project)  # fmt: skip
+    assert later.returncode == 2
+    assert "model.unlearned.safetensors was made from the model" in later.stderr
