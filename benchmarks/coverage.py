@@ -169,10 +169,10 @@ def section(trials: int) -> str:
         found = [f"{100 * auc_coverage(sizes, shift, trials):.1f} %" for shift in SHIFTS]
         lines.append(f"| {name} | {' | '.join(found)} |")
     lines += [
-        "", "Coverage for the AUC of the difficulty-matched attack. Unreliable: the expectation "
-        f"misses the log-odds of a forget sample by {max(ERRORS)[0]:g}, otherwise by {OWN:g}, as "
-        "those of unseen samples differ from the original’s. The interval allows for an "
-        "unreliable expectation, so it is wide for short lists if the expectation is reliable. "
+        "", "Coverage for the AUC of the difficulty-matched attack. The error of the expected "
+        f"log-odds has a standard deviation of {OWN:g}, as for unseen samples. In the columns "
+        f"“unreliable” it is {max(ERRORS)[0]:g}. The interval allows for an unreliable "
+        "expectation. So it is wide for short lists if the expectation is reliable. "
         "Lists of fewer than 5 samples have none (–).", "",
         f"| list | samples | {' | '.join(ERRORS.values())} |", f"|---|--:|{'--:|' * len(ERRORS)}",
     ]  # fmt: skip

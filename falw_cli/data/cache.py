@@ -74,11 +74,11 @@ def read(folder: Path, shape: tuple[int, ...], progress: Progress) -> tuple[Byte
 
 def marks(folder: Path, count: int) -> Bytes:
     """Return the marks of `count` images of an entry, see `decode_marked`, uint8 [N]."""
-    try:
+    with suppress(Exception):  # as in `read`; an entry of an older falw has none
         found: Bytes = np.load(folder / "turned.npy", allow_pickle=False).astype(np.uint8)
-    except (OSError, ValueError):
-        return np.zeros(count, dtype=np.uint8)
-    return found if found.shape == (count,) else np.zeros(count, dtype=np.uint8)
+        if found.shape == (count,):
+            return found
+    return np.zeros(count, dtype=np.uint8)
 
 
 def expel(

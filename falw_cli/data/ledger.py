@@ -5,8 +5,8 @@ the same ID differ. A training sample belongs to a request if its ID has the sam
 both a ledger and a list of candidate IDs can compute this too, so a ledger is personal data still.
 
 Each line holds the SHA-256 of the line before it. A line that was changed, moved or removed breaks
-this chain, except at the end: there, a report shows it, which holds the digest of its own line
-(`falw verify --ledger`).
+this chain. A change of the last line is found with the report of its run, which holds the digest
+of that line (`falw verify --ledger`).
 """
 
 from __future__ import annotations

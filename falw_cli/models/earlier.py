@@ -131,7 +131,7 @@ def _of_lists(
 ) -> list[Request]:
     """Return the requests of `--forgotten`.
 
-    A file whose IDs are all in the model's own runs is left out, whatever its bytes: it adds none.
+    A file is left out if runs of this model forgot all of its IDs: it adds no request.
     """
     place = {name: row for row, name in enumerate(ids)} if config.forgotten else {}
     found = []
