@@ -151,7 +151,7 @@ def _run_opened(
     _warn_of_share(share, expected, config, done, progress)
     found_after = {f"after/{name}": getattr(metrics.after, name) for name in FIELD}
     fabric.log_dict({k: v for k, v in found_after.items() if v is not None}, done.steps)
-    failed = share is not None and claim(share) in ("not forgotten", "cannot tell")
+    failed = share is None or claim(share) in ("not forgotten", "cannot tell")
     forgotten: Literal[False] | None = False if failed or inputs.data.unreadable else None
     content = _files(opened, tensors, done.lr, forgotten)
     warn_of_changes(inputs, progress)

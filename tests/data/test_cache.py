@@ -119,3 +119,15 @@ def test_a_damaged_entry_is_removed_with_a_warning(
     assert cache.read(tmp_path / "entry", (3, 2, 2, 1), progress) is None
     assert "is damaged" in progress.warnings[0]
     assert not (tmp_path / "entry").exists()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [Path.unlink, lambda file: file.write_bytes(b""), lambda file: np.savez(file.open("wb"), a=1)],
+    ids=["missing", "empty", "archive"],
+)
+def test_damaged_marks_are_none(tmp_path: Path, damage: Callable[[Path], object]) -> None:
+    np.save(tmp_path / "turned.npy", np.array([1, 0, 3], dtype=np.uint8))
+    assert cache.marks(tmp_path, 3).tolist() == [1, 0, 3]
+    damage(tmp_path / "turned.npy")
+    assert cache.marks(tmp_path, 3).tolist() == [0, 0, 0]
