@@ -9,7 +9,7 @@ from __future__ import annotations
 from falw_cli.audit.report import ListInput, Report
 from falw_cli.audit.verdict import GATE_FAILED, earlier_requests, verdict
 from falw_cli.evaluation.metrics import Metrics
-from falw_cli.runtime.printable import markdown_text
+from falw_cli.runtime.printable import counted, markdown_text
 
 MEANS = {
     "good": "The audit found the samples forgotten, as far as its tests can show.",
@@ -95,7 +95,8 @@ def _record(report: Report) -> list[str]:
 def _request(report: Report, listed: ListInput) -> str:
     """Return the size of the list, which differs from that of the forget set, and its digest."""
     copies, unreadable = report.forget.copies, report.forget.unreadable
-    text = f"{_samples(listed.count - copies + unreadable)}, list with SHA-256 `{listed.sha256}`"
+    size = counted(listed.count - copies + unreadable, "sample")
+    text = f"{size}, list with SHA-256 `{listed.sha256}`"
     text += f"; exact copies under other IDs, unlearned too: {copies}" if copies else ""
     return text + (f"; not readable, so not unlearned: {unreadable}" if unreadable else "")
 
@@ -125,9 +126,9 @@ def _model_card(report: Report) -> list[str]:
     """Return the section; it names neither list nor classes, since model cards are public."""
     output, before, after = report.output, report.metrics.before, report.metrics.after
     assert output is not None
-    requests = 1 + _requests_before(report)
+    requests, verb = 1 + _requests_before(report), "was" if report.forget.count == 1 else "were"
     lines = [
-        f"- {_training_samples(report)} were unlearned on {report.created:%Y-%m-%d} with falw "
+        f"- {_training_samples(report)} {verb} unlearned on {report.created:%Y-%m-%d} with falw "
         f"{report.tool.version}"
         + (f", as request {requests} on this model." if requests > 1 else "."),
         f"- Result: {markdown_text('; '.join(_headlines(report)))}.",
@@ -155,18 +156,15 @@ def _alone(report: Report) -> bool:
 
 
 def _training_samples(report: Report) -> str:
+    listed = counted(report.forget.count, "sample")
     if _alone(report):  # the data may hold nothing else
-        return _samples(report.forget.count)
-    return f"{_samples(report.forget.count)} of {report.inputs.data.count:,} training samples"
+        return listed
+    return f"{listed} of {report.inputs.data.count:,} training samples"
 
 
 def _accuracy(metrics: Metrics | None) -> str:
     value = metrics.test_accuracy if metrics else None
     return "not measured" if value is None else f"{value:.2f} %"
-
-
-def _samples(count: int) -> str:
-    return f"{count:,} sample{'s' if count != 1 else ''}"
 
 
 def _code(text: str) -> str:

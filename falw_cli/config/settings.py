@@ -162,8 +162,8 @@ class Config(Section):
         tuple[str, ...],
         Flag("Data", environment=False, in_file=False, names="paths", of_run=False),
     ] = ()
-    """IDs of an earlier request, which are neither forgotten nor retained now; none: they are no
-    longer in the data. Repeatable."""
+    """IDs of an earlier request, which are neither forgotten nor retained now; none: those of lists
+    that are not named are no longer in the data. Repeatable."""
     ledger: Annotated[str | None, Flag("Data", in_file=False, names="path", of_run=False)] = None
     """Ledger of completed runs: names the samples of earlier requests without holding their IDs;
     `falw unlearn` creates it and adds its run."""

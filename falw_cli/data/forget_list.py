@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -27,6 +28,12 @@ class ForgetList:
     duplicates: int
     remarks: tuple[str, ...] = ()
     """What was assumed in reading it, for the report."""
+
+    @property
+    def ids_sha256(self) -> str:
+        """SHA-256 of the IDs in sorted order: equal for two files with the same IDs."""
+        text = "\n".join(sorted(self.ids))
+        return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def read(path: str, known: Collection[str] = ()) -> ForgetList:

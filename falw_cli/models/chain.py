@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from falw_cli.data.forget_list import ForgetList
 from falw_cli.data.ledger import Entry
 from falw_cli.models.checkpoint import Checkpoint, Metadata
 
@@ -39,6 +40,13 @@ def made_from(source: Checkpoint, entries: Sequence[Entry]) -> list[str]:
     said = [one.sha256 for one in (source.metadata.chain if source.metadata else ())]
     more = outputs_in_chain(source, entries) - {source.sha256, *said}
     return [*sorted(more), *said]
+
+
+def digest_of(one: ForgetList, source: Checkpoint) -> str:
+    """Return the digest by which the chain names a list with these IDs, in any order and format."""
+    chain = source.metadata.chain if source.metadata else ()
+    said = {step.ids: step.forget_list for step in chain if step.ids}
+    return said.get(one.ids_sha256) or one.sha256
 
 
 def uncovered(source: Checkpoint, entries: Sequence[Entry]) -> list[str | None]:

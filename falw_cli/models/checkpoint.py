@@ -33,6 +33,8 @@ class Ancestor(BaseModel):
     step: Literal["unlearned", "converted"] = "unlearned"
     forget_list: str | None = None
     """SHA-256 of the list that the next checkpoint was made to forget, if known."""
+    ids: str | None = None
+    """Digest of the IDs on that list in sorted order; None if an older falw wrote the file."""
     forgotten: Literal[False] | None = None
     """False if the audit of that run did not show that the whole list is forgotten."""
 

@@ -5,7 +5,7 @@ Their samples are neither forget nor retain samples: a step on them would teach 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -18,13 +18,13 @@ from falw_cli.data import forget_list, ledger
 from falw_cli.data.forget_list import ForgetList
 from falw_cli.data.images import Rows
 from falw_cli.data.ledger import Entry
-from falw_cli.errors import RequestError
-from falw_cli.models.chain import judged, outputs_in_chain, uncovered
+from falw_cli.models.chain import digest_of, judged, outputs_in_chain, uncovered
 from falw_cli.models.checkpoint import Checkpoint
 from falw_cli.runtime.progress import Progress
 
 NONE = "none"
-"""The value of `--forgotten` which says that the earlier samples are no longer in the data."""
+"""The value of `--forgotten` which says that the samples of lists that are not named are no longer
+in the data."""
 NOBODY: Rows = np.empty(0, dtype=np.int64)
 Source = Literal["list", "ledger", "process", "checkpoint"]
 
@@ -68,6 +68,14 @@ class Earlier:
         """Rows of all `parts`, each once, sorted."""
         return np.unique(np.concatenate([NOBODY, *self.parts]))
 
+    @property
+    def of_others(self) -> list[Rows]:
+        """Rows of each request that this model was not made to forget, without those of its own."""
+        pairs = list(zip(self.requests, self.parts, strict=True))
+        own = np.concatenate([NOBODY, *(part for one, part in pairs if one.of_this_model)])
+        others = [np.setdiff1d(part, own) for one, part in pairs if not one.of_this_model]
+        return [rows for rows in others if len(rows)]
+
 
 _DONE: list[Entry] = []
 """Runs of this process, so that a program that calls `unlearn` twice needs no ledger."""
@@ -96,39 +104,36 @@ def open_earlier(
         ids: of the training data.
         named: the forget list; an earlier request with the same list is left out.
         rows: rows of the forget list.
-        progress: receives notes and warnings.
+        progress: receives the remarks on the lists.
 
     Raises:
         RequestError: a list cannot be read.
     """
-    if NONE in config.forgotten and set(config.forgotten) != {NONE}:
-        raise RequestError(
-            "--forgotten none conflicts with --forgotten FILE",
-            "give the files, or none if all earlier samples are no longer in the data",
-        )
     chain = outputs_in_chain(source, recorded)
-    process, mine = _of_process(chain, recorded), named.sha256 if named else None
+    process, mine = of_process(chain, recorded), digest_of(named, source) if named else None
+    same: dict[tuple[int | None, bytes], object] = {}
+    if named:
+        same[len(named.ids), rows.tobytes()] = mine
     own = [one for one in (*recorded, *process) if one.output in chain]
-    found = _of_lists(config, ids, own, mine, progress)
+    found = _of_lists(config, source, ids, own, mine, progress)
     found += [_of_entry("ledger", one, ids, chain) for one in recorded]
     found += [_of_entry("process", one, ids, chain) for one in process]
     found += [Request("checkpoint", digest) for digest in uncovered(source, own)]
     answers = judged(source, own)
     requests = tuple(
-        replace(one, forgotten=answers.get(one.sha256)) for one in _each_once(found, mine)
+        replace(one, forgotten=answers.get(one.sha256)) for one in _each_once(found, mine, same)
     )
     every = [NOBODY if one.rows is None else one.rows for one in requests]
     again = len(np.intersect1d(rows, np.concatenate([NOBODY, *every])))
     before = [one for one in found if one.source != "list" and one.of_this_model]
-    number = len(_each_once(before, mine))
-    earlier = Earlier(requests, tuple(np.setdiff1d(one, rows) for one in every), again, number)
-    _warn_of_unknown(config, earlier, named, progress)
-    return earlier
+    number = len(_each_once(before, mine, same))
+    return Earlier(requests, tuple(np.setdiff1d(one, rows) for one in every), again, number)
 
 
 def _of_lists(
-    config: Config, ids: Sequence[str], own: Sequence[Entry], mine: str | None, progress: Progress
-) -> list[Request]:
+    config: Config, source: Checkpoint, ids: Sequence[str], own: Sequence[Entry],
+    mine: str | None, progress: Progress,
+) -> list[Request]:  # fmt: skip
     """Return the requests of `--forgotten`.
 
     A file is left out if runs of this model forgot all of its IDs: it adds no request.
@@ -142,10 +147,11 @@ def _of_lists(
         for remark in one.remarks:
             progress.warn(remark)
         of_runs = np.unique(np.concatenate([NOBODY, *(run.rows(one.ids) for run in own)]))
-        if one.sha256 != mine and len(of_runs) == len(one.ids):
+        digest = digest_of(one, source)
+        if digest != mine and len(of_runs) == len(one.ids):
             continue
         known = np.array(sorted(place[name] for name in one.ids if name in place), np.int64)
-        found.append(Request("list", one.sha256, len(one.ids), known))
+        found.append(Request("list", digest, len(one.ids), known))
     return found
 
 
@@ -158,14 +164,24 @@ def _of_entry(
     )  # fmt: skip
 
 
-def _each_once(found: Sequence[Request], mine: str | None) -> tuple[Request, ...]:
+def _each_once(
+    found: Sequence[Request], mine: str | None, same: Mapping[tuple[int | None, bytes], object]
+) -> tuple[Request, ...]:
     """Return one request per list, with the samples of all its runs; the model's own first.
 
-    An earlier run on the forget list itself is no earlier request, unless it was named as one.
+    Two lists are one if they have the same digest, or as many IDs and the same samples in the data:
+    the order of a list has no meaning. An earlier run on the forget list itself is no earlier
+    request, unless it was named as one.
+
+    Args: same, the digest of the forget list by its number of IDs and their rows.
     """
     kept: dict[object, Request] = {}
+    places = dict(same)
     for one in sorted(found, key=lambda one: not one.of_this_model):
-        key = object() if one.sha256 is None else one.sha256
+        key: object = object() if one.sha256 is None else one.sha256
+        if one.rows is not None and len(one.rows):
+            place = places.setdefault((one.count, one.rows.tobytes()), key)
+            key = key if key in kept else place
         if key in kept:
             kept[key] = _joined(kept[key], one)
         elif one.source == "list" or key != mine:
@@ -179,76 +195,11 @@ def _joined(one: Request, other: Request) -> Request:
         named = one if other.rows is None else other
         return replace(named, of_this_model=one.of_this_model)
     count = max(one.count or 0, other.count or 0)
+    last = other if other.of_this_model and other.source != "list" else one
     return replace(
-        one, count=count, rows=np.union1d(one.rows, other.rows),
+        one, sha256=last.sha256, count=count, rows=np.union1d(one.rows, other.rows),
         created=one.created or other.created,
     )  # fmt: skip
-
-
-def refuse_unlearned(config: Config, source: Checkpoint, recorded: Sequence[Entry]) -> None:
-    """Refuse a model that was unlearned before, unless its earlier requests are known.
-
-    Args: recorded, runs of the ledger.
-
-    Raises:
-        RequestError: its samples would count as retain samples.
-    """
-    if config.forgotten or config.no_retain:
-        return
-    chain = outputs_in_chain(source, recorded)
-    missing = uncovered(source, [*recorded, *_of_process(chain, recorded)])
-    if not missing:
-        return
-    if config.ledger:
-        runs = "its run" if len(missing) == 1 else f"{len(missing)} of its runs"
-        raise RequestError(
-            f"{source.path} was unlearned before, and ledger {config.ledger} does not hold {runs}",
-            "add --forgotten FILE with the earlier IDs, or --forgotten none if those samples are "
-            "no longer in the data",
-        )
-    raise RequestError(
-        f"{source.path} was unlearned before: samples of the earlier request that are still in "
-        "the data would be learned again",
-        "name them with --forgotten FILE or --ledger FILE, or give --forgotten none if they are "
-        "no longer in the data",
-    )
-
-
-def _warn_of_unknown(
-    config: Config, earlier: Earlier, named: ForgetList | None, progress: Progress
-) -> None:
-    """Note what is left out, and warn of earlier requests whose samples may count as retained."""
-    unknown = [one for one in earlier.requests if one.source == "checkpoint"]
-    # An older falw did not store the digest of the list: the forget list may be that list.
-    if len(unknown) == 1 and unknown[0].sha256 is None and named:
-        unknown = []
-    listed = [one for one in earlier.requests if one.rows is not None]
-    if config.no_retain:  # no step uses a sample that is not on the list
-        unknown = []
-    elif listed and not any(len(one.rows) for one in listed if one.rows is not None):
-        progress.warn(
-            f"none of the {sum(one.count or 0 for one in listed)} samples of earlier requests is "
-            "in the training data: that is right only if they were deleted; other --data has other "
-            "IDs, and then they count as retain samples (`falw inspect` shows the IDs)"
-        )
-    lists = any(one.source == "list" for one in listed if one.rows is not None and len(one.rows))
-    if unknown and not lists and NONE not in config.forgotten:
-        runs = "once" if len(unknown) == 1 else f"{len(unknown)} times"
-        progress.warn(
-            f"the model was unlearned {runs} with lists that are not given: their samples that are "
-            "still in the data count as retain samples; name them with --forgotten or --ledger"
-        )
-    elif unknown and lists:
-        progress.warn(
-            f"{len(unknown)} earlier lists of the model have other digests than the files of "
-            "--forgotten: their samples that no file names count as retain samples; that is right "
-            "only if a file has the IDs of several lists"
-        )
-    if listed:
-        progress.note(
-            f"{len(earlier.rows)} samples of earlier requests are in the data: they are neither "
-            "forget nor retain samples"
-        )
 
 
 def recorded_runs(config: Config, until: datetime | None = None) -> tuple[Entry, ...]:
@@ -263,7 +214,7 @@ def recorded_runs(config: Config, until: datetime | None = None) -> tuple[Entry,
     return tuple(one for one in entries if until is None or one.created < until)
 
 
-def _of_process(chain: set[str], recorded: Sequence[Entry]) -> list[Entry]:
+def of_process(chain: set[str], recorded: Sequence[Entry]) -> list[Entry]:
     """Return runs of this process in the chain of the model that the ledger does not hold."""
     known = {one.output for one in recorded}
     return [one for one in _DONE if one.output in chain and one.output not in known]

@@ -19,7 +19,7 @@ from falw_cli.errors import RequestError
 from falw_cli.models import architectures, checkpoint_files
 from falw_cli.models.chain import made_from, steps_back
 from falw_cli.models.checkpoint import Checkpoint
-from falw_cli.models.earlier import recorded_runs, refuse_unlearned
+from falw_cli.models.earlier import recorded_runs
 from falw_cli.models.heldout_split import warn_of_guides
 from falw_cli.models.input_size import check_input_size
 from falw_cli.models.network import (
@@ -89,8 +89,6 @@ def open_inputs(
         raise RequestError("no checkpoint is given", "name it: model.safetensors")
     source = checkpoint_files.read(config.model, config.weights)
     recorded = recorded_runs(config, until)
-    if starts_run:
-        refuse_unlearned(config, source, recorded)
     config = complete(config, source)
     spec, source = network_spec(config, source)
     listing = loading.open_source(config, "data", progress)
@@ -102,7 +100,9 @@ def open_inputs(
     if guessed:
         progress.warn(guessed)
     wanted = images.geometry(listing, shown, spec.channels, skip=config.skip_unreadable)
-    data = open_training_data(config, source, listing, classes, wanted, progress, recorded)
+    data = open_training_data(
+        config, source, listing, classes, wanted, progress, recorded, starts_run=starts_run
+    )
     unseen = loading.open_unseen(config, data.images, wanted, progress)
     sources = {one.listing.spec: one.listing for one in (data.images, unseen.heldout, unseen.test)
                if one}  # fmt: skip

@@ -19,6 +19,11 @@ from falw_cli.data.splits import Chosen
 from falw_cli.errors import RequestError
 from falw_cli.models.checkpoint import Checkpoint
 from falw_cli.models.earlier import Earlier, open_earlier
+from falw_cli.models.unknown_requests import (
+    refuse_unlearned,
+    refuse_unnamed,
+    warn_of_unknown,
+)
 from falw_cli.runtime.progress import Progress
 
 
@@ -54,6 +59,8 @@ def open_training_data(
     wanted: Geometry,
     progress: Progress,
     recorded: Sequence[Entry],
+    *,
+    starts_run: bool = False,
 ) -> TrainingData:
     """Read the list, choose the samples that a run uses, and decode them.
 
@@ -65,15 +72,21 @@ def open_training_data(
         wanted: size and channels of the decoded images.
         progress: receives progress, notes and warnings.
         recorded: runs of the ledger.
+        starts_run: whether to refuse a model whose earlier requests are not known.
 
     Raises:
         RequestError: the list does not fit the data, or leaves nothing.
     """
+    if starts_run:
+        refuse_unlearned(config, source, recorded)
     labels, number = splits.align(listing, classes), len(classes)
     named, rows = None, images.NONE
     if config.forget:
         named, rows = loading.read_list(config.forget, listing, progress)
     earlier = open_earlier(config, source, recorded, listing.ids, named, rows, progress)
+    if starts_run:
+        refuse_unnamed(config, source, earlier)
+    warn_of_unknown(config, source, earlier, named, progress)
     left_out = np.union1d(rows, earlier.rows)
     if config.no_retain:
         chosen = Chosen(rows, images.NONE, images.NONE, earlier.parts)

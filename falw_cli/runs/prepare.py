@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from falw_cli.audit import gates
 from falw_cli.config.flags import flag_of
 from falw_cli.config.settings import Config
@@ -20,6 +22,7 @@ from falw_cli.models.inputs import Inputs, open_inputs
 from falw_cli.runtime import outputs
 from falw_cli.runtime.collectives import agreed, rank_zero_first
 from falw_cli.runtime.extras import need
+from falw_cli.runtime.printable import counted
 from falw_cli.runtime.progress import Progress
 from falw_cli.training.state import settings
 from falw_cli.unlearning.resolution import complete
@@ -129,11 +132,11 @@ def _warn_of_earlier(inputs: Inputs, progress: Progress) -> None:
             f"IDs of the forget list that are on an earlier list too: {earlier.again}; they are "
             "unlearned again"
         )
-    others = [one for one in earlier.requests if not one.of_this_model and one.rows is not None]
-    if count := sum(len(one.rows) for one in others if one.rows is not None):
+    if others := earlier.of_others:
         progress.warn(
-            f"requests of the ledger that this model was not made to forget: {len(others)}; their "
-            f"{count} samples in the data are left out of this run, not forgotten by it"
+            f"requests of the ledger that this model was not made to forget: {len(others)}; "
+            f"{counted(len(np.unique(np.concatenate(others))), 'sample')} in the data are left out "
+            "of this run, not forgotten by it"
         )
     if any(one.source == "process" for one in earlier.requests):
         progress.warn(

@@ -228,6 +228,7 @@ def _files(
     inputs = opened.inputs
     said, model = inputs.source.metadata, inputs.described["model"]["sha256"]
     named = inputs.described["forget_list"]["sha256"]
+    ids = inputs.data.named.ids_sha256 if inputs.data.named else None
     recipe = {**opened.config.unlearn.model_dump(mode="json"), "lr": lr}
     split = split_of(inputs.described, inputs.splits.test)
     notes = metadata(
@@ -237,7 +238,7 @@ def _files(
         parent=model,
         ancestors=(
             *(said.chain if said else ()),
-            Ancestor(sha256=model, forget_list=named, forgotten=forgotten),
+            Ancestor(sha256=model, forget_list=named, ids=ids, forgotten=forgotten),
         ),
         unlearned={"seed": opened.config.seed, **recipe, **split},
     )

@@ -19,6 +19,17 @@ def decimal(value: float, digits: int, sign: str = "") -> str:
     return f"{round(value, digits) + 0.0:{sign}.{digits}f}"
 
 
+def counted(count: int, what: str, more: str = "") -> str:
+    """Return a number with its noun: `1 sample`, `1,200 samples`.
+
+    Args:
+        count: the number.
+        what: the noun in the singular.
+        more: its plural, if that is not the singular with an s.
+    """
+    return f"{count:,} {what if count == 1 else more or what + 's'}"
+
+
 def markdown_text(text: object) -> str:
     """Return text from files with Markdown's special characters escaped."""
     plain = printable(str(text))

@@ -137,7 +137,7 @@ def test_bad_ledgers_are_refused_before_the_run(two: Path) -> None:
 
 def test_evaluate_warns_of_lists_that_it_does_not_know(two: Path) -> None:
     alone = falw("evaluate", "u1.safetensors", "--json", "-q", cwd=two)
-    assert any("lists that are not given" in one
+    assert any("earlier list of the model: not given" in one
                for one in json.loads(alone.stdout)["warnings"])  # fmt: skip
     listed = falw("evaluate", "u1.safetensors", "--forget", "a.txt", "--json", "-q", cwd=two)
     assert json.loads(listed.stdout)["earlier"] is None

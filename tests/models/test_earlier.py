@@ -12,10 +12,10 @@ import pytest
 from falw_cli.config.settings import Config, Preprocessing
 from falw_cli.data import forget_list, ledger
 from falw_cli.data.forget_list import ForgetList
-from falw_cli.errors import RequestError
 from falw_cli.models import earlier
 from falw_cli.models.checkpoint import Ancestor, Checkpoint, Metadata
 from falw_cli.models.earlier import Earlier, open_earlier, recorded_runs
+from falw_cli.models.unknown_requests import refuse_unlearned
 from falw_cli.runtime.progress import Silent
 
 IDS = [f"{n}.png" for n in range(10)]
@@ -54,10 +54,6 @@ def recorded(tmp_path: Path, *runs: ledger.Run) -> Config:
     return Config(ledger=str(file))
 
 
-def refuse_unlearned(config: Config, source: Checkpoint) -> None:
-    earlier.refuse_unlearned(config, source, recorded_runs(config))
-
-
 def opened(
     config: Config, source: Checkpoint, named: ForgetList | None = None, *rows: int,
     until: datetime | None = None,
@@ -68,27 +64,6 @@ def opened(
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=timezone.utc)
 FIRST, SECOND = run(IDS[:3], M, U1, LIST1), run(IDS[3:5], COPY, U2, LIST2)
-
-
-def test_every_run_of_the_chain_must_be_known(tmp_path: Path) -> None:
-    refuse_unlearned(recorded(tmp_path, FIRST, SECOND), model(said()))
-    refuse_unlearned(Config(), model(said(unlearned=None)))
-    refuse_unlearned(Config(), model(None))
-    refuse_unlearned(Config(forgotten=("none",)), model(said()))
-    for config, says in (
-        (Config(), "was unlearned before: "),
-        (recorded(tmp_path, SECOND), "does not hold its run"),
-        (recorded(tmp_path), "does not hold 2 of its runs"),
-    ):
-        with pytest.raises(RequestError, match=says) as told:
-            refuse_unlearned(config, model(said()))
-        assert "--forgotten" in told.value.hint
-
-
-def test_a_model_of_an_older_falw_is_refused_too() -> None:
-    for parent in (M, None):
-        with pytest.raises(RequestError, match="unlearned before"):
-            refuse_unlearned(Config(), model(said(ancestors=(), parent=parent)))
 
 
 def test_samples_are_found_by_ledger_and_by_list(tmp_path: Path) -> None:
@@ -115,13 +90,6 @@ def test_the_forget_list_is_no_earlier_request(tmp_path: Path) -> None:
     assert [one.source for one in until.requests] == ["ledger"]  # both were recorded before
     until = opened(config, model(said()), named, 0, 1, 2, until=LONG_AGO)
     assert [one.source for one in until.requests] == ["checkpoint"]
-
-
-def test_none_conflicts_with_a_list(tmp_path: Path) -> None:
-    (tmp_path / "ids.txt").write_text("1.png\n")
-    config = Config(forgotten=("none", str(tmp_path / "ids.txt")))
-    with pytest.raises(RequestError, match="conflicts"):
-        opened(config, model(None))
 
 
 def test_a_list_that_is_named_as_earlier_is_one(tmp_path: Path) -> None:
@@ -173,26 +141,37 @@ def test_a_file_of_ids_that_the_models_own_runs_hold_is_no_request(tmp_path: Pat
     assert [one.number for one in (found, alone, opened(other, model(said())))] == [2, 2, 2]
 
 
-@pytest.mark.parametrize(
-    ("ids", "more"), [(["gone"], {}), (IDS[:1], {}), (["gone"], {"no_retain": True})]
-)
-def test_earlier_samples_that_are_all_absent_are_a_warning(
-    tmp_path: Path, ids: list[str], more: dict[str, bool]
-) -> None:
-    progress, config = Silent(), recorded(tmp_path, run(ids, M, U2, LIST1))
-    open_earlier(
-        config.model_copy(update=more), model(None), recorded_runs(config), IDS, None,
-        np.empty(0, np.int64), progress,
-    )  # fmt: skip
-    found = any("none of the 1 samples of earlier requests is" in one for one in progress.warnings)
-    assert found == (ids == ["gone"] and not more)
-
-
 def test_a_list_of_the_chain_is_known_by_another_run_on_it(tmp_path: Path) -> None:
     other = run(IDS[:3], "f" * 64, "0" * 64, LIST1)
     first, second = opened(recorded(tmp_path, other), model(said())).requests
     assert (first.sha256, first.source, second.source) == (LIST1, "ledger", "checkpoint")
     assert first.of_this_model
+
+
+@pytest.mark.parametrize("mine", [False, True])
+def test_a_list_is_a_set_of_ids(tmp_path: Path, mine: bool) -> None:
+    """A list in another order, of this model or another one, is the same request."""
+    again = run(IDS[2::-1], COPY, U2, "7" * 64, False)
+    other = run(IDS[2::-1], "f" * 64, "0" * 64, "8" * 64)
+    named = ForgetList(tuple(IDS[2::-1]), "9" * 64, 0) if mine else None
+    config = recorded(tmp_path, FIRST, again, other)
+    found = opened(config, model(None), named, *((0, 1, 2) if mine else ()))
+    assert [(one.sha256, one.forgotten) for one in found.requests] == (
+        [] if mine else [("7" * 64, False)]  # the last run of this model decides
+    )
+    assert (found.number, found.of_others) == (0 if mine else 1, [])
+    assert found.rows.tolist() == ([] if mine else [0, 1, 2])
+
+
+def test_the_chain_knows_a_list_in_another_order(tmp_path: Path) -> None:
+    (tmp_path / "ids.txt").write_text("\n".join(reversed(IDS[:3])))
+    listed = ForgetList(tuple(IDS[:3]), LIST1, 0)
+    chain = (CHAIN[0].model_copy(update={"ids": listed.ids_sha256}), *CHAIN[1:])
+    config = Config(forgotten=(str(tmp_path / "ids.txt"),))
+    found = opened(config, model(said(ancestors=chain)))
+    assert [(one.source, one.sha256) for one in found.requests] == [
+        ("list", LIST1), ("checkpoint", LIST2)
+    ]  # fmt: skip
 
 
 def test_a_file_without_metadata_has_its_chain_in_the_ledger(tmp_path: Path) -> None:
@@ -208,7 +187,7 @@ def test_a_process_remembers_its_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     earlier.remember(
         run(IDS[8:], M, "9" * 64, "9" * 64).entry()
     )  # another run on the same original
-    refuse_unlearned(Config(), model(said()))
+    refuse_unlearned(Config(), model(said()), ())
     found = opened(Config(), model(said()))
     assert [one.source for one in found.requests] == ["process", "process"]
     assert found.rows.tolist() == [0, 1, 2, 3, 4]
