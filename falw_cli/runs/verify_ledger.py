@@ -23,7 +23,7 @@ def verify_ledger(path: Path, given: Sequence[Path] = ()) -> list[Check]:
     A file is at hand if it lies beside the ledger under the name that its line holds, or is given.
     An output that a later run replaced is named as replaced; that is no problem. A change of the
     last line, or the removal of the last lines, does not break the chain. A report at hand shows
-    it: it holds the digest of its line, and says that its run is in this ledger.
+    it: it holds the digest of its line, and the name of the ledger of its run.
 
     Args:
         path: the ledger.
@@ -53,11 +53,15 @@ def verify_ledger(path: Path, given: Sequence[Path] = ()) -> list[Check]:
         if number in unlinked:
             check = replace(check, problem=ledger.UNLINKED)
         checks.append(check)
-    unknown = (one for digest, one in reports.items() if digest not in lines)
+    # A ledger may have been renamed: the reports of its lines hold the name that it had.
+    names = {path.name, *(_ledger_of(one) for digest, one in reports.items() if digest in lines)}
+    unknown = ((digest, one) for digest, one in reports.items() if digest not in lines)
     return checks + [
         Check(one.name, f"{path.name} has no line for it: lines were removed at the end, or the "
               "report was changed")
-        for one in unknown if one in given or _names(one, path)
+        for digest, one in unknown
+        if one in given
+        or ((name := _ledger_of(one)) in names and not _holds(path.with_name(str(name)), digest))
     ]  # fmt: skip
 
 
@@ -70,14 +74,19 @@ def _reports(path: Path, given: Sequence[Path]) -> Iterator[Path]:
         yield one
 
 
-def _names(report: Path, path: Path) -> bool:
-    """Return whether a file is a report of a run that was recorded in this ledger."""
+def _ledger_of(report: Path) -> str | None:
+    """Return the name of the ledger that a report says its run was recorded in."""
     try:
         found = read_report(report)
     except RequestError:
-        return False
+        return None
     named = found.config.get("ledger")
-    return found.output is not None and isinstance(named, str) and Path(named).name == path.name
+    return Path(named).name if found.output is not None and isinstance(named, str) else None
+
+
+def _holds(ledger: Path, digest: str) -> bool:
+    """Return whether a ledger that took over the name holds the line of a report."""
+    return ledger.is_file() and digest.encode() in ledger.read_bytes()
 
 
 def _line(

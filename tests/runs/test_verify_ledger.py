@@ -114,6 +114,17 @@ def test_a_report_that_is_given_must_have_a_line(
         assert "has no line for it" in str(last.problem)
 
 
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_renamed_ledger_is_known_by_its_reports(folder: Path, replaced: bool) -> None:
+    lines = (folder / "ledger").read_bytes().splitlines(keepends=True)
+    (folder / "ledger").rename(folder / "renamed")
+    if replaced:  # a new ledger of the old name holds the last line
+        (folder / "ledger").write_bytes(lines[2])
+    (folder / "renamed").write_bytes(lines[0] + lines[1])
+    found = [one.name for one in verify_ledger(folder / "renamed") if one.problem]
+    assert found == ([] if replaced else ["u2.safetensors.audit.json"])
+
+
 def test_an_empty_ledger_is_refused(tmp_path: Path) -> None:
     (tmp_path / "ledger").write_bytes(b"")
     with pytest.raises(RequestError, match="has no line"):

@@ -67,6 +67,11 @@ def verify(call: Call) -> None:
         call.console.document([*map(asdict, checks), *said])
     else:
         call.console.table(tables.facts({one.name: one.problem or one.state for one in checks}))
+    if own.ledger:
+        call.console.note(
+            "lines that were removed at the end are found only by their reports, if these lie "
+            "beside the ledger or are given"
+        )
     if missing:
         call.console.note(missing)
     elif found.report is not None:
