@@ -27,7 +27,7 @@ OBJECTS = 'write a list of IDs, such as ["a.png", "b.png"] or [3, 7]'
 class Known:
     """IDs of the data, if they are known; the set is made at its first use.
 
-    `trimmed` counts the lines and cells of a list that are IDs only without surrounding spaces.
+    `trimmed` counts the names of a file that are IDs only without surrounding spaces.
     """
 
     ids: Collection[str]
@@ -41,12 +41,18 @@ class Known:
         return name in self._set
 
     def match(self, whole: str) -> str:
-        """Return a line or cell as it is if that is an ID, else without surrounding spaces."""
+        """Return a name of a file as it is if that is an ID, else without surrounding spaces."""
         name = whole.strip()
         if name == whole or whole in self:
             return whole
         self.trimmed += name in self
         return name
+
+    def remarks(self, where: str) -> tuple[str, ...]:
+        """Return what the report says of trimmed names; `where` is the file's name."""
+        if not self.trimmed:
+            return ()
+        return (f"{where}: IDs found only without the spaces around them: {self.trimmed}",)
 
     def starts_with_hash(self) -> bool:
         """Return whether any ID begins with `#`."""
@@ -77,14 +83,15 @@ def read_names(path: str, where: str, known: Known) -> Content:
     suffix = "" if path == "-" else Path(path).suffix.lower()
     if suffix in WHOLE:
         content = _bytes(path, where)
-        return Content(WHOLE[suffix](path, content, where), hashlib.sha256(content).hexdigest())
-    with nullcontext(sys.stdin.buffer) if path == "-" else Path(path).open("rb") as stream:
-        lines = Lines(stream, where, LIMIT)
-        names, remarks = BY_LINE.get(suffix, _text)(lines, where, known)
-        if known.trimmed:
-            found = f"{where}: {known.trimmed} IDs were found only without the spaces around them"
-            remarks = (*remarks, found)
-        return Content(names, lines.digest.hexdigest(), remarks)
+        names = [known.match(name) for name in WHOLE[suffix](path, content, where)]
+        remarks: tuple[str, ...] = ()
+        digest = hashlib.sha256(content).hexdigest()
+    else:
+        with nullcontext(sys.stdin.buffer) if path == "-" else Path(path).open("rb") as stream:
+            lines = Lines(stream, where, LIMIT)
+            names, remarks = BY_LINE.get(suffix, _text)(lines, where, known)
+            digest = lines.digest.hexdigest()
+    return Content(names, digest, (*remarks, *known.remarks(where)))
 
 
 Found = tuple[list[str], tuple[str, ...]]
@@ -168,7 +175,7 @@ def _jsonl(lines: Lines, where: str, known: Known) -> Found:
             if "id" not in found:
                 raise RequestError(f"{place}: no key id", 'name the ID: {"id": "a.png"}')
             found = found["id"]
-        names.append(_name(found, place))
+        names.append(known.match(_name(found, place)))
     return names, ()
 
 

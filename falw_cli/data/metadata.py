@@ -7,12 +7,13 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from falw_cli.data.labels import id_texts, is_missing, resolve_names, shown
+from falw_cli.data.list_formats import Known
 from falw_cli.data.listing import Listing, Rows, Table
 from falw_cli.data.text import Lines, check_header
 from falw_cli.errors import RequestError, nearest, unknown_name
@@ -117,7 +118,10 @@ def columns_of(listing: Listing, metadata: str | None, progress: Progress) -> Co
     own = listing.table() if listing.table else Table((), {})
     values = _aligned(listing, own, {}) if own.ids else {}
     if metadata is not None:
-        table = _read(Path(metadata))
+        known = Known(listing.ids)
+        table = _read(Path(metadata), known)
+        for remark in known.remarks(metadata):
+            progress.warn(remark)
         missing = len(set(listing.ids) - set(table.ids))
         if missing == len(listing.ids):
             raise RequestError(f"{metadata} has no ID of {listing.spec!r}", HINT)
@@ -213,8 +217,10 @@ def as_text(value: object) -> str:
     return WHOLE.sub(r"\1", text)
 
 
-def _read(file: Path) -> Table:
+def _read(file: Path, known: Known) -> Table:
     """Read a metadata file.
+
+    Args: known, IDs of the data.
 
     Raises:
         RequestError: it cannot be read, has no column `id`, or an ID occurs twice.
@@ -224,6 +230,7 @@ def _read(file: Path) -> Table:
         table = parquet_table(file) if parquet else _csv_table(file)
     except OSError as error:
         raise RequestError(f"{file} cannot be read: {error.strerror}", HINT) from error
+    table = replace(table, ids=[known.match(name) for name in table.ids])
     if len(set(table.ids)) != len(table.ids):
         seen: set[str] = set()
         twice = next(i for i in table.ids if i in seen or seen.add(i))  # type: ignore[func-returns-value]

@@ -115,7 +115,8 @@ def test_a_known_id_is_not_a_comment(tmp_path: Path) -> None:
     ("name", "content"),
     [
         ("ids.txt", " a\nb \na\n"), ("ids.csv", "id,why\n a,\nb ,\na,\n"),
-        ("ids.csv", " a\nb \na\n"),
+        ("ids.csv", " a\nb \na\n"), ("ids.json", '[" a", "b ", "a"]'),
+        ("ids.jsonl", '" a"\n{"id": "b "}\n"a"\n'),
     ],
 )  # fmt: skip
 def test_spaces_belong_to_an_id_that_has_them(tmp_path: Path, name: str, content: str) -> None:
@@ -123,7 +124,7 @@ def test_spaces_belong_to_an_id_that_has_them(tmp_path: Path, name: str, content
     found = read(str(tmp_path / name), (" a", "a", "b"))
     assert found.ids == (" a", "b", "a")
     assert [one.partition(": ")[2] for one in found.remarks] == [
-        "1 IDs were found only without the spaces around them"
+        "IDs found only without the spaces around them: 1"
     ]
 
 

@@ -138,6 +138,7 @@ def test_conditions_without_a_match_are_refused(
     [
         ("name,person\na,1\n", "line 1: no column id"), ("id,person\n,1\n", "line 2 has no ID"),
         ("id,person\na/0.png,1\na/0.png,2\n", "'a/0.png' occurs twice"),
+        ("id,person\na/0.png,1\n a/0.png,2\n", "'a/0.png' occurs twice"),
         ("id,person\nz,1\n", "has no ID of"),
         ("id,person,person\na/0.png,1,2\n", "line 1: column 'person' occurs twice"),
         ("id,id\na/0.png,a/1.png\n", "line 1: column 'id' occurs twice"),
@@ -158,6 +159,19 @@ def test_a_column_with_gaps_that_pandas_wrote_as_fractions(folder: Path) -> None
     for condition in ("person=17", "person=17.0"):
         rows = found.matching([condition, "version=1.5"], Silent())
         assert [listing.ids[row] for row in rows] == ["a/0.png"]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_ids_are_found_without_spaces_around_them(folder: Path, suffix: str) -> None:
+    file, ids = folder / f"people.{suffix}", [" a/0.png", "a/1.png ", "b/0.png"]
+    if suffix == "csv":
+        file.write_text("\n".join(["id,person", *(f"{name},17" for name in ids)]))
+    else:
+        arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+        parquet.write_table(arrow.table({"id": ids, "person": [17, 17, 17]}), file)
+    listing, progress = open_listing(f"imagefolder:{folder / 'pictures'}"), Silent()
+    assert list(columns_of(listing, str(file), progress).column("person")) == ["17"] * 3
+    assert "without the spaces around them: 2" in progress.warnings[0]
 
 
 def test_samples_without_metadata_are_counted(folder: Path) -> None:
