@@ -100,6 +100,7 @@ def unlearn(
 def _planned(opened: OpenedRun, progress: Progress, invocation: Invocation) -> Report:
     """Return the report of a dry run, with the cost estimated from a few steps on a copy."""
     network, run_data = opened.inputs.network, opened.run_data
+    _states(opened).load(progress)  # refuses what the run would refuse
     check_plausible(Predictions.of(network, run_data.judged, opened.config.seed))
     foreseen = estimate_cost(opened.config, run_data)
     plan = Run(
@@ -130,7 +131,7 @@ def _run_opened(
         check_plausible(predictions[0])
     earlier_before = [] if known else earlier_predictions(network, inputs.splits.earlier)
     references = known.references if known else tuple(metrics_of(one) for one in predictions[1:])
-    states = StateFile.beside(paths.out, belongs_to(config, inputs), config)
+    states = _states(opened)
     done = perform(config, run_data, references, progress, interrupt, states)
     # Measure exactly what is written: the weights in the dtypes of the checkpoint.
     tensors = checkpoint.tensors_like(network.module, inputs.source)
@@ -193,6 +194,12 @@ def _run_opened(
         states.remove()
     remember(entry)
     return report
+
+
+def _states(opened: OpenedRun) -> StateFile:
+    """Return the file of the run's saved state."""
+    config = opened.config.model_copy(update={"dry_run": False})
+    return StateFile.beside(opened.paths.out, belongs_to(config, opened.inputs), config)
 
 
 def _entry(opened: OpenedRun, output: str, forgotten: Literal[False] | None) -> ledger.Entry:

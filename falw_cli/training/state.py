@@ -91,8 +91,11 @@ MOST_TRIES = 8
 """Maximum number of tries per run whose state files are removed."""
 SAVING = 0.01
 """Maximum share of a run's time that periodic saves of its state may take."""
-SECRET = {"model", "forget list", "earlier lists", "guiding half", "data", "heldout"}
-"""Shown by name alone: their digests mean nothing to a reader."""
+SECRET = {
+    **{n: f"the {n} differs" for n in ("model", "forget list", "guiding half", "data", "heldout")},
+    "earlier lists": "the earlier lists differ",
+}
+"""What is said of digests that differ: they mean nothing to a reader."""
 
 
 class _Notes(BaseModel):
@@ -170,7 +173,7 @@ class StateFile:
         mine = self.belongs_to
         names = [n for n in {**mine, **others} if mine.get(n) != others.get(n)]
         shown = [
-            f"{n} is {mine.get(n)}, was {others.get(n)}" if n not in SECRET else f"the {n} differs"
+            f"{n} is {mine.get(n)}, was {others.get(n)}" if n not in SECRET else SECRET[n]
             for n in names[:3]
         ]
         return "; ".join(shown) + (f" (and {len(names) - 3} more)" if len(names) > 3 else "")

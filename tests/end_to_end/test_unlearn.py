@@ -218,6 +218,10 @@ def test_an_interrupted_and_resumed_run_gives_the_same_checkpoint(project: Path)
     assert "--resume" in told
     assert state.exists()
     assert not (project / "parts.safetensors").exists()
+    again = (*long, "parts.safetensors", "--resume", "--dry-run")  # refused as the run would be
+    assert falw(*again, cwd=project).returncode == 0
+    other = falw(*again, "--seed", "6", cwd=project)
+    assert (other.returncode, "seed is 6, was 5" in other.stderr) == (2, True), other.stderr
     resumed = falw(*long, "parts.safetensors", "--resume", cwd=project)
     assert resumed.returncode == 0, resumed.stderr
     assert not state.exists()
