@@ -154,6 +154,7 @@ def column_listing(
     return Listing(
         spec.text, spec.identity, tuple(named[row] for row in rows), index[rows], classes,
         found.numbered, cells.keep(rows), table=table, notes=(*notes, *found.notes),
+        by_row=ids is None,
     )  # fmt: skip
 
 

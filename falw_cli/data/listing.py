@@ -112,6 +112,8 @@ class Listing:
     """Names of the parts that the source has, if it has any."""
     empty: tuple[str, ...] = ()
     """Names of classes without samples, which `classes` does not hold."""
+    by_row: bool = False
+    """Whether IDs are row numbers, which change if rows are removed."""
 
     def raw(self, row: int) -> bytes:
         """Return the encoded image of a row as bytes."""

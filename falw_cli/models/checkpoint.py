@@ -35,6 +35,8 @@ class Ancestor(BaseModel):
     """SHA-256 of the list that the next checkpoint was made to forget, if known."""
     ids: str | None = None
     """Digest of the IDs on that list in sorted order; None if an older falw wrote the file."""
+    rows: str | None = None
+    """Where IDs were row numbers: the mark of the data's rows, see `row_numbers`."""
     forgotten: Literal[False] | None = None
     """False if the audit of that run did not show that the whole list is forgotten."""
 

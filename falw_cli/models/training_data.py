@@ -19,6 +19,7 @@ from falw_cli.data.splits import Chosen
 from falw_cli.errors import RequestError
 from falw_cli.models.checkpoint import Checkpoint
 from falw_cli.models.earlier import Earlier, open_earlier
+from falw_cli.models.row_numbers import mark_of_rows, warn_of_moved_rows
 from falw_cli.models.unknown_requests import (
     refuse_unlearned,
     refuse_unnamed,
@@ -47,6 +48,8 @@ class TrainingData:
     """Number of exact copies of listed samples, which are in `chosen.forget` and `listed` too."""
     earlier: Earlier
     """Earlier requests."""
+    row_mark: str | None
+    """Mark of the data's rows if IDs are row numbers, see `row_numbers`."""
     right: Rows | None
     """Right class of each forget sample, [N_f]; None without --correct."""
 
@@ -87,6 +90,7 @@ def open_training_data(
     if starts_run:
         refuse_unnamed(config, source, earlier)
     warn_of_unknown(config, source, earlier, named, progress)
+    warn_of_moved_rows(source, listing, earlier, progress)
     left_out = np.union1d(rows, earlier.rows)
     if config.no_retain:
         chosen = Chosen(rows, images.NONE, images.NONE, earlier.parts)
@@ -122,5 +126,5 @@ def open_training_data(
     return TrainingData(
         data, chosen, kept, named,
         (*(named.ids if named else ()), *(data.listing.ids[row] for row in copies)),
-        unreadable, len(copies), earlier, right,
+        unreadable, len(copies), earlier, mark_of_rows(listing), right,
     )  # fmt: skip

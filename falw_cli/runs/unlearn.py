@@ -235,7 +235,7 @@ def _files(
     inputs = opened.inputs
     said, model = inputs.source.metadata, inputs.described["model"]["sha256"]
     named = inputs.described["forget_list"]["sha256"]
-    ids = inputs.data.named.ids_sha256 if inputs.data.named else None
+    assert inputs.data.named is not None
     recipe = {**opened.config.unlearn.model_dump(mode="json"), "lr": lr}
     split = split_of(inputs.described, inputs.splits.test)
     notes = metadata(
@@ -245,7 +245,13 @@ def _files(
         parent=model,
         ancestors=(
             *(said.chain if said else ()),
-            Ancestor(sha256=model, forget_list=named, ids=ids, forgotten=forgotten),
+            Ancestor(
+                sha256=model,
+                forget_list=named,
+                ids=inputs.data.named.ids_sha256,
+                rows=inputs.data.row_mark,
+                forgotten=forgotten,
+            ),
         ),
         unlearned={"seed": opened.config.seed, **recipe, **split},
     )

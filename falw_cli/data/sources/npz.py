@@ -43,7 +43,7 @@ def listing(spec: Spec, allow_outside: bool) -> Listing:
     """Return the samples of a file; nothing is unpickled, and sizes are checked first."""
     file = file_of(spec)
     keys = _keys(spec, file)
-    images, labels, ids = _unpack(file, keys)
+    images, labels, ids, by_row = _unpack(file, keys)
     if images.ndim == 3:
         images = images[..., None]
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] not in (1, 3):
@@ -73,7 +73,7 @@ def listing(spec: Spec, allow_outside: bool) -> Listing:
     return Listing(
         spec.text, replace(spec, part=keys.part).identity, names, found.indices, found.classes,
         found.numbered, array=images, table=partial(_table, file, keys, names), notes=notes,
-        parts=keys.parts,
+        parts=keys.parts, by_row=by_row,
     )  # fmt: skip
 
 
@@ -137,8 +137,8 @@ def _table(file: Path, keys: Keys, ids: tuple[str, ...]) -> Table:
     return Table(ids, dict(sorted(columns.items())), dict(sorted(unusable.items())))
 
 
-def _unpack(file: Path, keys: Keys) -> tuple[Array, Array, Array]:
-    """Return images, labels and ids; without ids, the row numbers."""
+def _unpack(file: Path, keys: Keys) -> tuple[Array, Array, Array, bool]:
+    """Return images, labels and ids; without ids, the row numbers and true."""
     try:
         _check_size(file)
         with np.load(file, allow_pickle=False) as arrays:
@@ -162,7 +162,7 @@ def _unpack(file: Path, keys: Keys) -> tuple[Array, Array, Array]:
         kinds = "iufbUS" if name == "labels" else "iuUS"
         if not isinstance(array, np.ndarray) or array.dtype.kind not in kinds:
             raise RequestError(f"{file}: {name} is not an array of numbers or names", HINT)
-    return images, labels, ids
+    return images, labels, ids, not own
 
 
 def _check_size(file: Path) -> None:
