@@ -8,6 +8,7 @@ from falw_cli.evaluation.earlier import EarlierRequest, EarlierRequests, remeasu
 from falw_cli.evaluation.predictions import Predictions
 from falw_cli.evaluation.scores import SamplePredictions
 from falw_cli.models.earlier import Earlier
+from falw_cli.runtime.printable import counted
 from falw_cli.runtime.progress import Progress
 
 Each = Sequence[SamplePredictions | None]
@@ -47,8 +48,8 @@ def earlier_section(
         )  # fmt: skip
         if found and found.rise and found.still_forgotten == "no":
             progress.warn(
-                f"the model learned an earlier list again: the true-class probability of its "
-                f"{found.samples} samples rose by {found.rise.value:.2f} more than that of unseen "
-                f"samples (list {(one.sha256 or 'unknown')[:12]})"
+                "the model learned an earlier list again: the true-class probability of its "
+                f"{counted(found.samples, 'sample')} rose by {found.rise.value:.2f} more than that "
+                f"of unseen samples (list {(one.sha256 or 'unknown')[:12]})"
             )
     return EarlierRequests(left_out=len(earlier.rows), requests=shown, number=earlier.number)

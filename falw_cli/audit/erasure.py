@@ -61,7 +61,7 @@ def _record(report: Report) -> list[str]:
         "model after": f"{_code(output.path)}, SHA-256 `{output.sha256}`",
         "procedure": f"machine unlearning with falw {report.tool.version}, method "
         f"{markdown_text(recipe.get('method'))}"
-        + (f", {run.steps:,} steps in {run.seconds:.0f} s" if run else "")
+        + (f", {counted(run.steps, 'step')} in {run.seconds:.0f} s" if run else "")
         + f"; measured before and after on the listed samples{_retained(report)} and on unseen "
         "ones",
         "result": _result(report),

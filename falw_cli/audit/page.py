@@ -24,7 +24,7 @@ from falw_cli.audit.verdict import Verdict, verdict
 from falw_cli.evaluation.gap_metric import load_metric
 from falw_cli.evaluation.metrics import Figure, Metrics
 from falw_cli.runtime.extras import need
-from falw_cli.runtime.printable import markdown_text, printable
+from falw_cli.runtime.printable import counted, markdown_text, printable
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -143,11 +143,12 @@ def _settings(report: Report) -> dict[str, Any]:
     """Return the main settings and results of the run, by label."""
     recipe, run = report.config.get("unlearn", {}), report.run
     count = report.forget.count
-    facts: dict[str, Any] = {"forget list": f"{count:,} sample{'s' if count != 1 else ''}"}
+    facts: dict[str, Any] = {"forget list": counted(count, "sample")}
     if run:
         facts |= {
             "method": f"{recipe.get('method')} × {recipe.get('weighting')}",
-            "run": f"{run.steps:,} steps, {run.epochs} epochs, {run.seconds:.1f} s",
+            "run": f"{counted(run.steps, 'step')}, {counted(run.epochs, 'epoch')}, "
+            f"{run.seconds:.1f} s",
             "stopped": run.stopped_because,
         }
     return facts

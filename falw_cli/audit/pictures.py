@@ -9,7 +9,7 @@ from falw_cli.audit.report import Relearned, Report
 from falw_cli.audit.rows import GROUPS
 from falw_cli.evaluation.gap_metric import load_metric
 from falw_cli.evaluation.metrics import GroupApart, Metrics, Pairs
-from falw_cli.runtime.printable import decimal
+from falw_cli.runtime.printable import counted, decimal
 
 MOST_CLASSES = 24
 """Maximum number of classes in a picture; of more, only the first and last ones are shown."""
@@ -260,7 +260,7 @@ def _relearning(found: Relearned) -> Picture:
         axes.legend(loc="best")
     others = [_steps(number) for number in found.reference_returned_after]
     words = (
-        f"{found.samples} forget samples are relearned; accuracy on the others reaches "
+        f"Forget samples that are relearned: {found.samples}; accuracy on the others reaches "
         f"{found.goal:.1f} % {_steps(found.returned_after)}"
         + (f"; in Retrain models {', '.join(others)}." if others else ".")
         + f" Their largest gain over that of unseen samples is {found.excess:.1f} points"
@@ -274,4 +274,4 @@ def _relearning(found: Relearned) -> Picture:
 
 
 def _steps(number: int | None) -> str:
-    return "not in 50 steps" if number is None else f"after {number} steps"
+    return "not in 50 steps" if number is None else f"after {counted(number, 'step')}"

@@ -13,6 +13,7 @@ from falw_cli.evaluation.earlier import EarlierRequest
 from falw_cli.evaluation.forgotten import BEYOND, HALF, OVER, claim
 from falw_cli.evaluation.gap_metric import described
 from falw_cli.evaluation.metrics import AccuracyChange, Figure
+from falw_cli.runtime.printable import counted
 
 Level = Literal["good", "mixed", "bad", "unknown"]
 MARGIN = 0.1
@@ -80,7 +81,8 @@ def verdict(report: Report) -> Verdict:
     if report.forget.unreadable:
         points.insert(0, f"the samples that can be read: {headline}")
         level = "bad"
-        headline = f"Not forgotten: {report.forget.unreadable} listed samples that cannot be read"
+        unread = counted(report.forget.unreadable, "listed sample")
+        headline = f"Not forgotten: {unread} that cannot be read"
     failed = [gate.expression for gate in report.gates if not gate.passed]
     if report.gates:
         passed = f"{len(report.gates) - len(failed)} of {len(report.gates)} gates passed"

@@ -20,6 +20,7 @@ import psutil
 from falw_cli.config.resolution import FILE_NAME, find_file, resolve
 from falw_cli.config.settings import Config
 from falw_cli.errors import FalwError
+from falw_cli.runtime.printable import counted
 
 LEAST_MEMORY = 2 << 30
 LEAST_DISK = 5 << 30
@@ -171,17 +172,18 @@ def _config(file: Path | None) -> Iterator[Finding]:
         if getattr(config, name) is not None:
             yield _checked(f"{name}:", lambda flag=name: _listed(config, flag))  # type: ignore[misc]
     for path in filter(None, [config.model, *config.reference]):
-        yield _checked(path, lambda place=path: f"{len(read(place).tensors)} tensors")  # type: ignore[misc]
+        yield _checked(path, lambda place=path: counted(len(read(place).tensors), "tensor"))  # type: ignore[misc]
     if config.forget not in (None, "-"):
         wanted = str(config.forget)
-        yield _checked(wanted, lambda: f"{len(forget_list.read(wanted).ids)} IDs")
+        yield _checked(wanted, lambda: counted(len(forget_list.read(wanted).ids), "ID"))
 
 
 def _listed(config: Config, flag: str) -> str:
     from falw_cli.data import loading
 
     listing = loading.open_source(config, flag)
-    return f"{len(listing.ids):,} samples of {len(listing.classes)} classes in {listing.spec}"
+    classes = counted(len(listing.classes), "class", "classes")
+    return f"{counted(len(listing.ids), 'sample')} of {classes} in {listing.spec}"
 
 
 def _checked(name: str, check: Callable[[], str]) -> Finding:

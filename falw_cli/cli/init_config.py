@@ -19,7 +19,7 @@ from falw_cli.models.fitting import unwrap
 from falw_cli.models.network import IMAGENET, network_spec, with_metadata
 from falw_cli.models.pruning import merged
 from falw_cli.runtime import outputs
-from falw_cli.runtime.printable import printable
+from falw_cli.runtime.printable import counted, printable
 
 WIDTH = 34
 """Width of a setting in characters, before its comment."""
@@ -94,8 +94,8 @@ def _check_classes(config: Config, facts: ModelFacts | None, listing: Listing) -
         return
     if len(listing.classes) != facts.outputs:
         raise RequestError(
-            f"the model has {facts.outputs} outputs, {listing.spec} has "
-            f"{len(listing.classes)} classes",
+            f"the model has {counted(facts.outputs, 'output')}, {listing.spec} has "
+            f"{counted(len(listing.classes), 'class', 'classes')}",
             "give --classes FILE: class names, one per line, in the order of the outputs",
         )
 
@@ -114,7 +114,8 @@ def _text(
     for flag, comment in comments.items():
         if flag in listings:
             one = listings[flag]
-            size = f"{len(one.ids):,} images, {len(one.classes)} classes: {comment}"
+            size = f"{counted(len(one.ids), 'image')}, "
+            size += f"{counted(len(one.classes), 'class', 'classes')}: {comment}"
             lines.append(_line(flag, _moved(str(getattr(config, flag)), file.parent), size))
         else:
             lines.append(_line(f"# {flag}", "imagefolder:FOLDER", comment))

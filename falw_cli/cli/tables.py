@@ -14,6 +14,7 @@ from falw_cli.audit.report import Comeback, Report, Robustness
 from falw_cli.cli.console import safe
 from falw_cli.evaluation.metrics import AllMetrics
 from falw_cli.evaluation.per_sample import PerSample
+from falw_cli.runtime.printable import counted
 
 if TYPE_CHECKING:
     from falw_cli.cli.doctor import Finding
@@ -122,12 +123,13 @@ def plan(report: Report) -> Table:
     table = Table(title="dry run: nothing was written", title_justify="left", show_header=False)
     inputs, run = report.inputs, report.run
     settings = report.config["unlearn"]
-    table.add_row("forget", f"{report.forget.count} samples")
+    table.add_row("forget", counted(report.forget.count, "sample"))
     left_out = report.earlier.left_out if report.earlier else 0
-    retained = f"{inputs.data.count - report.forget.count - left_out} samples"
+    retained = counted(inputs.data.count - report.forget.count - left_out, "sample")
     table.add_row("retain", "none" if report.config.get("no_retain") else retained)
     if left_out:
-        table.add_row("earlier requests", f"{left_out} samples, neither forget nor retain")
+        left = f"{counted(left_out, 'sample')}, neither forget nor retain"
+        table.add_row("earlier requests", left)
     for name, source in (
         ("held-out, for the run", inputs.heldout),
         ("test, for evaluation", inputs.test),
@@ -137,7 +139,7 @@ def plan(report: Report) -> Table:
     table.add_row("method", f"{safe(str(settings['method']))} x {settings['weighting']}")
     table.add_row("lr, batch size", f"{settings['lr']}, {settings['batch_size']}")
     if run:
-        table.add_row("steps", f"at most {run.steps} in {run.epochs} epochs")
+        table.add_row("steps", f"at most {run.steps} in {counted(run.epochs, 'epoch')}")
         if run.seconds:
             time = f"about {_duration(run.seconds)}, and the audit before and after"
             table.add_row("time of the steps", time)
@@ -180,14 +182,14 @@ def report_facts(report: Report) -> dict[str, object]:
         "written by": f"{report.tool.name} {report.tool.version}",
         "created": report.created.isoformat(timespec="seconds"),
         "model": report.inputs.model.path,
-        "forgotten": f"{report.forget.count} samples",
+        "forgotten": counted(report.forget.count, "sample"),
     }
     if report._problem:
         found["report"] = report._problem
     if run:
         found |= {
             "method": f"{settings['method']} x {settings['weighting']}",
-            "run": f"{run.steps} steps in {run.seconds:.1f} s; {run.stopped_because}",
+            "run": f"{counted(run.steps, 'step')} in {run.seconds:.1f} s; {run.stopped_because}",
         }
     if report.output:
         found |= {"output": report.output.path, "sha256": report.output.sha256}

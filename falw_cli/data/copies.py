@@ -8,6 +8,7 @@ from falw_cli.config.settings import Config
 from falw_cli.data import cache, images, splits
 from falw_cli.data.images import Images, Rows
 from falw_cli.errors import RequestError
+from falw_cli.runtime.printable import counted
 from falw_cli.runtime.progress import Progress
 
 
@@ -53,10 +54,11 @@ def _found(
     if not config.with_copies:
         first = ", ".join(repr(data.listing.ids[row]) for row in found[:5].tolist())
         raise RequestError(
-            f"{len(found)} samples have the same pixels as {named}, but {why}: {first}",
+            f"{counted(len(found), 'sample has', 'samples have')} the same pixels as {named}, but "
+            f"{why}: {first}",
             f"put them on the list, or give --with-copies, which {effect}",
         )
-    progress.warn(f"{len(found)} exact copies of {done}")
+    progress.warn(f"{counted(len(found), 'exact copy', 'exact copies')} of {done}")
     if data.entry is not None:
         cache.expel(data.entry, np.union1d(of, found), data.pixels.shape, progress)
     return found

@@ -20,6 +20,7 @@ from falw_cli.data.cache import Draft
 from falw_cli.data.decoding import count_listed, decode_marked, first_size, mark_notes, other_size
 from falw_cli.data.listing import Listing, UnreadableError
 from falw_cli.errors import RequestError, RunError
+from falw_cli.runtime.printable import counted
 from falw_cli.runtime.progress import Progress
 
 Rows = npt.NDArray[np.int64]
@@ -199,7 +200,9 @@ def _kept(
 def _without(images: Images, bad: list[int], progress: Progress) -> Images:
     """Return the images without bad rows, in memory."""
     listing = images.listing
-    progress.warn(f"{len(bad)} unreadable images of {listing.spec!r} were skipped")
+    what = ("unreadable image of {} was skipped", "unreadable images of {} were skipped")
+    one, more = (text.format(repr(listing.spec)) for text in what)
+    progress.warn(counted(len(bad), one, more))
     rows = np.setdiff1d(np.arange(len(listing.ids)), bad)
     if not len(rows):
         raise RequestError(f"no image of {listing.spec!r} can be read", "check the files")

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from falw_cli.errors import RequestError
+from falw_cli.runtime.printable import counted
 
 WHOLE = re.compile(r"-?[0-9]+")
 VALUE = r"\[?(-?[0-9]+)(?:\.0*)?\]?"
@@ -63,8 +64,8 @@ def number(names: Sequence[str], where: str) -> Labels:
     place = {name: index for index, name in enumerate(classes)}
     index = np.array([place[name] for name in names], dtype=np.int64)
     notes = [
-        f"{names.count(name)} samples have the label {name!r}, which is taken as the name of a "
-        "class; a missing value is often written like this"
+        f"{counted(names.count(name), 'sample has', 'samples have')} the label {name!r}, which is "
+        "taken as the name of a class; a missing value is often written like this"
         for name in sorted(empty)
     ]
     if all(map(_is_number, spelled)):

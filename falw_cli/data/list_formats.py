@@ -110,8 +110,8 @@ def _text(lines: Lines, where: str, known: Known) -> Found:
         names.append(name)
     if comments and known.starts_with_hash():
         return names, (
-            f"{where}: {comments} lines that begin with # are no IDs of the data, "
-            "and were taken for comments",
+            f"{where}: lines that begin with # are no IDs of the data, and were taken for "
+            f"comments: {comments}",
         )
     return names, ()
 

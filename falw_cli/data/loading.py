@@ -15,6 +15,7 @@ from falw_cli.data.listing import Listing
 from falw_cli.data.metadata import columns_of, groups_of
 from falw_cli.data.splits import Chosen, Splits
 from falw_cli.errors import RequestError
+from falw_cli.runtime.printable import counted
 from falw_cli.runtime.progress import Progress
 
 DEFAULT_PART = {"data": "train", "heldout": "test", "test": "test"}
@@ -60,8 +61,8 @@ def read_list(path: str, listing: Listing, progress: Progress) -> tuple[ForgetLi
     if marked:
         among = sorted({repr(listing.classes[label]) for label in listing.labels[marked].tolist()})
         progress.warn(
-            f"{len(marked)} lines that begin with # are IDs of the data (class "
-            f"{', '.join(among[:5])}), and were not taken for comments"
+            f"lines that begin with # are IDs of the data (class {', '.join(among[:5])}), and were "
+            f"not taken for comments: {len(marked)}"
         )
     if named.duplicates:
         progress.warn(f"repeated IDs in the forget list, each used once: {named.duplicates}")
@@ -135,7 +136,7 @@ def unshared(
     if not config.drop_shared:
         named = ", ".join(repr(name) for name in sorted(other.listing.ids[row] for row in rows)[:5])
         raise RequestError(
-            f"{len(rows)} samples of the {second} are in the {first} too ({how}): {named}",
+            f"{_of(second, len(rows), 'is', 'are')} in the {first} too ({how}): {named}",
             f"remove them from one of the two, or leave them out of the {second}: --drop-shared",
         )
     kept: Rows = np.delete(np.arange(len(other.listing.ids)), rows)
@@ -143,10 +144,13 @@ def unshared(
         raise RequestError(
             f"all samples of the {second} are in the {first} too ({how})", "give other data"
         )
-    progress.warn(
-        f"{len(rows)} samples of the {second} were left out: they are in the {first} too ({how})"
-    )
+    progress.warn(f"{_of(second, len(rows), 'was', 'were')} left out: also in the {first} ({how})")
     return kept
+
+
+def _of(data: str, count: int, one: str, more: str) -> str:
+    """Return a number of samples of some data, and a verb."""
+    return counted(count, f"sample of the {data} {one}", f"samples of the {data} {more}")
 
 
 @dataclass(frozen=True)

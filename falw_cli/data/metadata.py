@@ -18,6 +18,7 @@ from falw_cli.data.listing import Listing, Rows, Table
 from falw_cli.data.text import Lines, check_header
 from falw_cli.errors import RequestError, nearest, unknown_name
 from falw_cli.runtime.extras import need
+from falw_cli.runtime.printable import counted
 from falw_cli.runtime.progress import Progress
 
 WHOLE = re.compile(r"^(-?\d+)\.0*$")
@@ -126,7 +127,8 @@ def columns_of(listing: Listing, metadata: str | None, progress: Progress) -> Co
         if missing == len(listing.ids):
             raise RequestError(f"{metadata} has no ID of {listing.spec!r}", HINT)
         if missing:
-            progress.warn(f"{missing} samples of {listing.spec!r} have no row in {metadata}")
+            lacking = counted(missing, "sample")
+            progress.warn(f"{lacking} of {listing.spec!r} without a row in {metadata}")
         values |= _aligned(listing, table, values)
     unusable = {name: why for name, why in own.unusable.items() if name not in values}
     return Columns(listing.spec, values, unusable)

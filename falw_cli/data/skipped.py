@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from falw_cli.data.labels import shown
 from falw_cli.runtime.locks import is_lock
+from falw_cli.runtime.printable import counted
 
 IMAGE_SUFFIXES = frozenset(
     f".{one}"
@@ -62,10 +63,12 @@ class Skipped:
         if self.kinds:
             kinds = sorted(self.kinds.items(), key=lambda one: (-one[1], one[0]))
             named = shown([f"{kind} ({count})" for kind, count in kinds])
-            notes.append(f"{self.kinds.total()} files of other kinds were passed over: {named}")
+            one, more = "file of another kind was", "files of other kinds were"
+            notes.append(f"{counted(self.kinds.total(), one, more)} passed over: {named}")
         if self.folders:
             named = shown(sorted(set(self.folders)))
-            notes.append(f"{len(self.folders)} hidden folders were passed over: {named}")
+            one, more = "hidden folder was", "hidden folders were"
+            notes.append(f"{counted(len(self.folders), one, more)} passed over: {named}")
         return tuple(notes)
 
 

@@ -13,6 +13,7 @@ from falw_cli.data.images import Images, Rows
 from falw_cli.data.labels import resolve_names
 from falw_cli.data.listing import Listing
 from falw_cli.errors import RequestError
+from falw_cli.runtime.printable import counted
 
 
 @dataclass(frozen=True)
@@ -172,7 +173,7 @@ def align(listing: Listing, classes: Sequence[str]) -> Rows:
         if len(listing.classes) > len(classes):
             raise RequestError(
                 f"{listing.spec!r} has a label {len(listing.classes) - 1}, "
-                f"the model has {len(classes)} classes, from 0",
+                f"the model has {counted(len(classes), 'class', 'classes')}, from 0",
                 "give the data that this model was trained on",
             )
         return listing.labels

@@ -14,6 +14,7 @@ from falw_cli.errors import RequestError
 from falw_cli.models.checkpoint import Checkpoint
 from falw_cli.models.pruning import merged
 from falw_cli.models.weight_sets import is_average, pick, same
+from falw_cli.runtime.printable import counted
 
 TRANSPARENT = frozenset({
     "module", "_orig_mod", "_module", "_fsdp_wrapped_module", "_checkpoint_wrapped_module",
@@ -162,8 +163,8 @@ def _notes(
         notes.append(f"tensors are named otherwise than the module's: {example[1]} is {example[0]}")
     if dropped := sorted(dropped):
         notes.append(
-            f"{len(dropped)} tensors of another copy of the network are left out of the output, "
-            f"since they would keep what is forgotten: {_some(dropped)}"
+            f"{counted(len(dropped), 'tensor')} of another copy of the network left out of the "
+            f"output, which would keep what is forgotten: {_some(dropped)}"
         )
     if extras := sorted(extras):
         notes.append(f"tensors that the architecture lacks, kept as they are: {_some(extras)}")

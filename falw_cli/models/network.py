@@ -238,7 +238,7 @@ def network_spec(config: Config, source: Checkpoint) -> tuple[NetworkSpec, Check
         raise RequestError(f"{source.path} has no classifier head of {arch}", "check --arch")
     if config.classes is not None and len(config.classes) != count:
         raise RequestError(
-            f"{source.path} has {count} outputs, {len(config.classes)} class names are given",
+            f"{source.path} has outputs: {count}, class names given: {len(config.classes)}",
             "name each output once, in order: `classes:`",
         )
     built = NetworkSpec(lambda: build(count, channels), arch, channels, count, config.arch_config)
@@ -284,8 +284,8 @@ def measured(shown: Preprocessing, wanted: Geometry, data: Part) -> Preprocessin
         std = tuple(round(max(v, 1e-3), 4) for v in sample.std(0).tolist())
     if len(mean) != wanted.channels or len(std) != wanted.channels:
         raise RequestError(
-            f"preprocessing has {len(mean)} means and {len(std)} deviations, "
-            f"the model {wanted.channels} channel{'s' if wanted.channels > 1 else ''}",
+            f"preprocessing has means: {len(mean)}, deviations: {len(std)}, channels of the model: "
+            f"{wanted.channels}",
             "give one number per channel: preprocessing.mean and .std in falw.yaml",
         )
     settled = {"image_size": wanted.size, "resize": wanted.resize, "mean": mean, "std": std}

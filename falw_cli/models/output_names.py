@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from falw_cli.data.labels import guessed_order, is_unnamed, shown
 from falw_cli.data.listing import Listing
 from falw_cli.errors import RequestError
+from falw_cli.runtime.printable import counted
 
 
 def output_names(
@@ -34,8 +35,8 @@ def output_names(
     if len(classes) != number:
         named = "" if given is None else f", named {shown(given)}"
         raise RequestError(
-            f"the model has {number} outputs{named}, "
-            f"{listing.spec!r} has {len(listing.classes)} classes",
+            f"the model has {counted(number, 'output')}{named}, "
+            f"{listing.spec!r} has {counted(len(listing.classes), 'class', 'classes')}",
             "give the data it was trained on, or name its outputs: --classes FILE",
         )
     return classes, guessed_order(classes)

@@ -30,6 +30,7 @@ from falw_cli.models.inputs import completed
 from falw_cli.models.network import NetworkSpec, network_spec, with_metadata
 from falw_cli.models.output_names import output_names
 from falw_cli.models.pruning import merged, sparse
+from falw_cli.runtime.printable import counted
 from falw_cli.runtime.progress import Progress
 
 LEDGER = b'{"version":1,"created":'
@@ -151,7 +152,7 @@ def _data(spec: str, config: Config, progress: Progress) -> dict[str, Any]:
     )
     found = columns_of(listing, config.metadata, progress)
     notes = [*listing.notes, *header_notes(listing), *found.unusable.values()]
-    columns = {name: f"{len(set(one) - {''})} values" for name, one in found.values.items()}
+    columns = {name: counted(len(set(one) - {""}), "value") for name, one in found.values.items()}
     return {
         "kind": "data",
         "spec": spec,

@@ -13,6 +13,7 @@ from falw_cli.models import checkpoint_files
 from falw_cli.models.checkpoint import sha256
 from falw_cli.runs.inspection import read_report
 from falw_cli.runs.verify import Check
+from falw_cli.runtime.printable import counted
 
 ABSENT = "not at hand"
 
@@ -93,7 +94,7 @@ def _line(
     number: int, entry: Entry, folder: Path, reports: Mapping[str, Path], lines: Mapping[str, int]
 ) -> Check:
     """Check the files of one line."""
-    name = f"line {number}, {entry.created:%Y-%m-%d %H:%M}, {len(entry.ids)} IDs"
+    name = f"line {number}, {entry.created:%Y-%m-%d %H:%M}, {counted(len(entry.ids), 'ID')}"
     report = reports.get(entry.report, folder / entry.report_name)
     output = folder / entry.output_name
     if entry.report in reports and not output.exists():

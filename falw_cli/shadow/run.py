@@ -25,6 +25,7 @@ from falw_cli.runs.evaluate import evaluate
 from falw_cli.runtime.engine import make_fabric
 from falw_cli.runtime.interrupt import Interrupt
 from falw_cli.runtime.outputs import check_writable
+from falw_cli.runtime.printable import counted
 from falw_cli.runtime.progress import Progress, Silent
 from falw_cli.shadow.attacks import Members, halves
 from falw_cli.shadow.ensemble import Shadow, margins, model_outputs, read
@@ -129,8 +130,9 @@ def _cost(config: Config, request: AuditRequest, inputs: Inputs, progress: Progr
     seconds = _seconds_a_step(run_data, work)
     steps = len(untrained) * work.steps + len(learned) * run_data.work(recipe, 1.0).steps
     progress.note(
-        f"{len(plan.shadows)} shadow models, {len(plan.shadows) - len(missing)} of them finished: "
-        f"{len(untrained)} to train, {len(learned)} to unlearn, {steps:,} steps, "
+        f"{counted(len(plan.shadows), 'shadow model')}, "
+        f"{len(plan.shadows) - len(missing)} of them finished: "
+        f"{len(untrained)} to train, {len(learned)} to unlearn, {counted(steps, 'step')}, "
         f"about {_time(steps * seconds)} on this machine with one process"
     )
     if plan.short and inputs.original is None:

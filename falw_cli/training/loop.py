@@ -24,6 +24,7 @@ from falw_cli.models.batchnorm import statistics_follow
 from falw_cli.models.network import Network
 from falw_cli.runtime import collectives
 from falw_cli.runtime.interrupt import Interrupt
+from falw_cli.runtime.printable import counted
 from falw_cli.runtime.progress import Progress
 from falw_cli.training.curves import Curves
 from falw_cli.training.parts import Parts
@@ -192,7 +193,7 @@ def fit(
     epochs = -(-done // per_epoch)
     if epochs > recipe.epochs:
         reason = reason or f"the {total} steps for a short list are complete"
-    reason = reason or f"the configured {recipe.epochs} epochs are complete"
+    reason = reason or f"the configured {counted(recipe.epochs, 'epoch is', 'epochs are')} complete"
     return Outcome(done, epochs, before + clock() - started, reason)
 
 

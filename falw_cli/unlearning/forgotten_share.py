@@ -9,6 +9,7 @@ from falw_cli.data.splits import Splits
 from falw_cli.evaluation.forgotten import FEW, ExpectedProbabilities
 from falw_cli.models.network import Network
 from falw_cli.runtime.precision import wide
+from falw_cli.runtime.printable import counted
 from falw_cli.unlearning.expectation import Expectation, expect
 
 
@@ -41,5 +42,7 @@ def reason_for_no_share(found: ExpectedProbabilities | None) -> str:
     if found is None:
         return "no forgotten share: there are no held-out samples to compare with"
     if len(found.level) < FEW:
-        return f"no forgotten share: {len(found.level)} held-out samples, {FEW} are needed"
+        return (
+            f"no forgotten share: {counted(len(found.level), 'held-out sample')}, {FEW} are needed"
+        )
     return "no forgotten share: the original had not memorised the list, so nothing can be measured"

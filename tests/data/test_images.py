@@ -132,7 +132,7 @@ def test_an_unreadable_image_is_named_or_left_out(listing: Listing, content: byt
     progress = Silent()
     kept = load(listing, Config(skip_unreadable=True), WANTED, progress)
     assert kept.listing.ids == ("a/0.png", "a/2.png", "b/0.png", "b/1.png")
-    assert progress.warnings == [f"1 unreadable images of {listing.spec!r} were skipped"]
+    assert progress.warnings == [f"1 unreadable image of {listing.spec!r} was skipped"]
 
 
 def test_unreadable_images_of_the_list_are_counted(listing: Listing) -> None:

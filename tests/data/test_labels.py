@@ -40,7 +40,7 @@ def test_a_missing_value_is_no_class_among_numbers(missing: str) -> None:
         number(["0.0", missing, "2.0"], "here")
     named = number(["ant", missing, "bee"], "here")
     assert set(named.classes) == {"ant", missing, "bee"}
-    assert f"1 samples have the label {missing!r}" in named.notes[0]
+    assert f"1 sample has the label {missing!r}" in named.notes[0]
 
 
 def test_negative_numbers_and_fractions() -> None:

@@ -41,12 +41,12 @@ def test_a_copy_is_refused_or_joins_the_list(seen: Path) -> None:
     """Its pixels leave the cache, which holds no image of the list."""
     data = loaded(seen, 1)
     pixels = data.pixels[1].tobytes()
-    with pytest.raises(RequestError, match=r"1 samples have the same pixels.*'b/copy\.png'"):
+    with pytest.raises(RequestError, match=r"1 sample has the same pixels.*'b/copy\.png'"):
         find_copies(data, np.array([1]), Config(), Silent())
     progress = Silent()
     found = find_copies(data, np.array([1]), Config(with_copies=True), progress)
     assert [data.listing.ids[row] for row in found] == ["b/copy.png"]
-    assert progress.warnings == ["1 exact copies of listed samples were put on the list"]
+    assert progress.warnings == ["1 exact copy of listed samples were put on the list"]
     files = list(platformdirs.user_cache_path("falw").rglob("pixels.npy"))
     assert len(files) == 1
     assert pixels not in files[0].read_bytes()
@@ -65,7 +65,7 @@ def test_a_copy_of_an_earlier_sample_is_refused_or_left_out(seen: Path) -> None:
 
 def test_shared_samples_are_refused_or_left_out(seen: Path) -> None:
     data, heldout = loaded(seen, 0), f"imagefolder:{seen / 'unseen'}"
-    with pytest.raises(RequestError, match="1 samples of the held-out data") as caught:
+    with pytest.raises(RequestError, match="1 sample of the held-out data") as caught:
         open_unseen(Config(heldout=heldout), data, WANTED, Silent())
     assert "--drop-shared" in caught.value.hint
     progress = Silent()
@@ -73,7 +73,7 @@ def test_shared_samples_are_refused_or_left_out(seen: Path) -> None:
     assert unseen.heldout is not None
     used = {unseen.heldout.listing.ids[row] for row in [*unseen.guides, *unseen.judges]}
     assert used == set(unseen.heldout.listing.ids) - {"a/7.png"}
-    assert "1 samples of the held-out data were left out" in progress.warnings[0]
+    assert "1 sample of the held-out data was left out" in progress.warnings[0]
     both = Config(heldout=heldout, test=heldout, drop_shared=True)
     with pytest.raises(RequestError, match="all samples of the test data"):
         open_unseen(both, data, WANTED, Silent())

@@ -120,7 +120,7 @@ def check_a_cell_that_diverges(place: Path) -> None:
     for _ in range(2):
         done = bench(place, "-q", config=SMALL + WILD)
         assert done.returncode == 3
-        assert "1 cells failed" in done.stderr
+        assert "1 cell failed" in done.stderr
         assert "gradient-ascent" in done.stderr
         assert len(figures(place / "small.bench")) == 5
 

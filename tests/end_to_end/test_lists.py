@@ -89,12 +89,12 @@ def test_a_copy_under_another_name_is_refused_or_forgotten_too(folder: Path) -> 
     for command in (UNLEARN, ("train", "--without", "ids.txt")):
         refused = falw(*command, cwd=folder)
         assert refused.returncode == 2
-        assert "1 samples have the same pixels as listed ones" in refused.stderr
+        assert "1 sample has the same pixels as listed ones" in refused.stderr
     done = falw(*UNLEARN, "--with-copies", "--no-forgotten-gate", cwd=folder)
     assert done.returncode == 0, done.stderr
     report = written(folder)
     assert (report.forget.count, report.forget.copies) == (2, 1)
-    assert "1 exact copies of listed samples were put on the list" in report.warnings
+    assert "1 exact copy of listed samples were put on the list" in report.warnings
     assert "copy.png" not in report.model_dump_json()
     retrained = falw("train", "--without", "ids.txt", "--with-copies", "--json", cwd=folder)
     said = json.loads(retrained.stdout)
@@ -108,7 +108,7 @@ def test_near_duplicates_are_proposed_as_comments(folder: Path) -> None:
     where = ("forget-list", "--metadata", "people.csv", "--where", "person=17", "--near", "0.95")
     done = falw(*where, cwd=folder)
     assert done.stdout.splitlines() == ["ant/1.png", "## like ant/1.png: 1.00", "# bee/dark.png"]
-    assert "1 samples resemble 1 of 1 listed ones" in done.stderr
+    assert "1 sample resembles 1 of 1 listed ones" in done.stderr
     (folder / "ids.txt").write_text(done.stdout)
     checked = falw("forget-list", "--forget", "ids.txt", cwd=folder)
     assert checked.stdout.split() == ["ant/1.png"]

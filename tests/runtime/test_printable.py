@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from falw_cli.runtime.printable import decimal
+from falw_cli.runtime.printable import counted, decimal
 
 
 @pytest.mark.parametrize(
@@ -16,3 +16,11 @@ from falw_cli.runtime.printable import decimal
 )  # fmt: skip
 def test_zero_has_no_minus_sign(value: float, digits: int, sign: str, text: str) -> None:
     assert decimal(value, digits, sign) == text
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(0, "0 samples are"), (1, "1 sample is"), (1200, "1,200 samples are")]
+)
+def test_a_count_has_its_noun(count: int, text: str) -> None:
+    assert counted(count, "sample is", "samples are") == text
+    assert counted(count, "list").endswith(" list" if count == 1 else " lists")

@@ -10,6 +10,7 @@ from falw_cli.cli.command import Call, command
 from falw_cli.config.flags import Flag
 from falw_cli.config.settings import Count, Section
 from falw_cli.errors import RequestError, RunError
+from falw_cli.runtime.printable import counted
 
 
 class BenchSettings(Section):
@@ -55,6 +56,7 @@ def bench(call: Call) -> None:
     if done.failed:
         first = done.failed[0]
         raise RunError(
-            f"{len(done.failed)} cells failed, the others are in {done.folder}; first: {first}",
+            f"{counted(len(done.failed), 'cell')} failed, the others are in {done.folder}; "
+            f"first: {first}",
             "see NAME.error.json in cells/ for each; remove that file to run the cell again",
         )

@@ -11,6 +11,7 @@ from falw_cli.cli.command import Call, command
 from falw_cli.config.flags import Flag
 from falw_cli.config.settings import Section
 from falw_cli.errors import RequestError, unknown_name
+from falw_cli.runtime.printable import counted
 
 if TYPE_CHECKING:
     from falw_cli.config.settings import Config
@@ -69,7 +70,8 @@ def forget_list(call: Call) -> None:
 
         proposed = near.propose(listing, rows, own.near, config, console)
         console.note(
-            f"near-duplicates: {len(proposed)} samples resemble {len({p.like for p in proposed})} "
+            f"near-duplicates: {counted(len(proposed), 'sample resembles', 'samples resemble')} "
+            f"{len({p.like for p in proposed})} "
             f"of {len(ids)} listed ones ({own.near:g} or more); they are proposed, not listed"
         )
     if not call.as_json:

@@ -22,6 +22,7 @@ from falw_cli.data.listing import (
 )
 from falw_cli.data.text import Lines, check_header
 from falw_cli.errors import RequestError
+from falw_cli.runtime.printable import counted
 
 
 def listing(spec: Spec, allow_outside: bool) -> Listing:
@@ -45,7 +46,8 @@ def listing(spec: Spec, allow_outside: bool) -> Listing:
     labels = number([row[2] for row in rows], str(file))
     notes = list(labels.notes)
     if slashed:
-        notes.append(f"{slashed} paths have Windows' backslashes, which are read as /")
+        paths = counted(slashed, "path has", "paths have")
+        notes.append(f"{paths} Windows' backslashes, which are read as /")
     if not spec.part and len(parts) > 1:
         counts = ", ".join(f"{name or 'none'} {count}" for name, count in sorted(parts.items()))
         notes.append(

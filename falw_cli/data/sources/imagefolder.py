@@ -22,6 +22,7 @@ from falw_cli.data.listing import (
 )
 from falw_cli.data.skipped import IMAGE_SUFFIXES, Skipped, holds_attributes
 from falw_cli.errors import RequestError
+from falw_cli.runtime.printable import counted
 
 
 @dataclass
@@ -133,9 +134,15 @@ def _notes(
     """Return what was guessed, and what was passed over."""
     notes = list(walk.skipped.notes())
     if walk.stray:
-        notes.append(f"{walk.stray} images outside the class folders were passed over")
+        place = "outside the class folders"
+        images = counted(walk.stray, f"image {place} was", f"images {place} were")
+        notes.append(f"{images} passed over")
     if empty:
-        notes.append(f"{len(empty)} empty folders are not taken for classes: {shown(empty)}")
+        one, more = (
+            "empty folder is not taken for a class",
+            "empty folders are not taken for classes",
+        )
+        notes.append(f"{counted(len(empty), one, more)}: {shown(empty)}")
     splits = [name for name in classes if name.casefold() in (*TRAINING, *UNSEEN)]
     if splits and (len(splits) == len(classes) or len(splits) > 1):
         notes.append(

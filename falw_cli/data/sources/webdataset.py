@@ -25,6 +25,7 @@ from falw_cli.data.listing import (
 from falw_cli.data.shards import files_of
 from falw_cli.data.skipped import IMAGE_SUFFIXES, Skipped
 from falw_cli.errors import RequestError
+from falw_cli.runtime.printable import counted
 
 LABELS = ("cls", "class", "label", "txt")
 SMALL = 4096
@@ -137,7 +138,8 @@ def listing(spec: Spec, allow_outside: bool) -> Listing:
     keys = sorted(images)
     named = number([labels[key][1] for key in keys], spec.text)
     if alone := len(set(labels) - set(images)):
-        notes.append(f"{alone} labels without an image were passed over")
+        one, more = "label without an image was", "labels without an image were"
+        notes.append(f"{counted(alone, one, more)} passed over")
     notes += [*found.skipped.notes(), *named.notes]
     members = Members(tuple(images[key] for key in keys))
     records = {key: found.records[key] for key in keys if key in found.records}

@@ -71,7 +71,7 @@ def test_paths_with_backslashes(tmp_path: Path) -> None:
     listing = open_listing(_csv(tmp_path, "path,label\np\\ant\\0.png,a\n"))
     assert listing.files.image(0) == tmp_path / "p" / "ant" / "0.png"
     assert listing.ids == ("p\\ant\\0.png",)
-    assert "1 paths have Windows' backslashes" in listing.notes[0]
+    assert "1 path has Windows' backslashes" in listing.notes[0]
     (tmp_path / "a.csv").write_text("path,label\np\\ant\\9.png,a\n")
     with pytest.raises(RequestError, match="no file") as caught:
         open_listing(f"csv:{tmp_path / 'a.csv'}")

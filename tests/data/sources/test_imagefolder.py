@@ -62,12 +62,12 @@ def test_what_is_passed_over_is_counted_and_named(tmp_path: Path) -> None:
     assert listing.empty == ("owl",)
     assert listing.ids == ("cat/0.png", "cat/1.png", "dog/0.png")
     files, folders, stray, empty = listing.notes
-    assert stray == "1 images outside the class folders were passed over"
+    assert stray == "1 image outside the class folders was passed over"
     assert files.startswith("7 files of other kinds were passed over: ")
     for kind in (".heic (2)", "._* (2)", ".DS_Store (1)", "no suffix (1)", ".md (1)"):
         assert kind in files
     assert folders == "2 hidden folders were passed over: .ipynb_checkpoints, __MACOSX"
-    assert empty == "1 empty folders are not taken for classes: owl"
+    assert empty == "1 empty folder is not taken for a class: owl"
 
 
 def test_an_image_whose_name_begins_with_a_dot_is_read(tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ def _tar(file: Path, picture: bytes, members: dict[str, bytes | None]) -> str:
         ({"a.png": None, "a.cls": b"1", "._a.png": b"x", ".DS_Store": b"x"}, {"a": 1},
          ["2 files of other kinds were passed over: .DS_Store (1), ._* (1)"]),
         ({"a.png": None, "a.cls": b"1", "b.cls": b"0"}, {"a": 1},
-         ["1 labels without an image were passed over"]),
+         ["1 label without an image was passed over"]),
         ({"a.txt": b"a caption", "a.png": None, "a.cls": b"1"}, {"a": 1}, []),
         ({"a.png": None, "a.cls": b"\xef\xbb\xbf4"}, {"a": 4}, []),
         ({"a.png": None, "a.cls": b"tensor(10)"}, {"a": 10}, ["read as whole numbers"]),
@@ -87,7 +87,7 @@ def test_shards_without_images_name_what_they_hold(tmp_path: Path) -> None:
     spec = _tar(tmp_path / "0.tar", b"", {"a.npy": b"x", "a.cls": b"1", "b.mp4": b"x"})
     with pytest.raises(RequestError, match="holds no images") as caught:
         open_listing(spec)
-    for said in ("1 labels without an image", "2 files of other kinds", ".mp4 (1), .npy (1)"):
+    for said in ("1 label without an image", "2 files of other kinds", ".mp4 (1), .npy (1)"):
         assert said in caught.value.hint
 
 
