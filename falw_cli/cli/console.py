@@ -54,8 +54,9 @@ class Console:
         self.quiet = quiet or self.rank > 0
         self.verbose = verbose
         _open_streams()
-        self.err = Rich(stderr=True, highlight=False, soft_wrap=True)
-        self.out = Rich(highlight=False)
+        # Not emoji: a SPEC such as imagefolder:train:… would become a picture.
+        self.err = Rich(stderr=True, highlight=False, soft_wrap=True, emoji=False)
+        self.out = Rich(highlight=False, emoji=False)
         self._bar: Progress | None = None
         self._label, self._total, self._done, self._began = "", 0, 0, 0.0
 
@@ -70,19 +71,19 @@ class Console:
             self._say(f"[dim]{safe(label)}: {total} steps[/]")
         if self.err.is_terminal:
             self._bar = Progress(
-                TextColumn("{task.description}"),
+                TextColumn("{task.description}", markup=False),
                 BarColumn(),
                 MofNCompleteColumn(),
                 TimeElapsedColumn(),
                 TextColumn("ETA"),
                 TimeRemainingColumn(),
-                TextColumn("{task.fields[detail]}"),
+                TextColumn("{task.fields[detail]}", markup=False),
                 console=self.err,
                 transient=True,
                 refresh_per_second=4,
                 speed_estimate_period=1e9,  # the mean over the whole stage: updates are rare
             )
-            self._bar.add_task(safe(label), total=total, detail="")
+            self._bar.add_task(printable(label), total=total, detail="")
             self._bar.start()
 
     def advance(self, steps: int = 1, detail: str = "") -> None:

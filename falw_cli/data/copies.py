@@ -22,8 +22,8 @@ def find_copies(
             the images under other IDs.
     """
     return _found(
-        data, listed, gone, config, progress, "listed ones", "are not on the list", "does so",
-        "listed samples were put on the list",
+        data, listed, gone, config, progress, "listed ones", "not on the list", "does so",
+        "listed samples put on the list",
     )  # fmt: skip
 
 
@@ -37,9 +37,9 @@ def find_earlier_copies(
             be taught again.
     """
     return _found(
-        data, gone, listed, config, progress, "samples of earlier requests", "are on no list",
+        data, gone, listed, config, progress, "samples of earlier requests", "on no list",
         "leaves them out of the retain samples",
-        "samples of earlier requests were left out of the retain samples",
+        "samples of earlier requests left out of the retain samples",
     )  # fmt: skip
 
 
@@ -54,7 +54,7 @@ def _found(
     if not config.with_copies:
         first = ", ".join(repr(data.listing.ids[row]) for row in found[:5].tolist())
         raise RequestError(
-            f"{counted(len(found), 'sample has', 'samples have')} the same pixels as {named}, but "
+            f"{counted(len(found), 'sample has', 'samples have')} the same pixels as {named}, "
             f"{why}: {first}",
             f"put them on the list, or give --with-copies, which {effect}",
         )

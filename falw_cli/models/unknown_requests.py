@@ -56,11 +56,13 @@ def refuse_unnamed(config: Config, source: Checkpoint, earlier: Earlier) -> None
     if config.no_retain or not config.forgotten or NONE in config.forgotten or not missing:
         return
     if not _of_several(source, earlier):
+        digests = ", ".join(f"{(one.sha256 or 'unknown')[:12]}…" for one in missing[:5])
         raise RequestError(
             f"{source.path} was unlearned with {counted(len(missing), 'list')} more than "
-            "--forgotten names: their samples that are still in the data would be learned again",
-            "name these lists with --forgotten FILE too, or add --forgotten none if their samples "
-            "are no longer in the data",
+            f"--forgotten names (SHA-256 {digests}): samples that are still in the data would be "
+            "learned again",
+            "name all lists with --forgotten FILE, or add --forgotten none if the samples of the "
+            "others are no longer in the data",
         )
 
 
@@ -100,7 +102,7 @@ def warn_of_unknown(
             else f"{lists} of the model: not given; samples that are still in the data count as "
             "retain samples; name them with --forgotten or --ledger"
         )
-    if listed:
+    if len(earlier.rows):
         progress.note(
             f"samples of earlier requests in the data: {len(earlier.rows):,}; they are neither "
             "forget nor retain samples"

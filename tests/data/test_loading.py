@@ -46,7 +46,7 @@ def test_a_copy_is_refused_or_joins_the_list(seen: Path) -> None:
     progress = Silent()
     found = find_copies(data, np.array([1]), Config(with_copies=True), progress)
     assert [data.listing.ids[row] for row in found] == ["b/copy.png"]
-    assert progress.warnings == ["1 exact copy of listed samples were put on the list"]
+    assert progress.warnings == ["1 exact copy of listed samples put on the list"]
     files = list(platformdirs.user_cache_path("falw").rglob("pixels.npy"))
     assert len(files) == 1
     assert pixels not in files[0].read_bytes()

@@ -94,7 +94,7 @@ def test_a_copy_under_another_name_is_refused_or_forgotten_too(folder: Path) -> 
     assert done.returncode == 0, done.stderr
     report = written(folder)
     assert (report.forget.count, report.forget.copies) == (2, 1)
-    assert "1 exact copy of listed samples were put on the list" in report.warnings
+    assert "1 exact copy of listed samples put on the list" in report.warnings
     assert "copy.png" not in report.model_dump_json()
     retrained = falw("train", "--without", "ids.txt", "--with-copies", "--json", cwd=folder)
     said = json.loads(retrained.stdout)
