@@ -44,9 +44,13 @@ def made_from(source: Checkpoint, entries: Sequence[Entry]) -> list[str]:
 
 def digest_of(one: ForgetList, source: Checkpoint) -> str:
     """Return the digest by which the chain names a list with these IDs, in any order and format."""
+    return _last_digests(source).get(one.ids_sha256) or one.sha256
+
+
+def _last_digests(source: Checkpoint) -> dict[str | None, str | None]:
+    """Return the digest of each list in the chain by that of its sorted IDs; the last run's."""
     chain = source.metadata.chain if source.metadata else ()
-    said = {step.ids: step.forget_list for step in chain if step.ids}
-    return said.get(one.ids_sha256) or one.sha256
+    return {step.ids: step.forget_list for step in chain if step.ids}
 
 
 def uncovered(source: Checkpoint, entries: Sequence[Entry]) -> list[str | None]:
@@ -56,8 +60,9 @@ def uncovered(source: Checkpoint, entries: Sequence[Entry]) -> list[str | None]:
         return []
     outputs = {one.output for one in entries}
     made = [*(one.sha256 for one in said.chain[1:]), source.sha256]
+    last = _last_digests(source)
     runs = [
-        (one.forget_list, output)
+        (last.get(one.ids, one.forget_list), output)
         for one, output in zip(said.chain, made, strict=False)
         if one.step == "unlearned"
     ]

@@ -172,6 +172,9 @@ def test_the_chain_knows_a_list_in_another_order(tmp_path: Path) -> None:
     assert [(one.source, one.sha256) for one in found.requests] == [
         ("list", LIST1), ("checkpoint", LIST2)
     ]  # fmt: skip
+    again = (*chain[:2], CHAIN[2].model_copy(update={"ids": listed.ids_sha256}))
+    (only,) = opened(config, model(said(ancestors=again))).requests
+    assert only.sha256 == LIST2  # the last run on these IDs
 
 
 def test_a_file_without_metadata_has_its_chain_in_the_ledger(tmp_path: Path) -> None:
