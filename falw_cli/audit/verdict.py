@@ -220,7 +220,7 @@ def _state(one: EarlierRequest, report: Report) -> str:
     if found.still_forgotten != "cannot tell":
         return {"yes": "still forgotten", "no": "learned again"}[found.still_forgotten]
     if one.forgotten is False:
-        return "not shown to be forgotten by its own run"
+        return "not shown to be forgotten when unlearned"
     if found.rise is None or found.margin is None or found.rise.upper >= found.margin:
         return "cannot tell whether still forgotten"
     return "not learned again, but no run of this model on this list is known"

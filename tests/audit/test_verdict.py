@@ -159,7 +159,7 @@ def test_skipped_samples_of_the_list_are_not_forgotten() -> None:
 
 @pytest.mark.parametrize(
     ("margin", "forgotten", "said"),
-    [(0.7, False, "not shown to be forgotten by its own run"),
+    [(0.7, False, "not shown to be forgotten when unlearned"),
      (0.7, None, "not learned again, but no run of this model on this list is known"),
      (0.1, None, "cannot tell whether still forgotten")],
 )  # fmt: skip
