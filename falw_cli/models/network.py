@@ -284,8 +284,8 @@ def measured(shown: Preprocessing, wanted: Geometry, data: Part) -> Preprocessin
         std = tuple(round(max(v, 1e-3), 4) for v in sample.std(0).tolist())
     if len(mean) != wanted.channels or len(std) != wanted.channels:
         raise RequestError(
-            f"preprocessing has means: {len(mean)}, deviations: {len(std)}, channels of the model: "
-            f"{wanted.channels}",
+            f"preprocessing has {len(mean)} means and {len(std)} deviations, "
+            f"the model {wanted.channels} channel{'s' if wanted.channels > 1 else ''}",
             "give one number per channel: preprocessing.mean and .std in falw.yaml",
         )
     settled = {"image_size": wanted.size, "resize": wanted.resize, "mean": mean, "std": std}
