@@ -12,7 +12,7 @@ import numpy as np
 from falw_cli.evaluation import gap, intervals
 from falw_cli.evaluation.changes import changes_between
 from falw_cli.evaluation.distance import FEW_FORGET, FEW_UNSEEN, distance_of
-from falw_cli.evaluation.forgotten import HALF, ExpectedProbabilities
+from falw_cli.evaluation.forgotten import BOUNDS, HALF, ExpectedProbabilities
 from falw_cli.evaluation.gap_metric import load_metric
 from falw_cli.evaluation.measurement import compare, mean_metrics, metrics_of
 from falw_cli.evaluation.membership import difficulty_matched, membership_of
@@ -105,7 +105,7 @@ def _trained_on_the_list(
     shares = [expected.share(one.forget.prob) for one in references] if expected else []
     return [
         f"reference {number} predicts the list like training samples: its forgotten share is "
-        f"{decimal(share.value, 0)} %; was it trained on the list?"
+        f"{decimal(share.value, 0, bounds=BOUNDS)} %; was it trained on the list?"
         for number, share in enumerate(shares, 1)
         if share is not None and share.upper < HALF
     ]

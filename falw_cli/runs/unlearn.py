@@ -22,7 +22,7 @@ from falw_cli.data import ledger
 from falw_cli.data.device import Streamed
 from falw_cli.errors import RequestError
 from falw_cli.evaluation.earlier import predictions as earlier_predictions
-from falw_cli.evaluation.forgotten import ExpectedProbabilities, claim
+from falw_cli.evaluation.forgotten import BOUNDS, ExpectedProbabilities, claim
 from falw_cli.evaluation.gap import FIELD, without_retain
 from falw_cli.evaluation.gap_metric import described
 from falw_cli.evaluation.measurement import metrics_of
@@ -257,7 +257,7 @@ def _warn_of_share(
     elif config.forgotten_gate and share.upper < gates.FORGOTTEN.number:
         rates = ", ".join(f"{one.lr:.3g}" for one in done.probes) or f"{done.lr:.3g}"
         progress.warn(
-            f"the list is not forgotten: {decimal(share.value, 0)} % of the way "
+            f"the list is not forgotten: {decimal(share.value, 0, bounds=BOUNDS)} % of the way "
             f"(learning rate {rates}); use more --epochs, another --lr or --method, "
             "or leave out these flags"
         )

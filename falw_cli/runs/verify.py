@@ -10,8 +10,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from falw_cli.audit import gates, seal
+from falw_cli.audit.gate_result import GateResult
 from falw_cli.audit.gates import Gate
-from falw_cli.audit.report import FileInput, GateResult, Output, Report
+from falw_cli.audit.report import FileInput, Output, Report
 from falw_cli.config.settings import Config
 from falw_cli.data import forget_list
 from falw_cli.errors import RequestError

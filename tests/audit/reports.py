@@ -8,12 +8,12 @@ from functools import cache
 import numpy as np
 import torch
 
+from falw_cli.audit.gate_result import GateResult
 from falw_cli.audit.report import (
     AgainstRetrain,
     Comeback,
     Course,
     EpochWeights,
-    GateResult,
     Moment,
     Relearned,
     Report,

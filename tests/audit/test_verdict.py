@@ -81,6 +81,13 @@ def test_it_names_its_evidence() -> None:
             "Cannot tell whether the list is over-forgotten; at least 60 %",
         ),
         ((110, 51, 149), "good", "Forgotten: 110 %"),
+        (
+            (125, 113, 150.37),
+            "unknown",
+            "Cannot tell whether the list is over-forgotten; at least "
+            "113 % is forgotten: 125 % (113 to 150.4 %)",
+        ),
+        ((30, 20, 49.8), "bad", "Not forgotten: 30 % (20 to 49.8 %)"),
     ],
 )
 def test_the_interval_of_the_share_decides(
