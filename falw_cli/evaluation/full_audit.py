@@ -15,7 +15,7 @@ from falw_cli.evaluation.distance import FEW_FORGET, FEW_UNSEEN, distance_of
 from falw_cli.evaluation.forgotten import BOUNDS, HALF, ExpectedProbabilities
 from falw_cli.evaluation.gap_metric import load_metric
 from falw_cli.evaluation.measurement import compare, mean_metrics, metrics_of
-from falw_cli.evaluation.membership import difficulty_matched, membership_of
+from falw_cli.evaluation.membership import difficulty_matched, membership_of, no_trace
 from falw_cli.evaluation.metrics import AllMetrics, Figure, Groups, Interval, Metrics
 from falw_cli.evaluation.predictions import Predictions, Resamples
 from falw_cli.evaluation.scores import Vector
@@ -79,13 +79,17 @@ def full_audit(
         seeds = gap.against_seeds(pairs[0], pairs[1:], weights)
     compared = {id(one): against(one) for one in (*original, after)}
     if expected is not None and before is not None:
-        compared[id(after)] = expected.add_shares(compared[id(after)], after.forget.prob)
         for one in (*original, after):
             found = compared[id(one)]
             if found.mia is not None:
                 matched = difficulty_matched(expected, before.test.prob, one)
                 mia = found.mia.model_copy(update={"difficulty_matched": matched})
                 compared[id(one)] = found.model_copy(update={"mia": mia})
+        original_mia = compared[id(before)].mia
+        if original_mia is not None and no_trace(original_mia):
+            expected = None  # a share of nothing
+        else:
+            compared[id(after)] = expected.add_shares(compared[id(after)], after.forget.prob)
     metrics = AllMetrics(
         before=compared[id(before)] if before is not None else None,
         after=compared[id(after)],

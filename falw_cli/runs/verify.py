@@ -210,7 +210,7 @@ def _measured(inputs: Inputs, written: Checkpoint | None) -> tuple[AllMetrics, l
     found = full_audit(before, models[-1], references, weights, expected)
     after, warnings = found.metrics.after, list(found.warnings)
     if before and len(inputs.splits.forget) and after and after.forgotten_share is None:
-        warnings.append(reason_for_no_share(expected))
+        warnings.append(reason_for_no_share(expected, found.metrics.before))
     return found.metrics, warnings
 
 
