@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from falw_cli.audit.gates import FORGOTTEN, READABLE
 from falw_cli.audit.report import Report
+from falw_cli.audit.shadows import distinguished
 from falw_cli.audit.unseen import CHANCE, Level, against_unseen
 from falw_cli.evaluation.earlier import EarlierRequest
 from falw_cli.evaluation.forgotten import BEYOND, BOUNDS, HALF, OVER, claim
@@ -23,6 +24,8 @@ SHOWN = 0.05
 NO_SHARE = "no forgotten share: "
 NOT_MEMORISED = "had not memorised"
 """Beginning and part of the warnings that say why there is no forgotten share."""
+FORGOTTEN_SAID = "Forgotten"
+"""Beginning of the headlines that say so."""
 GATE_FAILED = "A gate failed"
 SEEDS = {
     "closer": "closer to the Retrain models than they are to one another",
@@ -66,6 +69,10 @@ def verdict(report: Report) -> Verdict:
     seeds, unseen = _against_retrain(report), against_unseen(report)
     harm, losses = _losses(report)
     level, headline = _conclusion(report, seeds, unseen)
+    found = distinguished(report.per_sample)
+    if found and headline.startswith(FORGOTTEN_SAID):
+        level = "unknown"
+        headline = f"Cannot tell whether the list is forgotten: {found}; other tests: {headline}"
     if harm and level != "bad":
         level = "mixed" if level == "good" else level
         headline = f"{headline}, but {harm.partition(' (')[0]}"
@@ -118,7 +125,7 @@ def _without_share(report: Report, seeds: Level, unseen: Level) -> tuple[Level, 
         # A list that was never unlearned may pass these tests too, if it was not memorised.
         return "unknown", f"{unclear[1]}: no comparison with the original (--original)"
     if unseen == "good" and seeds != "bad":
-        return "good", "Forgotten, as far as these tests show"
+        return "good", f"{FORGOTTEN_SAID}, as far as these tests show"
     return unclear
 
 
@@ -140,7 +147,7 @@ def _by_share(share: Figure, *, outside: bool) -> tuple[Level, str]:
         )
     if found == "over-forgotten":
         return "mixed", f"Over-forgotten: {figures}"
-    return "mixed" if outside else "good", f"Forgotten: {figures}"
+    return "mixed" if outside else "good", f"{FORGOTTEN_SAID}: {figures}"
 
 
 def _explained(report: Report) -> str:

@@ -10,7 +10,8 @@ from falw_cli.audit.report import FileInput, Report
 from falw_cli.audit.verdict import verdict
 from falw_cli.evaluation.earlier import EarlierRequest, EarlierRequests, Remeasured
 from falw_cli.evaluation.metrics import AccuracyChange, Figure
-from tests.audit.reports import report
+from falw_cli.evaluation.per_sample import PerSample
+from tests.audit.reports import evidence, per_sample, report
 
 
 def without_gates(after: float, references: int = 2) -> Report:
@@ -229,3 +230,29 @@ def test_earlier_requests_are_counted_by_answer() -> None:
         "earlier requests: 2 still forgotten, 1 no samples at hand, 1 learned again, "
         "1 cannot tell whether still forgotten"
     ) in said.points
+
+
+def contradicted(members: int, count: int) -> PerSample:
+    """Evidence that `members` of `count` samples are distinguished after unlearning."""
+    found = evidence(count)
+    for one in found.samples[:members]:
+        assert one.before is not None
+        one.after = one.before
+    return found
+
+
+@pytest.mark.parametrize(
+    ("share", "found", "level", "said"),
+    [
+        ((95, 80, 104), contradicted(2, 3), "unknown", "distinguish 2 of 3 samples"),
+        ((95, 80, 104), contradicted(1, 3), "good", "Forgotten: 95 %"),
+        ((20, 5, 45), contradicted(3, 3), "bad", "Not forgotten"),
+        ((95, 80, 104), per_sample(), "good", "Forgotten: 95 %"),
+    ],
+)
+def test_shadow_models_that_find_most_of_the_list_contradict_the_share(
+    share: tuple[float, float, float], found: PerSample, level: str, said: str
+) -> None:
+    made = verdict(with_share(*share).model_copy(update={"per_sample": found}))
+    assert made.level == level
+    assert said in made.headline
