@@ -147,7 +147,9 @@ def _by_share(share: Figure, *, outside: bool) -> tuple[Level, str]:
         )
     if found == "over-forgotten":
         return "mixed", f"Over-forgotten: {figures}"
-    return "mixed" if outside else "good", f"{FORGOTTEN_SAID}: {figures}"
+    if outside:
+        return "mixed", f"{FORGOTTEN_SAID}: {figures}, but {SEEDS['outside']}"
+    return "good", f"{FORGOTTEN_SAID}: {figures}"
 
 
 def _explained(report: Report) -> str:
@@ -192,13 +194,14 @@ def _losses(report: Report) -> tuple[str, str]:
                 least = min(0.0, truth - before) - BELOW_RETRAIN
         same = found.after.test_accuracy == getattr(found.after, name)
         label = described("test_accuracy" if same else name)[0]
-        fell = f"{label} fell by {-change.value:.1f} points"
+        fell = f"{label} fell by {decimal(-change.value, 1, bounds=(-least,))} points"
         p_value = significant(change.p_value, 2, (CHANCE,))
         if change.p_value > CHANCE:
             others.append(f"{fell}; could be chance, p = {p_value}")
             continue
         (harm if change.value < least else others).append(
-            f"{fell} ({-change.upper:.1f} to {-change.lower:.1f}; McNemar's test: p = {p_value})"
+            f"{fell} ({decimal(-change.upper, 1)} to {decimal(-change.lower, 1)}; McNemar's test: "
+            f"p = {p_value})"
         )
     return "; ".join(harm), "; ".join(others)
 

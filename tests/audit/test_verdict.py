@@ -256,3 +256,27 @@ def test_shadow_models_that_find_most_of_the_list_contradict_the_share(
     made = verdict(with_share(*share).model_copy(update={"per_sample": found}))
     assert made.level == level
     assert said in made.headline
+
+
+def test_a_side_effect_is_in_the_headline() -> None:
+    made = with_share(93, 80, 104)
+    seeds = report(-1.0).metrics.seeds
+    assert seeds is not None
+    assert seeds.verdict == "outside"
+    after = made.metrics.after
+    assert after is not None
+    metrics = made.metrics.model_copy(
+        update={"seeds": seeds, "after": after.model_copy(update={"avg_gap": 9.0})}
+    )
+    said = verdict(made.model_copy(update={"metrics": metrics}))
+    assert said.level == "mixed"
+    assert "but further from the Retrain models" in said.headline
+
+
+@pytest.mark.parametrize(("value", "shown"), [(-1.04, "1.04"), (-0.96, "0.96"), (-1.6, "1.6")])
+def test_a_loss_is_not_rounded_to_the_rule(value: float, shown: str) -> None:
+    change = AccuracyChange(value=value, lower=value - 1, upper=0.0, p_value=0.01)
+    said = verdict(with_share(93, 80, 104, retained_test_accuracy=change))
+    text = f"fell by {shown} points"
+    assert (text in said.headline) == (value < -1)
+    assert any(f"{text} (0.0 to " in point for point in said.points)
