@@ -127,8 +127,7 @@ def build_report(
     Args: weights, the summary of each epoch, see `Unlearning.epochs`; wanted_gates, to evaluate;
     remarks, warnings that were not shown; the others describe the run or are parts of the report.
     """
-    network, forget = inputs.network, inputs.splits.forget
-    counts = np.bincount(forget.labels, minlength=len(network.classes)).tolist()
+    network = inputs.network
     made = Report(
         created=invocation.created,
         command=list(invocation.command),
@@ -136,13 +135,7 @@ def build_report(
         environment=_environment(network),
         inputs=report.Inputs.model_validate(inputs.described),
         output=output,
-        forget=report.Forget(
-            count=len(forget),
-            per_class=dict(zip(network.classes, counts, strict=True)),
-            unknown=0,
-            unreadable=inputs.data.unreadable,
-            copies=inputs.data.copies,
-        ),
+        forget=forget_section(inputs),
         run=run,
         metrics=metrics,
         per_sample=per_sample,
@@ -162,6 +155,19 @@ def build_report(
     )
     judged = [gates.evaluate(gate, made) for gate in wanted_gates]
     return seal(made.model_copy(update={"gates": judged}))
+
+
+def forget_section(inputs: Inputs) -> report.Forget:
+    """Return the report's section on the sizes of the forget set."""
+    forget, classes = inputs.splits.forget, inputs.network.classes
+    counts = np.bincount(forget.labels, minlength=len(classes)).tolist()
+    return report.Forget(
+        count=len(forget),
+        per_class=dict(zip(classes, counts, strict=True)),
+        unknown=0,
+        unreadable=inputs.data.unreadable,
+        copies=inputs.data.copies,
+    )
 
 
 def run_section(done: UnlearningResult, peak: int) -> Run:

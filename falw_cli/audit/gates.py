@@ -12,7 +12,8 @@ from typing import Any, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
-from falw_cli.audit.report import GateResult, Report
+from falw_cli.audit.gate_result import GateResult
+from falw_cli.audit.report import Report
 from falw_cli.errors import RequestError, nearest
 from falw_cli.evaluation.forgotten import HALF
 from falw_cli.evaluation.gap_metric import extra_metrics

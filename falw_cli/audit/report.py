@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, PrivateAttr
 
+from falw_cli.audit.gate_result import GateResult
 from falw_cli.evaluation.corrections import Corrections
 from falw_cli.evaluation.earlier import EarlierRequests
 from falw_cli.evaluation.metrics import AllMetrics, Figure, Figures, Pairs
@@ -173,19 +174,6 @@ class EpochWeights(Figures):
     min: float
     mean: float
     max: float
-
-
-class GateResult(Figures):
-    """A gate and its result."""
-
-    expression: str
-    value: float | None
-    passed: bool
-
-    @property
-    def shown(self) -> str:
-        """The value as text."""
-        return "no value" if self.value is None else f"{self.value:.4g}"
 
 
 class Rounded(Figures):

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from falw_cli.evaluation.forgotten import BOUNDS
 from falw_cli.evaluation.gap import FIELD
 from falw_cli.evaluation.gap_metric import described, explained, load_metric
 from falw_cli.evaluation.metrics import AllMetrics, Figure, Interval, Metrics, Scores
@@ -27,18 +28,21 @@ class Cell:
     value: float
     ends: Interval | None = None
     digits: int = 2
+    bounds: tuple[float, ...] = ()
+    """See `decimal`."""
 
     @property
     def number(self) -> str:
         """The value as text."""
-        return decimal(self.value, self.digits)
+        return decimal(self.value, self.digits, bounds=self.bounds)
 
     @property
     def interval(self) -> str:
         """The interval as text, or an empty string."""
         if self.ends is None:
             return ""
-        return " to ".join(decimal(end, self.digits) for end in (self.ends.lower, self.ends.upper))
+        ends = (self.ends.lower, self.ends.upper)
+        return " to ".join(decimal(end, self.digits, bounds=self.bounds) for end in ends)
 
     def __str__(self) -> str:
         return f"{self.number} ({self.interval})" if self.interval else self.number
@@ -91,7 +95,7 @@ def main_rows(shown: Mapping[str, Metrics]) -> list[Row]:
 
 def share_row(shown: Mapping[str, Metrics]) -> Row:
     """Return the forgotten share."""
-    cells = {name: figure(metrics.forgotten_share, 0) for name, metrics in shown.items()}
+    cells = {name: share(metrics.forgotten_share) for name, metrics in shown.items()}
     return Row(
         "forgotten share", "%", cells,
         "How far the true-class probability of the forget samples moved from the original’s to the "
@@ -160,7 +164,7 @@ def group_rows(shown: Mapping[str, Metrics]) -> list[Row]:
         for key, truth in (("deviation", "Retrain"), ("unseen_deviation", "unseen data")):
             cells = {model: _own(group, key) for model, group in groups.items()}
             rows.append(Row(f"{name}: deviation from {truth}", "points", cells))
-        cells = {model: figure(group.forgotten_share, 0) for model, group in groups.items()}
+        cells = {model: share(group.forgotten_share) for model, group in groups.items()}
         rows.append(Row(f"{name}: forgotten share", "%", cells))
     return [row for row in rows if any(row.cells.values())]
 
@@ -196,9 +200,14 @@ def cell(value: float | None, ends: Interval | None, digits: int = 2) -> Cell | 
     return None if value is None else Cell(value, ends, digits)
 
 
-def figure(found: Figure | None, digits: int = 2) -> Cell | None:
-    """Return a figure as a cell."""
-    return Cell(found.value, found, digits) if found else None
+def figure(found: Figure | None, digits: int = 2, bounds: tuple[float, ...] = ()) -> Cell | None:
+    """Return a figure as a cell; `bounds` as in `decimal`."""
+    return Cell(found.value, found, digits, bounds) if found else None
+
+
+def share(found: Figure | None) -> Cell | None:
+    """Return a forgotten share as a cell."""
+    return figure(found, 0, BOUNDS)
 
 
 def class_rows(shown: Mapping[str, Metrics], name: str) -> list[Row]:
@@ -212,7 +221,7 @@ def class_rows(shown: Mapping[str, Metrics], name: str) -> list[Row]:
 def class_share_rows(shown: Mapping[str, Metrics]) -> list[Row]:
     """Return the forgotten share of each class that has one, head first."""
     shares = {
-        label: {model: figure(m.per_class[one].forgotten_share, 0) for model, m in shown.items()}
+        label: {model: share(m.per_class[one].forgotten_share) for model, m in shown.items()}
         for one, label in _listed_classes(shown)
     }
     return [Row(label, "%", cells) for label, cells in shares.items() if any(cells.values())]

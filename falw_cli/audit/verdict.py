@@ -4,31 +4,28 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Literal
 
 from falw_cli.audit.gates import FORGOTTEN, READABLE
 from falw_cli.audit.report import Report
-from falw_cli.audit.rows import figure
+from falw_cli.audit.shadows import distinguished
+from falw_cli.audit.unseen import CHANCE, Level, against_unseen
 from falw_cli.evaluation.earlier import EarlierRequest
-from falw_cli.evaluation.forgotten import BEYOND, HALF, OVER, claim
+from falw_cli.evaluation.forgotten import BEYOND, BOUNDS, HALF, OVER, claim
 from falw_cli.evaluation.gap_metric import described
 from falw_cli.evaluation.metrics import AccuracyChange, Figure
-from falw_cli.runtime.printable import counted
+from falw_cli.runtime.printable import counted, decimal, significant
 
-Level = Literal["good", "mixed", "bad", "unknown"]
-MARGIN = 0.1
-"""Distance of the AUC from 0.5 up to which forget and unseen samples count as alike."""
 HARM = 1.0
 """Loss of accuracy, in percentage points, that the headline names if it is significant."""
 BELOW_RETRAIN = 0.5
 """The same loss below the lower of original and Retrain, where there are retrained models."""
 SHOWN = 0.05
 """The smallest loss of accuracy that is mentioned, in percentage points: 0.1 when rounded."""
-CHANCE = 0.05
-"""Significance level: larger p-values are consistent with chance."""
 NO_SHARE = "no forgotten share: "
 NOT_MEMORISED = "had not memorised"
 """Beginning and part of the warnings that say why there is no forgotten share."""
+FORGOTTEN_SAID = "Forgotten"
+"""Beginning of the headlines that say so."""
 GATE_FAILED = "A gate failed"
 SEEDS = {
     "closer": "closer to the Retrain models than they are to one another",
@@ -69,9 +66,13 @@ def verdict(report: Report) -> Verdict:
         return Verdict("unknown", f"No verdict: the report {report._problem}", ())
     if report.metrics.after is None:
         return Verdict("unknown", "Nothing was measured: a dry run", ())
-    seeds, unseen = _against_retrain(report), _against_unseen(report)
+    seeds, unseen = _against_retrain(report), against_unseen(report)
     harm, losses = _losses(report)
     level, headline = _conclusion(report, seeds, unseen)
+    found = distinguished(report.per_sample)
+    if found and headline.startswith(FORGOTTEN_SAID):
+        level = "unknown"
+        headline = f"Cannot tell whether the list is forgotten: {found}; other tests: {headline}"
     if harm and level != "bad":
         level = "mixed" if level == "good" else level
         headline = f"{headline}, but {harm.partition(' (')[0]}"
@@ -125,13 +126,15 @@ def _without_share(report: Report, seeds: Level, unseen: Level) -> tuple[Level, 
         # A list that was never unlearned may pass these tests too, if it was not memorised.
         return "unknown", f"{unclear[1]}: no comparison with the original (--original)"
     if unseen == "good" and seeds != "bad":
-        return "good", "Forgotten, as far as these tests show"
+        return "good", f"{FORGOTTEN_SAID}, as far as these tests show"
     return unclear
 
 
 def _by_share(share: Figure, *, outside: bool) -> tuple[Level, str]:
     """Return level and headline from the forgotten share."""
-    value, lower, upper = (round(one) for one in (share.value, share.lower, share.upper))
+    value, lower, upper = (
+        decimal(one, 0, bounds=BOUNDS) for one in (share.value, share.lower, share.upper)
+    )
     figures = f"{value} % ({lower} to {upper} %)"
     found = claim(share)
     if found == "not forgotten":
@@ -140,12 +143,14 @@ def _by_share(share: Figure, *, outside: bool) -> tuple[Level, str]:
         return "unknown", f"Cannot tell whether the list is forgotten: {figures}"
     if found == "at least":
         return "unknown", (
-            f"Cannot tell whether the list is over-forgotten; at least {share.lower:.0f} % is "
+            f"Cannot tell whether the list is over-forgotten; at least {lower} % is "
             f"forgotten: {figures}"
         )
     if found == "over-forgotten":
         return "mixed", f"Over-forgotten: {figures}"
-    return "mixed" if outside else "good", f"Forgotten: {figures}"
+    if outside:
+        return "mixed", f"{FORGOTTEN_SAID}: {figures}, but {SEEDS['outside']}"
+    return "good", f"{FORGOTTEN_SAID}: {figures}"
 
 
 def _explained(report: Report) -> str:
@@ -190,13 +195,14 @@ def _losses(report: Report) -> tuple[str, str]:
                 least = min(0.0, truth - before) - BELOW_RETRAIN
         same = found.after.test_accuracy == getattr(found.after, name)
         label = described("test_accuracy" if same else name)[0]
-        fell = f"{label} fell by {-change.value:.1f} points"
+        fell = f"{label} fell by {decimal(-change.value, 1, bounds=(-least,))} points"
+        p_value = significant(change.p_value, 2, (CHANCE,))
         if change.p_value > CHANCE:
-            others.append(f"{fell}; could be chance, p = {change.p_value:.2g}")
+            others.append(f"{fell}; could be chance, p = {p_value}")
             continue
         (harm if change.value < least else others).append(
-            f"{fell} ({-change.upper:.1f} to {-change.lower:.1f}; McNemar's test: p = "
-            f"{change.p_value:.2g})"
+            f"{fell} ({decimal(-change.upper, 1)} to {decimal(-change.lower, 1)}; McNemar's test: "
+            f"p = {p_value})"
         )
     return "; ".join(harm), "; ".join(others)
 
@@ -244,7 +250,7 @@ def _against_retrain(report: Report) -> tuple[Level, str]:
     if after is None or after.avg_gap is None:
         return "unknown", ""
     ends = after.intervals.get("avg_gap")
-    between = f" (95 %: {ends.lower:.2f} to {ends.upper:.2f})" if ends else ""
+    between = f" (95 %: {decimal(ends.lower, 2, bounds=(0,))} to {ends.upper:.2f})" if ends else ""
     before = ""
     if found.before is not None and found.before.avg_gap is not None:
         before = f", {found.before.avg_gap:.2f} before"
@@ -257,44 +263,3 @@ def _against_retrain(report: Report) -> tuple[Level, str]:
     words = SEEDS.get(found.seeds.verdict, found.seeds.verdict)
     level = "bad" if found.seeds.verdict == "outside" else "good"
     return level, f"{gap}; {words} (Retrain pairs: {floor})"
-
-
-def _against_unseen(report: Report) -> tuple[Level, str]:
-    """Compare forget samples with unseen ones of their difficulty, where known, or class."""
-    after, before = report.metrics.after, report.metrics.before
-    if after is None or after.mia is None:
-        return "unknown", ""
-    auc = after.mia.difficulty_matched or after.mia.auc
-    figures = f"AUC {figure(auc, 3)}"
-    if after.distance is not None:
-        one = after.distance
-        figures += f"; distance {one.value:.3f}, by chance {one.chance:.3f} (p = {one.p_value:.3f})"
-    level = _apart(auc)
-    if level == "bad":
-        return level, f"forget samples still look like training samples: {figures}"
-    if level == "mixed":
-        return level, f"forget samples look less familiar than unseen samples: {figures}"
-    if level == "unknown":
-        wide = max(auc.value - auc.lower, auc.upper - auc.value)
-        return level, (
-            "forget and unseen samples: no conclusion, since a list of this size shows "
-            f"an AUC of {min(1, 0.5 + MARGIN + wide):.2f} or more: {figures}"
-        )
-    alike = "cannot be distinguished from unseen samples"
-    if after.distance is not None and after.distance.p_value <= CHANCE:
-        alike = f"differ little from unseen samples (an AUC above {0.5 + MARGIN:g} counts)"
-    text = f"forget samples {alike}: {figures}"
-    original = before.mia if before is not None else None
-    if original and _apart(original.difficulty_matched or original.auc) == "good":
-        # A test that finds nothing in the original is no evidence of forgetting.
-        return "unknown", f"{text}; same for the original, so here this test has no power"
-    return level, text
-
-
-def _apart(auc: Figure) -> Level:
-    """Return where an AUC's interval is: within MARGIN of 0.5, above, below, or across."""
-    if auc.lower > 0.5 + MARGIN:
-        return "bad"
-    if auc.upper < 0.5 - MARGIN:
-        return "mixed"
-    return "good" if auc.lower >= 0.5 - MARGIN and auc.upper <= 0.5 + MARGIN else "unknown"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import typer
 
 from falw_cli.audit.report import Report
-from falw_cli.audit.verdict import Level, verdict
+from falw_cli.audit.unseen import Level
+from falw_cli.audit.verdict import verdict
 from falw_cli.cli import tables
 from falw_cli.cli.console import Console
 from falw_cli.config.settings import Config

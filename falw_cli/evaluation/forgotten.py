@@ -34,6 +34,8 @@ BEYOND = 150.0
 expectation by at most half of what the original did."""
 OVER = 120.0
 """Percent: a share whose whole interval is above this is over-forgetting."""
+BOUNDS = (HALF, OVER, BEYOND)
+"""All of these; no printed share is rounded onto or across one of them."""
 MAX_PAIRS = 2000
 """Maximum number of samples in the report's `pairs`."""
 

@@ -12,10 +12,10 @@ import numpy as np
 from falw_cli.evaluation import gap, intervals
 from falw_cli.evaluation.changes import changes_between
 from falw_cli.evaluation.distance import FEW_FORGET, FEW_UNSEEN, distance_of
-from falw_cli.evaluation.forgotten import HALF, ExpectedProbabilities
+from falw_cli.evaluation.forgotten import BOUNDS, HALF, ExpectedProbabilities
 from falw_cli.evaluation.gap_metric import load_metric
 from falw_cli.evaluation.measurement import compare, mean_metrics, metrics_of
-from falw_cli.evaluation.membership import difficulty_matched, membership_of
+from falw_cli.evaluation.membership import difficulty_matched, membership_of, no_trace
 from falw_cli.evaluation.metrics import AllMetrics, Figure, Groups, Interval, Metrics
 from falw_cli.evaluation.predictions import Predictions, Resamples
 from falw_cli.evaluation.scores import Vector
@@ -79,13 +79,17 @@ def full_audit(
         seeds = gap.against_seeds(pairs[0], pairs[1:], weights)
     compared = {id(one): against(one) for one in (*original, after)}
     if expected is not None and before is not None:
-        compared[id(after)] = expected.add_shares(compared[id(after)], after.forget.prob)
         for one in (*original, after):
             found = compared[id(one)]
             if found.mia is not None:
                 matched = difficulty_matched(expected, before.test.prob, one)
                 mia = found.mia.model_copy(update={"difficulty_matched": matched})
                 compared[id(one)] = found.model_copy(update={"mia": mia})
+        original_mia = compared[id(before)].mia
+        if original_mia is not None and no_trace(original_mia):
+            expected = None  # a share of nothing
+        else:
+            compared[id(after)] = expected.add_shares(compared[id(after)], after.forget.prob)
     metrics = AllMetrics(
         before=compared[id(before)] if before is not None else None,
         after=compared[id(after)],
@@ -105,7 +109,7 @@ def _trained_on_the_list(
     shares = [expected.share(one.forget.prob) for one in references] if expected else []
     return [
         f"reference {number} predicts the list like training samples: its forgotten share is "
-        f"{decimal(share.value, 0)} %; was it trained on the list?"
+        f"{decimal(share.value, 0, bounds=BOUNDS)} %; was it trained on the list?"
         for number, share in enumerate(shares, 1)
         if share is not None and share.upper < HALF
     ]

@@ -75,6 +75,20 @@ def auc_by_difficulty(
     return Figure.of(*matched_auc(members, others, strata, estimated=True))
 
 
+def no_trace(original: Membership) -> bool:
+    """Return whether an original shows no sign of training on the list, unlike on retain samples.
+
+    Its AUC on the list includes 0.5 and is below that on retain samples, also when matched by
+    difficulty: the class-matched AUC of a hard list is low even if the list was memorised. Short
+    lists have wide intervals, so nothing is said of them.
+    """
+    matched = original.difficulty_matched
+    if matched is None or original.retained is None:
+        return False
+    trained = original.retained.auc.lower
+    return original.auc.lower <= 0.5 and max(original.auc.upper, matched.upper) < trained
+
+
 def attack_figures(found: roc.Attack) -> Attack:
     """Return an attack's figures for the report."""
     one, tenth = (

@@ -21,7 +21,9 @@ class Evidence(Figures):
     log_ratio: float
     """Log-likelihood ratio, learned to never seen, nats: above 0 speaks for learned."""
     membership: float
-    """Posterior probability that the sample was learned, percent; the prior is one half."""
+    """Posterior probability that the sample was learned, percent; the prior is one half. It is
+    limited to what so many models can show: at most 100 / (1 + F), where F is the false-positive
+    rate as a fraction."""
     false_positive_rate: float
     """Share of models that never saw the sample with at least this `log_ratio`, percent. The
     audited model counts as one of them, so that the share is not below what can be shown."""

@@ -79,7 +79,7 @@ def evaluate(
         found = full_audit(before, predictions[0], predictions[1:], weights, expected)
         share = found.metrics.after and found.metrics.after.forgotten_share
         if inputs.original and len(inputs.splits.forget) and share is None:
-            progress.warn(reason_for_no_share(expected))
+            progress.warn(reason_for_no_share(expected, found.metrics.before))
         corrected = None
         if config.correct and inputs.data.right is not None:
             corrected = corrections(

@@ -22,11 +22,11 @@ from falw_cli.data import ledger
 from falw_cli.data.device import Streamed
 from falw_cli.errors import RequestError
 from falw_cli.evaluation.earlier import predictions as earlier_predictions
-from falw_cli.evaluation.forgotten import ExpectedProbabilities, claim
+from falw_cli.evaluation.forgotten import BOUNDS, ExpectedProbabilities, claim
 from falw_cli.evaluation.gap import FIELD, without_retain
 from falw_cli.evaluation.gap_metric import described
 from falw_cli.evaluation.measurement import metrics_of
-from falw_cli.evaluation.metrics import AllMetrics, Figure, Metrics
+from falw_cli.evaluation.metrics import AllMetrics, Metrics
 from falw_cli.evaluation.plausibility import check_plausible
 from falw_cli.evaluation.predictions import Predictions
 from falw_cli.models import checkpoint, checkpoint_files
@@ -149,7 +149,7 @@ def _run_opened(
     _warn_of_harm(metrics, config.unlearn.max_utility_loss, progress)
     assert metrics.after is not None
     share = metrics.after.forgotten_share
-    _warn_of_share(share, expected, config, done, progress)
+    _warn_of_share(metrics, expected, config, done, progress)
     found_after = {f"after/{name}": getattr(metrics.after, name) for name in FIELD}
     fabric.log_dict({k: v for k, v in found_after.items() if v is not None}, done.steps)
     failed = share is None or claim(share) in ("not forgotten", "cannot tell")
@@ -259,19 +259,20 @@ def _files(
 
 
 def _warn_of_share(
-    share: Figure | None,
+    metrics: AllMetrics,
     expected: ExpectedProbabilities | None,
     config: Config,
     done: UnlearningResult,
     progress: Progress,
 ) -> None:
     """Warn of a missing share, and of a list that is not forgotten, with what to do."""
-    if share is None:
-        progress.warn(reason_for_no_share(expected))
+    share = metrics.after and metrics.after.forgotten_share
+    if not share:
+        progress.warn(reason_for_no_share(expected, metrics.before))
     elif config.forgotten_gate and share.upper < gates.FORGOTTEN.number:
         rates = ", ".join(f"{one.lr:.3g}" for one in done.probes) or f"{done.lr:.3g}"
         progress.warn(
-            f"the list is not forgotten: {decimal(share.value, 0)} % of the way "
+            f"the list is not forgotten: {decimal(share.value, 0, bounds=BOUNDS)} % of the way "
             f"(learning rate {rates}); use more --epochs, another --lr or --method, "
             "or leave out these flags"
         )

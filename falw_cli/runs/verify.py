@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from falw_cli.audit import gates, seal
-from falw_cli.audit.gates import Gate
-from falw_cli.audit.report import FileInput, GateResult, Output, Report
+from falw_cli.audit.report import FileInput, Report
+from falw_cli.audit.verdict import NO_SHARE
 from falw_cli.config.settings import Config
 from falw_cli.data import forget_list
 from falw_cli.errors import RequestError
@@ -20,16 +20,14 @@ from falw_cli.evaluation.gap import parse_weights
 from falw_cli.evaluation.metrics import AllMetrics
 from falw_cli.evaluation.predictions import EvaluationSamples, Predictions
 from falw_cli.models import architectures, checkpoint_files
+from falw_cli.models.checkpoint import Checkpoint
 from falw_cli.models.inputs import Inputs, open_inputs
 from falw_cli.models.network import Network, build_network, network_spec, with_metadata
+from falw_cli.runs import claims
 from falw_cli.runs.inspection import as_report, read_content
 from falw_cli.runtime.engine import make_fabric
 from falw_cli.runtime.progress import Progress
-from falw_cli.unlearning.forgotten_share import expected_from
-
-SAME = 0.01
-"""Tolerance for figures that are measured again, since other machines sum in another order. In the
-unit of the figure, mostly percentage points."""
+from falw_cli.unlearning.forgotten_share import expected_from, reason_for_no_share
 
 
 @dataclass(frozen=True)
@@ -155,54 +153,29 @@ def _samples(
         found = inputs.described[name]
         same = found is not None and found["sha256"] == source.sha256
         checks.append(Check(name, None if same else "contains other samples than in the run"))
-    if forged := _metadata_differs(content["inputs"], inputs.described):
-        checks.append(Check("metadata", forged))
+    output = report.output
+    written = checkpoint_files.read(output.path, inputs.config.weights) if output else None
+    said = written.metadata if written and request.rerun else None
+    off = claims.metadata_differs(content["inputs"], inputs.described)
+    if off := off + claims.output_differs(report, said):
+        checks.append(Check("metadata", claims.listed(off)))
     if not request.rerun:
         return checks, None
-    again = report.model_copy(update={"metrics": _measured(report, inputs), "earlier": None})
-    names = dict.fromkeys([*_wanted(again), *(one.expression for one in report.gates)])
+    checks.append(Check("counts", claims.listed(claims.counts_differ(content, inputs))))
+    found, warnings = _measured(inputs, written)
+    if off := claims.warnings_differ(report, warnings):
+        checks.append(Check("warnings", claims.listed(off)))
+    kept = [one for one in report.warnings if not one.startswith(NO_SHARE)]
+    again = report.model_copy(
+        update={"metrics": found, "earlier": None, "warnings": [*kept, *warnings]}
+    )
+    names = dict.fromkeys([*claims.wanted_gates(again), *(one.expression for one in report.gates)])
     wanted = [gates.parse(name, inputs.network.classes) for name in names]
     again = again.model_copy(update={"gates": [gates.evaluate(one, again) for one in wanted]})
-    off = _differences(content["metrics"], again.metrics.model_dump(mode="json"))
-    off += _gates_differ(wanted, report.gates, again.gates)
-    more = f" (and {len(off) - 3} more)" if len(off) > 3 else ""
-    return [*checks, Check("metrics", "; ".join(off[:3]) + more or None)], again
-
-
-def _metadata_differs(claimed: dict[str, Any], found: dict[str, Any]) -> str | None:
-    """Compare what the checkpoints' metadata say with the keys that the report has."""
-    off = [
-        f"{name}.{key} is {known[key]}, the report says {said[key]}"
-        for name in ("model", "original")
-        if (known := found[name]) and (said := claimed.get(name))
-        for key in ("unlearned", "runs_back")
-        if key in known and key in said and known[key] != said[key]
-    ]
-    return "; ".join(off) or None
-
-
-def _wanted(report: Report) -> list[str]:
-    """Return the gates that the config asks for, and the built-in ones of `falw unlearn`."""
-    wanted, after = list(report.config.get("gate") or ()), report.metrics.after
-    if report.run and report.config.get("forgotten_gate"):
-        wanted += [gates.FORGOTTEN.expression] if after and after.forgotten_share else []
-        wanted += [gates.READABLE.expression] if report.forget.unreadable else []
-    return wanted
-
-
-def _gates_differ(
-    wanted: Sequence[Gate], claimed: Sequence[GateResult], found: Sequence[GateResult]
-) -> Iterator[str]:
-    """Compare the results of the gates; yield the differences as text."""
-    known = {one.expression: one for one in claimed}
-    for gate, one in zip(wanted, found, strict=True):
-        said = known.get(one.expression)
-        if said is None:
-            yield f"gate {one.expression} is not in the report"
-        elif not _same(one.value, said.value):
-            yield f"gate {one.expression} is {one.shown}, the report says {said.shown}"
-        elif said.passed != gate.holds(said.value):
-            yield f"gate {one.expression} does not follow from its value, {said.shown}"
+    off = claims.differences(content["metrics"], again.metrics.model_dump(mode="json"))
+    off += claims.gates_differ(wanted, report.gates, again.gates)
+    checks.append(Check("metrics", claims.listed(off)))
+    return [*checks, Check("not checked", state=claims.not_checked(report))], again
 
 
 def _config(report: Report, request: VerifyRequest) -> Config:
@@ -219,34 +192,26 @@ def _config(report: Report, request: VerifyRequest) -> Config:
     return config.model_copy(update={"forget": request.forget or config.forget, **alone})
 
 
-def _measured(report: Report, inputs: Inputs) -> AllMetrics:
-    """Measure all figures of the report's models again."""
+def _measured(inputs: Inputs, written: Checkpoint | None) -> tuple[AllMetrics, list[str]]:
+    """Measure all figures of the report's models again; return the audit's warnings too.
+
+    Args: inputs, those of the run; written, the checkpoint that it wrote, if it wrote one.
+    """
     models, expected = [_predictions(inputs.network, inputs)], None
-    if report.output:
-        written = _written(report.output, inputs)
-        models.append(_predictions(written, inputs))
+    if written:
+        models.append(_predictions(_network(written, inputs), inputs))
         expected = expected_from(inputs.network, inputs.splits)
     references = [_predictions(network, inputs) for network in inputs.references]
-    before = models[0] if report.output else None
+    before = models[0] if written else None
     if inputs.original:
         before = _predictions(inputs.original, inputs)
         expected = expected_from(inputs.original, inputs.splits)
     weights = parse_weights(inputs.config.metrics)
-    return full_audit(before, models[-1], references, weights, expected).metrics
-
-
-def _differences(claimed: Any, found: Any) -> list[str]:
-    """Compare each figure that the report has; return the differences as text.
-
-    A figure or section that is null or empty in the report has no value in `found` either.
-    """
-    again = dict(_leaves(found))
-    parents = {name[:place] for name in again for place in range(len(name)) if name[place] == "."}
-    return [
-        f"{name} is {again.get(name, 'not empty')}, the report says {value}"
-        for name, value in _leaves(claimed)
-        if not _same(again.get(name), value) or (not isinstance(value, float) and name in parents)
-    ]
+    found = full_audit(before, models[-1], references, weights, expected)
+    after, warnings = found.metrics.after, list(found.warnings)
+    if before and len(inputs.splits.forget) and after and after.forgotten_share is None:
+        warnings.append(reason_for_no_share(expected, found.metrics.before))
+    return found.metrics, warnings
 
 
 def _predictions(network: Network, inputs: Inputs) -> Predictions:
@@ -254,27 +219,8 @@ def _predictions(network: Network, inputs: Inputs) -> Predictions:
     return Predictions.of(network, judged, inputs.config.seed)
 
 
-def _written(output: Output, inputs: Inputs) -> Network:
-    """Return the network that the run wrote."""
-    source = checkpoint_files.read(output.path, inputs.config.weights)
+def _network(source: Checkpoint, inputs: Inputs) -> Network:
+    """Return the network of the checkpoint that the run wrote."""
     shown, classes = inputs.network.preprocessing, inputs.network.classes
     spec, source = network_spec(with_metadata(inputs.config, source), source)
     return build_network(spec, source, classes, shown, inputs.network.fabric)
-
-
-def _leaves(content: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield dotted name and value of every entry of a report."""
-    if isinstance(content, dict) and content:
-        for key, value in content.items():
-            yield from _leaves(value, f"{prefix}.{key}" if prefix else key)
-    elif isinstance(content, list) and content:
-        for number, value in enumerate(content):
-            yield from _leaves(value, f"{prefix}.{number}")
-    else:
-        yield prefix, content
-
-
-def _same(found: Any, claimed: Any) -> bool:
-    if isinstance(found, float) and isinstance(claimed, float):
-        return abs(found - claimed) <= SAME
-    return bool(found == claimed)

@@ -79,12 +79,28 @@ def evidence(target: Vector, inside: Matrix, outside: Matrix) -> list[Evidence]:
     return [
         Evidence(
             log_ratio=float(ratio),
-            membership=100 * float(expit(ratio)),
+            membership=100 * membership(float(ratio), (int(count) + 1) / len(unseen), len(inside)),
             false_positive_rate=100 * (int(count) + 1) / len(unseen),
             upper=100 * upper_bound(int(count), len(outside)),
         )
         for ratio, count in zip(scores[-1], larger, strict=True)
     ]
+
+
+def membership(log_ratio: float, rate: float, learned: int) -> float:
+    """Return the probability that a sample was learned, as far as the models can show it.
+
+    The tails of the fitted distributions are not known from a few models. By Bayes' theorem, a rule
+    with the false-positive rate F gives at most 1 / (1 + F), even if it finds every learned sample.
+    Likewise, so many models that learned the sample show no miss rate below 1 / (learned + 1).
+
+    Args:
+        log_ratio: learned to never seen, nats.
+        rate: false-positive rate at this ratio, in (0, 1].
+        learned: number of models that learned the sample.
+    """
+    least = 1 / (learned + 1)
+    return min(max(float(expit(log_ratio)), least / (1 + least)), 1 / (1 + rate))
 
 
 def upper_bound(found: int, count: int) -> float:

@@ -7,6 +7,8 @@ import torch
 from falw_cli.data.device import place
 from falw_cli.data.splits import Splits
 from falw_cli.evaluation.forgotten import FEW, ExpectedProbabilities
+from falw_cli.evaluation.membership import no_trace
+from falw_cli.evaluation.metrics import Metrics
 from falw_cli.models.network import Network
 from falw_cli.runtime.precision import wide
 from falw_cli.runtime.printable import counted
@@ -37,12 +39,23 @@ def expected_from(original: Network, parts: Splits) -> ExpectedProbabilities | N
     return expected_probabilities(expect(original, forget, retain, guide, kept))
 
 
-def reason_for_no_share(found: ExpectedProbabilities | None) -> str:
-    """Return why a list has no forgotten share, as the text of a warning."""
+def reason_for_no_share(
+    found: ExpectedProbabilities | None, original: Metrics | None = None
+) -> str:
+    """Return why a list has no forgotten share, as the text of a warning.
+
+    Args: found, the expectation; original, the metrics of the model before unlearning.
+    """
     if found is None:
         return "no forgotten share: there are no held-out samples to compare with"
     if len(found.level) < FEW:
         return (
             f"no forgotten share: {counted(len(found.level), 'held-out sample')}, {FEW} are needed"
+        )
+    if original is not None and original.mia is not None and no_trace(original.mia):
+        return (
+            "no forgotten share: the original shows no trace of the list, which it predicts like "
+            "unseen samples, not like its training samples: it had not memorised the list, or was "
+            "not trained on it"
         )
     return "no forgotten share: the original had not memorised the list, so nothing can be measured"

@@ -8,12 +8,12 @@ from functools import cache
 import numpy as np
 import torch
 
+from falw_cli.audit.gate_result import GateResult
 from falw_cli.audit.report import (
     AgainstRetrain,
     Comeback,
     Course,
     EpochWeights,
-    GateResult,
     Moment,
     Relearned,
     Report,
@@ -68,7 +68,7 @@ def pairs(count: int) -> Pairs:
 
 def evidence(count: int) -> PerSample:
     """Evidence on a short list: learned before, not distinguished after."""
-    before = Evidence(log_ratio=9.0, membership=99.9, false_positive_rate=100 / 9, upper=31.2)
+    before = Evidence(log_ratio=9.0, membership=90.0, false_positive_rate=100 / 9, upper=31.2)
     after = Evidence(log_ratio=0.0, membership=50.0, false_positive_rate=500 / 9, upper=80.7)
     samples = [
         SampleEvidence(position=position, before=before, after=after)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from falw_cli.audit.erasure import MEANS, erasure_sections
+from falw_cli.audit.gate_result import GateResult
 from falw_cli.audit.page import NamedReport, markdown
-from falw_cli.audit.report import GateResult, ListInput, Output, Report
+from falw_cli.audit.report import ListInput, Output, Report
 from falw_cli.evaluation.earlier import EarlierRequest, EarlierRequests
 from falw_cli.evaluation.metrics import Figure
 from tests.audit.reports import report, with_share

@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 import pytest
 
 from falw_cli.audit import gates
+from falw_cli.audit.gate_result import GateResult
 from falw_cli.audit.gates import evaluate, parse
 from falw_cli.audit.report import Report
 from falw_cli.errors import RequestError
@@ -112,3 +113,9 @@ def test_a_gate_in_another_spelling_is_named(written: str, meant: str) -> None:
     with pytest.raises(RequestError, match="invalid gate") as refused:
         gates.parse(written, ())
     assert refused.value.hint == f"did you mean '{meant}'?"
+
+
+def test_a_failed_value_is_not_shown_as_a_passing_one() -> None:
+    shown = GateResult(expression="test_accuracy>=80", value=79.9996, passed=False).shown
+    assert shown == "79.9996"
+    assert GateResult(expression="no gate", value=79.9996, passed=False).shown == "80"

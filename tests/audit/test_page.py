@@ -217,7 +217,7 @@ def test_evidence_on_a_short_list() -> None:
     assert "Evidence per sample" in whole
     assert "<h2>Per-sample attacks" not in whole
     assert "cannot show a share below 11.1 %" in whole
-    assert "| sample 2 | 99.9 | 11 (0 to 31) | 50.0 | 56 (0 to 81) |" in markdown(
+    assert "| sample 2 | 90.0 | 11 (0 to 31) | 50.0 | 56 (0 to 81) |" in markdown(
         [NamedReport("short", short)]
     )
 

@@ -10,7 +10,8 @@ from falw_cli.audit.report import FileInput, Report
 from falw_cli.audit.verdict import verdict
 from falw_cli.evaluation.earlier import EarlierRequest, EarlierRequests, Remeasured
 from falw_cli.evaluation.metrics import AccuracyChange, Figure
-from tests.audit.reports import report
+from falw_cli.evaluation.per_sample import PerSample
+from tests.audit.reports import evidence, per_sample, report
 
 
 def without_gates(after: float, references: int = 2) -> Report:
@@ -81,6 +82,13 @@ def test_it_names_its_evidence() -> None:
             "Cannot tell whether the list is over-forgotten; at least 60 %",
         ),
         ((110, 51, 149), "good", "Forgotten: 110 %"),
+        (
+            (125, 113, 150.37),
+            "unknown",
+            "Cannot tell whether the list is over-forgotten; at least "
+            "113 % is forgotten: 125 % (113 to 150.4 %)",
+        ),
+        ((30, 20, 49.8), "bad", "Not forgotten: 30 % (20 to 49.8 %)"),
     ],
 )
 def test_the_interval_of_the_share_decides(
@@ -222,3 +230,53 @@ def test_earlier_requests_are_counted_by_answer() -> None:
         "earlier requests: 2 still forgotten, 1 no samples at hand, 1 learned again, "
         "1 cannot tell whether still forgotten"
     ) in said.points
+
+
+def contradicted(members: int, count: int) -> PerSample:
+    """Evidence that `members` of `count` samples are distinguished after unlearning."""
+    found = evidence(count)
+    for one in found.samples[:members]:
+        assert one.before is not None
+        one.after = one.before
+    return found
+
+
+@pytest.mark.parametrize(
+    ("share", "found", "level", "said"),
+    [
+        ((95, 80, 104), contradicted(2, 3), "unknown", "distinguish 2 of 3 samples"),
+        ((95, 80, 104), contradicted(1, 3), "good", "Forgotten: 95 %"),
+        ((20, 5, 45), contradicted(3, 3), "bad", "Not forgotten"),
+        ((95, 80, 104), per_sample(), "good", "Forgotten: 95 %"),
+    ],
+)
+def test_shadow_models_that_find_most_of_the_list_contradict_the_share(
+    share: tuple[float, float, float], found: PerSample, level: str, said: str
+) -> None:
+    made = verdict(with_share(*share).model_copy(update={"per_sample": found}))
+    assert made.level == level
+    assert said in made.headline
+
+
+def test_a_side_effect_is_in_the_headline() -> None:
+    made = with_share(93, 80, 104)
+    seeds = report(-1.0).metrics.seeds
+    assert seeds is not None
+    assert seeds.verdict == "outside"
+    after = made.metrics.after
+    assert after is not None
+    metrics = made.metrics.model_copy(
+        update={"seeds": seeds, "after": after.model_copy(update={"avg_gap": 9.0})}
+    )
+    said = verdict(made.model_copy(update={"metrics": metrics}))
+    assert said.level == "mixed"
+    assert "but further from the Retrain models" in said.headline
+
+
+@pytest.mark.parametrize(("value", "shown"), [(-1.04, "1.04"), (-0.96, "0.96"), (-1.6, "1.6")])
+def test_a_loss_is_not_rounded_to_the_rule(value: float, shown: str) -> None:
+    change = AccuracyChange(value=value, lower=value - 1, upper=0.0, p_value=0.01)
+    said = verdict(with_share(93, 80, 104, retained_test_accuracy=change))
+    text = f"fell by {shown} points"
+    assert (text in said.headline) == (value < -1)
+    assert any(f"{text} (0.0 to " in point for point in said.points)

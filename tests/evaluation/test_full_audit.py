@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from falw_cli.evaluation.forgotten import ExpectedProbabilities
 from falw_cli.evaluation.full_audit import full_audit
 from falw_cli.evaluation.gap import FIELD
 from falw_cli.evaluation.predictions import Predictions
 from falw_cli.evaluation.scores import SamplePredictions, columns
+from falw_cli.unlearning.forgotten_share import reason_for_no_share
 
 CLASSES = ("a", "b", "c", "d")
 TRUTH = {"forget": np.repeat([0, 1, 2, 3], [120, 60, 20, 3]), "retain": np.repeat(range(4), 200),
@@ -118,3 +120,25 @@ def test_the_gap_consists_of_the_requested_metrics(retrains: list[Predictions]) 
 def test_results_are_reproducible(retrains: list[Predictions]) -> None:
     once, again = (full_audit(None, model(8, 4.0), retrains, FIELD) for _ in range(2))
     assert once.metrics.after == again.metrics.after
+
+
+@pytest.mark.parametrize(("forget", "shared"), [(6.0, True), (1.5, False)])
+def test_an_original_without_a_trace_of_the_list_gives_no_share(
+    forget: float, shared: bool
+) -> None:
+    """The expectation is too low by 0.2, as it can be for a list that was not trained on."""
+    original = model(0, forget)
+    before, unseen = original.forget.prob, original.test.prob
+    truth = model(1, 1.5).forget.prob
+    expected = ExpectedProbabilities(
+        original.forget.labels,
+        before,
+        np.clip(truth - 0.2, 0.01, 1),
+        unseen,
+        unseen - unseen.mean(),
+    )
+    found = full_audit(original, model(2, 1.5), [], FIELD, expected).metrics
+    assert found.after is not None
+    assert expected.share(before) is not None
+    assert (found.after.forgotten_share is not None) == shared
+    assert ("no trace" in reason_for_no_share(expected, found.before)) != shared

@@ -64,10 +64,11 @@ def test_an_unchanged_run_has_no_problems(copy: Path) -> None:
     checks = found.checks
     assert [check.name for check in checks] == [
         "report", "model", "reference retrain.safetensors", "output", "forget list", "data",
-        "heldout", "test", "metrics",
+        "heldout", "test", "counts", "metrics", "not checked",
     ]  # fmt: skip
     assert not any(check.problem for check in checks)
     assert found.measured_again
+    assert checks[-1].state.startswith("which gates were asked for; command, environment, run")
     sealed = Report.model_validate_json((copy / REPORT).read_text())
     assert found.report is not None
     assert verdict(found.report) == verdict(sealed)
@@ -122,6 +123,15 @@ def test_a_forged_digest_is_detected_by_measuring_again(copy: Path) -> None:
         ("metrics.after.per_class", {}, "metrics"),
         ("inputs.model.unlearned", True, "metadata"),
         ("inputs.model.unlearned", None, "metadata"),
+        ("inputs.model.made_from", ["0" * 64], "counts"),
+        ("inputs.data.count", 9, "counts"),
+        ("inputs.data.used", 9, "counts"),
+        ("forget.count", 9, "counts"),
+        ("forget.per_class", {"0": 9}, "counts"),
+        ("forget.unreadable", 1, "counts"),
+        ("run.lr", 0.5, "metadata"),
+        ("config.unlearn.epochs", 9, "metadata"),
+        ("warnings", ["no forgotten share: all is well"], "warnings"),
     ],
 )
 def test_forged_entries_are_detected(copy: Path, path: str, value: object, check: str) -> None:

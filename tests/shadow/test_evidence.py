@@ -11,6 +11,7 @@ from falw_cli.shadow.evidence import (
     Margins,
     evidence,
     log_ratio,
+    membership,
     per_sample_evidence,
     upper_bound,
     with_or_without,
@@ -31,11 +32,11 @@ def test_a_learned_sample_is_distinguished_as_far_as_the_models_can_show() -> No
     inside, outside = hard + 6 + rng.normal(size=(8, 3)), hard + rng.normal(size=(8, 3))
     for one in evidence(hard + 6, inside, outside):
         assert one.log_ratio > 5
-        assert one.membership > 99
+        assert one.membership == pytest.approx(90)
         assert one.false_positive_rate == pytest.approx(100 / 9)
         assert one.upper == pytest.approx(100 * (1 - 0.05 ** (1 / 8)))
     for one in evidence(hard, inside, outside):
-        assert one.membership < 1
+        assert one.membership == pytest.approx(10)
         assert one.false_positive_rate > 20
 
 
@@ -65,6 +66,16 @@ def test_membership_of_few_models_is_rarely_wrong() -> None:
         found = evidence(2 * member + rng.normal(size=1), inside, outside)[0].membership
         wrong += (found if member else 100 - found) < 5
     assert wrong / draws < 0.05
+
+
+@pytest.mark.parametrize(
+    ("log_ratio", "rate", "found"),
+    [(9.0, 1 / 9, 0.9), (9.0, 3 / 9, 0.75), (-9.0, 1.0, 0.1), (0.0, 1 / 9, 0.5), (0.0, 1.0, 0.5)],
+)
+def test_membership_says_no_more_than_the_models_can_show(
+    log_ratio: float, rate: float, found: float
+) -> None:
+    assert membership(log_ratio, rate, learned=8) == pytest.approx(found)
 
 
 def test_upper_bound_by_hand() -> None:

@@ -1,0 +1,72 @@
+"""The comparison of forget samples with unseen samples, as a part of the verdict."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from falw_cli.audit.report import Report
+from falw_cli.audit.rows import figure
+from falw_cli.evaluation.metrics import Figure
+from falw_cli.runtime.printable import decimal
+
+Level = Literal["good", "mixed", "bad", "unknown"]
+"""What a finding means for the request."""
+MARGIN = 0.1
+"""Distance of the AUC from 0.5 up to which forget and unseen samples count as alike."""
+CHANCE = 0.05
+"""Significance level: larger p-values are consistent with chance."""
+
+
+def against_unseen(report: Report) -> tuple[Level, str]:
+    """Compare forget samples with unseen ones of their difficulty, where known, or class."""
+    after, before = report.metrics.after, report.metrics.before
+    if after is None or after.mia is None:
+        return "unknown", ""
+    auc = after.mia.difficulty_matched or after.mia.auc
+    figures = f"AUC {figure(auc, 3, (0.5 - MARGIN, 0.5, 0.5 + MARGIN))}"
+    if after.distance is not None:
+        one = after.distance
+        p_value = decimal(one.p_value, 3, bounds=(CHANCE,))
+        figures += f"; distance {one.value:.3f}, by chance {one.chance:.3f} (p = {p_value})"
+    level = _apart(auc)
+    if level == "bad":
+        return level, f"forget samples still look like training samples: {figures}"
+    if level == "mixed":
+        return level, f"forget samples look less familiar than unseen samples: {figures}"
+    if level == "unknown":
+        return level, f"{_unclear(auc)}: {figures}"
+    alike = "cannot be distinguished from unseen samples"
+    by_distance = after.distance is not None and after.distance.p_value <= CHANCE
+    if by_distance or auc.lower > 0.5 or auc.upper < 0.5:
+        alike = f"differ little from unseen samples (an AUC above {0.5 + MARGIN:g} counts)"
+    text = f"forget samples {alike}: {figures}"
+    original = before.mia if before is not None else None
+    if original and _apart(original.difficulty_matched or original.auc) == "good":
+        # A test that finds nothing in the original is no evidence of forgetting.
+        return "unknown", f"{text}; same for the original, so here this test has no power"
+    return level, text
+
+
+def _unclear(auc: Figure) -> str:
+    """Return what an AUC shows whose interval is too wide for a conclusion."""
+    if auc.lower > 0.5 or auc.upper < 0.5:
+        than = "more" if auc.lower > 0.5 else "less"
+        return (
+            f"forget samples look {than} familiar than unseen samples, but the list is too short "
+            "to show whether the difference is small or large"
+        )
+    wide = max(auc.value - auc.lower, auc.upper - auc.value)
+    high = min(1.0, 0.5 + MARGIN + wide)
+    return (
+        "forget and unseen samples: no conclusion, since a list of this size shows only an AUC of "
+        f"{high:.2f} or more, or of {1 - high:.2f} or less"
+    )
+
+
+def _apart(auc: Figure) -> Level:
+    """Return where an AUC's interval is: within MARGIN of 0.5, above, below, or across."""
+    if auc.lower > 0.5 + MARGIN:
+        return "bad"
+    if auc.upper < 0.5 - MARGIN:
+        return "mixed"
+    return "good" if auc.lower >= 0.5 - MARGIN and auc.upper <= 0.5 + MARGIN else "unknown"
