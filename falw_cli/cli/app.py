@@ -100,7 +100,6 @@ def run(arguments: list[str]) -> int:
     except UsageError as error:
         if not (message := _message(error)):  # without arguments: the help was printed
             return 2
-        context = getattr(error, "ctx", None)
         Console().error(message, _hint(error, arguments))
         return 2
     except (KeyboardInterrupt, typer.Abort):  # before the command has installed its signal handlers

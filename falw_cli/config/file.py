@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from falw_cli.config.paths import at_home, location
+from falw_cli.config.paths import at_home, location, similar
 from falw_cli.errors import RequestError, nearest
 
 FILE_LIMIT = 1 << 20
@@ -54,7 +54,7 @@ def _small(file: Path, what: str, hint: str) -> str:
         return file.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise RequestError(
-            f"{what} {file} cannot be read: {error.strerror}", "check the path"
+            f"{what} {file} cannot be read: {error.strerror}", f"{similar(file)}check the path"
         ) from error
     except UnicodeDecodeError as error:
         raise RequestError(f"{what} {file} is not UTF-8 text", "save it as UTF-8") from error
@@ -179,11 +179,26 @@ def explain(error: ValidationError, file: Path | None, lines: Lines, root: Any) 
         if places := _places(root, path):
             hint = f"write {path[-1]} {' or '.join(places)}"
         return RequestError(f"{where}: unknown key {path[-1]!r}", hint)
-    message = (first["msg"][:1].lower() + first["msg"][1:]).partition(", unable to parse")[0]
     field = getattr(model, "model_fields", {}).get(key)
     meaning = " ".join((field.description or "").split()) if field else ""
+    if first["type"] == "missing":
+        hint = f"{key}: {meaning}" if meaning else f"give {'.'.join(path)}"
+        return RequestError(f"{file or where}: {'.'.join(path)} is missing", hint)
+    message = (first["msg"][:1].lower() + first["msg"][1:]).partition(", unable to parse")[0]
+    message += _alternatives(error, first["loc"])
     hint = f"{key}: {meaning}" if meaning else f"fix the value of {key}"
     return RequestError(f"{where}: {message} (got {str(first['input'])[:80]!r})", hint)
+
+
+def _alternatives(error: ValidationError, place: tuple[int | str, ...]) -> str:
+    """Return the words that a setting takes too, such as auto in the place of a number."""
+    others = error.errors(include_url=False)[1:]
+    words = [
+        one["ctx"]["expected"]
+        for one in others
+        if one["type"] == "literal_error" and one["loc"][:-1] == place[:-1]
+    ]
+    return "".join(f", or {one}" for one in words)
 
 
 def _places(root: Any, path: tuple[str, ...]) -> list[str]:

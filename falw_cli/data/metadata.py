@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from falw_cli.config.paths import similar
 from falw_cli.data.labels import id_texts, is_missing, resolve_names, shown
 from falw_cli.data.listing import Listing, Rows, Table
 from falw_cli.data.text import Lines, check_header
@@ -223,7 +224,9 @@ def _read(file: Path) -> Table:
         parquet = file.suffix.lower() in (".parquet", ".pq")
         table = parquet_table(file) if parquet else _csv_table(file)
     except OSError as error:
-        raise RequestError(f"{file} cannot be read: {error.strerror}", HINT) from error
+        raise RequestError(
+            f"{file} cannot be read: {error.strerror}", similar(file) + HINT
+        ) from error
     if len(set(table.ids)) != len(table.ids):
         seen: set[str] = set()
         twice = next(i for i in table.ids if i in seen or seen.add(i))  # type: ignore[func-returns-value]

@@ -20,6 +20,12 @@ FORMATS = {
 """Writer, default suffix and possible suffixes of each format."""
 
 
+def _other_format(path: Path, possible: tuple[str, ...]) -> str:
+    """Return the hint for a path whose suffix is not one of its format."""
+    named = [key for key, (_, _, ends) in FORMATS.items() if path.suffix.lower() in ends]
+    return f"use {possible[0]}" + "".join(f", or give --format {one}" for one in named)
+
+
 def publish(
     reports: Sequence[Path],
     format: str,
@@ -54,7 +60,8 @@ def publish(
             raise RequestError(f"{path} is one of the reports", "name another file with --out")
         if path.suffix and path.suffix.lower() not in possible:
             raise RequestError(
-                f"{path} has a suffix of another format than {format}", f"use {possible[0]}"
+                f"{path} has a suffix of another format than {format}",
+                _other_format(path, possible),
             )
         outputs.check_writable(path, force=force)
     named = [

@@ -106,9 +106,16 @@ def test_nearest_name_is_the_hint() -> None:
         ("test_accuracy=80", "test_accuracy==80"),
         ("test_accuracy>=80%", "test_accuracy>=80"),
         ("test_accuracy>=80 %", "test_accuracy>=80"),
+        ("test_accuracy > = 80", "test_accuracy >= 80"),
     ],
 )
 def test_a_gate_in_another_spelling_is_named(written: str, meant: str) -> None:
     with pytest.raises(RequestError, match="invalid gate") as refused:
         gates.parse(written, ())
-    assert refused.value.hint == f"did you mean '{meant}'?"
+    assert refused.value.hint.startswith(f"did you mean '{meant}'? write NAME OP NUMBER")
+
+
+def test_two_conditions_in_one_gate_are_refused() -> None:
+    with pytest.raises(RequestError, match="invalid gate") as refused:
+        gates.parse("avg_gap<=1 and test_accuracy>=90", ())
+    assert "its own --gate" in refused.value.hint
