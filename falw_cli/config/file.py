@@ -46,15 +46,15 @@ def parse_yaml(file: Path) -> tuple[dict[str, Any], Lines]:
     return content, dict(_key_lines(node))
 
 
-def _small(file: Path, what: str, hint: str) -> str:
-    """Return the text of a small file."""
+def _small(file: Path, what: str, hint: str, missing: str = "check the path") -> str:
+    """Return the text of a small file; `missing` is the hint if it cannot be read."""
     try:
         if file.stat().st_size > FILE_LIMIT:
             raise RequestError(f"{file} is larger than 1 MiB", hint)
         return file.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise RequestError(
-            f"{what} {file} cannot be read: {error.strerror}", f"{similar(file)}check the path"
+            f"{what} {file} cannot be read: {error.strerror}", similar(file) + missing
         ) from error
     except UnicodeDecodeError as error:
         raise RequestError(f"{what} {file} is not UTF-8 text", "save it as UTF-8") from error
@@ -139,10 +139,12 @@ def class_names(file: Path) -> list[str]:
     Raises:
         RequestError: it cannot be read, is empty, or names a class twice.
     """
-    lines = _small(file, "classes", "write one class name per line").splitlines()
+    hint = "write one class name per line"
+    missing = "give a text file with one class name per line, in the order of the outputs"
+    lines = _small(file, "classes", hint, missing).splitlines()
     names = [line.strip() for line in lines if line.strip()]
     if not names:
-        raise RequestError(f"classes {file} is empty", "write one class name per line")
+        raise RequestError(f"classes {file} is empty", hint)
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise RequestError(f"classes {file} names {twice!r} twice", "name each output once")
