@@ -268,12 +268,12 @@ def parquet_table(file: Path) -> Table:
     arrow = need("pyarrow", "data", str(file))
     try:
         found = library.read_table(str(file), columns=plain_columns(library.read_schema(file)))
-    except (arrow.ArrowException, OSError) as error:
+        columns = {name: found.column(name).to_pylist() for name in found.column_names}
+    except (arrow.ArrowException, OSError, ValueError) as error:  # text that is not UTF-8, too
         reason = str(error).partition("\n")[0]
         raise RequestError(f"{file} cannot be read as Parquet: {reason}", HINT) from error
     if "id" not in found.column_names:
         raise RequestError(f"{file}: no column id", HINT)
-    columns = {name: found.column(name).to_pylist() for name in found.column_names}
     return Table(id_texts(columns.pop("id"), str(file)), columns)
 
 
