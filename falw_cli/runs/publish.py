@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from falw_cli.audit.page import NamedReport, html, junit, markdown
+from falw_cli.audit.page import NamedReport, display_name, html, junit, markdown
 from falw_cli.errors import RequestError, one_of
 from falw_cli.runs.inspection import read_report
 from falw_cli.runtime import outputs
@@ -82,7 +82,7 @@ def publish(
 
 def _names(reports: Sequence[Path]) -> list[str]:
     """Return a name per report: its file name if that is unique, else its path."""
-    short = [report.name.removesuffix(".json").removesuffix(".audit") for report in reports]
+    short = [display_name(report) for report in reports]
     count = Counter(short)
     names = [s if count[s] == 1 else str(r) for s, r in zip(short, reports, strict=True)]
     for name, often in Counter(names).items():
