@@ -184,7 +184,7 @@ def explain(error: ValidationError, file: Path | None, lines: Lines, root: Any) 
     field = getattr(model, "model_fields", {}).get(key)
     meaning = " ".join((field.description or "").split()) if field else ""
     if first["type"] == "missing":
-        hint = f"{key}: {meaning}" if meaning else f"give {'.'.join(path)}"
+        hint = f"{key}: {meaning}" if meaning else f"add a line `{path[-1]}:`"
         return RequestError(f"{file or where}: {'.'.join(path)} is missing", hint)
     message = (first["msg"][:1].lower() + first["msg"][1:]).partition(", unable to parse")[0]
     message += _alternatives(error, first["loc"])

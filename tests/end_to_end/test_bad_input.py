@@ -159,6 +159,9 @@ CASES: dict[str, tuple[Callable[[Path], None], tuple[str, ...], tuple[str, ...]]
     "missing list": (nothing, ("unlearn", "model.safetensors", "--forget", "a.txt"), ("a.txt",)),
     "empty list": (write("ids.txt", "# nobody\n\n"), UNLEARN, ("ids.txt", "no ID")),
     "list not in UTF-8": (edit("ids.txt", lambda _: b"1\n2\xff\n"), UNLEARN, ("line 2", "UTF-8")),
+    "checkpoint as a list": (
+        edit("ids.txt", lambda _: b"\x80\r\x02\0\n"), UNLEARN, ("line 1", "NUL byte", "text"),
+    ),
     "unknown IDs": (
         edit("ids.txt", lambda b: b + b"".join(b"x%d\n" % i for i in range(7))),
         UNLEARN,
