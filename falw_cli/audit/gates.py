@@ -27,6 +27,7 @@ OPERATORS: dict[str, Callable[[float, float], bool]] = {
     ">": operator.gt,
 }
 PATTERN = re.compile(r"^\s*(?P<name>.+?)\s*(?P<op><=|>=|==|<|>)\s*(?P<number>[^<>=]+?)\s*$")
+FORM = "write NAME OP NUMBER, e.g. 'avg_gap<=1.0'; OP is one of < <= > >= =="
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,8 @@ def parse(expression: str, classes: Sequence[str]) -> Gate:
     if path is None:
         known = [*_numbers(Metrics, ""), *extra_metrics(), *_numbers(Report, "")]
         match = nearest(name, known)
+        if PATTERN.match(name):
+            raise RequestError(f"invalid gate {expression!r}", "give each condition its own --gate")
         raise RequestError(
             f"gate {expression!r}: the report has no number {name!r}",
             f"did you mean {match!r}?" if match else f"use e.g. {', '.join(known[:5])}",
@@ -90,13 +93,13 @@ def parse(expression: str, classes: Sequence[str]) -> Gate:
 
 def _correction(expression: str) -> str:
     """Return the hint for an expression that is no gate."""
-    shown = expression.strip().removesuffix("%").strip()
+    shown = re.sub(r"([<>=])\s+=", r"\1=", expression.strip().removesuffix("%").strip())
     for wrong, right in (("=>", ">="), ("=<", "<="), ("\u2265", ">="), ("\u2264", "<=")):
         shown = shown.replace(wrong, right)
     shown = re.sub("(?<![<>=])=(?![<>=])", "==", shown)
     if shown != expression.strip() and PATTERN.match(shown):
-        return f"did you mean '{shown}'?"
-    return "write NAME OP NUMBER, e.g. 'avg_gap<=1.0'; OP is one of < <= > >= =="
+        return f"did you mean '{shown}'? {FORM}"
+    return FORM
 
 
 def evaluate(gate: Gate, report: Report) -> GateResult:

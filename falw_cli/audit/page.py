@@ -51,6 +51,11 @@ class NamedReport:
     report: Report
 
 
+def display_name(file: Path) -> str:
+    """Return the name of a report's file without `.audit.json`."""
+    return file.name.removesuffix(".json").removesuffix(".audit")
+
+
 def html(named: Sequence[NamedReport]) -> str:
     """Return an HTML page: one report in full, or the figures of several side by side.
 

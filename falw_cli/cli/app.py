@@ -17,9 +17,14 @@ from falw_cli.version import __version__
 
 UsageError: Any = typer.BadParameter.__mro__[1]  # click's or typer's own, by typer's version
 
+OUTPUTS = ("-o", "--out", "--output")
+"""Options for the output in many programs."""
+ON_STDOUT = ("forget-list", "inspect", "schema")
+"""Commands whose output is what they print."""
+
 
 class _PlainFlags:
-    """A command whose help shows no type behind a flag, which would look like a value to give."""
+    """A command whose help shows no Python type behind a flag or the name of an argument."""
 
     def get_params(self, ctx: Any) -> Any:
         """Return the parameters."""
@@ -27,6 +32,8 @@ class _PlainFlags:
         for one in found:
             if getattr(one, "is_flag", False) or getattr(one, "count", False):
                 one.metavar = ""
+            if one.param_type_name == "argument":
+                one.display_type_rich = lambda ctx: ""
         return found
 
 
@@ -93,9 +100,7 @@ def run(arguments: list[str]) -> int:
     except UsageError as error:
         if not (message := _message(error)):  # without arguments: the help was printed
             return 2
-        context = getattr(error, "ctx", None)
-        where = context.command_path if context else "falw"
-        Console().error(message, f"`{where} --help` shows the usage")
+        Console().error(message, _hint(error, arguments))
         return 2
     except (KeyboardInterrupt, typer.Abort):  # before the command has installed its signal handlers
         Console().error("interrupted", "nothing was written; run the command again")
@@ -103,10 +108,23 @@ def run(arguments: list[str]) -> int:
     return int(code or 0)
 
 
+def _hint(error: BaseException, arguments: list[str]) -> str:
+    """Return the next action after a usage error."""
+    context: Any = getattr(error, "ctx", None)
+    named = " ".join(("falw", *(one for one in arguments[:1] if one in COMMANDS)))
+    hint = f"`{context.command_path if context else named} --help` shows the usage"
+    wrong = getattr(error, "option_name", None) if context else None
+    if wrong in OUTPUTS and context.info_name in ON_STDOUT:
+        return f"the result goes to stdout: write `> FILE` at the end of the command; {hint}"
+    epilog = (context.command.epilog or "") if context and not wrong else ""
+    _, is_command, example = epilog.partition("Example: ")
+    return f"an example is `{example}`; {hint}" if is_command else hint
+
+
 def _message(error: BaseException) -> str:
     """Return a usage error in one line, with the nearest option."""
     text = str(getattr(error, "format_message", lambda: error)())
-    text = " ".join(text.split())
+    text = " ".join(text.split()).removesuffix(".")
     context = getattr(error, "ctx", None)
     wrong = getattr(error, "option_name", None)
     if wrong and context:
@@ -114,7 +132,18 @@ def _message(error: BaseException) -> str:
             name
             for parameter in context.command.params
             for name in (*parameter.opts, *parameter.secondary_opts)
+            if name.startswith("--")
         ]
-        match = nearest(wrong.lstrip("-"), [name.lstrip("-") for name in known])
-        return f"no such option: {wrong}" + (f" (did you mean --{match}?)" if match else "")
+        match = _alike(wrong, known)
+        return f"no such option: {wrong}" + (f" (did you mean {match}?)" if match else "")
     return text[:1].lower() + text[1:]
+
+
+def _alike(wrong: str, known: list[str]) -> str | None:
+    """Return the options that an unknown one may mean."""
+    if wrong in OUTPUTS:
+        return next((one for one in ("--out", "--report") if one in known), None)
+    if len(wrong) == len("-x"):
+        return " or ".join(one for one in known if one.startswith(f"-{wrong}"))
+    match = nearest(wrong.lstrip("-"), [name.lstrip("-") for name in known])
+    return f"--{match}" if match else None

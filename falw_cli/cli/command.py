@@ -47,7 +47,11 @@ AUDIT = ("reference", "metrics", "correct", "relearn", "robustness", "gate", "re
 COMMON = {
     "config_file": Annotated[
         Path | None,
-        typer.Option("--config", help="Config (default: falw.yaml beside the model, else here)."),
+        typer.Option(
+            "--config",
+            metavar="FILE",
+            help="Config (default: falw.yaml beside the model, else here).",
+        ),
     ],
     "json": Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")],
     "quiet": Annotated[bool, typer.Option("--quiet", "-q", help="Print only errors and warnings.")],
@@ -59,8 +63,10 @@ COMMON = {
     ],
 }
 """Options of every command."""
-NUMBERS: dict[Any, str] = {int: "<int>", float: "<float>"}
+NUMBERS: dict[Any, str] = {int: "INTEGER", float: "NUMBER"}
 """How the help shows the kinds of numbers."""
+WIDEST = 16
+"""Characters of the widest list of choices that the help shows in the place of a value."""
 
 
 @dataclass(frozen=True)
@@ -162,8 +168,8 @@ def _annotation(key: str, field: FieldInfo, needed: bool) -> Any:
     flag = flag_of(field)
     assert flag.panel, f"{key} is no option"
     of = str if flag.as_text else _type(field.annotation)
-    number = NUMBERS.get(of)
-    if number:  # the checks of the setting read it, so that all wrong values give the same message
+    shown = _metavar(field, flag, of)
+    if of in NUMBERS:  # the checks of the setting read it, so that wrong values give one message
         of = str
     name = flag.name or key.replace("_", "-")
     shared: dict[str, Any] = {
@@ -174,13 +180,34 @@ def _annotation(key: str, field: FieldInfo, needed: bool) -> Any:
         made = typer.Argument(metavar=key.upper(), **shared)
     else:
         variable = PREFIX + name.upper().replace("-", "_") if flag.environment else None
-        metavar = "NAME=NUMBER" if _is_dict(field) else number
         panel = None if flag.panel == "Options" else flag.panel
         name += f"/--no-{name}" if field.default is True else ""
         made = typer.Option(
-            f"--{name}", envvar=variable, rich_help_panel=panel, metavar=metavar, **shared
+            f"--{name}", envvar=variable, rich_help_panel=panel, metavar=shown, **shared
         )
     return Annotated[of if needed else of | None, made]
+
+
+def _metavar(field: FieldInfo, flag: Flag, of: Any) -> str | None:
+    """Return what the help shows in the place of a value; None for a switch."""
+    if of is bool:
+        return None
+    if _is_dict(field):
+        return "NAME=NUMBER"
+    if flag.names == "data":
+        return "KIND:LOCATION"
+    if flag.names or of in (Path, list[Path]):
+        return "FILE"
+    words = _literals(field.annotation)
+    number = [NUMBERS[float]] if words and _has_number(field.annotation) else []
+    listed = "|".join((*number, *words))
+    if flag.choices or len(listed) > WIDEST:
+        return "NAME"
+    return listed or NUMBERS.get(of, "TEXT")
+
+
+def _has_number(annotation: Any) -> bool:
+    return annotation is float or any(map(_has_number, get_args(annotation)))
 
 
 def _type(annotation: Any) -> Any:

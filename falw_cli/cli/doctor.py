@@ -165,7 +165,7 @@ def _config(file: Path | None) -> Iterator[Finding]:
         yield Finding(str(place), "problem", str(error), error.hint)
         return
     yield Finding(str(place), "ok", "every line is understood")
-    from falw_cli.data import forget_list, loading
+    from falw_cli.data import loading
     from falw_cli.models.checkpoint_files import read
 
     for name in loading.DEFAULT_PART:
@@ -174,8 +174,14 @@ def _config(file: Path | None) -> Iterator[Finding]:
     for path in filter(None, [config.model, *config.reference]):
         yield _checked(path, lambda place=path: counted(len(read(place).tensors), "tensor"))  # type: ignore[misc]
     if config.forget not in (None, "-"):
-        wanted = str(config.forget)
-        yield _checked(wanted, lambda: counted(len(forget_list.read(wanted).ids), "ID"))
+        yield _checked(str(config.forget), lambda: _ids(config))
+
+
+def _ids(config: Config) -> str:
+    from falw_cli.data import forget_list, loading
+
+    known = loading.open_source(config, "data").ids if config.data else ()
+    return counted(len(forget_list.read(str(config.forget), known).ids), "ID")
 
 
 def _listed(config: Config, flag: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from falw_cli.config.paths import at_home, location
+from falw_cli.config.paths import at_home, location, similar
 from falw_cli.errors import RequestError, nearest
 
 FILE_LIMIT = 1 << 20
@@ -46,15 +46,15 @@ def parse_yaml(file: Path) -> tuple[dict[str, Any], Lines]:
     return content, dict(_key_lines(node))
 
 
-def _small(file: Path, what: str, hint: str) -> str:
-    """Return the text of a small file."""
+def _small(file: Path, what: str, hint: str, missing: str = "check the path") -> str:
+    """Return the text of a small file; `missing` is the hint if it cannot be read."""
     try:
         if file.stat().st_size > FILE_LIMIT:
             raise RequestError(f"{file} is larger than 1 MiB", hint)
         return file.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise RequestError(
-            f"{what} {file} cannot be read: {error.strerror}", "check the path"
+            f"{what} {file} cannot be read: {error.strerror}", similar(file) + missing
         ) from error
     except UnicodeDecodeError as error:
         raise RequestError(f"{what} {file} is not UTF-8 text", "save it as UTF-8") from error
@@ -139,10 +139,12 @@ def class_names(file: Path) -> list[str]:
     Raises:
         RequestError: it cannot be read, is empty, or names a class twice.
     """
-    lines = _small(file, "classes", "write one class name per line").splitlines()
+    hint = "write one class name per line"
+    missing = "give a text file with one class name per line, in the order of the outputs"
+    lines = _small(file, "classes", hint, missing).splitlines()
     names = [line.strip() for line in lines if line.strip()]
     if not names:
-        raise RequestError(f"classes {file} is empty", "write one class name per line")
+        raise RequestError(f"classes {file} is empty", hint)
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise RequestError(f"classes {file} names {twice!r} twice", "name each output once")
@@ -179,11 +181,26 @@ def explain(error: ValidationError, file: Path | None, lines: Lines, root: Any) 
         if places := _places(root, path):
             hint = f"write {path[-1]} {' or '.join(places)}"
         return RequestError(f"{where}: unknown key {path[-1]!r}", hint)
-    message = (first["msg"][:1].lower() + first["msg"][1:]).partition(", unable to parse")[0]
     field = getattr(model, "model_fields", {}).get(key)
     meaning = " ".join((field.description or "").split()) if field else ""
+    if first["type"] == "missing":
+        hint = f"{key}: {meaning}" if meaning else f"add a line `{path[-1]}:`"
+        return RequestError(f"{file or where}: {'.'.join(path)} is missing", hint)
+    message = (first["msg"][:1].lower() + first["msg"][1:]).partition(", unable to parse")[0]
+    message += _alternatives(error, first["loc"])
     hint = f"{key}: {meaning}" if meaning else f"fix the value of {key}"
     return RequestError(f"{where}: {message} (got {str(first['input'])[:80]!r})", hint)
+
+
+def _alternatives(error: ValidationError, place: tuple[int | str, ...]) -> str:
+    """Return the words that a setting takes too, such as auto in the place of a number."""
+    others = error.errors(include_url=False)[1:]
+    words = [
+        one["ctx"]["expected"]
+        for one in others
+        if one["type"] == "literal_error" and one["loc"][:-1] == place[:-1]
+    ]
+    return "".join(f", or {one}" for one in words)
 
 
 def _places(root: Any, path: tuple[str, ...]) -> list[str]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import unicodedata
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from falw_cli.config.extensions import SOURCES
-from falw_cli.errors import RequestError
+from falw_cli.errors import RequestError, nearest
 
 
 def at_home(path: str) -> str:
@@ -80,3 +81,18 @@ def _spellings(path: str) -> Iterator[str]:
         for form in (one, unicodedata.normalize("NFC", one), unicodedata.normalize("NFD", one)):
             yield form
             yield form.replace("\\", "/")
+
+
+def similar(path: str | Path) -> str:
+    """Return "did you mean NAME? " for a missing file; "" if none in its folder is similar."""
+    missing = Path(path)
+    try:
+        if not missing.name or os.path.lexists(missing):
+            return ""
+        names = [one.name for one in islice(missing.parent.iterdir(), 1000)]
+    except (OSError, ValueError):
+        return ""
+    # Names of few letters with the same suffix are not alike.
+    alike = [name for name in names if nearest(missing.stem, [Path(name).stem])]
+    match = nearest(missing.name, alike)
+    return f"did you mean {str(missing.with_name(match))!r}? " if match else ""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from falw_cli.config.paths import similar
 from falw_cli.data.list_formats import Known, read_names
 from falw_cli.data.listing import Listing
 from falw_cli.data.lookalike import describe_difference
@@ -51,7 +52,8 @@ def read(path: str, known: Collection[str] = ()) -> ForgetList:
         content = read_names(path, where, Known(known))
     except OSError as error:
         raise RequestError(
-            f"{where} cannot be read: {error.strerror}", "check the path of the list"
+            f"{where} cannot be read: {error.strerror}",
+            f"{similar(path)}give a file with one sample ID per line",
         ) from error
     if not content.names:
         raise RequestError(f"{where} has no ID", "write one sample ID per line; # starts a comment")

@@ -173,7 +173,7 @@ def guessed_order(classes: Sequence[str]) -> str:
     note = f"the model names no classes: its outputs are taken as {shown(classes)}, in this order"
     if list(classes) == sorted(classes) and other != list(classes):
         note += f" (text order; natural order is {shown(other)})"
-    return f"{note}; another order: --classes FILE"
+    return f"{note}; for another order give --classes FILE, a text file with one name per line"
 
 
 def is_unnamed(classes: Sequence[str]) -> bool:

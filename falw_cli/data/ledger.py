@@ -23,6 +23,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
+from falw_cli.config.paths import similar
 from falw_cli.data.images import Rows
 from falw_cli.errors import RequestError
 from falw_cli.runtime.journal import read_log
@@ -129,7 +130,8 @@ def content_of(path: str | Path) -> bytes:
         return read_log(Path(path).resolve())
     except OSError as error:
         raise RequestError(
-            f"ledger {path} cannot be read: {error.strerror}", "check the path after --ledger"
+            f"ledger {path} cannot be read: {error.strerror}",
+            f"{similar(path)}check the path after --ledger",
         ) from error
 
 

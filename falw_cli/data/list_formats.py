@@ -117,7 +117,7 @@ def _text(lines: Lines, where: str, known: Known) -> Found:
 
 
 def _csv(lines: Lines, where: str, known: Known) -> Found:
-    """Read the column id, or else the only column.
+    """Read the column id, or else the only column, or else the only column of IDs of the data.
 
     The first line of an only column is an ID, unless it is a plain name (letters, digits and _)
     that the data does not have: then it is the column's name, which a remark says.
@@ -131,11 +131,7 @@ def _csv(lines: Lines, where: str, known: Known) -> Found:
             check_header([name for name in names if name == "id"], f"{where} line {line}")
             return list(_cells(cells, names.index("id"), len(names), where, known)), ()
         if len(names) > 1 or any(sign in names[0] for sign in ";\t"):
-            shown = ", ".join(repr(name) for name in names[:10])
-            raise RequestError(
-                f"{where} line {line}: no column id among {shown}",
-                "name the ID column id, separate columns by commas, and quote IDs with commas",
-            )
+            return _column_of_ids([*cells], names, f"{where} line {line}", where, known)
         rest = list(_cells(cells, 0, 1, where, known))
         first = known.match(header[0])
     except csv.Error as error:
@@ -145,6 +141,36 @@ def _csv(lines: Lines, where: str, known: Known) -> Found:
     if not first.isidentifier() or first in known:
         return [first, *rest] if first else rest, ()
     return rest, (f"{where}: line 1 was taken for the name of the column: the data has no such ID",)
+
+
+def _column_of_ids(
+    cells: list[tuple[int, list[str]]], names: list[str], place: str, where: str, known: Known
+) -> Found:
+    """Read the only column whose cells are all IDs of the data, which a remark names.
+
+    Bare numbers do not count: a column of labels or counts looks like one of row numbers.
+    """
+
+    def matching(column: int) -> int:
+        found = (row[column].strip() for _, row in cells if column < len(row))
+        return sum(cell in known and not cell.isdecimal() for cell in found)
+
+    counts = [0 if name in known else matching(column) for column, name in enumerate(names)]
+    whole = [column for column, count in enumerate(counts) if cells and count == len(cells)]
+    if len(whole) == 1:
+        remark = f"{where}: the column {names[whole[0]]!r} was taken: all its values are IDs"
+        return list(_cells(iter(cells), whole[0], len(names), where, known)), (remark,)
+    shown = ", ".join(repr(name) for name in names[:10])
+    hint = "name the ID column id, separate columns by commas, and quote IDs with commas"
+    if not known.ids:
+        hint = f"give --data, which shows the column of IDs; or {hint}"
+    if len(names) > 1 and max(counts):
+        nearly = names[counts.index(max(counts))]
+        hint = (
+            f"of the column {nearly!r}, {max(counts)} of {len(cells)} values are IDs of the data; "
+            "name the ID column id"
+        )
+    raise RequestError(f"{place}: no column id among {shown}", hint)
 
 
 def _cells(

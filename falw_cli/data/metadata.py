@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from falw_cli.config.paths import similar
 from falw_cli.data.labels import id_texts, is_missing, resolve_names, shown
 from falw_cli.data.list_formats import Known
 from falw_cli.data.listing import Listing, Rows, Table
@@ -231,7 +232,9 @@ def _read(file: Path, known: Known) -> Table:
         parquet = file.suffix.lower() in (".parquet", ".pq")
         table = parquet_table(file) if parquet else _csv_table(file)
     except OSError as error:
-        raise RequestError(f"{file} cannot be read: {error.strerror}", HINT) from error
+        raise RequestError(
+            f"{file} cannot be read: {error.strerror}", similar(file) + HINT
+        ) from error
     table = replace(table, ids=[known.match(name) for name in table.ids])
     if len(set(table.ids)) != len(table.ids):
         seen: set[str] = set()
@@ -274,12 +277,12 @@ def parquet_table(file: Path) -> Table:
     arrow = need("pyarrow", "data", str(file))
     try:
         found = library.read_table(str(file), columns=plain_columns(library.read_schema(file)))
-    except (arrow.ArrowException, OSError) as error:
+        columns = {name: found.column(name).to_pylist() for name in found.column_names}
+    except (arrow.ArrowException, OSError, ValueError) as error:  # text that is not UTF-8, too
         reason = str(error).partition("\n")[0]
         raise RequestError(f"{file} cannot be read as Parquet: {reason}", HINT) from error
     if "id" not in found.column_names:
         raise RequestError(f"{file}: no column id", HINT)
-    columns = {name: found.column(name).to_pylist() for name in found.column_names}
     return Table(id_texts(columns.pop("id"), str(file)), columns)
 
 

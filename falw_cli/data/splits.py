@@ -185,7 +185,7 @@ def align(listing: Listing, classes: Sequence[str]) -> Rows:
             f"{listing.spec!r} has classes that the model lacks: {', '.join(strange[:5])}",
             f"the model has {', '.join(list(classes)[:10])}"
             + (" …" if len(classes) > 10 else "")
-            + "; name its outputs in order: --classes FILE, or `classes:` in falw.yaml",
+            + "; rename them by --classes FILE: one name per line, in the order of the outputs",
         )
     table = np.array([place.get(name, -1) for name in listing.classes], dtype=np.int64)
     aligned: Rows = table[listing.labels]

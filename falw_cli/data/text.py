@@ -47,6 +47,8 @@ class Lines:
                 raise RequestError(
                     f"{self.where} is larger than {self.limit >> 20} MiB", "check that it is a list"
                 )
+            if b"\0" in raw:
+                raise RequestError(f"{place} holds a NUL byte", "save it as text, in UTF-8")
             if number == 1 and b"\r" in raw.rstrip(b"\r\n"):
                 raise RequestError(
                     f"{place} holds a carriage return: old Mac line ends",
@@ -54,8 +56,6 @@ class Lines:
                 )
             if len(raw) > LONGEST:
                 raise RequestError(f"{place} is longer than {LONGEST:,} bytes", "check the file")
-            if b"\0" in raw:
-                raise RequestError(f"{place} holds a NUL byte", "save it as text, in UTF-8")
             self.digest.update(raw)
             try:
                 yield raw.removeprefix(BOM if number == 1 else b"").decode()

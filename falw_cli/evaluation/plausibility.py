@@ -43,7 +43,7 @@ def check_plausible(original: Predictions) -> None:
     if reordered > accuracy + REORDERED:
         raise RequestError(
             f"the model's {known}, but {100 * reordered:.1f} % with its classes in another order",
-            "give the class names in the order of the model's outputs: --classes FILE",
+            "give --classes FILE: one class name per line, in the order of the model's outputs",
         )
     if accuracy < chance + ABOVE_CHANCE * (1 - chance):
         raise RequestError(

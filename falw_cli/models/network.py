@@ -207,9 +207,7 @@ class NetworkSpec:
 def network_spec(config: Config, source: Checkpoint) -> tuple[NetworkSpec, Checkpoint]:
     """Return what a checkpoint's network is built from, and its tensors by the module's names.
 
-    Args:
-        config: complete, with the checkpoint's metadata.
-        source: as it was read.
+    Args: config, complete, with the checkpoint's metadata; source, as it was read.
 
     Raises:
         RequestError: no architecture is known, or the checkpoint has no head that fits it.
@@ -219,7 +217,8 @@ def network_spec(config: Config, source: Checkpoint) -> tuple[NetworkSpec, Check
         build, arch = source.build, said.arch
     elif config.arch is None:
         raise RequestError(
-            f"{source.path} does not name its architecture", "give --arch NAME (or in falw.yaml)"
+            f"{source.path} does not name its architecture",
+            "give --arch NAME; `falw init MODEL --data KIND:LOCATION` recognises torchvision's",
         )
     else:
         arch = architectures.canonical(config.arch)
@@ -239,7 +238,7 @@ def network_spec(config: Config, source: Checkpoint) -> tuple[NetworkSpec, Check
     if config.classes is not None and len(config.classes) != count:
         raise RequestError(
             f"{source.path} has outputs: {count}, class names given: {len(config.classes)}",
-            "name each output once, in order: `classes:`",
+            "--classes FILE names each output once, one name per line, in the order of the outputs",
         )
     built = NetworkSpec(lambda: build(count, channels), arch, channels, count, config.arch_config)
     return built, source

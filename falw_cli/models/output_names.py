@@ -37,7 +37,8 @@ def output_names(
         raise RequestError(
             f"the model has {counted(number, 'output')}{named}, "
             f"{listing.spec!r} has {counted(len(listing.classes), 'class', 'classes')}",
-            "give the data it was trained on, or name its outputs: --classes FILE",
+            "give the data it was trained on, or --classes FILE: one name per line, in the order "
+            "of the outputs",
         )
     return classes, guessed_order(classes)
 

@@ -24,7 +24,7 @@ from falw_cli.evaluation.per_sample import PerSample
 from falw_cli.evaluation.plausibility import check_plausible
 from falw_cli.evaluation.predictions import EvaluationSamples, Predictions
 from falw_cli.models.inputs import Inputs, open_inputs, warn_of_changes
-from falw_cli.runs.prepare import refuse_inputs
+from falw_cli.runs.prepare import json_report, refuse_inputs
 from falw_cli.runtime import outputs
 from falw_cli.runtime.collectives import agreed, rank_zero_first
 from falw_cli.runtime.engine import make_fabric
@@ -51,7 +51,7 @@ def evaluate(
     """
     config = without_retain(config)
     fabric = make_fabric(config)
-    path = Path(config.report) if config.report and fabric.is_global_zero else None
+    path = json_report(config.report) if config.report and fabric.is_global_zero else None
     with ExitStack() as held:
         with agreed(fabric), rank_zero_first(fabric):
             if path:

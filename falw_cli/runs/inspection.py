@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from pydantic import ValidationError
 from falw_cli.audit import seal
 from falw_cli.audit.report import Report
 from falw_cli.config.extensions import SOURCES
+from falw_cli.config.paths import similar
 from falw_cli.config.settings import Config
 from falw_cli.data import forget_list, ledger, loading, opening
 from falw_cli.data.decoding import header_notes
@@ -21,7 +23,7 @@ from falw_cli.data.labels import is_unnamed
 from falw_cli.data.metadata import columns_of
 from falw_cli.data.splits import guessed_names
 from falw_cli.data.text import BOM
-from falw_cli.errors import RequestError
+from falw_cli.errors import RequestError, nearest
 from falw_cli.models import checkpoint_files
 from falw_cli.models.checkpoint import Checkpoint, load_weights
 from falw_cli.models.fitting import unwrap
@@ -33,6 +35,7 @@ from falw_cli.models.pruning import merged, sparse
 from falw_cli.runtime.printable import counted
 from falw_cli.runtime.progress import Progress
 
+GIVE = "give an audit report, such as model.unlearned.audit.json"
 LEDGER = b'{"version":1,"created":'
 REPORT_LIMIT = 256 << 20
 """Maximum bytes of a report; one on a thousand classes has a few MiB."""
@@ -60,6 +63,11 @@ def inspect_path(path: str, config: Config, progress: Progress) -> dict[str, Any
         return {"kind": "report", "path": str(Path(path)), "report": report}
     if Path(path).is_dir():
         raise RequestError(f"{path} is a folder", f"for a data source, write imagefolder:{path}")
+    if path != "-" and not os.path.lexists(path):
+        source = nearest(path, SOURCES)
+        meant = similar(path) or (f"did you mean {source!r}? " if source else "")
+        hint = "give a checkpoint, a report, a forget list, or a data source as KIND:LOCATION"
+        raise RequestError(f"{path} does not exist", meant + hint)
     return _forget_list(path, config)
 
 
@@ -217,14 +225,17 @@ def read_content(path: Path) -> dict[str, Any]:
         raise RequestError(f"{path} is a ledger", f"to check it: falw verify --ledger {path}")
     try:
         if path.stat().st_size > REPORT_LIMIT:
-            raise RequestError(f"{path} is larger than 256 MiB", "give a report of falw")
+            raise RequestError(f"{path} is larger than 256 MiB", GIVE)
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise RequestError(f"{path} cannot be read: {error.strerror}", "check the path") from error
+        raise RequestError(
+            f"{path} cannot be read: {error.strerror}", f"{similar(path)}check the path"
+        ) from error
     except (ValueError, RecursionError) as error:
-        raise RequestError(f"{path} is not JSON: {error}", "give a report of falw") from error
+        why = "it is not text" if isinstance(error, UnicodeDecodeError) else error
+        raise RequestError(f"{path} is not JSON: {why}", GIVE) from error
     if not isinstance(content, dict):
-        raise RequestError(f"{path} is not an audit report", "give a report of falw")
+        raise RequestError(f"{path} is not an audit report", GIVE)
     return content
 
 
@@ -240,12 +251,12 @@ def as_report(content: dict[str, Any], path: Path) -> Report:
         if "schema_version" not in content:
             raise RequestError(
                 f"{path} is not an audit report: it has no schema_version",
-                "give a report of falw; a list of IDs in JSON begins with [",
+                f"{GIVE}; a list of IDs in JSON begins with [",
             ) from error
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         raise RequestError(
-            f"{path} is not an audit report: {where}: {first['msg']}", "give a report of falw"
+            f"{path} is not an audit report: {where}: {first['msg']}", GIVE
         ) from error
 
 

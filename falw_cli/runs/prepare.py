@@ -31,6 +31,9 @@ from falw_cli.unlearning.run_data import RunData
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
+PAGES = (".html", ".htm", ".md", ".xml", ".pdf")
+"""Suffixes of what `falw report` or a browser makes of a report."""
+
 
 @dataclass(frozen=True)
 class Paths:
@@ -44,8 +47,11 @@ class Paths:
         """Return the paths; by default beside the model and named after it."""
         model = Path(config.model or "model.safetensors")
         out = Path(config.out) if config.out else checkpoint_files.default_out(model, "unlearned")
+        if not out.name:
+            raise RequestError(f"--out {out} is a folder", "name a file or a new folder")
         stem = out.name[: len(out.name) - len(checkpoint_files.suffix(out))]
-        report = Path(config.report) if config.report else out.with_name(f"{stem}.audit.json")
+        report = out.with_name(f"{stem}.audit.json")
+        report = json_report(config.report) if config.report else report
         return cls(out, report)
 
     @staticmethod
@@ -73,6 +79,21 @@ class Paths:
             outputs.check_claim(files, force=config.force, folder=folder)
             return nullcontext()
         return outputs.claimed(files, force=config.force, folder=folder)
+
+
+def json_report(path: str) -> Path:
+    """Return the path of a report.
+
+    Raises:
+        RequestError: it has the suffix of a page: the report itself is JSON.
+    """
+    found = Path(path)
+    if found.suffix.lower() in PAGES:
+        raise RequestError(
+            f"--report {path}: the report is JSON",
+            f"name it {found.stem}.json; `falw report` makes a page of it",
+        )
+    return found
 
 
 def refuse_inputs(config: Config, written: list[Path]) -> None:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from falw_cli.audit.page import NamedReport, html, junit, markdown
+from falw_cli.audit.page import NamedReport, display_name, html, junit, markdown
 from falw_cli.errors import RequestError, one_of
 from falw_cli.runs.inspection import read_report
 from falw_cli.runtime import outputs
@@ -18,6 +18,12 @@ FORMATS = {
     "junit": (junit, ".junit.xml", (".xml",)),
 }
 """Writer, default suffix and possible suffixes of each format."""
+
+
+def _other_format(path: Path, possible: tuple[str, ...]) -> str:
+    """Return the hint for a path whose suffix is not one of its format."""
+    named = [key for key, (_, _, ends) in FORMATS.items() if path.suffix.lower() in ends]
+    return f"use {possible[0]}" + "".join(f", or give --format {one}" for one in named)
 
 
 def publish(
@@ -54,7 +60,8 @@ def publish(
             raise RequestError(f"{path} is one of the reports", "name another file with --out")
         if path.suffix and path.suffix.lower() not in possible:
             raise RequestError(
-                f"{path} has a suffix of another format than {format}", f"use {possible[0]}"
+                f"{path} has a suffix of another format than {format}",
+                _other_format(path, possible),
             )
         outputs.check_writable(path, force=force)
     named = [
@@ -75,7 +82,7 @@ def publish(
 
 def _names(reports: Sequence[Path]) -> list[str]:
     """Return a name per report: its file name if that is unique, else its path."""
-    short = [report.name.removesuffix(".json").removesuffix(".audit") for report in reports]
+    short = [display_name(report) for report in reports]
     count = Counter(short)
     names = [s if count[s] == 1 else str(r) for s, r in zip(short, reports, strict=True)]
     for name, often in Counter(names).items():

@@ -185,9 +185,9 @@ def _run_opened(
     if fabric.is_global_zero:
         pages = {}
         if config.html:
-            from falw_cli.audit.page import NamedReport, html
+            from falw_cli.audit.page import NamedReport, display_name, html
 
-            pages = {paths.page: html([NamedReport(paths.out.name, report)]).encode()}
+            pages = {paths.page: html([NamedReport(display_name(paths.report), report)]).encode()}
         # The report is written last: its presence means that all files are complete.
         files = {**content, **pages, paths.report: text}
         outputs.write_all(files, line=_line(config, entry))

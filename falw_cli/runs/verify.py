@@ -12,8 +12,8 @@ from pydantic import ValidationError
 from falw_cli.audit import gates, seal
 from falw_cli.audit.report import FileInput, Report
 from falw_cli.audit.verdict import NO_SHARE
+from falw_cli.config.paths import similar
 from falw_cli.config.settings import Config
-from falw_cli.data import forget_list
 from falw_cli.errors import RequestError
 from falw_cli.evaluation.full_audit import full_audit
 from falw_cli.evaluation.gap import parse_weights
@@ -68,8 +68,11 @@ def verify(request: VerifyRequest, progress: Progress) -> Verification:
     """Recompute the digests of a report, its files and its samples, and on request its metrics.
 
     Raises:
-        RequestError: the file cannot be read as a report.
+        RequestError: the file cannot be read as a report, or the given list does not exist.
     """
+    if request.forget and not Path(request.forget).is_file():
+        hint = f"{similar(request.forget)}check the path after --forget"
+        raise RequestError(f"no forget list {request.forget}", hint)
     content = read_content(request.report)
     report = as_report(content, request.report)
     sealed = seal.problem(content)
@@ -118,7 +121,7 @@ def _differs(file: FileInput) -> str | None:
 def _list_differs(path: str | None, expected: str) -> str | None:
     if path in (None, "-") or not Path(str(path)).is_file():
         return "does not exist; name the list with --forget FILE"
-    found = forget_list.read(str(path)).sha256
+    found = checkpoint_files.digest(Path(str(path)))
     return None if found == expected else f"{path} is not the list of the run"
 
 

@@ -22,6 +22,7 @@ from falw_cli.errors import RequestError
 from falw_cli.evaluation.per_sample import PerSample
 from falw_cli.models.inputs import Inputs, open_inputs
 from falw_cli.runs.evaluate import evaluate
+from falw_cli.runs.prepare import json_report
 from falw_cli.runtime.engine import make_fabric
 from falw_cli.runtime.interrupt import Interrupt
 from falw_cli.runtime.outputs import check_writable
@@ -73,7 +74,7 @@ def audit(
     path = Path(config.model or "model.safetensors")
     report = config.report or str(path.with_name(f"{path.stem}.shadow.audit.json"))
     if request.dry_run:
-        check_writable(Path(report), force=config.force)
+        check_writable(json_report(report), force=config.force)
         _cost(config, request, open_inputs(config, progress, make_fabric(config)), progress)
         return None
     named = config.model_copy(update={"report": report})

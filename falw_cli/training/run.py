@@ -148,6 +148,11 @@ def _out(config: Config) -> Path:
 def _open(config: Config, progress: Progress, fabric: Fabric, held: ExitStack) -> TrainInputs:
     """Open and check the inputs; closing `held` releases the output file."""
     out = _out(config)
+    if out.suffix.lower() not in ("", ".safetensors"):
+        raise RequestError(
+            f"--out {out}: training writes a safetensors file",
+            f"name it {out.stem}.safetensors; `falw convert` writes other formats",
+        )
     if fabric.is_global_zero:
         held.enter_context(outputs.claimed([out], force=config.force))
     if config.arch is None:

@@ -107,15 +107,22 @@ def test_nearest_name_is_the_hint() -> None:
         ("test_accuracy=80", "test_accuracy==80"),
         ("test_accuracy>=80%", "test_accuracy>=80"),
         ("test_accuracy>=80 %", "test_accuracy>=80"),
+        ("test_accuracy > = 80", "test_accuracy >= 80"),
     ],
 )
 def test_a_gate_in_another_spelling_is_named(written: str, meant: str) -> None:
     with pytest.raises(RequestError, match="invalid gate") as refused:
         gates.parse(written, ())
-    assert refused.value.hint == f"did you mean '{meant}'?"
+    assert refused.value.hint.startswith(f"did you mean '{meant}'? write NAME OP NUMBER")
 
 
 def test_a_failed_value_is_not_shown_as_a_passing_one() -> None:
     shown = GateResult(expression="test_accuracy>=80", value=79.9996, passed=False).shown
     assert shown == "79.9996"
     assert GateResult(expression="no gate", value=79.9996, passed=False).shown == "80"
+
+
+def test_two_conditions_in_one_gate_are_refused() -> None:
+    with pytest.raises(RequestError, match="invalid gate") as refused:
+        gates.parse("avg_gap<=1 and test_accuracy>=90", ())
+    assert "its own --gate" in refused.value.hint

@@ -22,7 +22,7 @@ import pytest
 from falw_cli.audit import rows
 from falw_cli.audit.gauge import gauge
 from falw_cli.audit.glossary import anchor
-from falw_cli.audit.page import NamedReport, html, junit, markdown
+from falw_cli.audit.page import NamedReport, display_name, html, junit, markdown
 from falw_cli.audit.report import Forget, Report
 from falw_cli.audit.seal import seal, to_text
 from falw_cli.errors import RequestError
@@ -350,3 +350,11 @@ def test_a_page_without_retrained_models_or_weights_shows_neither() -> None:
     text = html([NamedReport("a", bare)])
     assert "<h2>Before and after</h2>" in text
     assert "Weights and target" not in text
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [("m.unlearned.audit.json", "m.unlearned"), ("mine.json", "mine"), ("mine", "mine")],
+)
+def test_a_page_is_named_after_the_file_of_the_report(file: str, name: str) -> None:
+    assert display_name(Path("runs") / file) == name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 import pytest
@@ -95,6 +96,31 @@ def test_the_help_shows_no_type_behind_a_flag(
 ) -> None:
     assert run(words) == 0
     assert "<bool>" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_shows_no_type_of_python(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([name, "--help"]) == 0
+    assert not re.search(r"<(list|str|int|float|path)|\bPath\b", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("forget-list --out x", "stdout: write `> FILE`"),
+        ("evaluate m -o x", "-o (did you mean --report?)"),
+        ("unlearn m -f x", "--forget or --forgotten"),
+        ("verify --reports x", "--reports (did you mean --re"),  # REPORTS is an argument
+        ("unlearn m ids.txt", "an example is `falw unlearn model.safetensors --forget ids.txt`"),
+        ("report m --out", "`falw report --help`"),
+        ("frobnicate", "'frobnicate'\n"),
+    ],
+)
+def test_invalid_usage_names_the_next_action(
+    words: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(words.split()) == 2
+    assert said in capsys.readouterr().err
 
 
 def test_without_arguments_the_help_is_all(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from falw_cli.config.paths import other_spelling
+from falw_cli.config.paths import other_spelling, similar
 from falw_cli.config.resolution import resolve
 from falw_cli.errors import RequestError
 
@@ -87,3 +87,16 @@ def test_a_file_whose_name_is_a_tilde_stays(folder: Path) -> None:
     (folder / "~").mkdir()
     (folder / "~" / "ids.txt").write_text("1\n")
     assert resolve("unlearn", {"forget": "~/ids.txt"}).forget == "~/ids.txt"
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [("id.txt", "ids.txt"), ("ids.text", "ids.txt"), ("a.safetensors", None), ("ids.txt", None),
+     ("gone/ids.txt", None), ("", None), (".", None)],
+)  # fmt: skip
+def test_a_similar_name_of_a_missing_file_is_named(
+    folder: Path, written: str, meant: str | None
+) -> None:
+    for name in ("ids.txt", "m.safetensors"):
+        (folder / name).touch()
+    assert similar(written) == (f"did you mean {meant!r}? " if meant else "")

@@ -102,6 +102,33 @@ def test_invalid_lists_are_refused(tmp_path: Path, what: str) -> None:
         read(str(tmp_path / name))
 
 
+KNOWN = ("a.png", "b.png", "3", "7")
+
+
+def test_the_only_column_of_known_ids_is_taken_with_a_remark(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("label,path\n3,a.png\n3, b.png\n")
+    found = read(str(tmp_path / "a.csv"), KNOWN)
+    assert found.ids == ("a.png", "b.png")
+    assert "the column 'path' was taken" in found.remarks[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("label,path\n3,a.png\n3,c.png\n", "'path', 1 of 2 values are IDs"),
+        ("one,other\na.png,b.png\n", "name the ID column id"),  # which one is unknown
+        ("label,count\n3,9\n7,9\n", "name the ID column id"),  # labels are no row numbers
+        ("a.png,cat\nb.png,cat\n", "name the ID column id"),  # without a header
+        ("label,path\n", "name the ID column id"),
+    ],
+)
+def test_an_uncertain_column_is_refused(tmp_path: Path, text: str, hint: str) -> None:
+    (tmp_path / "a.csv").write_text(text)
+    with pytest.raises(RequestError, match="no column id among") as refused:
+        read(str(tmp_path / "a.csv"), KNOWN)
+    assert hint in refused.value.hint
+
+
 def test_a_known_id_is_not_a_comment(tmp_path: Path) -> None:
     (tmp_path / "ids.txt").write_text("#a\n# asked for on Monday\n b\n c\n")
     known = ("#a", " b", "c")

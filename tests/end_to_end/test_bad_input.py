@@ -114,7 +114,9 @@ CASES: dict[str, tuple[Callable[[Path], None], tuple[str, ...], tuple[str, ...]]
     "hyperparameter without a number": (
         nothing, (*UNLEARN, "--set", "log_odds"), ("NAME=NUMBER",),
     ),
-    "text for a learning rate": (nothing, (*UNLEARN, "--lr", "fast"), ("--lr", "fast")),
+    "text for a learning rate": (
+        nothing, (*UNLEARN, "--lr", "fast"), ("--lr", "valid number, or 'auto' (got 'fast')"),
+    ),
     "unknown way to stop": (nothing, (*UNLEARN, "--stop", "never"), ("--stop", "auto")),
     "target_every with a streaming target": (
         nothing,
@@ -157,6 +159,9 @@ CASES: dict[str, tuple[Callable[[Path], None], tuple[str, ...], tuple[str, ...]]
     "missing list": (nothing, ("unlearn", "model.safetensors", "--forget", "a.txt"), ("a.txt",)),
     "empty list": (write("ids.txt", "# nobody\n\n"), UNLEARN, ("ids.txt", "no ID")),
     "list not in UTF-8": (edit("ids.txt", lambda _: b"1\n2\xff\n"), UNLEARN, ("line 2", "UTF-8")),
+    "checkpoint as a list": (
+        edit("ids.txt", lambda _: b"\x80\r\x02\0\n"), UNLEARN, ("line 1", "NUL byte", "text"),
+    ),
     "unknown IDs": (
         edit("ids.txt", lambda b: b + b"".join(b"x%d\n" % i for i in range(7))),
         UNLEARN,
@@ -195,6 +200,24 @@ CASES: dict[str, tuple[Callable[[Path], None], tuple[str, ...], tuple[str, ...]]
         write("model.shadow.audit.json", "mine"),
         ("audit", *UNLEARN[1:], "--shadow", "4", "--dry-run"),
         ("error: model.shadow.audit.json exists", "--force"),
+    ),
+    "folder as output": (nothing, (*UNLEARN, "--out", "."), ("--out . is a folder",)),
+    "page as report": (nothing, (*UNLEARN, "--report", "a.html"), ("json", "falw report")),
+    "page as report of an evaluation": (
+        nothing, ("evaluate", "model.safetensors", "--report", "a.md"), ("json", "falw report"),
+    ),
+    "other format of a trained model": (
+        nothing, ("train", "--out", "a.pt"), ("a.safetensors", "falw convert"),
+    ),
+    "nothing of that name": (
+        nothing, ("inspect", "model.safetensor"), ("did you mean 'model.safetensors'?",),
+    ),
+    "report as a model": (
+        write("a.json", '{"schema_version": "1"}'), ("evaluate", "a.json"),
+        ("a.json is not a checkpoint",),
+    ),
+    "config of a bench without data": (
+        write("b.yaml", "seeds: [0]\n"), ("bench", "b.yaml"), ("b.yaml: datasets is missing",),
     ),
     "no such folder, dry run": (
         nothing, (*UNLEARN, "--out", "gone/out.safetensors", "--dry-run"), ("gone",),

@@ -220,6 +220,12 @@ def test_the_command_reports_problems_and_sets_the_exit_code(copy: Path) -> None
     assert found["model"] == "model.safetensors is not the file of the run"
 
 
+def test_a_given_list_that_does_not_exist_is_a_wrong_request(copy: Path) -> None:
+    done = falw("verify", REPORT, "--forget", "id.txt", cwd=copy)
+    assert done.returncode == 2
+    assert "did you mean 'ids.txt'?" in done.stderr
+
+
 def test_the_schema_is_that_of_the_reports(copy: Path) -> None:
     done = falw("schema", cwd=copy)
     assert done.returncode == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from typing import TYPE_CHECKING, Annotated
 
@@ -76,6 +77,8 @@ def forget_list(call: Call) -> None:
         )
     if not call.as_json:
         console.result("\n".join([*ids, *_comments(proposed)]))
+        if sys.stdout.isatty():
+            console.note(f"{len(ids)} IDs; to save them, write `> ids.txt` after the command")
         return
     found: dict[str, object] = {"ids": ids}
     if not given:

@@ -21,7 +21,7 @@ class ReportSettings(Section):
         "html"
     )
     """html, md (for a pull request comment) or junit (gates for CI) (default html)."""
-    out: Annotated[str | None, Flag("Options", environment=False)] = None
+    out: Annotated[str | None, Flag("Options", environment=False, names="path")] = None
     """Output file; - is stdout (default: beside the report)."""
     open: Annotated[bool, Flag("Options", environment=False)] = False
     """Open the page after writing it."""

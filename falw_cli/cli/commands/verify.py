@@ -24,7 +24,7 @@ class VerifySettings(Section):
     """The audit report; with --ledger, reports that do not lie beside it."""
     ledger: Annotated[Path | None, Flag("Options", environment=False)] = None
     """Ledger to verify: its lines, and the outputs and reports that are at hand."""
-    forget: Annotated[str | None, Flag("Options", environment=False)] = None
+    forget: Annotated[str | None, Flag("Options", environment=False, names="path")] = None
     """Forget list to compare with the digest in the report."""
     rerun: Annotated[bool, Flag("Options", environment=False)] = False
     """Measure again, and compare the metrics."""

@@ -61,7 +61,7 @@ def listing(spec: Spec, allow_outside: bool) -> Listing:
     def readable() -> Iterator[None]:
         try:
             yield
-        except (arrow.ArrowException, OSError) as error:
+        except (arrow.ArrowException, OSError, ValueError) as error:  # text that is not UTF-8, too
             reason = str(error).partition("\n")[0]
             raise RequestError(
                 f"{spec.text!r} cannot be read as Parquet: {reason}", HINT
@@ -73,17 +73,17 @@ def listing(spec: Spec, allow_outside: bool) -> Listing:
         wanted = [label, *(["id"] if "id" in schema.names else [])]
         found = library.read_table([str(file) for file in files], columns=wanted)
         table = ParquetColumn(files, image)
+        ids = found.column("id").to_pylist() if "id" in wanted else None
+        values = found.column(label).to_pylist()
     names = _features(schema.metadata or {}).get(label, {}).get("names")
-    ids = found.column("id").to_pylist() if "id" in wanted else None
     cells = Cells(table, np.arange(found.num_rows), place, lambda: files)
 
     def further() -> dict[str, Sequence[object]]:
         other = [one for one in plain_columns(schema) if one not in (image, label, "id")]
         with readable():
             read = library.read_table([str(file) for file in files], columns=other)
-        return {name: read.column(name).to_pylist() for name in other}
+            return {name: read.column(name).to_pylist() for name in other}
 
-    values = found.column(label).to_pylist()
     notes = (*part.notes, *notes)
     listed = column_listing(spec, cells, ids, values, names, further, notes)
     return replace(listed, parts=part.parts)

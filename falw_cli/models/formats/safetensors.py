@@ -9,6 +9,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from falw_cli.config.paths import similar
 from falw_cli.errors import RequestError, RunError
 from falw_cli.models.checkpoint import (
     KEY,
@@ -44,7 +45,7 @@ def read_tensors(file: Path) -> tuple[dict[str, Tensor], str, dict[str, str]]:
     """
     hint = "give a checkpoint: .safetensors, .pt, or a folder of timm or transformers"
     if not file.is_file():
-        raise RequestError(f"no checkpoint {file}", hint)
+        raise RequestError(f"no checkpoint {file}", similar(file) + hint)
     try:
         before = _signature(file)
         digest = sha256(file)
@@ -57,7 +58,10 @@ def read_tensors(file: Path) -> tuple[dict[str, Tensor], str, dict[str, str]]:
                 "run again once no other process is writing to it",
             )
     except SafetensorError as error:
-        raise RequestError(f"{file} is not a complete safetensors file: {error}", hint) from error
+        broken = f"is not a complete safetensors file: {error}"
+        cut = file.stat().st_size < 9 or recognises(file)
+        what = broken if cut else "is not a checkpoint: it does not begin as safetensors does"
+        raise RequestError(f"{file} {what}", hint) from error
     except OSError as error:
         raise RequestError(f"{file} cannot be read: {error.strerror or error}", hint) from error
     if not tensors:

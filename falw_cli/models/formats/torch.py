@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from falw_cli.config.paths import similar
 from falw_cli.errors import RequestError
 from falw_cli.models import foreign, inert
 from falw_cli.models.checkpoint import (
@@ -65,7 +66,7 @@ def read(path: Path) -> Checkpoint:
         RequestError: no such file, or it holds no weights, or more than inert values.
     """
     if not path.is_file():
-        raise RequestError(f"no checkpoint {path}", "check the path")
+        raise RequestError(f"no checkpoint {path}", f"{similar(path)}check the path")
     digest = sha256(path)
     _check_size(path)
     whole = _load(path)

@@ -12,7 +12,7 @@ from falw_cli.config.settings import Config
 from falw_cli.data.decoding import header_notes
 from falw_cli.data.images import load
 from falw_cli.data.listing import Listing
-from falw_cli.data.metadata import columns_of
+from falw_cli.data.metadata import columns_of, parquet_table
 from falw_cli.data.opening import open_listing
 from falw_cli.errors import RequestError
 from falw_cli.runtime.progress import Silent
@@ -179,3 +179,15 @@ def test_a_broken_column_is_refused(pictures: Listing, tmp_path: Path, column: s
     listing = open_listing(f"parquet:{file}")
     with pytest.raises(RequestError, match="cannot be read"):
         READ[column](listing)
+
+
+@pytest.mark.parametrize("column", ["id", "label"])
+def test_text_that_is_not_utf8_is_refused(pictures: Listing, tmp_path: Path, column: str) -> None:
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    offsets = arrow.py_buffer(np.array([0, 1], dtype=np.int32))
+    broken = arrow.StringArray.from_buffers(1, offsets, arrow.py_buffer(b"\xff"))
+    cells = {"id": ["a"], "image": [pictures.raw(0)], "label": ["x"]} | {column: broken}
+    parquet.write_table(arrow.table(cells), tmp_path / "data.parquet")
+    for read in (lambda file: open_listing(f"parquet:{file}"), parquet_table):
+        with pytest.raises(RequestError, match="cannot be read as Parquet"):
+            read(tmp_path / "data.parquet")
