@@ -35,7 +35,9 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 SHORTEST = 24
-"""Number of steps up to which `least_steps` may extend a run, however short the list."""
+"""Number of steps up to which `least_steps` may extend a run whose list fits into one batch."""
+EXTENSION = 4
+"""Factor up to which `least_steps` may extend the run of a longer list."""
 CHECK_EVERY = 20
 """Steps between two checks of the loss. Reading the loss waits for the device."""
 
@@ -89,7 +91,7 @@ class Work:
     least_momentum: float = 0.0
     """Minimum momentum of BatchNorm's running statistics, from 0 to 1."""
     least_steps: int = 1
-    """Minimum number of steps, capped at SHORTEST or twice the epochs, whichever is larger."""
+    """Minimum number of steps, capped at SHORTEST or at EXTENSION times the epochs."""
 
     @property
     def mix(self) -> Mix:
@@ -105,7 +107,8 @@ class Work:
     def steps(self) -> int:
         """Steps of the run."""
         whole = self.per_epoch * self.recipe.epochs
-        least = min(self.least_steps, max(SHORTEST, 2 * whole))
+        most = SHORTEST if self.per_epoch == 1 else EXTENSION * whole
+        least = min(self.least_steps, most)
         return max(1, round(max(whole, least) * self.share_of_run))
 
 

@@ -16,6 +16,11 @@ measured one. For short lists BatchNorm keeps the statistics of training: else t
 few batches, which costs accuracy. Long lists come closer with statistics that follow; where their
 momentum is small, as in EfficientNet (0.01), they are made to follow within the few steps of a run.
 
+The samples of a short list are of few classes. Without more, the model learns to predict these
+classes less, or more, for all unseen samples: the retain samples are memorised, so that their loss
+hardly shows it. Each step of a short list therefore also holds the original's predictions for
+held-out samples.
+
 With `--no-retain`, `retain` holds held-out samples. The retain loss then distils the original on
 data that it was not trained on, as SCAR does (Bonato et al., arXiv 2404.12922).
 """
@@ -27,12 +32,16 @@ import torch.nn.functional as F
 from pydantic import NonNegativeFloat
 from torch import Tensor
 
+from falw_cli.data.batches import generator
+from falw_cli.models import architectures
 from falw_cli.unlearning.interfaces import Method, MethodInputs, Settings, StepSamples
 
 SURE = 6.0
 """Log-odds beyond which predictions count as equally confident: a probability of 0.9975."""
 MOST_BOOST = 3.0
 """Maximum factor on the loss of a short list."""
+GUIDE_WEIGHT = 3.0
+"""Weight of the mean loss of held-out samples, for a short list."""
 
 
 class MatchSettings(Settings):
@@ -65,6 +74,12 @@ class Match(Method):
         self.settings = settings
         self.target = inputs.expectation.prediction
         self.original = inputs.network.predict(inputs.retain).softmax(1)
+        self.inputs = inputs
+        self.unseen: Tensor | None = None
+        """The original's predictions for the held-out samples [G, C], for a short list."""
+        if len(self.target) <= self.fixed_statistics_up_to:
+            self.unseen = inputs.network.predict(inputs.guide).softmax(1)
+        self.seed = int(torch.randint(2**31, (1,), generator=inputs.generator))
         wanted = self.defaults["forget_share"] * inputs.batch_size
         self.boost = min(MOST_BOOST, max(1.0, wanted / len(self.target)))
 
@@ -72,17 +87,31 @@ class Match(Method):
         """Return cross-entropy and Huber loss of the log-odds against the expectation, [n]."""
         target = self.target[samples.position]
         off = log_odds(samples.logits, samples.label) - odds_of(target, samples.label)
-        loss: Tensor = self.boost * self._loss(samples, target, off)
+        loss: Tensor = self.boost * self._loss(samples.logits, target, off)
         return loss
 
     def retain_loss(self, samples: StepSamples) -> Tensor:
         """Return the same loss against the original's prediction, for fallen log-odds, [n]."""
         target = self.original[samples.position]
         off = log_odds(samples.logits, samples.label) - odds_of(target, samples.label)
-        return self._loss(samples, target, off.clamp(max=0))
+        return self._loss(samples.logits, target, off.clamp(max=0))
 
-    def _loss(self, samples: StepSamples, target: Tensor, off: Tensor) -> Tensor:
-        plain = F.cross_entropy(samples.logits, target, reduction="none")
+    def penalty(self, progress: float) -> Tensor | None:
+        """Return the loss of a draw of held-out samples against the original, for a short list."""
+        if self.unseen is None:
+            return None
+        guide, network = self.inputs.guide, self.inputs.network
+        # The draw depends only on the progress, so that a resumed run repeats it.
+        random = generator(self.seed, round(progress * 1e9))
+        rows = torch.randperm(len(guide), generator=random)[: self.inputs.batch_size // 2 or 1]
+        drawn, target = guide.of(rows), self.unseen[rows.to(self.unseen.device)]
+        images = network.inputs(next(iter(drawn.read([torch.arange(len(rows))]))))
+        logits = architectures.logits(network.module(images)).float()
+        off = log_odds(logits, drawn.labels) - odds_of(target, drawn.labels)
+        return GUIDE_WEIGHT * self._loss(logits, target, off).mean()
+
+    def _loss(self, logits: Tensor, target: Tensor, off: Tensor) -> Tensor:
+        plain = F.cross_entropy(logits, target, reduction="none")
         apart = F.huber_loss(off, torch.zeros_like(off), reduction="none")
         return plain + self.settings.log_odds * apart
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
 import torch
 
 from falw_cli.config.settings import Config, TrainRecipe, UnlearnRecipe
@@ -68,3 +71,31 @@ def test_the_training_augmentation_is_not_inherited() -> None:
         assert (recipe.crop, recipe.flip) == (crop, crop > 0)
     asked = Config(unlearn=UnlearnRecipe(crop=2))
     assert with_method_defaults(asked, trained).unlearn.crop == 2
+
+
+def test_a_short_list_holds_the_predictions_for_unseen_samples(network: Network) -> None:
+    """The penalty is smallest at the original, in both directions of the log-odds."""
+    method = make("match", network)
+    network.module.eval()
+    at_original = method.penalty(0.5)
+    assert at_original is not None
+    with torch.no_grad():
+        *_, head = [m for m in network.module.modules() if isinstance(m, torch.nn.Linear)]
+        for step in (2.0, -4.0):
+            head.bias[0] += step
+            moved = method.penalty(0.5)
+            assert moved is not None
+            assert moved > at_original + 0.1
+
+
+def test_a_resumed_run_repeats_the_draw_of_unseen_samples(network: Network) -> None:
+    kind = load_method("match")
+    method = kind(replace(inputs(network), batch_size=8), kind.settings_type())
+    network.module.eval()
+    drawn = [method.penalty(progress) for progress in (0.25, 0.25, 0.75)]
+    assert drawn[0] == drawn[1] != drawn[2]
+
+
+def test_a_long_list_has_no_penalty(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(load_method("match"), "fixed_statistics_up_to", 3)
+    assert make("match", network).penalty(0.5) is None
