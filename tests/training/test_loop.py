@@ -117,6 +117,17 @@ def test_an_objective_may_end_the_run_with_a_reason(tmp_path: Path) -> None:
     assert outcome.stopped_because == "6 of 12 are enough"
 
 
+@pytest.mark.parametrize(
+    ("forget", "steps"), [(1, 24), (32, 24), (33, 56), (60, 56), (300, 70), (600, 133)]
+)
+def test_a_short_list_takes_more_steps_than_its_epochs(forget: int, steps: int) -> None:
+    """Seven epochs of 32 forget samples per batch, and at least 56 steps where that is safe."""
+    labels = torch.zeros(2000, dtype=torch.int64)
+    data = Resident(torch.zeros(2000, 1, 1, 1, dtype=torch.uint8), labels)
+    recipe = Recipe(batch_size=128, epochs=7)
+    assert Work(data, forget, recipe, 7, "", 0.25, least_steps=56).steps == steps
+
+
 def test_a_probe_runs_the_schedule_in_a_share_of_the_steps() -> None:
     whole = work()
     probe = replace(whole, share_of_run=0.25)
