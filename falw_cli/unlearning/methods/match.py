@@ -41,7 +41,7 @@ SURE = 6.0
 MOST_BOOST = 3.0
 """Maximum factor on the loss of a short list."""
 GUIDE_WEIGHT = 3.0
-"""Weight of the mean loss of held-out samples, for a short list."""
+"""Weight of the mean loss of held-out samples, for a list that fits into one batch; less if not."""
 
 
 class MatchSettings(Settings):
@@ -82,6 +82,7 @@ class Match(Method):
         self.seed = int(torch.randint(2**31, (1,), generator=inputs.generator))
         wanted = self.defaults["forget_share"] * inputs.batch_size
         self.boost = min(MOST_BOOST, max(1.0, wanted / len(self.target)))
+        self.guide_weight = GUIDE_WEIGHT * min(1.0, wanted / len(self.target))
 
     def forget_loss(self, samples: StepSamples) -> Tensor:
         """Return cross-entropy and Huber loss of the log-odds against the expectation, [n]."""
@@ -108,7 +109,7 @@ class Match(Method):
         images = network.inputs(next(iter(drawn.read([torch.arange(len(rows))]))))
         logits = architectures.logits(network.module(images)).float()
         off = log_odds(logits, drawn.labels) - odds_of(target, drawn.labels)
-        return GUIDE_WEIGHT * self._loss(logits, target, off).mean()
+        return self.guide_weight * self._loss(logits, target, off).mean()
 
     def _loss(self, logits: Tensor, target: Tensor, off: Tensor) -> Tensor:
         plain = F.cross_entropy(logits, target, reduction="none")
