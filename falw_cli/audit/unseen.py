@@ -28,7 +28,7 @@ def against_unseen(report: Report) -> tuple[Level, str]:
         one = after.distance
         p_value = decimal(one.p_value, 3, bounds=(CHANCE,))
         figures += f"; distance {one.value:.3f}, by chance {one.chance:.3f} (p = {p_value})"
-    level = _apart(auc)
+    level = apart(auc)
     if level == "bad":
         return level, f"forget samples still look like training samples: {figures}"
     if level == "mixed":
@@ -41,7 +41,7 @@ def against_unseen(report: Report) -> tuple[Level, str]:
         alike = f"differ little from unseen samples (an AUC above {0.5 + MARGIN:g} counts)"
     text = f"forget samples {alike}: {figures}"
     original = before.mia if before is not None else None
-    if original and _apart(original.difficulty_matched or original.auc) == "good":
+    if original and apart(original.difficulty_matched or original.auc) == "good":
         # A test that finds nothing in the original is no evidence of forgetting.
         return "unknown", f"{text}; same for the original, so here this test has no power"
     return level, text
@@ -63,7 +63,7 @@ def _unclear(auc: Figure) -> str:
     )
 
 
-def _apart(auc: Figure) -> Level:
+def apart(auc: Figure) -> Level:
     """Return where an AUC's interval is: within MARGIN of 0.5, above, below, or across."""
     if auc.lower > 0.5 + MARGIN:
         return "bad"

@@ -5,22 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
+from falw_cli.audit.contradictions import contradiction
 from falw_cli.audit.gates import FORGOTTEN, READABLE
+from falw_cli.audit.losses import class_losses, losses
 from falw_cli.audit.report import Report
-from falw_cli.audit.shadows import distinguished
-from falw_cli.audit.unseen import CHANCE, Level, against_unseen
+from falw_cli.audit.unseen import Level, against_unseen
 from falw_cli.evaluation.earlier import EarlierRequest
 from falw_cli.evaluation.forgotten import BEYOND, BOUNDS, HALF, OVER, claim
-from falw_cli.evaluation.gap_metric import described
-from falw_cli.evaluation.metrics import AccuracyChange, Figure
-from falw_cli.runtime.printable import counted, decimal, significant
+from falw_cli.evaluation.metrics import Figure
+from falw_cli.runtime.printable import counted, decimal
 
-HARM = 1.0
-"""Loss of accuracy, in percentage points, that the headline names if it is significant."""
-BELOW_RETRAIN = 0.5
-"""The same loss below the lower of original and Retrain, where there are retrained models."""
-SHOWN = 0.05
-"""The smallest loss of accuracy that is mentioned, in percentage points: 0.1 when rounded."""
 NO_SHARE = "no forgotten share: "
 NOT_MEMORISED = "had not memorised"
 """Beginning and part of the warnings that say why there is no forgotten share."""
@@ -67,18 +61,19 @@ def verdict(report: Report) -> Verdict:
     if report.metrics.after is None:
         return Verdict("unknown", "Nothing was measured: a dry run", ())
     seeds, unseen = _against_retrain(report), against_unseen(report)
-    harm, losses = _losses(report)
+    harm, small = losses(report)
     level, headline = _conclusion(report, seeds, unseen)
-    found = distinguished(report.per_sample)
-    if found and headline.startswith(FORGOTTEN_SAID):
+    if headline.startswith(FORGOTTEN_SAID) and (found := contradiction(report)):
         level = "unknown"
         headline = f"Cannot tell whether the list is forgotten: {found}; other tests: {headline}"
     if harm and level != "bad":
         level = "mixed" if level == "good" else level
         headline = f"{headline}, but {harm.partition(' (')[0]}"
     corrected = report.corrections.in_words() if report.corrections else ""
-    points = [_explained(report), seeds[1], unseen[1], harm, losses, corrected]
-    points.append(earlier_requests(report))
+    points = [
+        _explained(report), seeds[1], unseen[1], harm, small, class_losses(report), corrected,
+        earlier_requests(report),
+    ]  # fmt: skip
     if report.forget.unreadable:
         points.insert(0, f"the samples that can be read: {headline}")
         level = "bad"
@@ -171,40 +166,6 @@ def _explained(report: Report) -> str:
             else f"; {few} is too short, or too little memorised, for a precise share"
         )
     return text
-
-
-def _losses(report: Report) -> tuple[str, str]:
-    """Return what unlearning cost in accuracy.
-
-    The first text is for the headline: losses that are more than chance and large enough. The
-    second has the others.
-    """
-    found = report.metrics
-    if found.changes is None or found.after is None or found.before is None:
-        return "", ""
-    harm: list[str] = []
-    others: list[str] = []
-    for name in ("retained_test_accuracy", "retain_accuracy"):
-        change: AccuracyChange | None = getattr(found.changes, name)
-        if change is None or change.value > -SHOWN:
-            continue
-        least = -HARM
-        if found.reference is not None:
-            before, truth = (getattr(one, name) for one in (found.before, found.reference))
-            if before is not None and truth is not None:
-                least = min(0.0, truth - before) - BELOW_RETRAIN
-        same = found.after.test_accuracy == getattr(found.after, name)
-        label = described("test_accuracy" if same else name)[0]
-        fell = f"{label} fell by {decimal(-change.value, 1, bounds=(-least,))} points"
-        p_value = significant(change.p_value, 2, (CHANCE,))
-        if change.p_value > CHANCE:
-            others.append(f"{fell}; could be chance, p = {p_value}")
-            continue
-        (harm if change.value < least else others).append(
-            f"{fell} ({decimal(-change.upper, 1)} to {decimal(-change.lower, 1)}; McNemar's test: "
-            f"p = {p_value})"
-        )
-    return "; ".join(harm), "; ".join(others)
 
 
 def earlier_requests(report: Report) -> str:

@@ -109,7 +109,8 @@ class Match(Method):
         images = network.inputs(next(iter(drawn.read([torch.arange(len(rows))]))))
         logits = architectures.logits(network.module(images)).float()
         off = log_odds(logits, drawn.labels) - odds_of(target, drawn.labels)
-        return self.guide_weight * self._loss(logits, target, off).mean()
+        loss: Tensor = self.guide_weight * self._loss(logits, target, off).mean()
+        return loss
 
     def _loss(self, logits: Tensor, target: Tensor, off: Tensor) -> Tensor:
         plain = F.cross_entropy(logits, target, reduction="none")
