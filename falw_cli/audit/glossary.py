@@ -22,7 +22,7 @@ TERMS = {
     "“Forgotten”: the whole interval is between 50 and 150 %, so that the model differs from the "
     "expectation by at most half as much as before unlearning. “Not forgotten”: it is below 50 %. "
     "“Over-forgotten”: it is above 120 %. “Cannot tell”: it contains 50 %, or it reaches from "
-    "above 50 % to more than 150 %, or shadow models find most of the list. More forget or "
+    "above 50 % to more than 150 %, or another test contradicts the share. More forget or "
     "held-out samples make the interval narrower. A loss of accuracy is named in the headline if "
     "it is more than chance (McNemar’s paired test) and larger than 1 point; with retrained "
     "models, larger than 0.5 points below the lower of original and Retrain.",
