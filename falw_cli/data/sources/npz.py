@@ -126,7 +126,7 @@ def _parts(names: set[str]) -> dict[str, Keys]:
         inner = {
             name.removeprefix(begin).removesuffix(end)
             for name in names
-            if name.startswith(begin) and name.endswith(end)
+            if name.startswith(begin) and name.endswith(end) and len(name) > len(begin + end)
         }
         for part in (one for one in (*KNOWN, *sorted(inner - {*KNOWN})) if one in inner):
             images, labels, *ids = (one.format(part) for one in pattern)

@@ -187,11 +187,15 @@ def test_ids_of_no_part_are_refused(tmp_path: Path, arrays: dict[str, object], s
 
 def test_a_part_of_any_name(tmp_path: Path) -> None:
     extra = {"x_extra": np.full((4, 8, 8), 7, np.uint8), "y_extra": [3, 2, 1, 0]}
+    extra |= {"x_": np.zeros((1, 8, 8), np.uint8), "y_": [0]}  # no part
     spec = _parts(tmp_path / "a.npz", **extra, ids_extra=list("abcd"))
     found = open_listing(f"{spec}#extra")
     assert (found.ids, found.labels.tolist()) == (("a", "b", "c", "d"), [3, 2, 1, 0])
     assert found.parts == ("train", "test", "extra")
-    assert open_listing(spec).notes == ("the part 'train' is used of train, test, extra",)
+    assert open_listing(spec).notes == (
+        "2 arrays are not used: x_, y_",
+        "the part 'train' is used of train, test, extra",
+    )
 
 
 def test_parts_beside_images_are_named(tmp_path: Path) -> None:
