@@ -9,9 +9,11 @@ from collections import defaultdict
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from falw_cli.data.labels import shown
 from falw_cli.data.listing import TRAINING, UNSEEN, Spec, choose_part
 from falw_cli.data.skipped import Skipped
 from falw_cli.errors import RequestError
+from falw_cli.runtime.printable import counted
 
 WORDS = re.compile(r"[A-Za-z]+")
 SHARD = re.compile(r"(.*?)([0-9]{5,})-of-([0-9]{5,})")
@@ -34,10 +36,14 @@ def files_of(spec: Spec, suffixes: frozenset[str], kind: str) -> FilesOfPart:
         kind: what these files are called in an error.
 
     Raises:
-        RequestError: there is no such file, or shards of the part are missing.
+        RequestError: there is no such file, or it is of another part, or shards of the part are
+            missing.
     """
-    if spec.location.is_file():
-        return FilesOfPart([spec.location])
+    if (file := spec.location).is_file():
+        if wanted := spec.part.casefold():
+            own = _part_of(Path(file.parent.name, file.name), wanted)
+            choose_part(replace(spec, part=wanted), (own,) if own else ())
+        return FilesOfPart([file])
     files, passed = _walk(spec, suffixes)
     if not files:
         hint = "; ".join(("check the path", *passed))
@@ -95,26 +101,43 @@ def check_complete(spec: Spec, files: list[Path]) -> None:
 def part_of_files(spec: Spec, files: list[Path]) -> FilesOfPart:
     """Return the files of the part that a SPEC names, or all files, with a warning.
 
-    The part of a file is the first word of its path below the location that is the name of a part.
-
     Args:
-        spec: names a file, or a folder of files.
+        spec: names a folder of files; the case of its part is ignored.
         files: all files, in their order.
 
     Raises:
         RequestError: no file is of that part.
     """
     by_part: dict[str, list[Path]] = {}
-    for file in files if spec.location.is_dir() else ():
-        words = WORDS.findall(str(file.relative_to(spec.location)))
-        part = next((word for word in words if word.lower() in (*TRAINING, *UNSEEN)), "")
-        if not part and spec.part in words:
-            part = spec.part
-        by_part.setdefault(part, []).append(file)
+    wanted = spec.part.casefold()
+    for file in files:
+        by_part.setdefault(_part_of(file.relative_to(spec.location), wanted), []).append(file)
     parts = tuple(name for name in by_part if name)
     if spec.part:
-        return FilesOfPart(by_part[choose_part(spec, parts)], parts)
+        found = by_part[choose_part(replace(spec, part=wanted), parts)]
+        return FilesOfPart(found, parts, _other_files(by_part.get("", [])))
     if len(parts) < 2:
         return FilesOfPart(files, parts)
     note = f"the files are of the parts {', '.join(parts)}: all are used; one of them: "
     return FilesOfPart(files, parts, (f"{note}{spec.text}#{parts[0]}",))
+
+
+def _part_of(path: Path, wanted: str) -> str:
+    """Return the part of a file, in lower case, or "".
+
+    It is the first word of the file's name that is the name of a part, or else of the folder that
+    is nearest to the file; or else `wanted`, if that is a word of the path.
+    """
+    words = [[word.casefold() for word in WORDS.findall(name)] for name in reversed(path.parts)]
+    every = [word for some in words for word in some]
+    known = (word for word in every if word in (*TRAINING, *UNSEEN))
+    return next(known, wanted if wanted in every else "")
+
+
+def _other_files(files: list[Path]) -> tuple[str, ...]:
+    """Return the warning for files that are of no part."""
+    if not files:
+        return ()
+    one, more = "file whose path names no part was", "files whose paths name no part were"
+    named = shown([file.name for file in files])
+    return (f"{counted(len(files), one, more)} passed over: {named}",)

@@ -79,3 +79,45 @@ def test_a_folder_without_such_files_names_the_others(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="no tar file") as caught:
         found(tmp_path, ("a.tar.gz",))
     assert ".gz (1)" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("names", "part", "read", "notes"),
+    [
+        (("train-a.tar", "more.tar"), "#train", ["train-a.tar"],
+         ["1 file whose path names no part was passed over: more.tar"]),
+        (("train-a.tar", "more.tar"), "", ["more.tar", "train-a.tar"], []),
+        (("train-a.tar", "Train-b.tar", "val.tar"), "#TRAIN", ["Train-b.tar", "train-a.tar"], []),
+        (("dev/train.tar", "dev/test.tar"), "#train", ["dev/train.tar"], []),
+        (("dev/train.tar", "dev/test.tar"), "#test", ["dev/test.tar"], []),
+        (("dev/train/0.tar", "dev/test/0.tar"), "#test", ["dev/test/0.tar"], []),
+        (("train/a_b.tar", "test/c.tar"), "#train", ["train/a_b.tar"], []),
+        (("extra/0.tar", "test.tar"), "#Extra", ["extra/0.tar"], []),
+    ],
+)  # fmt: skip
+def test_the_part_of_a_file(
+    tmp_path: Path, names: tuple[str, ...], part: str, read: list[str], notes: list[str]
+) -> None:
+    part_of = found(tmp_path / "d", names, part)
+    assert [str(file.relative_to(tmp_path / "d")) for file in part_of.files] == read
+    assert part_of.notes == tuple(notes)
+
+
+@pytest.mark.parametrize(
+    ("name", "part", "said"),
+    [
+        ("train-0.tar", "train", None),
+        ("train/0.tar", "Train", None),
+        ("train-0.tar", "test", "choose from: #train"),
+        ("0.tar", "train", "leave out #train"),
+    ],
+)
+def test_the_part_of_one_file(tmp_path: Path, name: str, part: str, said: str | None) -> None:
+    found(tmp_path / "d", (name,))
+    spec = parse_spec(f"webdataset:{tmp_path / 'd' / name}#{part}", "train")
+    if said is None:
+        assert files_of(spec, frozenset({".tar"}), "tar").files == [tmp_path / "d" / name]
+        return
+    with pytest.raises(RequestError, match=f"no part '{part}'") as caught:
+        files_of(spec, frozenset({".tar"}), "tar")
+    assert caught.value.hint == said

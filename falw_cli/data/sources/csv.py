@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,28 +33,22 @@ def listing(spec: Spec, allow_outside: bool) -> Listing:
     parts: Counter[str] = Counter()
     rows, slashed = [], 0
     for line, row in _lines(spec, label):
-        if (split := row.get("split")) is not None:
-            parts[split.strip()] += 1
-        if not spec.part or _split(row) == spec.part:
+        if "split" in row:
+            parts[str(row["split"] or "").strip()] += 1
+        if _is_of(spec, row):
             rows.append(_row(file, line, row, label, allow_outside))
             slashed += "\\" in row["path"] and rows[-1][1] != row["path"]
-    names = tuple(sorted(name for name in parts if name))
     if spec.part and not parts:
         raise RequestError(f"{file} has no column split", f"leave out #{spec.part}")
+    names = tuple(sorted({name.casefold() for name in parts if name}))
     if spec.part:
-        choose_part(spec, names)
+        choose_part(replace(spec, part=spec.part.casefold()), names)
     rows.sort(key=lambda row: row[0])
     labels = number([row[2] for row in rows], str(file))
-    notes = list(labels.notes)
+    notes = [*labels.notes, *_split_notes(spec, parts)]
     if slashed:
         paths = counted(slashed, "path has", "paths have")
         notes.append(f"{paths} Windows' backslashes, which are read as /")
-    if not spec.part and len(parts) > 1:
-        counts = ", ".join(f"{name or 'none'} {count}" for name, count in sorted(parts.items()))
-        notes.append(
-            f"all values of the column split are used ({counts}); one of them: "
-            f"{spec.text}#{names[0]}"
-        )
     ids = tuple(row[0] for row in rows)
     files = Files(file.parent, tuple(row[1] for row in rows))
     return Listing(
@@ -62,8 +57,30 @@ def listing(spec: Spec, allow_outside: bool) -> Listing:
     )  # fmt: skip
 
 
-def _split(row: dict[str, Any]) -> str:
-    return str(row.get("split") or "").strip()
+def _is_of(spec: Spec, row: dict[str, Any]) -> bool:
+    """Return whether a row is of the part that a SPEC names, in any case; without one, it is."""
+    split = str(row.get("split") or "").strip()
+    return not spec.part or split.casefold() == spec.part.casefold()
+
+
+def _split_notes(spec: Spec, parts: Counter[str]) -> Iterator[str]:
+    """Yield the warnings on the column split.
+
+    Args: parts, the number of rows by value, "" for none.
+    """
+    counts = ", ".join(f"{name or 'none'} {count}" for name, count in sorted(parts.items()))
+    if not spec.part:
+        if len(parts) > 1:
+            one = f"{spec.text}#{min(name.casefold() for name in parts if name)}"
+            yield f"all values of the column split are used ({counts}); one of them: {one}"
+        return
+    alike = sorted(name for name in parts if name.casefold() == spec.part.casefold())
+    if alike != [spec.part]:
+        counts = ", ".join(f"{name} {parts[name]}" for name in alike)
+        yield f"the column split is matched without regard to case: {counts}"
+    if blank := parts[""]:
+        one, more = "row has no split and was", "rows have no split and were"
+        yield f"{counted(blank, one, more)} passed over"
 
 
 def _lines(spec: Spec, label: str) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -95,7 +112,7 @@ def _lines(spec: Spec, label: str) -> Iterator[tuple[int, dict[str, Any]]]:
 def _table(spec: Spec, label: str) -> Table:
     """Return all columns except path and id."""
     every = (row for _, row in _lines(spec, label))
-    rows = [row for row in every if not spec.part or _split(row) == spec.part]
+    rows = [row for row in every if _is_of(spec, row)]
     names = [name for name in (rows[0] if rows else ()) if name and name not in ("path", "id")]
     ids = [str(row.get("id") or row["path"]) for row in rows]
     return Table(ids, {name: [row[name] for row in rows] for name in names})

@@ -32,9 +32,13 @@ from falw_cli.data.listing import (
     file_of,
 )
 from falw_cli.errors import RequestError
+from falw_cli.runtime.printable import counted
 
 Array = npt.NDArray[Any]
 HINT = "provide images (uint8, N x H x W x channels), labels (N) and, optionally, ids (N)"
+PATTERNS = (("{}_images", "{}_labels", "{}_ids"), ("x_{}", "y_{}", "ids_{}", "{}_ids"))
+"""Names of a part's images, labels and IDs, as MedMNIST and Keras name them."""
+KNOWN = (*TRAINING, *UNSEEN)
 HARMLESS, MOST_PACKED = 64 << 20, 100
 """A file may unpack to this many bytes, or to this many times its size, whichever is more."""
 
@@ -67,7 +71,7 @@ def listing(spec: Spec, allow_outside: bool) -> Listing:
         found = whole_numbers(labels.astype(np.float64), str(file))
     else:
         found = bare_numbers(integers(labels.tolist(), str(file)), str(file))
-    notes = found.notes
+    notes = (*found.notes, *keys.notes)
     if keys.part and not spec.part:
         notes = (*notes, f"the part {keys.part!r} is used of {', '.join(keys.parts)}")
     return Listing(
@@ -78,12 +82,14 @@ def listing(spec: Spec, allow_outside: bool) -> Listing:
 
 
 class Keys(NamedTuple):
-    """Names of the arrays of a part; without parts, both are empty."""
+    """Names of the arrays to read, and the part that they are; without parts, both are empty."""
 
     images: str = "images"
     labels: str = "labels"
+    ids: str | None = "ids"
     part: str = ""
     parts: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def _keys(spec: Spec, file: Path) -> Keys:
@@ -97,18 +103,61 @@ def _keys(spec: Spec, file: Path) -> Keys:
             names = {name.removesuffix(".npy") for name in archive.namelist()}
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise RequestError(f"{file} cannot be read as npz: {error}", HINT) from error
-    parts = {
-        part: Keys(images.format(part), labels.format(part), part)
-        for images, labels in (("{}_images", "{}_labels"), ("x_{}", "y_{}"))
-        for part in (*TRAINING, *UNSEEN)
-        if names >= {images.format(part), labels.format(part)}
-    }
+    parts = _parts(names)
     if "images" in names and not spec.part:
-        return Keys()
+        note = f"the array 'images' is used; there are also the parts {', '.join(parts)}"
+        return Keys(ids="ids" if "ids" in names else None, notes=(note,) if parts else ())
     if not parts and not spec.part:
         raise RequestError(f"{file} holds the arrays {shown(sorted(names))}", HINT)
-    chosen = choose_part(spec, tuple(parts))
-    return parts[chosen]._replace(parts=tuple(parts))
+    keys = parts[choose_part(spec, tuple(parts))]
+    if keys.ids is None and "ids" in names and "images" not in names:
+        keys = _with_ids(file, keys, parts)
+    used = {name for one in (*parts.values(), keys) for name in (one.images, one.labels, one.ids)}
+    unused = sorted(names - used - ({*Keys()[:3]} if "images" in names else set()))
+    note = f"{counted(len(unused), 'array is', 'arrays are')} not used: {shown(unused)}"
+    return keys._replace(parts=tuple(parts), notes=(note,) if unused else ())
+
+
+def _parts(names: set[str]) -> dict[str, Keys]:
+    """Return the arrays of each part that has images and labels; known parts are first."""
+    found: dict[str, Keys] = {}
+    for pattern in PATTERNS:
+        begin, end = pattern[0].split("{}")
+        inner = {
+            name.removeprefix(begin).removesuffix(end)
+            for name in names
+            if name.startswith(begin) and name.endswith(end) and len(name) > len(begin + end)
+        }
+        for part in (one for one in (*KNOWN, *sorted(inner - {*KNOWN})) if one in inner):
+            images, labels, *ids = (one.format(part) for one in pattern)
+            if labels in names:
+                own = next((name for name in ids if name in names), None)
+                found.setdefault(part, Keys(images, labels, own, part))
+    return found
+
+
+def _with_ids(file: Path, keys: Keys, parts: dict[str, Keys]) -> Keys:
+    """Return the arrays of a part with `ids`, if these are as many as the labels of that part.
+
+    Raises:
+        RequestError: `ids` fit no part, or several.
+    """
+    try:
+        _check_size(file)
+        with np.load(file, allow_pickle=False) as arrays:
+            count = len(arrays["ids"])
+            fit = [part for part, one in parts.items() if len(arrays[one.labels]) == count]
+    except RequestError:
+        raise
+    except Exception as error:  # zipfile, zlib and numpy's header parser raise many types
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise RequestError(f"{file} cannot be read as npz: {reason}", HINT) from error
+    if len(fit) != 1:
+        raise RequestError(
+            f"{file}: the {count} ids fit {' and '.join(fit) or 'no part'}",
+            f"name the IDs of each part: {keys.part}_ids",
+        )
+    return keys._replace(ids="ids") if fit == [keys.part] else keys
 
 
 def _table(file: Path, keys: Keys, ids: tuple[str, ...]) -> Table:
@@ -143,7 +192,7 @@ def _unpack(file: Path, keys: Keys) -> tuple[Array, Array, Array, bool]:
         _check_size(file)
         with np.load(file, allow_pickle=False) as arrays:
             images, labels = arrays[keys.images], arrays[keys.labels]
-            own = {"ids": arrays["ids"]} if "ids" in arrays and not keys.part else {}
+            own = {} if keys.ids is None else {"ids": arrays[keys.ids]}
             for name, array in {"images": images, "labels": labels, **own}.items():
                 if isinstance(array, np.ndarray) and array.nbytes == 0:
                     raise ValueError(f"{name} has no values")  # and may claim any length

@@ -67,6 +67,30 @@ def test_any_value_of_the_column_split_is_a_part(tmp_path: Path) -> None:
     assert caught.value.hint == "choose from: #my_part, #train, #val"
 
 
+@pytest.mark.parametrize(
+    ("splits", "part", "rows", "notes"),
+    [
+        (("train", "Train", ""), "train", [0, 1],
+         ["without regard to case: Train 1, train 1", "1 row has no split and was passed over"]),
+        (("Train", "Train", "val"), "train", [0, 1], ["without regard to case: Train 2"]),
+        (("train", "", " "), "train", [0], ["2 rows have no split and were passed over"]),
+        (("train", "train", "val"), "val", [2], []),
+        (("train", "TRAIN", ""), "", [0, 1, 2], ["are used (none 1, TRAIN 1, train 1)"]),
+    ],
+)  # fmt: skip
+def test_rows_of_no_part_and_the_case_of_parts_are_noted(
+    tmp_path: Path, splits: tuple[str, ...], part: str, rows: list[int], notes: list[str]
+) -> None:
+    lines = [f"p/ant/{row}.png,{row},{split}" for row, split in enumerate(splits)]
+    spec = _csv(tmp_path, "\n".join(["path,label,split", *lines]))
+    found = open_listing(f"{spec}#{part}" if part else spec)
+    assert found.labels.tolist() == rows
+    assert found.table is not None
+    assert found.table().columns["split"] == [splits[row] for row in rows]
+    assert len(found.notes) == len(notes)
+    assert all(note in said for note, said in zip(notes, found.notes, strict=True))
+
+
 def test_paths_with_backslashes(tmp_path: Path) -> None:
     listing = open_listing(_csv(tmp_path, "path,label\np\\ant\\0.png,a\n"))
     assert listing.files.image(0) == tmp_path / "p" / "ant" / "0.png"

@@ -135,3 +135,73 @@ def test_ids_of_bytes_are_text(tmp_path: Path) -> None:
     images, ids = np.zeros((2, 8, 8, 1), np.uint8), np.array(["\xfc".encode(), b"b"])
     np.savez(tmp_path / "a.npz", images=images, labels=np.array([0, 1]), ids=ids)
     assert sorted(open_listing(f"npz:{tmp_path / 'a.npz'}").ids) == ["b", "\xfc"]
+
+
+def _parts(file: Path, **arrays: object) -> str:
+    """Write a file with two training samples and three test samples."""
+    for part, count in (("train", 2), ("test", 3)):
+        arrays[f"{part}_images"] = np.full((count, 8, 8), count, dtype=np.uint8)
+        arrays[f"{part}_labels"] = np.arange(count)
+    np.savez(file, **arrays)
+    return f"npz:{file}"
+
+
+ROWS = {"train": ("0", "1"), "test": ("0", "1", "2")}
+
+
+@pytest.mark.parametrize(
+    ("arrays", "ids", "unused"),
+    [
+        ({}, ROWS, {}),
+        ({"train_ids": ["p", "q"]}, ROWS | {"train": ("p", "q")}, {}),
+        ({"ids": ["p", "q"]}, ROWS | {"train": ("p", "q")}, {"test": "1 array is not used: ids"}),
+        ({"ids": ["p", "q"], "train_ids": ["r", "s"]}, ROWS | {"train": ("r", "s")},
+         {"train": "1 array is not used: ids", "test": "1 array is not used: ids"}),
+        ({"train_site": [1, 2]}, ROWS, dict.fromkeys(ROWS, "1 array is not used: train_site")),
+    ],
+    ids=["none", "of the part", "of one length", "both", "another array"],
+)  # fmt: skip
+def test_ids_of_parts(
+    tmp_path: Path, arrays: dict[str, object], ids: dict[str, object], unused: dict[str, str]
+) -> None:
+    spec = _parts(tmp_path / "a.npz", **arrays)
+    for part in ("train", "test"):
+        found = open_listing(f"{spec}#{part}")
+        assert (found.ids, found.by_row) == (ids[part], ids[part] == ROWS[part])
+        assert found.notes == ((unused[part],) if part in unused else ())
+
+
+@pytest.mark.parametrize(
+    ("arrays", "said"),
+    [
+        ({"ids": list("abcde")}, "the 5 ids fit no part"),
+        ({"ids": [1, 2], "x_extra": np.zeros((2, 8, 8), np.uint8), "y_extra": [0, 0]},
+         "the 2 ids fit train and extra"),
+    ],
+)  # fmt: skip
+def test_ids_of_no_part_are_refused(tmp_path: Path, arrays: dict[str, object], said: str) -> None:
+    with pytest.raises(RequestError, match=said) as caught:
+        open_listing(_parts(tmp_path / "a.npz", **arrays) + "#train")
+    assert "train_ids" in (caught.value.hint or "")
+
+
+def test_a_part_of_any_name(tmp_path: Path) -> None:
+    extra = {"x_extra": np.full((4, 8, 8), 7, np.uint8), "y_extra": [3, 2, 1, 0]}
+    extra |= {"x_": np.zeros((1, 8, 8), np.uint8), "y_": [0]}  # no part
+    spec = _parts(tmp_path / "a.npz", **extra, ids_extra=list("abcd"))
+    found = open_listing(f"{spec}#extra")
+    assert (found.ids, found.labels.tolist()) == (("a", "b", "c", "d"), [3, 2, 1, 0])
+    assert found.parts == ("train", "test", "extra")
+    assert open_listing(spec).notes == (
+        "2 arrays are not used: x_, y_",
+        "the part 'train' is used of train, test, extra",
+    )
+
+
+def test_parts_beside_images_are_named(tmp_path: Path) -> None:
+    images = np.zeros((4, 8, 8), np.uint8)
+    spec = _parts(tmp_path / "a.npz", images=images, labels=[0, 1, 2, 0], ids=list("abcd"))
+    found = open_listing(spec)
+    assert found.ids == ("a", "b", "c", "d")
+    assert found.notes == ("the array 'images' is used; there are also the parts train, test",)
+    assert open_listing(f"{spec}#test").ids == ROWS["test"]

@@ -191,3 +191,64 @@ def test_text_that_is_not_utf8_is_refused(pictures: Listing, tmp_path: Path, col
     for read in (lambda file: open_listing(f"parquet:{file}"), parquet_table):
         with pytest.raises(RequestError, match="cannot be read as Parquet"):
             read(tmp_path / "data.parquet")
+
+
+@pytest.mark.parametrize(
+    ("names", "classes", "labels", "noted"),
+    [
+        ((["a", "b", "c"], ["c", "a", "b"]), ("a", "b", "c"), [0, 1, 2, 2, 0, 1], True),
+        ((["a", "b", "c"], ["d", "c", "a"]), ("a", "b", "c", "d"), [0, 1, 2, 3, 2, 0], True),
+        ((["a", "b", "c"], ["a", "b", "c"]), ("a", "b", "c"), [0, 1, 2, 0, 1, 2], False),
+    ],
+)
+def test_each_file_is_read_with_its_own_class_names(
+    tmp_path: Path,
+    cells: list[dict[str, object]],
+    names: tuple[list[str], ...],
+    classes: tuple[str, ...],
+    labels: list[int],
+    noted: bool,
+) -> None:
+    datasets = pytest.importorskip("datasets")
+    for number, own in enumerate(names):
+        kinds = {"image": datasets.Image(), "label": datasets.ClassLabel(names=own)}
+        columns = {"image": cells, "label": [0, 1, 2]}
+        some = datasets.Dataset.from_dict(columns, features=datasets.Features(kinds))
+        some.to_parquet(tmp_path / "p" / f"{number}.parquet")
+    found = open_listing(f"parquet:{tmp_path / 'p'}")
+    assert (found.classes, found.labels.tolist()) == (classes, labels)
+    assert ["0.parquet and 1.parquet name" in note for note in found.notes] == [True] * noted
+
+
+@pytest.mark.parametrize("names", ["ab", "ba"], ids=["in order", "reversed"])
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"label": ["x", "y", "x"]}, "labels of {b} are text, those of {a} are not"),
+        ({"id": ["x", "y", "z"]}, "{b} has a column 'id', and {a} has none"),
+    ],
+)
+def test_files_with_other_columns_are_refused(
+    tmp_path: Path,
+    cells: list[dict[str, object]],
+    names: str,
+    more: dict[str, object],
+    said: str,
+) -> None:
+    files = [tmp_path / "p" / f"{name}.parquet" for name in names]
+    _write(files[0], image=cells, label=[0, 1, 0])
+    _write(files[1], image=cells, **{"label": [0, 1, 0], **more})
+    with pytest.raises(RequestError) as caught:
+        open_listing(f"parquet:{tmp_path / 'p'}")
+    assert said.format(a=files[0], b=files[1]) in str(caught.value)
+
+
+@pytest.mark.parametrize("names", ["ab", "ba"], ids=["in order", "reversed"])
+def test_a_further_column_of_some_files(
+    tmp_path: Path, cells: list[dict[str, object]], names: str
+) -> None:
+    for name, more in zip(names, ({}, {"person": ["x", "y", "z"]}), strict=True):
+        _write(tmp_path / "p" / f"{name}.parquet", image=cells, label=[0, 1, 0], **more)
+    found = columns_of(open_listing(f"parquet:{tmp_path / 'p'}"), None, Silent())
+    gap, people = [""] * 3, ["x", "y", "z"]
+    assert found.values["person"] == (gap + people if names == "ab" else people + gap)
