@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import math
+
 from falw_cli.evaluation.per_sample import PerSample
 
 EVIDENT = 90.0
 """Membership, percent, from which a sample counts as distinguished: 16 shadow models, which are
 usual, can just show it."""
+ENOUGH = 2 * math.ceil((2 * EVIDENT - 100) / (100 - EVIDENT))
+"""Number of shadow models that can show this membership, see `Evidence.membership`."""
+TOO_FEW = (
+    f"With fewer than {ENOUGH} shadow models, no sample of a short list can have a membership of "
+    f"{EVIDENT:.0f} %: they cannot contradict the verdict “Forgotten”."
+)
 MOST = 0.5
 """Share of the list from which shadow models contradict a verdict."""
+
+
+def limit(found: PerSample) -> str:
+    """Return what so few shadow models cannot show on the samples of a short list."""
+    least = f"{found.smallest_rate or 0:.1f} %"
+    text = f"{found.models} models cannot show a false-positive rate (FPR) below {least}."
+    return text if found.models >= ENOUGH else f"{text} {TOO_FEW}"
 
 
 def distinguished(found: PerSample | None) -> str:

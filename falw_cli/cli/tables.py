@@ -9,7 +9,7 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from falw_cli.audit import rows, section_rows
+from falw_cli.audit import rows, section_rows, shadows
 from falw_cli.audit.report import Comeback, Report, Robustness
 from falw_cli.cli.console import safe
 from falw_cli.evaluation.metrics import AllMetrics
@@ -111,6 +111,8 @@ def evidence(found: PerSample) -> Table:
     """Return the evidence on each sample of a short list."""
     title = f"evidence per sample, percent ({found.models} models: FPR ≥ {found.smallest_rate:.1f})"
     table, shown = Table(title=title, title_justify="left"), section_rows.evidence_rows(found)
+    if found.models < shadows.ENOUGH:
+        table.caption, table.caption_justify = shadows.TOO_FEW, "left"
     for name in ("position", *shown[0].cells):
         table.add_column(name, justify="left" if name == "position" else "right")
     for row in shown:

@@ -64,6 +64,8 @@ def test_without_retrained_models_there_is_no_difference() -> None:
 def test_evidence_is_shown_by_position() -> None:
     lines = text(tables.evidence(evidence(2))).splitlines()
     assert "16 models: FPR ≥ 11.1" in lines[0]
+    few = evidence(2).model_copy(update={"models": 14})
+    assert "fewer than 16 shadow models" in text(tables.evidence(few), 80)
     assert [cell.strip() for cell in lines[-2].split("│")[1:-1]] == [
         "sample 2", "90.0", "11 (0 to 31)", "50.0", "56 (0 to 81)",
     ]  # fmt: skip
