@@ -40,11 +40,13 @@ def metrics(found: AllMetrics) -> Table:
             return
         numbers = [f"{style}{cell.number}" if cell else "–" for cell in cells]
         own = row.cells.get(last)
-        numbers.insert(len(models), own.interval.replace(" to ", "–") if own else "")
+        between = own.interval if own else ""
+        dash = " to " if "-" in between else "–"  # "-5–45" is hard to read
+        numbers.insert(len(models), between.replace(" to ", dash))
         gap = row.difference(last, "Retrain") if difference else ""
         table.add_row(row.title, *numbers, *([gap] if truth else []))
 
-    for row in rows.metric_rows(shown):
+    for row in (rows.share_row(shown), *rows.metric_rows(shown)):
         add(row)
     if truth:
         table.add_section()

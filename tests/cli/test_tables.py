@@ -11,7 +11,7 @@ from rich.table import Table
 
 from falw_cli.audit import rows
 from falw_cli.cli import tables
-from tests.audit.reports import evidence, report
+from tests.audit.reports import evidence, report, with_share
 
 
 def text(table: Table, width: int = 200) -> str:
@@ -59,6 +59,17 @@ def test_without_retrained_models_there_is_no_difference() -> None:
     shown = text(tables.metrics(report(1.5, 0).metrics))
     assert "95 % interval" in shown
     assert "Retrain" not in shown
+
+
+def test_the_forgotten_share_is_the_first_row_if_there_is_one() -> None:
+    made = with_share(report())
+    shown = text(tables.metrics(made.metrics), 80)
+    assert re.search(r"─\n forgotten share, % +– +93 +80–104 ", shown)
+    assert "forgotten" not in text(tables.metrics(report().metrics))
+    assert made.metrics.after is not None
+    assert made.metrics.after.forgotten_share is not None
+    made.metrics.after.forgotten_share.lower = -5.0
+    assert "-5 to 104" in text(tables.metrics(made.metrics), 80)
 
 
 def test_evidence_is_shown_by_position() -> None:
