@@ -5,16 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from falw_cli.audit.report import Report
+from falw_cli.audit.shadows import distinguished
 from falw_cli.audit.unseen import apart
 from falw_cli.evaluation.forgotten import HALF
 from falw_cli.evaluation.metrics import Metrics, Pairs
-from falw_cli.evaluation.per_sample import PerSample
 
-EVIDENT = 90.0
-"""Membership, percent, from which a sample counts as distinguished: 16 shadow models, which are
-usual, can just show it."""
-MOST = 0.5
-"""Share of the list from which shadow models contradict a verdict."""
 ENOUGH = 20
 """Samples from which the forgotten share of single samples is judged: a retrained model also
 differs from the expectation of each."""
@@ -62,30 +57,4 @@ def uneven(pairs: Pairs | None) -> str:
     return (
         f"only {share:.0f} % of what had to go from single samples has gone, and others went "
         "further than expected"
-    )
-
-
-def distinguished(found: PerSample | None) -> str:
-    """Return how much of the list shadow models distinguish from never seen; "" if less than MOST.
-
-    Args: found, the report's section, if it has one.
-    """
-    if found is None:
-        return ""
-    if found.samples:
-        evident = sum(round(one.after.membership, 6) >= EVIDENT for one in found.samples)
-        if evident < MOST * len(found.samples):
-            return ""
-        return (
-            f"shadow models distinguish {evident} of {len(found.samples)} samples from samples "
-            f"never seen (at a false-positive rate of {found.smallest_rate:.0f} % or more)"
-        )
-    attacks = {"U-LiRA": found.ulira, "RMIA": found.rmia}
-    shares = {name: one.distinguished.value for name, one in attacks.items() if one}
-    name = max(shares, key=lambda one: shares[one], default="")
-    if not name or shares[name] < 100 * MOST:
-        return ""
-    return (
-        f"{name} distinguishes {shares[name]:.0f} % of the samples from samples never seen (at a "
-        "false-positive rate of 1 %)"
     )

@@ -48,7 +48,8 @@ def losses(report: Report) -> tuple[str, str]:
         fell = f"{label} fell by {decimal(-change.value, 1, bounds=(-least,))} points"
         p_value = significant(change.p_value, 2, (CHANCE,))
         if change.p_value > CHANCE:
-            others.append(f"{fell}; could be chance, p = {p_value}")
+            chance = f", p = {p_value}" if change.p_value < 1 else ""
+            others.append(f"{fell}; could be chance{chance}")
             continue
         (harm if change.value < least else others).append(
             f"{fell} ({decimal(-change.upper, 1)} to {decimal(-change.lower, 1)}; McNemar's test: "

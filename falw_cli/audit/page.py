@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from falw_cli.audit import rows, section_rows
+from falw_cli.audit import rows, section_rows, shadows
 from falw_cli.audit.drawing import PALETTE, Picture
 from falw_cli.audit.erasure import erasure_sections
 from falw_cli.audit.gauge import gauge
@@ -85,6 +85,7 @@ def _single_report(named: NamedReport) -> str:
         glossary=glossary([*tables["main"], *per_sample]),
         per_sample=per_sample,
         evidence=section_rows.evidence_rows(report.per_sample) if report.per_sample else [],
+        evidence_limit=shadows.limit(report.per_sample) if report.per_sample else "",
         comeback=section_rows.comeback_rows(report.comeback) if report.comeback else [],
         robustness=section_rows.robustness_rows(report.robustness) if report.robustness else [],
         classes={
@@ -231,8 +232,9 @@ def markdown(named: Sequence[NamedReport]) -> str:
             parts += ["", *_table(["with noise", "value"], found)]
         if attacks := section_rows.per_sample_rows(report.per_sample) if report.per_sample else []:
             parts += ["", *_table(["shadow models", "value"], attacks)]
-        if evidence := section_rows.evidence_rows(report.per_sample) if report.per_sample else []:
+        if report.per_sample and (evidence := section_rows.evidence_rows(report.per_sample)):
             parts += ["", *_table(["evidence, percent", *evidence[0].cells], evidence)]
+            parts += ["", shadows.limit(report.per_sample)]
         if report.gates:
             parts += ["", "| gate | value | |", "| --- | --- | --- |"]
             parts += [

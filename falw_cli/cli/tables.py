@@ -9,7 +9,7 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from falw_cli.audit import rows, section_rows
+from falw_cli.audit import rows, section_rows, shadows
 from falw_cli.audit.report import Comeback, Report, Robustness
 from falw_cli.cli.console import safe
 from falw_cli.evaluation.metrics import AllMetrics
@@ -40,11 +40,13 @@ def metrics(found: AllMetrics) -> Table:
             return
         numbers = [f"{style}{cell.number}" if cell else "–" for cell in cells]
         own = row.cells.get(last)
-        numbers.insert(len(models), own.interval.replace(" to ", "–") if own else "")
+        between = own.interval if own else ""
+        dash = " to " if "-" in between else "–"  # "-5–45" is hard to read
+        numbers.insert(len(models), between.replace(" to ", dash))
         gap = row.difference(last, "Retrain") if difference else ""
         table.add_row(row.title, *numbers, *([gap] if truth else []))
 
-    for row in rows.metric_rows(shown):
+    for row in (rows.share_row(shown), *rows.metric_rows(shown)):
         add(row)
     if truth:
         table.add_section()
@@ -111,6 +113,8 @@ def evidence(found: PerSample) -> Table:
     """Return the evidence on each sample of a short list."""
     title = f"evidence per sample, percent ({found.models} models: FPR ≥ {found.smallest_rate:.1f})"
     table, shown = Table(title=title, title_justify="left"), section_rows.evidence_rows(found)
+    if found.models < shadows.ENOUGH:
+        table.caption, table.caption_justify = shadows.TOO_FEW, "left"
     for name in ("position", *shown[0].cells):
         table.add_column(name, justify="left" if name == "position" else "right")
     for row in shown:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -16,9 +18,12 @@ from falw_cli.models.checkpoint import Metadata
 from falw_cli.models.inputs import Inputs
 from falw_cli.version import __version__
 
-SAME = 0.01
-"""Tolerance for figures that are measured again, since other machines sum in another order. In the
-unit of the figure, mostly percentage points."""
+SAME = 1e-4
+"""Tolerance for figures that are measured again, since other machines sum in another order: of
+figures in [0, 1], 100 times as much of percentages, and relative for larger figures, as the upper
+end of a forgotten share can be."""
+IN_UNIT_INTERVAL = re.compile(r"probability|p_value|\.distance\.|\.mia\.(?!.*tpr_at)")
+"""Names of figures in [0, 1]; the others are percentages, or differences of percentages."""
 UNKNOWN = (
     "command", "environment", "run", "target", "weights", "warnings", "per_sample", "earlier",
     "comeback", "robustness", "corrections", "pairs",
@@ -32,20 +37,33 @@ def listed(off: Sequence[str]) -> str | None:
     return "; ".join(off[:3]) + more or None
 
 
-def not_checked(report: Report) -> str:
-    """Return which entries of the report no measurement can confirm."""
+def is_complete(report: Report) -> bool:
+    """Return whether the report had all keys of this version when it was written."""
+    return report.tool.version == __version__
+
+
+def not_checked(report: Report, lacking: Sequence[str]) -> str:
+    """Return which entries of the report no measurement can confirm.
+
+    Args: lacking, the figures that a report of another version does not have.
+    """
     known = [name for name in UNKNOWN if getattr(report, name)]
-    return f"which gates were asked for; {', '.join(known)}"
+    text = f"which gates were asked for; {', '.join(known)}"
+    if lacking:
+        text += f"; what this report of falw {report.tool.version} lacks: {listed(lacking)}"
+    return text
 
 
-def metadata_differs(claimed: dict[str, Any], found: dict[str, Any]) -> list[str]:
-    """Compare what the checkpoints' metadata say with the keys that the report has."""
+def metadata_differs(
+    claimed: dict[str, Any], found: dict[str, Any], *, complete: bool
+) -> list[str]:
+    """Compare what the checkpoints' metadata say with the report; see `differences`."""
     return [
-        f"{name}.{key} is {known[key]}, the report says {said[key]}"
+        f"{name}.{key} is {known[key]}, the report says {said.get(key)}"
         for name in ("model", "original")
         if (known := found[name]) and (said := claimed.get(name))
         for key in ("unlearned", "runs_back")
-        if key in known and key in said and known[key] != said[key]
+        if key in known and (complete or key in said) and known[key] != said.get(key)
     ]
 
 
@@ -69,7 +87,7 @@ def output_differs(report: Report, said: Metadata | None) -> list[str]:
     return off
 
 
-def counts_differ(content: dict[str, Any], inputs: Inputs) -> list[str]:
+def counts_differ(content: dict[str, Any], inputs: Inputs, *, complete: bool) -> list[str]:
     """Compare the counts of the list and of the data, and what the model was made from."""
     described = InputsSection.model_validate(inputs.described).model_dump(mode="json")
     found = {"inputs": described, "forget": forget_section(inputs).model_dump(mode="json")}
@@ -79,12 +97,13 @@ def counts_differ(content: dict[str, Any], inputs: Inputs) -> list[str]:
         ".unlearned",
         ".runs_back",
     )  # names, and what other checks compare
-    return differences({name: content[name] for name in found}, found, elsewhere)
+    claimed = {name: content[name] for name in found}
+    return differences(claimed, found, elsewhere, complete=complete)
 
 
 def warnings_differ(report: Report, found: Sequence[str]) -> list[str]:
     """Compare the warnings that the audit itself gives; other versions have other sentences."""
-    if report.tool.version != __version__:
+    if not is_complete(report):
         return []
     off = [f"not in the report: {text}" for text in found if text not in report.warnings]
     claimed = [text for text in report.warnings if text.startswith(NO_SHARE)]
@@ -109,27 +128,52 @@ def gates_differ(
         said = known.get(one.expression)
         if said is None:
             yield f"gate {one.expression} is not in the report"
-        elif not _same(one.value, said.value):
+        elif not _same(one.value, said.value, ".".join(gate.path)):
             yield f"gate {one.expression} is {one.shown}, the report says {said.shown}"
         elif said.passed != gate.holds(said.value):
             yield f"gate {one.expression} does not follow from its value, {said.shown}"
 
 
-def differences(claimed: Any, found: Any, without: tuple[str, ...] = ()) -> list[str]:
+def differences(
+    claimed: Any, found: Any, without: tuple[str, ...] = (), *, complete: bool
+) -> list[str]:
     """Compare each figure that the report has; return the differences as text.
 
     A figure or section that is null or empty in the report has no value in `found` either.
-    `without` are endings of names that are left out.
+
+    Args:
+        claimed: a section of the report.
+        found: the same section, measured again.
+        without: endings of names that are left out.
+        complete: whether the report must have each key that has a value in `found`.
     """
     again = dict(_leaves(found))
     parents = {name[:place] for name in again for place in range(len(name)) if name[place] == "."}
-    return [
+    off = [
         f"{name} is {again.get(name, 'not empty' if name in parents else 'empty')}, "
         f"the report says {value}"
         for name, value in _leaves(claimed)
         if not name.endswith(without)
-        if not _same(again.get(name), value) or (not isinstance(value, float) and name in parents)
+        if not _same(again.get(name), value, name)
+        or (not isinstance(value, float) and name in parents)
     ]
+    names = missing(claimed, found) if complete else ()
+    return off + [f"{name} is not in the report" for name in names if not name.endswith(without)]
+
+
+def missing(claimed: Any, found: Any, prefix: str = "") -> Iterator[str]:
+    """Yield the dotted name of each key that has a value in `found` and is not in the report."""
+    if isinstance(claimed, list) and isinstance(found, list):
+        for number, (one, other) in enumerate(zip(claimed, found, strict=False)):
+            yield from missing(one, other, f"{prefix}.{number}")
+    if not (isinstance(claimed, dict) and isinstance(found, dict)) or not claimed:
+        return  # another value, or an empty section, is a difference already
+    for key, value in found.items():
+        name = f"{prefix}.{key}" if prefix else key
+        if key in claimed:
+            yield from missing(claimed[key], value, name)
+        elif value not in (None, {}, []):
+            yield name
 
 
 def _leaves(content: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -147,7 +191,8 @@ def _leaves(content: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
         yield prefix, content
 
 
-def _same(found: Any, claimed: Any) -> bool:
+def _same(found: Any, claimed: Any, name: str) -> bool:
     if isinstance(found, float) and isinstance(claimed, float):
-        return abs(found - claimed) <= SAME
+        most = SAME if IN_UNIT_INTERVAL.search(name) else 100 * SAME
+        return math.isclose(found, claimed, rel_tol=SAME, abs_tol=most)
     return bool(found == claimed)

@@ -159,12 +159,14 @@ def _samples(
     output = report.output
     written = checkpoint_files.read(output.path, inputs.config.weights) if output else None
     said = written.metadata if written and request.rerun else None
-    off = claims.metadata_differs(content["inputs"], inputs.described)
+    complete = claims.is_complete(report)
+    off = claims.metadata_differs(content["inputs"], inputs.described, complete=complete)
     if off := off + claims.output_differs(report, said):
         checks.append(Check("metadata", claims.listed(off)))
     if not request.rerun:
         return checks, None
-    checks.append(Check("counts", claims.listed(claims.counts_differ(content, inputs))))
+    off = claims.counts_differ(content, inputs, complete=complete)
+    checks.append(Check("counts", claims.listed(off)))
     found, warnings = _measured(inputs, written)
     if off := claims.warnings_differ(report, warnings):
         checks.append(Check("warnings", claims.listed(off)))
@@ -175,10 +177,12 @@ def _samples(
     names = dict.fromkeys([*claims.wanted_gates(again), *(one.expression for one in report.gates)])
     wanted = [gates.parse(name, inputs.network.classes) for name in names]
     again = again.model_copy(update={"gates": [gates.evaluate(one, again) for one in wanted]})
-    off = claims.differences(content["metrics"], again.metrics.model_dump(mode="json"))
+    claimed, measured = content["metrics"], again.metrics.model_dump(mode="json")
+    off = claims.differences(claimed, measured, complete=complete)
     off += claims.gates_differ(wanted, report.gates, again.gates)
     checks.append(Check("metrics", claims.listed(off)))
-    return [*checks, Check("not checked", state=claims.not_checked(report))], again
+    lacking = [] if complete else list(claims.missing(claimed, measured))
+    return [*checks, Check("not checked", state=claims.not_checked(report, lacking))], again
 
 
 def _config(report: Report, request: VerifyRequest) -> Config:

@@ -12,6 +12,7 @@ import numpy as np
 
 from falw_cli.audit.build import Invocation
 from falw_cli.audit.report import Report
+from falw_cli.audit.shadows import ENOUGH, TOO_FEW
 from falw_cli.bench.pool import Machine, is_stored, run, workers
 from falw_cli.bench.store import Store, digest
 from falw_cli.config.settings import Config, UnlearnRecipe
@@ -132,10 +133,13 @@ def _cost(config: Config, request: AuditRequest, inputs: Inputs, progress: Progr
     steps = len(untrained) * work.steps + len(learned) * run_data.work(recipe, 1.0).steps
     progress.note(
         f"{counted(len(plan.shadows), 'shadow model')}, "
-        f"{len(plan.shadows) - len(missing)} of them finished: "
-        f"{len(untrained)} to train, {len(learned)} to unlearn, {counted(steps, 'step')}, "
+        f"{len(plan.shadows) - len(missing)} of them finished; to do: "
+        f"train {counted(len(untrained), 'model')}, unlearn samples from "
+        f"{counted(len(learned), 'model')}: {counted(steps, 'step')}, "
         f"about {_time(steps * seconds)} on this machine with one process"
     )
+    if plan.short and request.shadow < ENOUGH:
+        progress.note(TOO_FEW)
     if plan.short and inputs.original is None:
         progress.note("evidence before unlearning is left out; --original FILE adds it")
     return plan

@@ -216,10 +216,14 @@ def test_evidence_on_a_short_list() -> None:
     whole = html([NamedReport("short", short)])
     assert "Evidence per sample" in whole
     assert "<h2>Per-sample attacks" not in whole
-    assert "cannot show a share below 11.1 %" in whole
-    assert "| sample 2 | 90.0 | 11 (0 to 31) | 50.0 | 56 (0 to 81) |" in markdown(
-        [NamedReport("short", short)]
-    )
+    text = markdown([NamedReport("short", short)])
+    assert "| sample 2 | 90.0 | 11 (0 to 31) | 50.0 | 56 (0 to 81) |" in text
+    for shown in (whole, text):
+        assert "16 models cannot show a false-positive rate (FPR) below 11.1 %" in shown
+        assert "fewer than 16" not in shown
+    few = plain(report(), per_sample=evidence(2).model_copy(update={"models": 14}))
+    for write in (html, markdown):
+        assert "With fewer than 16 shadow models" in write([NamedReport("few", few)])
 
 
 def test_junit_has_one_case_per_gate() -> None:

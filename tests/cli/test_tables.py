@@ -11,7 +11,7 @@ from rich.table import Table
 
 from falw_cli.audit import rows
 from falw_cli.cli import tables
-from tests.audit.reports import evidence, report
+from tests.audit.reports import evidence, report, with_share
 
 
 def text(table: Table, width: int = 200) -> str:
@@ -61,9 +61,22 @@ def test_without_retrained_models_there_is_no_difference() -> None:
     assert "Retrain" not in shown
 
 
+def test_the_forgotten_share_is_the_first_row_if_there_is_one() -> None:
+    made = with_share(report())
+    shown = text(tables.metrics(made.metrics), 80)
+    assert re.search(r"─\n forgotten share, % +– +93 +80–104 ", shown)
+    assert "forgotten" not in text(tables.metrics(report().metrics))
+    assert made.metrics.after is not None
+    assert made.metrics.after.forgotten_share is not None
+    made.metrics.after.forgotten_share.lower = -5.0
+    assert "-5 to 104" in text(tables.metrics(made.metrics), 80)
+
+
 def test_evidence_is_shown_by_position() -> None:
     lines = text(tables.evidence(evidence(2))).splitlines()
     assert "16 models: FPR ≥ 11.1" in lines[0]
+    few = evidence(2).model_copy(update={"models": 14})
+    assert "fewer than 16 shadow models" in text(tables.evidence(few), 80)
     assert [cell.strip() for cell in lines[-2].split("│")[1:-1]] == [
         "sample 2", "90.0", "11 (0 to 31)", "50.0", "56 (0 to 81)",
     ]  # fmt: skip

@@ -17,16 +17,16 @@ def test_shadow_models_are_trained_once_and_their_cost_is_shown(unlearned: Path)
     asked = ("audit", "model.unlearned.safetensors", "--forget", "ids.txt", "--shadow", "4")
     dry = falw(*asked, "--dry-run", cwd=project)
     assert dry.returncode == 0, dry.stderr
-    assert "4 to train, 4 to unlearn" in dry.stderr
+    assert "train 4 models, unlearn samples from 4 models" in dry.stderr
     assert not (project / "falw-shadows").exists()
     first = falw(*asked, "--json", "--jobs", "2", cwd=project)
     assert first.returncode == 0, first.stderr
     found = Report.model_validate_json(first.stdout).per_sample
     assert found is not None
     assert (found.models, found.forget) == (4, len((project / "ids.txt").read_text().split()))
-    assert first.stderr.index("4 to train") < first.stderr.index("shadow models: ")
+    assert first.stderr.index("train 4 models") < first.stderr.index("shadow models: ")
     again = falw(*asked, "--json", "--force", cwd=project)
-    assert "0 to train, 0 to unlearn" in again.stderr
+    assert "train 0 models, unlearn samples from 0 models" in again.stderr
     assert Report.model_validate_json(again.stdout).per_sample == found
     other = falw(
         "audit", "model.unlearned.safetensors", "--forget", "ids.txt", "--shadow", "3", cwd=project
@@ -51,13 +51,14 @@ def test_evidence_on_a_list_of_one(project: Path) -> None:
     assert not (project / "falw-shadows").exists()
     first = falw(*asked, cwd=project)
     assert first.returncode == 0, first.stderr
-    assert "4 to train, 2 to unlearn" in first.stderr
+    assert "train 4 models, unlearn samples from 2 models" in first.stderr
     assert "--original FILE adds it" in first.stderr
+    assert first.stderr.index("fewer than 16 shadow models") < first.stderr.index("shadow models: ")
     assert "sample 1" in first.stdout
     assert "before" not in first.stdout
     report = ("--original", "model.safetensors", "--json", "--force")
     again = falw(*asked, *report, cwd=project)
-    assert "0 to train, 0 to unlearn" in again.stderr
+    assert "train 0 models, unlearn samples from 0 models" in again.stderr
     found = Report.model_validate_json(again.stdout).per_sample
     assert found is not None
     assert found.ulira is None

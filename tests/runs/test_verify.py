@@ -13,7 +13,7 @@ from pydantic_core import to_json
 
 from falw_cli import unlearn
 from falw_cli.audit.report import Report
-from falw_cli.audit.seal import seal, to_text
+from falw_cli.audit.seal import digest, seal, text_of, to_text
 from falw_cli.audit.verdict import verdict
 from falw_cli.data.opening import open_listing
 from falw_cli.runs.verify import VerifyRequest, verify
@@ -162,13 +162,35 @@ def test_a_report_of_an_older_version_without_a_new_key_is_unchanged(copy: Path)
         metrics.pop("changes", None)
         metrics.pop("forgotten_share", None)
     del content["robustness"]
+    content["tool"]["version"] = "0.1.0"
     # Older versions sealed the compact JSON of the keys that they knew.
     content["digest"] = hashlib.sha256(to_json(content | {"digest": None})).hexdigest()
     (copy / REPORT).write_text(to_json(content, indent=2).decode() + "\n")
+    *_, said = verify(VerifyRequest(Path(REPORT), rerun=True), Silent()).checks
+    assert "this report of falw 0.1.0 lacks: after.forgotten_share; changes" in said.state
     assert not problems(rerun=True)
     content["metrics"]["after"]["forget_accuracy"] = 12.5
     (copy / REPORT).write_text(to_json(content, indent=2).decode() + "\n")
     assert problems()["report"] == "was changed after it was written"
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "check"),
+    [
+        ("metrics", "changes", "metrics"),
+        ("metrics.after", "mia", "metrics"),
+        ("inputs.model", "unlearned", "metadata"),
+        ("forget", "copies", "counts"),
+    ],
+)
+def test_a_removed_key_is_detected(copy: Path, section: str, key: str, check: str) -> None:
+    content = part = json.loads((copy / REPORT).read_text())
+    for name in section.split("."):
+        part = part[name]
+    del part[key]
+    content["digest"] = digest(content)
+    (copy / REPORT).write_text(text_of(content))
+    assert list(problems(rerun=True)) == [check]
 
 
 def test_a_changed_report_has_no_verdict(copy: Path) -> None:
