@@ -19,7 +19,8 @@ momentum is small, as in EfficientNet (0.01), they are made to follow within the
 The samples of a short list are of few classes. Without more, the model learns to predict these
 classes less, or more, for all unseen samples: the retain samples are memorised, so that their loss
 hardly shows it. Each step of a short list therefore also holds the original's predictions for
-held-out samples.
+held-out samples, unless the list is so large a part of the data that a retrained model would
+predict other samples differently.
 
 With `--no-retain`, `retain` holds held-out samples. The retain loss then distils the original on
 data that it was not trained on, as SCAR does (Bonato et al., arXiv 2404.12922).
@@ -38,6 +39,8 @@ from falw_cli.unlearning.interfaces import Method, MethodInputs, Settings, StepS
 
 SURE = 6.0
 """Log-odds beyond which predictions count as equally confident: a probability of 0.9975."""
+SMALL = 0.05
+"""Share of the training data up to which a list is not expected to change other predictions."""
 MOST_BOOST = 3.0
 """Maximum factor on the loss of a short list."""
 GUIDE_WEIGHT = 3.0
@@ -77,7 +80,9 @@ class Match(Method):
         self.inputs = inputs
         self.unseen: Tensor | None = None
         """The original's predictions for the held-out samples [G, C], for a short list."""
-        if len(self.target) <= self.fixed_statistics_up_to:
+        count = len(self.target)
+        most = min(self.fixed_statistics_up_to, SMALL * (count + int(inputs.kept.sum())))
+        if count <= most:
             self.unseen = inputs.network.predict(inputs.guide).softmax(1)
         self.seed = int(torch.randint(2**31, (1,), generator=inputs.generator))
         wanted = self.defaults["forget_share"] * inputs.batch_size

@@ -10,7 +10,7 @@ import torch
 from falw_cli.config.settings import Config, TrainRecipe, UnlearnRecipe
 from falw_cli.data.device import Resident
 from falw_cli.models.network import Network
-from falw_cli.unlearning.interfaces import StepSamples, load_method
+from falw_cli.unlearning.interfaces import Method, StepSamples, load_method
 from falw_cli.unlearning.methods.match import SURE, log_odds
 from falw_cli.unlearning.resolution import with_method_defaults
 from tests.unlearning.methods.conftest import FORGET, LABEL, RETAIN, inputs, make
@@ -73,9 +73,16 @@ def test_the_training_augmentation_is_not_inherited() -> None:
     assert with_method_defaults(asked, trained).unlearn.crop == 2
 
 
+def short(network: Network, **more: object) -> Method:
+    """Return the method on 4 of 304 samples."""
+    kind = load_method("match")
+    known = replace(inputs(network), kept=torch.full((3,), 100), **more)
+    return kind(known, kind.settings_type())
+
+
 def test_a_short_list_holds_the_predictions_for_unseen_samples(network: Network) -> None:
     """The penalty is smallest at the original, in both directions of the log-odds."""
-    method = make("match", network)
+    method = short(network)
     network.module.eval()
     at_original = method.penalty(0.5)
     assert at_original is not None
@@ -89,13 +96,15 @@ def test_a_short_list_holds_the_predictions_for_unseen_samples(network: Network)
 
 
 def test_a_resumed_run_repeats_the_draw_of_unseen_samples(network: Network) -> None:
-    kind = load_method("match")
-    method = kind(replace(inputs(network), batch_size=8), kind.settings_type())
+    method = short(network, batch_size=8)
     network.module.eval()
     drawn = [method.penalty(progress) for progress in (0.25, 0.25, 0.75)]
     assert drawn[0] == drawn[1] != drawn[2]
 
 
-def test_a_long_list_has_no_penalty(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_list_or_a_large_part_of_the_data_has_no_penalty(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert make("match", network).penalty(0.5) is None  # 4 of 13 samples
     monkeypatch.setattr(load_method("match"), "fixed_statistics_up_to", 3)
-    assert make("match", network).penalty(0.5) is None
+    assert short(network).penalty(0.5) is None
