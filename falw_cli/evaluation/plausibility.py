@@ -9,9 +9,12 @@ from __future__ import annotations
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from falw_cli.data.device import Samples
 from falw_cli.errors import RequestError
 from falw_cli.evaluation.predictions import Predictions
-from falw_cli.evaluation.scores import Counts
+from falw_cli.evaluation.scores import Counts, SamplePredictions
+from falw_cli.models.network import Network
+from falw_cli.runtime.progress import Progress
 
 ABOVE_CHANCE = 0.15
 """An accuracy below chance + this share * (1 - chance) counts as near chance."""
@@ -19,6 +22,8 @@ REORDERED = 0.25
 """A larger gain in accuracy by reordering the classes means that their order is wrong."""
 BELOW_UNSEEN = 0.1
 """Largest plausible deficit of the accuracy on training samples against unseen ones."""
+FOR_CHECK = 1000
+"""Approximate number of held-out samples that are predicted for the check alone."""
 FEW = 20
 """Minimum number of retain samples, and of test samples, for a conclusion."""
 
@@ -57,6 +62,38 @@ def check_plausible(original: Predictions) -> None:
             f"the model's {known}, below the {100 * unseen:.1f} % on unseen samples: it was not "
             "trained on this data",
             "check --data, the labels in it, and the preprocessing",
+        )
+
+
+def check_unseen(
+    original: Predictions, progress: Progress, network: Network | None = None,
+    guide: Samples | None = None,
+) -> None:  # fmt: skip
+    """Warn if an original that knows its retain samples is near chance on unseen samples.
+
+    Their labels may then mean other classes than those of the training data.
+
+    Args:
+        original: the original's predictions for retain and test samples.
+        progress: receives the warning.
+        network: the original.
+        guide: held-out samples that guide, of which about FOR_CHECK are predicted; None: none are
+            checked.
+    """
+    chance = 1 / len(original.classes)
+    if len(original.retain) < FEW or original.retain.correct.mean() < (1 + chance) / 2:
+        return
+    parts = {"--test or --heldout": original.test}
+    if network is not None and guide is not None and len(guide):
+        chosen = guide.of(slice(None, None, max(1, len(guide) // FOR_CHECK)))
+        parts["--heldout"] = SamplePredictions.of(network, chosen)
+    known = {flag: one.correct.mean() for flag, one in parts.items() if len(one) >= FEW}
+    low = [flag for flag, one in known.items() if one < chance + ABOVE_CHANCE * (1 - chance)]
+    if low:
+        progress.warn(
+            f"the original's accuracy is {100 * original.retain.correct.mean():.1f} % on retain "
+            f"samples, but {100 * known[low[0]]:.1f} % on samples of {low[0]}, near chance "
+            f"({100 * chance:.1f} %): check that these labels mean the same classes"
         )
 
 

@@ -21,7 +21,7 @@ from falw_cli.evaluation.earlier import predictions as earlier_predictions
 from falw_cli.evaluation.full_audit import full_audit
 from falw_cli.evaluation.gap import parse_weights, without_retain
 from falw_cli.evaluation.per_sample import PerSample
-from falw_cli.evaluation.plausibility import check_plausible
+from falw_cli.evaluation.plausibility import check_plausible, check_unseen
 from falw_cli.evaluation.predictions import EvaluationSamples, Predictions
 from falw_cli.models.inputs import Inputs, open_inputs, warn_of_changes
 from falw_cli.runs.prepare import json_report, refuse_inputs
@@ -129,5 +129,6 @@ def _check_fit(inputs: Inputs, known: Predictions, progress: Progress) -> None:
         return
     try:
         check_plausible(known)
+        check_unseen(known, progress)
     except RequestError as error:
         progress.warn(f"{error}; {error.hint}")

@@ -27,7 +27,7 @@ from falw_cli.evaluation.gap import FIELD, without_retain
 from falw_cli.evaluation.gap_metric import described
 from falw_cli.evaluation.measurement import metrics_of
 from falw_cli.evaluation.metrics import AllMetrics, Metrics
-from falw_cli.evaluation.plausibility import check_plausible
+from falw_cli.evaluation.plausibility import check_plausible, check_unseen
 from falw_cli.evaluation.predictions import Predictions
 from falw_cli.models import checkpoint, checkpoint_files
 from falw_cli.models.checkpoint import Ancestor
@@ -101,7 +101,9 @@ def _planned(opened: OpenedRun, progress: Progress, invocation: Invocation) -> R
     """Return the report of a dry run, with the cost estimated from a few steps on a copy."""
     network, run_data = opened.inputs.network, opened.run_data
     _states(opened).load(progress)  # refuses what the run would refuse
-    check_plausible(Predictions.of(network, run_data.judged, opened.config.seed))
+    original = Predictions.of(network, run_data.judged, opened.config.seed)
+    check_plausible(original)
+    check_unseen(original, progress, network, run_data.guide)
     foreseen = estimate_cost(opened.config, run_data)
     plan = Run(
         steps=foreseen.steps, epochs=foreseen.epochs, seconds=foreseen.seconds,
@@ -129,6 +131,7 @@ def _run_opened(
     predictions = [Predictions.of(one, run_data.judged, config.seed) for one in models]
     if predictions:
         check_plausible(predictions[0])
+        check_unseen(predictions[0], progress, network, run_data.guide)
     earlier_before = [] if known else earlier_predictions(network, inputs.splits.earlier)
     references = known.references if known else tuple(metrics_of(one) for one in predictions[1:])
     states = _states(opened)

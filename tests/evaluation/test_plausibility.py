@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from falw_cli.errors import RequestError
-from falw_cli.evaluation.plausibility import check_plausible
+from falw_cli.evaluation.plausibility import check_plausible, check_unseen
 from falw_cli.evaluation.predictions import Predictions
 from falw_cli.evaluation.scores import SamplePredictions
+from falw_cli.runtime.progress import Silent
 
 
 def seen(labels: list[int], predicted: list[int]) -> SamplePredictions:
@@ -47,3 +48,10 @@ def test_unseen_samples_must_not_be_easier() -> None:
     half = [label if row % 2 else (label + 1 + row // 2 % 3) % 4 for row, label in enumerate(TRUE)]
     with pytest.raises(RequestError, match="not trained on this data"):
         check_plausible(predictions(seen(TRUE, half), seen(TRUE, TRUE)))
+
+
+@pytest.mark.parametrize(("test", "warned"), [(TRUE, False), ([(n + 1) % 4 for n in TRUE], True)])
+def test_labels_of_unseen_samples_near_chance_are_reported(test: list[int], warned: bool) -> None:
+    progress = Silent()
+    check_unseen(predictions(seen(TRUE, TRUE), seen(test, TRUE)), progress)
+    assert [("0.0 % on samples of --test" in one) for one in progress.warnings] == [True] * warned
