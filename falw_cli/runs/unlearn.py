@@ -48,6 +48,7 @@ from falw_cli.training.state import StateFile
 from falw_cli.unlearning.cost_estimate import estimate_cost
 from falw_cli.unlearning.forgotten_share import expected_probabilities, reason_for_no_share
 from falw_cli.unlearning.perform import UnlearningResult, perform
+from falw_cli.unlearning.resolution import changed_flags
 
 
 @dataclass(frozen=True)
@@ -276,8 +277,8 @@ def _warn_of_share(
         rates = ", ".join(f"{one.lr:.3g}" for one in done.probes) or f"{done.lr:.3g}"
         progress.warn(
             f"the list is not forgotten: {decimal(share.value, 0, bounds=BOUNDS)} % of the way "
-            f"(learning rate {rates}); use more --epochs, another --lr or --method, "
-            "or leave out these flags"
+            f"(learning rate {rates}); use more --epochs, another --lr or --method"
+            + (f", or leave out {' and '.join(flags)}" if (flags := changed_flags(config)) else "")
         )
 
 
