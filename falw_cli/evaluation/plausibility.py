@@ -11,9 +11,9 @@ from scipy.optimize import linear_sum_assignment
 
 from falw_cli.data.device import Samples
 from falw_cli.errors import RequestError
-from falw_cli.evaluation.predictions import Predictions
+from falw_cli.evaluation.predictions import EvaluationSamples, Predictions
 from falw_cli.evaluation.scores import Counts, SamplePredictions
-from falw_cli.models.network import Network
+from falw_cli.models.network import INFERENCE_BATCH, Network
 from falw_cli.runtime.progress import Progress
 
 ABOVE_CHANCE = 0.15
@@ -24,8 +24,53 @@ BELOW_UNSEEN = 0.1
 """Largest plausible deficit of the accuracy on training samples against unseen ones."""
 FOR_CHECK = 1000
 """Approximate number of held-out samples that are predicted for the check alone."""
+ROUNDING = 1e-3
+"""Largest deviation from 1 of the sum of a sample's probabilities."""
 FEW = 20
 """Minimum number of retain samples, and of test samples, for a conclusion."""
+
+
+def check_original(
+    original: Predictions, network: Network, judged: EvaluationSamples, guide: Samples,
+    progress: Progress,
+) -> None:  # fmt: skip
+    """Refuse an original that does not fit its training data, or returns no logits; see below.
+
+    Args:
+        original: the original's predictions for `judged`.
+        network: the original.
+        judged: evaluated samples.
+        guide: held-out samples that guide.
+        progress: receives a warning if the labels of unseen samples do not fit.
+
+    Raises:
+        RequestError: see `check_plausible` and `check_logits`.
+    """
+    check_plausible(original)
+    check_logits(network, judged)
+    check_unseen(original, progress, network, guide)
+
+
+def check_logits(network: Network, judged: EvaluationSamples) -> None:
+    """Refuse a network whose outputs for the first samples are probabilities.
+
+    Every loss and score applies a softmax to the outputs; a second one would make all weak.
+
+    Raises:
+        RequestError: the outputs are those of a softmax, or of a sigmoid.
+    """
+    samples = judged.retain if len(judged.retain) else judged.forget
+    outputs = network.predict(samples.of(slice(INFERENCE_BATCH)))
+    if not len(outputs) or outputs.min() < 0 or outputs.max() > 1:
+        return
+    summed = bool(((outputs.sum(dim=1) - 1).abs() < ROUNDING).all())
+    if summed or len(outputs) >= FEW:
+        kind = "add up to 1, as after a softmax" if summed else "have other sums, as of a sigmoid"
+        raise RequestError(
+            f"{network.arch} returns probabilities, not logits: its outputs per sample are between "
+            f"0 and 1 and {kind}",
+            "return the logits: leave out the last softmax or sigmoid in the model's forward",
+        )
 
 
 def check_plausible(original: Predictions) -> None:

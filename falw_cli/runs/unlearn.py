@@ -27,7 +27,7 @@ from falw_cli.evaluation.gap import FIELD, without_retain
 from falw_cli.evaluation.gap_metric import described
 from falw_cli.evaluation.measurement import metrics_of
 from falw_cli.evaluation.metrics import AllMetrics, Metrics
-from falw_cli.evaluation.plausibility import check_plausible, check_unseen
+from falw_cli.evaluation.plausibility import check_original
 from falw_cli.evaluation.predictions import Predictions
 from falw_cli.models import checkpoint, checkpoint_files
 from falw_cli.models.checkpoint import Ancestor
@@ -103,8 +103,7 @@ def _planned(opened: OpenedRun, progress: Progress, invocation: Invocation) -> R
     network, run_data = opened.inputs.network, opened.run_data
     _states(opened).load(progress)  # refuses what the run would refuse
     original = Predictions.of(network, run_data.judged, opened.config.seed)
-    check_plausible(original)
-    check_unseen(original, progress, network, run_data.guide)
+    check_original(original, network, run_data.judged, run_data.guide, progress)
     foreseen = estimate_cost(opened.config, run_data)
     plan = Run(
         steps=foreseen.steps, epochs=foreseen.epochs, seconds=foreseen.seconds,
@@ -131,8 +130,7 @@ def _run_opened(
     models = () if known else (network, *inputs.references)
     predictions = [Predictions.of(one, run_data.judged, config.seed) for one in models]
     if predictions:
-        check_plausible(predictions[0])
-        check_unseen(predictions[0], progress, network, run_data.guide)
+        check_original(predictions[0], network, run_data.judged, run_data.guide, progress)
     earlier_before = [] if known else earlier_predictions(network, inputs.splits.earlier)
     references = known.references if known else tuple(metrics_of(one) for one in predictions[1:])
     states = _states(opened)
