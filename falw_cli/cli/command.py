@@ -20,6 +20,7 @@ from falw_cli.cli.console import Console
 from falw_cli.cli.session import session
 from falw_cli.config.file import validated
 from falw_cli.config.flags import Flag, flag_of
+from falw_cli.config.paths import at_home, location
 from falw_cli.config.resolution import SECTIONS, resolve
 from falw_cli.config.settings import Config, Section, TrainRecipe, UnlearnRecipe
 from falw_cli.errors import RequestError, nearest
@@ -120,9 +121,10 @@ def command(
             given = {key: value for key, value in values.items() if value not in (None, [], ())}
             with session(common["quiet"], common["verbose"]) as console:
                 _warn_of_environment(console)
-                settings = own and validated(own, {k: given.pop(k) for k in mine if k in given})
+                asked = {k: _at_home(mine[k], given.pop(k)) for k in mine if k in given}
+                settings = own and validated(own, asked)
                 chosen = {key: _value(fields[key], value) for key, value in given.items()}
-                file = common["config_file"]
+                file = common["config_file"] and Path(at_home(str(common["config_file"])))
                 body(Call(chosen, settings, file, console, common["json"]))
 
         parameters = list(_parameters({**fields, **mine}, {"model"} if needs_model else set()))
@@ -135,6 +137,21 @@ def command(
         return typer.main.get_command(app)
 
     return make
+
+
+def _at_home(field: FieldInfo, value: Any) -> Any:
+    """Return a command's own paths with a leading `~` replaced; `resolve` does it for the config's.
+
+    The shell leaves `~` as it is inside quotes and after `kind:`.
+    """
+    if isinstance(value, list | tuple):
+        return [_at_home(field, one) for one in value]
+    if isinstance(value, Path):
+        return Path(at_home(str(value)))
+    if isinstance(value, str) and flag_of(field).argument:
+        kind, place = location(value)
+        return kind + at_home(place)
+    return value
 
 
 def _warn_of_environment(console: Console) -> None:

@@ -16,7 +16,8 @@ from falw_cli.data.listing import Listing
 from falw_cli.errors import RequestError
 from falw_cli.models import architectures, checkpoint_files
 from falw_cli.models.fitting import unwrap
-from falw_cli.models.network import IMAGENET, network_spec, with_metadata
+from falw_cli.models.network import network_spec, with_metadata
+from falw_cli.models.preprocessing import IMAGENET
 from falw_cli.models.pruning import merged
 from falw_cli.runtime import outputs
 from falw_cli.runtime.printable import counted, printable
@@ -84,8 +85,8 @@ def _model_facts(config: Config) -> ModelFacts:
         settled = settled.model_copy(update={"arch": name})
     spec, source = network_spec(settled, source)
     return ModelFacts(
-        source.path, spec.arch, source.metadata is not None, spec.num_classes, settled.classes,
-        settled.preprocessing,
+        source.path, spec.arch, source.metadata is not None, spec.num_classes,
+        settled.classes or spec.stored_classes, settled.preprocessing,
     )  # fmt: skip
 
 
@@ -128,10 +129,10 @@ def _model_lines(config: Config, facts: ModelFacts | None, listing: Listing) -> 
         return [_line("# arch", "resnet18", "if the checkpoint does not name it")]
     if facts.says_so:
         return [f"# The checkpoint's metadata: {printable(facts.arch)}, {facts.outputs} classes."]
-    said = config.arch is not None
+    said, classes = config.arch is not None, config.classes or facts.classes
     found = [_line("arch", facts.arch, "as given" if said else "recognised by its tensors")]
-    if config.classes is not None:
-        found.append(_line("classes", list(config.classes), "in the order of the outputs"))
+    if classes is not None:
+        found.append(_line("classes", list(classes), "in the order of the outputs"))
     elif not listing.numbered:
         found.append("# CHECK: outputs are assumed to be the class names in alphabetical order.")
         found.append("# classes: [NAME, NAME, ...]       # another order")

@@ -20,6 +20,8 @@ SPELLED = re.compile(rf"{VALUE}|[a-z_.]*[a-z][0-9]*\({VALUE}(?:, [a-z]+=[^()]*)?
 MISSING = frozenset({"none", "nan", "null", "<na>", "nat", "na", "n/a", "#n/a", "?", "-"})
 """Missing values as libraries, R and spreadsheets write them."""
 DIGITS = re.compile(r"([0-9]+)")
+MAX_DIGITS = 10
+"""A class name with fewer digits can be the same as a bare number."""
 SHOWN = 5
 """Class names that a warning shows."""
 
@@ -212,6 +214,34 @@ def resolve_names(used: Sequence[str], classes: Sequence[str]) -> tuple[dict[str
     pairs = [f"{name!r} as {other!r}" for name, other in guessed.items()]
     notes = [f"classes are matched without regard to case: {shown(pairs)}"] if pairs else []
     return found, notes
+
+
+def resolve_numbers(
+    used: Sequence[int], classes: Sequence[str]
+) -> tuple[dict[int, int], str | None]:
+    """Return the output of each bare number, and a note if that is a guess.
+
+    Numbers are class names if the model has all of them ("01" is 1, unless there is a "1" too), and
+    positions of outputs otherwise.
+
+    Args:
+        used: numbers in the data.
+        classes: class names in the order of the model's outputs.
+    """
+    alike: dict[int, list[int]] = {}
+    for index, name in enumerate(classes):
+        if name.isdecimal() and len(name) < MAX_DIGITS:
+            alike.setdefault(int(name), []).append(index)
+    exact = {value: [i for i in found if classes[i] == str(value)] or found
+             for value, found in alike.items()}  # fmt: skip
+    named = {value: found[0] for value, found in exact.items() if len(found) == 1}
+    if set(used) <= set(named):
+        moved = [f"{value} is output {named[value]}" for value in used if named[value] != value]
+        note = f"labels are taken as class names, not as positions of outputs: {shown(moved)}"
+        return {value: named[value] for value in used}, note if moved else None
+    pairs = [f"{value} is {classes[value]!r}" for value in used if value < len(classes)]
+    note = f"labels are not the model's class names, and taken as positions: {shown(pairs)}"
+    return {value: value for value in used}, None if is_unnamed(classes) else note
 
 
 def _plain(name: str) -> str:

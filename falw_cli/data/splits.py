@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from falw_cli.data.images import Images, Rows
-from falw_cli.data.labels import resolve_names
+from falw_cli.data.labels import resolve_names, resolve_numbers
 from falw_cli.data.listing import Listing
 from falw_cli.errors import RequestError
 from falw_cli.runtime.printable import counted
@@ -163,20 +163,24 @@ def join(first: Part, second: Part) -> Part:
 def align(listing: Listing, classes: Sequence[str]) -> Rows:
     """Return the labels of a listing in the model's class order.
 
-    Bare numbers mean the model's outputs; names are looked up in `classes`, without regard to case
-    if that leaves no choice (`guessed_names` says so).
+    Names are looked up in `classes`, without regard to case if that leaves no choice. Bare numbers
+    are names too if the model has all of them, else positions of outputs. `guessed_names` reports
+    guesses.
 
     Raises:
         RequestError: a class that the model does not have.
     """
     if listing.numbered:
-        if len(listing.classes) > len(classes):
+        values, inverse = np.unique(listing.labels, return_inverse=True)
+        outputs, _ = resolve_numbers(values.tolist(), classes)
+        if max(outputs.values(), default=-1) >= len(classes):
             raise RequestError(
-                f"{listing.spec!r} has a label {len(listing.classes) - 1}, "
+                f"{listing.spec!r} has a label {values[-1]}, "
                 f"the model has {counted(len(classes), 'class', 'classes')}, from 0",
                 "give the data that this model was trained on",
             )
-        return listing.labels
+        found: Rows = np.array([*outputs.values()], dtype=np.int64)[inverse]
+        return found
     used = [listing.classes[label] for label in np.unique(listing.labels).tolist()]
     place, _ = resolve_names(used, classes)
     strange = sorted(set(used) - set(place))
@@ -193,9 +197,10 @@ def align(listing: Listing, classes: Sequence[str]) -> Rows:
 
 
 def guessed_names(listing: Listing, classes: Sequence[str]) -> list[str]:
-    """Return notes on class names that `align` matches though they are not the same."""
+    """Return notes on labels that `align` matches with classes by a guess."""
     if listing.numbered:
-        return []
+        note = resolve_numbers(np.unique(listing.labels).tolist(), classes)[1]
+        return [f"{listing.spec!r}: {note}"] if note else []
     used = [listing.classes[label] for label in np.unique(listing.labels).tolist()]
     return [f"{listing.spec!r}: {note}" for note in resolve_names(used, classes)[1]]
 

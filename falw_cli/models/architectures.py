@@ -19,6 +19,9 @@ from falw_cli.errors import RequestError, unknown_name
 Builder = Callable[[int, int], nn.Module]
 """(number of classes, image channels) -> a module from float [N, channels, H, W] to [N, classes]"""
 
+COUNTER = "num_batches_tracked"
+"""Last part of the name of BatchNorm's count of batches."""
+
 
 def _convolution(inputs: int, outputs: int, stride: int = 1) -> list[nn.Module]:
     return [
@@ -207,17 +210,23 @@ def class_count(build: Builder, shapes: Mapping[str, tuple[int, ...]], channels:
 def recognise(shapes: Mapping[str, tuple[int, ...]]) -> str | None:
     """Return the known architecture with tensors of these names and shapes, or None.
 
-    Short names come first: they are common. RegNets come last: they take seconds to build.
+    Short names come first: they are common. RegNets come last: they take seconds to build. The
+    counters of BatchNorm, which torch before 0.4.1 did not write, may be missing.
     """
+    counted = any(name.endswith(COUNTER) for name in shapes)
+
+    def expected(build: Builder, count: int, channels: int) -> dict[str, torch.Size]:
+        found = _shapes(build, count, channels)
+        return {k: v for k, v in found.items() if counted or not k.endswith(COUNTER)}
+
     for name in sorted(names(), key=lambda name: ("regnet" in name, len(name))):
         try:
             build = builder(name)
-            wanted = _shapes(build, 2, 3)
-            if wanted.keys() != shapes.keys():
+            if expected(build, 2, 3).keys() != shapes.keys():
                 continue
             channels = channel_count(build, shapes)
             count = class_count(build, shapes, channels)
-            if count and _shapes(build, count, channels) == shapes:
+            if count and expected(build, count, channels) == shapes:
                 return name
         except RequestError:  # it takes other channels
             continue

@@ -81,7 +81,7 @@ def _said(config: Config, source: Checkpoint, spec: NetworkSpec | None) -> Metad
     old = source.metadata
     return Metadata(
         arch=spec.arch, arch_config=spec.arch_config,
-        classes=config.classes or tuple(str(index) for index in range(spec.num_classes)),
+        classes=config.classes or spec.stored_classes or tuple(map(str, range(spec.num_classes))),
         preprocessing=config.preprocessing,
         recipe=old.recipe if old else None, parent=source.sha256,
         ancestors=(

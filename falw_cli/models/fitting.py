@@ -8,9 +8,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
+import torch
 from torch import Tensor, nn
 
 from falw_cli.errors import RequestError
+from falw_cli.models.architectures import COUNTER
 from falw_cli.models.checkpoint import Checkpoint
 from falw_cli.models.pruning import merged
 from falw_cli.models.weight_sets import is_average, pick, same
@@ -51,12 +53,22 @@ def fit(source: Checkpoint, module: nn.Module) -> Checkpoint:
     A prefix is stripped only where every tensor of the module is found below it. A tensor that the
     file lacks is taken from another name of the same parameter. Extra tensors are kept if their
     names say that they belong to a loss or a metric; others stay in `tensors` by their own names,
-    and loading refuses them. If no prefix fits, the names that fit best are used.
+    and loading refuses them. If no prefix fits, the names that fit best are used. BatchNorm's
+    counters are 0 if the file has none, as torch before 0.4.1 wrote it, and are not written.
 
     Raises:
         RequestError: the file holds several copies of the network, and none was chosen.
     """
-    expected = dict(module.state_dict(keep_vars=True))
+    whole = dict(module.state_dict(keep_vars=True))
+    counters = [name for name in whole if name.rpartition(".")[2] == COUNTER]
+    if not any(name.rpartition(".")[2] == COUNTER for name in source.tensors):
+        zeros = {name: torch.zeros_like(whole.pop(name), device="cpu") for name in counters}
+        found = _fit(source, whole)
+        return replace(found, tensors={**found.tensors, **zeros})
+    return _fit(source, whole)
+
+
+def _fit(source: Checkpoint, expected: Mapping[str, Tensor]) -> Checkpoint:
     source = merged(source, expected)
     ties = _ties(expected)
     shared = _shared(expected)

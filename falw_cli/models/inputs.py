@@ -23,15 +23,14 @@ from falw_cli.models.earlier import recorded_runs
 from falw_cli.models.heldout_split import warn_of_guides
 from falw_cli.models.input_size import check_input_size
 from falw_cli.models.network import (
-    IMAGENET,
     Network,
     NetworkSpec,
     build_network,
-    measured,
     network_spec,
     with_metadata,
 )
 from falw_cli.models.output_names import output_names
+from falw_cli.models.preprocessing import IMAGENET, measured
 from falw_cli.models.pruning import sparse
 from falw_cli.models.training_data import TrainingData, open_training_data
 from falw_cli.models.weight_sets import same
@@ -92,7 +91,7 @@ def open_inputs(
     config = complete(config, source)
     spec, source = network_spec(config, source)
     listing = loading.open_source(config, "data", progress)
-    classes, guess = output_names(config.classes, listing, spec.num_classes)
+    classes, guess = output_names(config.classes or spec.stored_classes, listing, spec.num_classes)
     if guess:
         progress.warn(guess)
     _check_channels(spec, listing)
@@ -277,7 +276,7 @@ def _comparable(
     spec, source = network_spec(config, source)
     for note in source.notes:
         progress.warn(f"{source.path.name}: {note}")
-    classes = config.classes
+    classes = config.classes or spec.stored_classes
     if classes is None or is_unnamed(classes):
         classes = network.classes
     if classes != network.classes or spec.num_classes != len(classes):

@@ -15,13 +15,12 @@ from torch import Tensor, nn
 from falw_cli.config.settings import Config, Preprocessing
 from falw_cli.data.batches import normalise
 from falw_cli.data.device import Samples, in_batches
-from falw_cli.data.images import Geometry
-from falw_cli.data.splits import Part
 from falw_cli.errors import RequestError
 from falw_cli.models import architectures, checkpoint
 from falw_cli.models.batchnorm import share_batchnorm
 from falw_cli.models.checkpoint import Checkpoint, Metadata
 from falw_cli.models.fitting import fit
+from falw_cli.models.stored_classes import stored_classes
 from falw_cli.runtime import collectives
 
 if TYPE_CHECKING:
@@ -30,9 +29,6 @@ if TYPE_CHECKING:
 INFERENCE_BATCH = 256
 HELD_LOGITS = 1 << 20
 """Number of logits to collect before a reduction: many small reductions are slower."""
-IMAGENET = Preprocessing(
-    image_size=224, resize=256, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)
-)
 
 
 def true_class_probability(logits: Tensor, label: Tensor) -> Tensor:
@@ -202,6 +198,8 @@ class NetworkSpec:
     num_classes: int
     arch_config: dict[str, Any] | None = None
     """Settings that a library builds it with."""
+    stored_classes: tuple[str, ...] | None = None
+    """Class names beside the weights, unless the config or the metadata has names."""
 
 
 def network_spec(config: Config, source: Checkpoint) -> tuple[NetworkSpec, Checkpoint]:
@@ -240,8 +238,11 @@ def network_spec(config: Config, source: Checkpoint) -> tuple[NetworkSpec, Check
             f"{source.path} has outputs: {count}, class names given: {len(config.classes)}",
             "--classes FILE names each output once, one name per line, in the order of the outputs",
         )
-    built = NetworkSpec(lambda: build(count, channels), arch, channels, count, config.arch_config)
-    return built, source
+    stored, notes = stored_classes(config.classes, source.around, count)
+    built = NetworkSpec(
+        lambda: build(count, channels), arch, channels, count, config.arch_config, stored
+    )
+    return built, replace(source, notes=(*source.notes, *notes))
 
 
 def build_network(
@@ -265,30 +266,6 @@ def to_device(module: nn.Module, fabric: Fabric) -> nn.Module:
     if fabric.world_size > 1:
         module = share_batchnorm(module, fabric.device)
     return module.to(device=fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
-
-
-def measured(shown: Preprocessing, wanted: Geometry, data: Part) -> Preprocessing:
-    """Return the preprocessing, with mean and std measured on the data if they are not given.
-
-    Args:
-        shown: preprocessing from config and metadata.
-        wanted: geometry of the images.
-        data: training samples that may be used.
-    """
-    mean, std = shown.mean, shown.std
-    if mean is None or std is None:
-        sample = torch.from_numpy(data.read(max(1, len(data) // 10_000))).float()
-        sample = sample.flatten(0, 2) / 255
-        mean = tuple(round(v, 4) for v in sample.mean(0).tolist())
-        std = tuple(round(max(v, 1e-3), 4) for v in sample.std(0).tolist())
-    if len(mean) != wanted.channels or len(std) != wanted.channels:
-        raise RequestError(
-            f"preprocessing has {len(mean)} means and {len(std)} deviations, "
-            f"the model {wanted.channels} channel{'s' if wanted.channels > 1 else ''}",
-            "give one number per channel: preprocessing.mean and .std in falw.yaml",
-        )
-    settled = {"image_size": wanted.size, "resize": wanted.resize, "mean": mean, "std": std}
-    return shown.model_copy(update=settled)
 
 
 def metadata(network: Network, **more: Any) -> Metadata:

@@ -20,7 +20,16 @@ WORDS = frozenset({"ema", "swa", "avg", "average", "averaged", "averages", "aver
 
 def is_average(name: str) -> bool:
     """Return whether an entry's or a tensor's name says that it holds averaged weights."""
-    return any(word.lower() in WORDS for word in re.split(r"[^A-Za-z]+|(?<=[a-z])(?=[A-Z])", name))
+    return any(word in WORDS for word in _words(name))
+
+
+def without_average(name: str) -> list[str]:
+    """Return the words of a name that do not say that it holds averaged weights."""
+    return [word for word in _words(name) if word not in WORDS]
+
+
+def _words(name: str) -> list[str]:
+    return [one.lower() for one in re.split(r"[^A-Za-z]+|(?<=[a-z])(?=[A-Z])", name) if one]
 
 
 def same(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:

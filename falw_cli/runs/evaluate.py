@@ -21,7 +21,7 @@ from falw_cli.evaluation.earlier import predictions as earlier_predictions
 from falw_cli.evaluation.full_audit import full_audit
 from falw_cli.evaluation.gap import parse_weights, without_retain
 from falw_cli.evaluation.per_sample import PerSample
-from falw_cli.evaluation.plausibility import check_plausible
+from falw_cli.evaluation.plausibility import check_logits, check_plausible, check_unseen
 from falw_cli.evaluation.predictions import EvaluationSamples, Predictions
 from falw_cli.models.inputs import Inputs, open_inputs, warn_of_changes
 from falw_cli.runs.prepare import json_report, refuse_inputs
@@ -73,7 +73,7 @@ def evaluate(
         for one in models:
             predictions.append(Predictions.of(one, judged, config.seed))
             progress.advance()
-        _check_fit(inputs, predictions[-1 if inputs.original else 0], progress)
+        _check_fit(inputs, judged, predictions[-1 if inputs.original else 0], progress)
         before = predictions.pop() if inputs.original else None
         expected = expected_from(inputs.original, inputs.splits) if inputs.original else None
         found = full_audit(before, predictions[0], predictions[1:], weights, expected)
@@ -121,7 +121,9 @@ def evaluate(
         return report
 
 
-def _check_fit(inputs: Inputs, known: Predictions, progress: Progress) -> None:
+def _check_fit(
+    inputs: Inputs, judged: EvaluationSamples, known: Predictions, progress: Progress
+) -> None:
     """Warn if a model does not fit the training data, unless unlearning may be the reason."""
     said = inputs.source.metadata
     changed = said is not None and said.unlearned is not None and said.classes == known.classes
@@ -129,5 +131,7 @@ def _check_fit(inputs: Inputs, known: Predictions, progress: Progress) -> None:
         return
     try:
         check_plausible(known)
+        check_logits(inputs.original or inputs.network, judged)
+        check_unseen(known, progress)
     except RequestError as error:
         progress.warn(f"{error}; {error.hint}")

@@ -142,13 +142,14 @@ def _fitted(found: Checkpoint, config: Config) -> tuple[Checkpoint, list[str]]:
 
 def _outputs(config: Config, spec: NetworkSpec) -> list[str]:
     """Return notes on the names of the outputs: what is guessed, if the data is known."""
+    classes = config.classes or spec.stored_classes
     if config.data is None:
-        named = config.classes is not None and not is_unnamed(config.classes)
+        named = classes is not None and not is_unnamed(classes)
         unnamed = f"its {spec.num_classes} outputs have no names: with --data, those of the data"
         return [] if named else [unnamed]
     try:
         listing = loading.open_source(config, "data")
-        classes, guess = output_names(config.classes, listing, spec.num_classes)
+        classes, guess = output_names(classes, listing, spec.num_classes)
         return [*([guess] if guess else []), *guessed_names(listing, classes)]
     except RequestError as error:
         return [f"not compared with the data: {error}"]

@@ -27,7 +27,7 @@ from falw_cli.evaluation.gap import FIELD, without_retain
 from falw_cli.evaluation.gap_metric import described
 from falw_cli.evaluation.measurement import metrics_of
 from falw_cli.evaluation.metrics import AllMetrics, Metrics
-from falw_cli.evaluation.plausibility import check_plausible
+from falw_cli.evaluation.plausibility import check_original
 from falw_cli.evaluation.predictions import Predictions
 from falw_cli.models import checkpoint, checkpoint_files
 from falw_cli.models.checkpoint import Ancestor
@@ -48,6 +48,7 @@ from falw_cli.training.state import StateFile
 from falw_cli.unlearning.cost_estimate import estimate_cost
 from falw_cli.unlearning.forgotten_share import expected_probabilities, reason_for_no_share
 from falw_cli.unlearning.perform import UnlearningResult, perform
+from falw_cli.unlearning.resolution import changed_flags
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,8 @@ def _planned(opened: OpenedRun, progress: Progress, invocation: Invocation) -> R
     """Return the report of a dry run, with the cost estimated from a few steps on a copy."""
     network, run_data = opened.inputs.network, opened.run_data
     _states(opened).load(progress)  # refuses what the run would refuse
-    check_plausible(Predictions.of(network, run_data.judged, opened.config.seed))
+    original = Predictions.of(network, run_data.judged, opened.config.seed)
+    check_original(original, network, run_data.judged, run_data.guide, progress)
     foreseen = estimate_cost(opened.config, run_data)
     plan = Run(
         steps=foreseen.steps, epochs=foreseen.epochs, seconds=foreseen.seconds,
@@ -128,7 +130,7 @@ def _run_opened(
     models = () if known else (network, *inputs.references)
     predictions = [Predictions.of(one, run_data.judged, config.seed) for one in models]
     if predictions:
-        check_plausible(predictions[0])
+        check_original(predictions[0], network, run_data.judged, run_data.guide, progress)
     earlier_before = [] if known else earlier_predictions(network, inputs.splits.earlier)
     references = known.references if known else tuple(metrics_of(one) for one in predictions[1:])
     states = _states(opened)
@@ -273,8 +275,8 @@ def _warn_of_share(
         rates = ", ".join(f"{one.lr:.3g}" for one in done.probes) or f"{done.lr:.3g}"
         progress.warn(
             f"the list is not forgotten: {decimal(share.value, 0, bounds=BOUNDS)} % of the way "
-            f"(learning rate {rates}); use more --epochs, another --lr or --method, "
-            "or leave out these flags"
+            f"(learning rate {rates}); use more --epochs, another --lr or --method"
+            + (f", or leave out {' and '.join(flags)}" if (flags := changed_flags(config)) else "")
         )
 
 

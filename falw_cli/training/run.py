@@ -23,7 +23,8 @@ from falw_cli.data.listing import Listing
 from falw_cli.errors import RequestError
 from falw_cli.models import architectures, checkpoint
 from falw_cli.models.formats import safetensors
-from falw_cli.models.network import IMAGENET, Network, NetworkSpec, measured, metadata, to_device
+from falw_cli.models.network import Network, NetworkSpec, metadata, to_device
+from falw_cli.models.preprocessing import IMAGENET, measured
 from falw_cli.runtime import outputs
 from falw_cli.runtime.collectives import agreed, rank_zero_first
 from falw_cli.runtime.engine import make_fabric

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from falw_cli.config.settings import Config, Recipe
+from falw_cli.config.settings import Config, Recipe, UnlearnRecipe
 from falw_cli.errors import RequestError, unknown_name
 from falw_cli.models.checkpoint import Checkpoint
 from falw_cli.models.network import with_metadata
@@ -77,6 +77,20 @@ def with_method_defaults(config: Config, trained: Recipe | None = None) -> Confi
     settled = settled.over({"unlearn": {"weighting": weighting or default}})
     hyperparameters(settled)
     return settled
+
+
+def changed_flags(config: Config) -> list[str]:
+    """Return which of --method, --epochs and --lr differ from the defaults.
+
+    Args: config, complete.
+    """
+    recipe, method = config.unlearn, load_method(config.unlearn.method)
+    usual = {
+        "method": recipe.method == UnlearnRecipe.model_fields["method"].default,
+        "epochs": recipe.epochs == {**method.defaults, **method.fixed}.get("epochs", recipe.epochs),
+        "lr": recipe.lr in ("auto", base_rate(config)),
+    }
+    return [f"--{flag}" for flag, is_usual in usual.items() if not is_usual]
 
 
 def base_rate(config: Config) -> float:

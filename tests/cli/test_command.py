@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pytest
@@ -51,6 +52,36 @@ def test_options_follow_from_the_fields(probe: tuple[Any, list[Call]]) -> None:
     assert found["names"].multiple
     assert found["check"].secondary_opts == ["--no-check"]
     assert found["seed"].help == " ".join((Config.model_fields["seed"].description or "").split())
+
+
+class Places(Section):
+    """Paths that only a command made here has."""
+
+    place: Annotated[str, Flag("Options", argument=True)]
+    """What to read."""
+    out: Annotated[Path | None, Flag("Options", environment=False)] = None
+    """File."""
+    also: Annotated[tuple[Path, ...], Flag("Options", environment=False)] = ()
+    """More files."""
+    text: Annotated[str | None, Flag("Options", environment=False)] = None
+    """No path."""
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"), [("~/ids.txt", "/home/a/ids.txt"), ("csv:~/a.csv", "csv:/home/a/a.csv")]
+)
+def test_own_paths_may_begin_with_the_home_folder(
+    monkeypatch: pytest.MonkeyPatch, written: str, meant: str
+) -> None:
+    monkeypatch.setenv("HOME", "/home/a")
+    monkeypatch.setitem(COMMANDS, "places", "Places.")
+    calls: list[Call] = []
+    made = command("places", (), Places, example="falw places")(calls.append)
+    words = [written, "--out", "~/o", "--also", "~/b", "--text", "~/c", "--config", "~/f.yaml"]
+    made(words, standalone_mode=False)
+    home = Path("/home/a")
+    assert calls[0].own == Places(place=meant, out=home / "o", also=(home / "b",), text="~/c")
+    assert calls[0].file == home / "f.yaml"
 
 
 def test_values_arrive_checked(probe: tuple[Any, list[Call]]) -> None:

@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 
 from falw_cli.data.images import Images, _digest
 from falw_cli.data.listing import Listing
-from falw_cli.data.splits import align, choose, class_aware_order, copies, halves, shared
+from falw_cli.data.splits import (
+    align,
+    choose,
+    class_aware_order,
+    copies,
+    guessed_names,
+    halves,
+    shared,
+)
 from falw_cli.errors import RequestError
 
 
@@ -59,6 +67,29 @@ def listing(classes: tuple[str, ...], labels: list[int], numbered: bool = False)
 def test_names_are_looked_up_and_numbers_are_outputs() -> None:
     assert align(listing(("cat", "dog"), [0, 1]), ("dog", "cow", "cat")).tolist() == [2, 0]
     assert align(listing(("0", "1"), [0, 1], True), ("dog", "cow", "cat")).tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes", "outputs", "said"),
+    [
+        ([0, 1, 2, 10], ("0", "1", "10", "2"), [0, 1, 3, 2], "class names, not as positions"),
+        ([1, 2], ("1", "2", "3"), [0, 1], "1 is output 0"),
+        ([3], ("01", "02", "03"), [2], "3 is output 2"),
+        ([1], ("01", "2", "1"), [2], "1 is output 2"),
+        ([0, 1], ("1", "2", "3"), [0, 1], "taken as positions: 0 is '1', 1 is '2'"),
+        ([0, 1], ("1", "01", "0"), [2, 0], "class names, not as positions"),
+        ([0, 1], ("cat", "dog"), [0, 1], "taken as positions: 0 is 'cat'"),
+        ([0, 1], ("0", "1", "2"), [0, 1], None),
+        ([0, 1], ("LABEL_0", "LABEL_1"), [0, 1], None),
+    ],
+)
+def test_bare_numbers_are_names_if_the_model_has_them_all(
+    labels: list[int], classes: tuple[str, ...], outputs: list[int], said: str | None
+) -> None:
+    data = listing(tuple(map(str, range(11))), labels, True)
+    assert align(data, classes).tolist() == outputs
+    notes = guessed_names(data, classes)
+    assert (said in notes[0]) if said else not notes
 
 
 def test_classes_that_the_model_lacks_are_refused() -> None:

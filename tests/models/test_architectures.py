@@ -46,6 +46,12 @@ def test_every_classifier_of_torchvision(name: str) -> None:
     check_counts(name)
 
 
+def test_counters_that_old_torch_did_not_write_are_not_needed() -> None:
+    shapes = architectures._shapes(architectures.builder("resnet18"), 4, 3)
+    bare = {name: shape for name, shape in shapes.items() if "num_batches" not in name}
+    assert architectures.recognise(bare) == "resnet18"
+
+
 def test_grey_nets_are_recognised() -> None:
     shapes = architectures._shapes(architectures.tiny_cnn, 10, 1)
     assert architectures.channel_count(architectures.tiny_cnn, shapes) == 1

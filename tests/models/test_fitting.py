@@ -246,6 +246,19 @@ def test_a_tied_tensor_under_one_name(tmp_path: Path, out: str) -> None:
     same(dict(again.state_dict()), dict(model.state_dict()))
 
 
+@pytest.mark.parametrize("prefix", ["", "module."])
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+def test_counters_that_old_torch_did_not_write(tmp_path: Path, prefix: str, suffix: str) -> None:
+    model, target = plain(), plain()
+    tensors = {prefix + k: v for k, v in model.state_dict().items() if "num_batches" not in k}
+    found = fit(read(tmp_path / f"a{suffix}", tensors), target)
+    round_trip(found, model, target)
+    tensors.pop(f"{prefix}0.weight")
+    found = fit(read(tmp_path / f"b{suffix}", tensors), target)
+    with pytest.raises(RequestError, match=r"0\.weight is missing"):
+        load_weights(target, found, "x")
+
+
 def test_differences_are_named_below_the_prefix(tmp_path: Path) -> None:
     tensors = {f"module.{k}": v for k, v in plain(5).state_dict().items() if k != "2.bias"}
     found = fit(read(tmp_path / "a.pt", tensors), plain())

@@ -32,7 +32,7 @@ from falw_cli.models.checkpoint import (
 )
 from falw_cli.models.fitting import unwrap
 from falw_cli.models.interfaces import FileFormat
-from falw_cli.models.weight_sets import is_average, same
+from falw_cli.models.weight_sets import is_average, same, without_average
 
 WEIGHTS = ("state_dict", "model_state_dict", "model", "net", "network", "weights")
 """Keys of the weights in training dictionaries; the first is Lightning's."""
@@ -176,8 +176,10 @@ def _sets(whole: object) -> Iterator[tuple[tuple[str, ...], Mapping[str, Tensor]
         return
     text = [key for key in whole if isinstance(key, str)]
     usual = [key for key in (LIVE, *WEIGHTS) if key in text]
+    averages = [key for key in text if is_average(key) and key not in usual]
+    paired = [key for key in _named(whole) if _has_average(whole, key, averages)]
     count = 0
-    for key in [*usual, *(key for key in text if is_average(key) and key not in usual)]:
+    for key in dict.fromkeys([*usual, *paired, *averages]):
         for path, tensors in _at(whole, key):
             count += 1
             yield path, tensors
@@ -188,6 +190,17 @@ def _sets(whole: object) -> Iterator[tuple[tuple[str, ...], Mapping[str, Tensor]
         yield (named[0],), whole[named[0]]
     elif not named and (tensors := {k: whole[k] for k in text if isinstance(whole[k], Tensor)}):
         yield (), tensors
+
+
+def _has_average(whole: Mapping[str, Any], key: str, averages: list[str]) -> bool:
+    """Return whether a state dict at an unusual key is what one of the averages is made of."""
+    if key in averages:
+        return False
+    names = unwrap(whole[key])[1].keys()
+    return any(
+        without_average(one) == without_average(key) or unwrap(tensors)[1].keys() == names
+        for one in averages for _, tensors in _at(whole, one)
+    )  # fmt: skip
 
 
 def _named(whole: object) -> list[str]:

@@ -15,7 +15,7 @@ from falw_cli.data.batches import Batch, epoch
 from falw_cli.errors import RequestError
 from falw_cli.evaluation.measurement import measure, metrics_of
 from falw_cli.evaluation.metrics import Figure, Metrics
-from falw_cli.evaluation.plausibility import check_plausible
+from falw_cli.evaluation.plausibility import check_original
 from falw_cli.evaluation.predictions import Predictions
 from falw_cli.models.batchnorm import statistics_follow
 from falw_cli.models.network import evaluating
@@ -88,7 +88,7 @@ def unlearn_module(
     )
     judged = test is not None
     original = Predictions.of(run_data.network, run_data.judged, seed)
-    check_plausible(original)
+    check_original(original, run_data.network, run_data.judged, run_data.guide, reporter)
     done = perform(config, run_data, (), reporter, Interrupt(), None)
     expected, share = None, None
     if done.expectation:
@@ -159,7 +159,10 @@ class Unlearner:
             module, data, forget, heldout, None, eval_data, num_classes, seed, workers, recipe
         )
         self._network, self._work = self._run_data.network, self._run_data.work(self.config, 0.0)
-        check_plausible(Predictions.of(self._network, self._run_data.judged, seed))
+        original = Predictions.of(self._network, self._run_data.judged, seed)
+        check_original(
+            original, self._network, self._run_data.judged, self._run_data.guide, Silent()
+        )
         expectation = expectation_of(self._run_data)
         stops = self.config.unlearn.stop == "auto"
         self._stopping = self._early_stopping(expectation) if stops and expectation else None

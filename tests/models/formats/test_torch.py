@@ -44,6 +44,9 @@ BOTH: dict[str, tuple[Any, list[str], list[str]]] = {
     "lightning": (
         {"state_dict": EMA, "current_model_state": RAW}, ["current_model_state"], ["state_dict"],
     ),
+    "BasicSR": ({"params": RAW, "params_ema": EMA}, ["params"], ["params_ema"]),
+    "averages first": ({"emaNet2": EMA, "net2": RAW}, ["net2"], ["emaNet2"]),
+    "other names": ({"classifier": RAW, "ema": EMA}, ["classifier"], ["ema"]),
     "wrapped": (
         {"state_dict": RAW, "ema": {f"module.{k}": v for k, v in EMA.items()}},
         ["state_dict"], ["ema"],

@@ -1,0 +1,53 @@
+"""Class names that a training script stored beside the weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from falw_cli.models.stored_classes import stored_classes
+
+NAMES = ("owl", "dog", "cat")
+INDEX = {"cat": 2, "dog": 1, "owl": 0}
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        {"class_to_idx": INDEX},
+        {"class_to_idx": {name: np.int64(place) for name, place in INDEX.items()}},
+        {"idx_to_class": {2: "cat", 0: "owl", 1: "dog"}},
+        {"idx_to_class": {"2": "cat", "0": "owl", "1": "dog"}},
+        {"classes": list(NAMES), "class_to_idx": INDEX, "epoch": 3},
+        {"hyper_parameters": {"lr": 0.1, "class_names": NAMES}},
+        {"meta": {"CLASSES": NAMES}},
+        {"classes": ["cat"], "class_to_idx": INDEX},
+    ],
+)
+def test_complete_names_are_used(around: dict[str, Any]) -> None:
+    names, notes = stored_classes(None, around, 3)
+    assert names == NAMES
+    assert "owl, dog, cat" in notes[0]
+    assert stored_classes(("a", "b", "c"), around, 3) == (None, [])
+
+
+@pytest.mark.parametrize(
+    ("around", "why"),
+    [
+        ({"classes": ["cat", "dog"]}, "each of 3 outputs"),
+        ({"classes": ["cat", "dog", "cat"]}, "each of 3 outputs"),
+        ({"class_to_idx": {"cat": 1, "dog": 2, "owl": 3}}, "each of 3 outputs"),
+        ({"class_to_idx": INDEX, "classes": ["cat", "dog", "owl"]}, "they differ"),
+    ],
+)
+def test_names_that_do_not_fit_are_reported(around: dict[str, Any], why: str) -> None:
+    names, notes = stored_classes(None, around, 3)
+    assert names is None
+    assert why in notes[0]
+
+
+@pytest.mark.parametrize("value", [3, None, [0, 1, 2], {"cat": 1.5}, {}, [], {"a": {"b": 0}}])
+def test_other_values_name_nothing(value: object) -> None:
+    assert stored_classes(None, {"classes": value}, 3) == (None, [])
