@@ -164,9 +164,11 @@ lists so far, in points; the *floor* is the gap between two such models. The las
 with all IDs, which starts from the original.
 
 **What to conclude:** every earlier list stays forgotten, and test accuracy stays near Retrain's.
-But ten requests end further from Retrain than one request with all IDs. Most of the difference is
-MIA efficacy: short lists are forgotten with smaller steps, which leave the confident samples more
-confident than Retrain leaves them. Where requests can wait, put them on one list.
+But ten requests end more than twice as far from Retrain as one request with all IDs. Most of the
+difference is MIA efficacy (39 %, Retrain 59 %): each run lowers the confidence in some retain samples
+a little, and the next run takes the lowered confidence for the original's. Of the retain samples, the
+least sure twentieth had a true-class probability of 0.97 before the first request and 0.74 after the
+tenth. Rescaling the logits does not change that. Where requests can wait, put them on one list.
 
 Made by `python -m benchmarks.requests CIFAR FOLDER`, one seed, on two CPU cores.
 """
