@@ -165,10 +165,9 @@ with all IDs, which starts from the original.
 
 **What to conclude:** every earlier list stays forgotten, and test accuracy stays near Retrain's.
 But ten requests end more than twice as far from Retrain as one request with all IDs. Most of the
-difference is MIA efficacy (39 %, Retrain 59 %): each run lowers the confidence in some retain samples
-a little, and the next run takes the lowered confidence for the original's. Of the retain samples, the
-least sure twentieth had a true-class probability of 0.97 before the first request and 0.74 after the
-tenth. Rescaling the logits does not change that. Where requests can wait, put them on one list.
+difference is MIA efficacy: each run lowers the confidence in some retain samples a little, and the
+next run takes the lowered confidence for the original's. Where requests can wait, put them on one
+list.
 
 Made by `python -m benchmarks.requests CIFAR FOLDER`, one seed, on two CPU cores.
 """
