@@ -28,7 +28,7 @@ def contradiction(report: Report) -> str:
 
 
 def still_detected(before: Metrics | None, after: Metrics | None) -> str:
-    """Return that the list is told from unseen samples as well as before; "" if it is not.
+    """Return that the list differs from unseen samples as clearly as before; "" if it does not.
 
     A model that is less sure of all samples, forgotten or not, has a lower true-class probability.
     """
@@ -51,9 +51,9 @@ def uneven(pairs: Pairs | None) -> str:
     before, expected, after = map(np.array, (pairs.before, pairs.expected, pairs.after))
     wanted = np.maximum(before - expected, 0)
     moved = np.clip(before - after, 0, wanted)
-    share = 100 * moved.sum() / max(wanted.sum(), 1e-9)
-    if share >= HALF:
+    if moved.sum() >= wanted.sum() * HALF / 100:  # also if nothing had to go
         return ""
+    share = 100 * moved.sum() / wanted.sum()
     return (
         f"only {share:.0f} % of what had to go from single samples has gone, and others went "
         "further than expected"

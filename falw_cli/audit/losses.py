@@ -61,7 +61,8 @@ def losses(report: Report) -> tuple[str, str]:
 def class_losses(report: Report) -> str:
     """Return the classes whose test accuracy fell by much more than chance.
 
-    The intervals are widened for the number of classes (Bonferroni).
+    The intervals are widened for the number of classes (Bonferroni). A class that keeps no retain
+    sample is left out: its accuracy had to fall.
     """
     if report.metrics.changes is None:
         return ""
@@ -70,7 +71,7 @@ def class_losses(report: Report) -> str:
     falls = {}
     for name, one in changes.items():
         change = one.test_accuracy
-        if change is None or change.value > -CLASS_HARM:
+        if one.retain_accuracy is None or change is None or change.value > -CLASS_HARM:
             continue
         if change.value + wider * (change.upper - change.value) < 0:
             falls[name] = change.value

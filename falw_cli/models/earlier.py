@@ -70,7 +70,7 @@ class Earlier:
 
     @property
     def of_others(self) -> list[Rows]:
-        """Rows of each request that this model was not made to forget, without those of its own."""
+        """Rows of each request of another model, without the rows of this model's requests."""
         pairs = list(zip(self.requests, self.parts, strict=True))
         own = np.concatenate([NOBODY, *(part for one, part in pairs if one.of_this_model)])
         others = [np.setdiff1d(part, own) for one, part in pairs if not one.of_this_model]

@@ -110,10 +110,11 @@ class Match(Method):
         # The draw depends only on the progress, so that a resumed run repeats it.
         random = generator(self.seed, round(progress * 1e9))
         rows = torch.randperm(len(guide), generator=random)[: self.inputs.batch_size // 2 or 1]
-        drawn, target = guide.of(rows), self.unseen[rows.to(self.unseen.device)]
-        images = network.inputs(next(iter(drawn.read([torch.arange(len(rows))]))))
+        images = network.inputs(next(iter(guide.read([rows]))))
         logits = architectures.logits(network.module(images)).float()
-        off = log_odds(logits, drawn.labels) - odds_of(target, drawn.labels)
+        rows = rows.to(guide.labels.device)
+        label, target = guide.labels[rows], self.unseen[rows]
+        off = log_odds(logits, label) - odds_of(target, label)
         loss: Tensor = self.guide_weight * self._loss(logits, target, off).mean()
         return loss
 
