@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,8 +33,13 @@ class ForgetList:
     @property
     def ids_sha256(self) -> str:
         """SHA-256 of the IDs in sorted order: equal for two files with the same IDs."""
-        text = "\n".join(sorted(self.ids))
-        return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+        return digest_of_ids(self.ids)
+
+
+def digest_of_ids(ids: Iterable[str]) -> str:
+    """Return the SHA-256 of IDs in sorted order."""
+    text = "\n".join(sorted(ids))
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def read(path: str, known: Collection[str] = ()) -> ForgetList:

@@ -41,6 +41,17 @@ class Ancestor(BaseModel):
     """False if the audit of that run did not show that the whole list is forgotten."""
 
 
+class LeftOut(BaseModel):
+    """The list that a training left out."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    count: int
+    """IDs on the list; 0 without one."""
+    ids: str | None = None
+    """Digest of the IDs in sorted order; None without a list."""
+
+
 class Metadata(BaseModel):
     """Metadata stored in a checkpoint."""
 
@@ -52,6 +63,9 @@ class Metadata(BaseModel):
     classes: tuple[str, ...]
     preprocessing: Preprocessing
     recipe: TrainRecipe | None = None
+    left_out: LeftOut | None = None
+    """What `falw train` left out; None if another program or an older falw trained the model, or
+    if it was unlearned."""
     tool: str = f"falw {__version__}"
     parent: str | None = None
     """SHA-256 of the checkpoint that this one was made from."""

@@ -83,7 +83,8 @@ def _said(config: Config, source: Checkpoint, spec: NetworkSpec | None) -> Metad
         arch=spec.arch, arch_config=spec.arch_config,
         classes=config.classes or spec.stored_classes or tuple(map(str, range(spec.num_classes))),
         preprocessing=config.preprocessing,
-        recipe=old.recipe if old else None, parent=source.sha256,
+        recipe=old.recipe if old else None, left_out=old.left_out if old else None,
+        parent=source.sha256,
         ancestors=(
             *(old.chain if old else ()), Ancestor(sha256=source.sha256, step="converted")
         ),

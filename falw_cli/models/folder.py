@@ -44,7 +44,7 @@ def read_json(file: Path) -> dict[str, Any]:
 
 
 def history(folder: Path) -> dict[str, Any]:
-    """Return the metadata's recipe and unlearning from falw.json, if falw wrote the folder."""
+    """Return the metadata's training and unlearning from falw.json, if falw wrote the folder."""
     file = folder / OWN
     if not file.is_file():
         return {}
@@ -52,7 +52,7 @@ def history(folder: Path) -> dict[str, Any]:
         found = Metadata.model_validate(read_json(file))
     except ValueError as error:
         raise RequestError(f"{file} is not valid falw metadata", "remove the file") from error
-    return {"recipe": found.recipe, "unlearned": found.unlearned}
+    return {name: getattr(found, name) for name in ("recipe", "left_out", "unlearned")}
 
 
 def class_names(given: object, count: int) -> tuple[str, ...]:

@@ -1,11 +1,12 @@
-"""The check that a network takes images of the size that was chosen for it."""
+"""The checks that a network takes the images of its data."""
 
 from __future__ import annotations
 
 import torch
 
+from falw_cli.data.listing import Listing
 from falw_cli.errors import RequestError
-from falw_cli.models.network import Network
+from falw_cli.models.network import Network, NetworkSpec
 
 
 def check_input_size(network: Network) -> None:
@@ -28,3 +29,18 @@ def check_input_size(network: Network) -> None:
             f"{network.arch} fails on an image of {shown.image_size} pixels: {reason}",
             "give its input size: preprocessing.image_size in falw.yaml",
         ) from error
+
+
+def check_channels(spec: NetworkSpec, listing: Listing) -> None:
+    """Refuse a model of channels that the images cannot have: files are grey or colour.
+
+    Raises:
+        RequestError: the model takes another number of channels.
+    """
+    native = (1, 3) if listing.array is None else {listing.array.shape[3], 1, 3}
+    if spec.channels not in native:
+        raise RequestError(
+            f"the model takes images of {spec.channels} channels, {listing.spec!r} has images of "
+            f"{'1 or 3' if listing.array is None else listing.array.shape[3]}",
+            "give a model for grey or colour images",
+        )

@@ -13,7 +13,6 @@ from falw_cli.config.settings import Config, Preprocessing
 from falw_cli.data import images, loading, no_retain, splits
 from falw_cli.data.images import Images
 from falw_cli.data.labels import is_unnamed
-from falw_cli.data.listing import Listing
 from falw_cli.data.splits import Splits
 from falw_cli.errors import RequestError
 from falw_cli.models import architectures, checkpoint_files
@@ -21,7 +20,8 @@ from falw_cli.models.chain import made_from, steps_back
 from falw_cli.models.checkpoint import Checkpoint
 from falw_cli.models.earlier import recorded_runs
 from falw_cli.models.heldout_split import warn_of_guides
-from falw_cli.models.input_size import check_input_size
+from falw_cli.models.input_size import check_channels, check_input_size
+from falw_cli.models.left_out import AuditedLists, warn_of_other_list
 from falw_cli.models.network import (
     Network,
     NetworkSpec,
@@ -94,7 +94,7 @@ def open_inputs(
     classes, guess = output_names(config.classes or spec.stored_classes, listing, spec.num_classes)
     if guess:
         progress.warn(guess)
-    _check_channels(spec, listing)
+    check_channels(spec, listing)
     shown, guessed = completed(config.preprocessing, spec)
     if guessed:
         progress.warn(guessed)
@@ -118,7 +118,8 @@ def open_inputs(
     for note in (*source.notes, *sparse(source.tensors)):
         progress.warn(f"{source.path.name}: {note}")
     comparable = partial(_comparable, source, given, network, progress)
-    references = tuple(comparable(path) for path in config.reference)
+    lists = AuditedLists.of(data, listing)
+    references = tuple(comparable(path, lists) for path in config.reference)
     original = comparable(config.original) if config.original else None
     named_files = _digests(config, source)
     named_files["model"]["made_from"] = made_from(source, recorded)
@@ -225,21 +226,6 @@ def warn_of_changes(given: Inputs, progress: Progress) -> None:
             )
 
 
-def _check_channels(spec: NetworkSpec, listing: Listing) -> None:
-    """Refuse a model of channels that the images cannot have: files are grey or colour.
-
-    Raises:
-        RequestError: the model takes another number of channels.
-    """
-    native = (1, 3) if listing.array is None else {listing.array.shape[3], 1, 3}
-    if spec.channels not in native:
-        raise RequestError(
-            f"the model takes images of {spec.channels} channels, {listing.spec!r} has images of "
-            f"{'1 or 3' if listing.array is None else listing.array.shape[3]}",
-            "give a model for grey or colour images",
-        )
-
-
 def completed(shown: Preprocessing, spec: NetworkSpec) -> tuple[Preprocessing, str | None]:
     """Return the preprocessing; if it is incomplete, guess the rest, and say so in a sentence."""
     if shown.mean is not None and shown.std is not None:
@@ -260,10 +246,16 @@ def completed(shown: Preprocessing, spec: NetworkSpec) -> tuple[Preprocessing, s
 
 
 def _comparable(
-    model: Checkpoint, given: Config, network: Network, progress: Progress, path: str
-) -> Network:
-    """Return a retrained model or the original: with the model's classes and input size."""
+    model: Checkpoint, given: Config, network: Network, progress: Progress, path: str,
+    lists: AuditedLists | None = None,
+) -> Network:  # fmt: skip
+    """Return a retrained model, which needs `lists`, or the original.
+
+    It must have the model's classes and input size.
+    """
     source = checkpoint_files.read(path, given.weights)
+    if lists and source.sha256 != model.sha256:  # the model itself is refused later
+        warn_of_other_list(source, lists, progress)
     if source.metadata and steps_back(source.metadata, model.sha256) is not None:
         raise RequestError(
             f"{path} was made from the model, {model.path}", "give the model from before it"

@@ -22,6 +22,7 @@ from falw_cli.data.images import Geometry, Images, Rows
 from falw_cli.data.listing import Listing
 from falw_cli.errors import RequestError
 from falw_cli.models import architectures, checkpoint
+from falw_cli.models.checkpoint import LeftOut
 from falw_cli.models.formats import safetensors
 from falw_cli.models.network import Network, NetworkSpec, metadata, to_device
 from falw_cli.models.preprocessing import IMAGENET, measured
@@ -103,6 +104,9 @@ class TrainInputs:
     retain: Samples
     heldout: Samples | None
     left_out: int
+    """Number of samples left out: those of the list, and their copies."""
+    said: LeftOut
+    """The list, for the metadata."""
     states: StateFile
 
 
@@ -125,7 +129,8 @@ def train(config: Config, progress: Progress, interrupt: Interrupt) -> TrainResu
         outcome = fit(inputs.network, work, objective, progress, interrupt, inputs.states)
         tensors = inputs.network.module.state_dict()
         checkpoint.check_finite(tensors)
-        content = safetensors.write(tensors, metadata(inputs.network, recipe=config.train))
+        said = metadata(inputs.network, recipe=config.train, left_out=inputs.said)
+        content = safetensors.write(tensors, said)
         if fabric.is_global_zero:
             outputs.write_all({inputs.out: content})
             inputs.states.remove()
@@ -165,7 +170,7 @@ def _open(config: Config, progress: Progress, fabric: Fabric, held: ExitStack) -
     labels = splits.align(listing, classes)
     if len(np.unique(labels)) < 2:
         raise RequestError(f"{listing.spec!r} has fewer than two classes", "add another class")
-    left_out = _rows_without(config, listing, progress)
+    said, left_out = _rows_without(config, listing, progress)
     shown = _shown(config, arch)
     wanted = images.geometry(listing, shown, None, skip=config.skip_unreadable)
     data = images.load(listing, config, wanted, progress, secret=left_out)
@@ -183,16 +188,16 @@ def _open(config: Config, progress: Progress, fabric: Fabric, held: ExitStack) -
     states = StateFile.beside(out, _belongs_to(config, data, listed), config)
     heldout = _heldout(config, network, data, wanted, progress)
     number = len(left_out) + len(found)
-    return TrainInputs(out, network, place(retain, fabric.device), heldout, number, states)
+    return TrainInputs(out, network, place(retain, fabric.device), heldout, number, said, states)
 
 
-def _rows_without(config: Config, listing: Listing, progress: Progress) -> Rows:
+def _rows_without(config: Config, listing: Listing, progress: Progress) -> tuple[LeftOut, Rows]:
     if config.without is None:
-        return np.empty(0, dtype=np.int64)
-    _, rows = loading.read_list(config.without, listing, progress)
+        return LeftOut(count=0), images.NONE
+    named, rows = loading.read_list(config.without, listing, progress)
     if len(rows) == len(listing.ids):
         raise RequestError(f"--without leaves out all {len(rows)} samples", "shorten the list")
-    return rows
+    return LeftOut(count=len(named.ids), ids=named.ids_sha256), rows
 
 
 def _shown(config: Config, arch: str) -> Preprocessing:

@@ -49,7 +49,8 @@ def test_history_is_that_of_falw(tmp_path: Path) -> None:
     (tmp_path / "falw.json").write_text(
         '{"arch": "a", "classes": [], "preprocessing": {}, "unlearned": {"method": "match"}}'
     )
-    assert folder.history(tmp_path) == {"recipe": None, "unlearned": {"method": "match"}}
+    found = folder.history(tmp_path)
+    assert found == {"recipe": None, "left_out": None, "unlearned": {"method": "match"}}
     (tmp_path / "falw.json").write_text("{}")
     with pytest.raises(RequestError, match="not valid falw metadata"):
         folder.history(tmp_path)

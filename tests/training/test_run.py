@@ -11,6 +11,8 @@ from torchvision.io import read_image
 
 from falw_cli.config.settings import Config
 from falw_cli.data import images, loading
+from falw_cli.data.forget_list import digest_of_ids
+from falw_cli.models.checkpoint import LeftOut
 from falw_cli.runtime.progress import Silent
 from falw_cli.training import run
 from tests.data.pictures import make_folder, save_png
@@ -25,8 +27,8 @@ def pictures(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def opened(folder: Path, **settings: object) -> set[bytes]:
-    """The pixels that a run trains on."""
+def opened(folder: Path, **settings: object) -> tuple[set[bytes], LeftOut]:
+    """The pixels that a run trains on, and the list in its metadata."""
     config = Config.model_validate(
         {
             "data": f"imagefolder:{folder / 'pictures'}", "arch": "tiny-cnn",
@@ -35,9 +37,9 @@ def opened(folder: Path, **settings: object) -> set[bytes]:
         } | settings
     )  # fmt: skip
     with ExitStack() as held:
-        retain = run._open(config, Silent(), cpu(), held).retain
-    pixels = next(retain.read([torch.arange(len(retain))]))
-    return {image.numpy().tobytes() for image in pixels}
+        inputs = run._open(config, Silent(), cpu(), held)
+    pixels = next(inputs.retain.read([torch.arange(len(inputs.retain))]))
+    return {image.numpy().tobytes() for image in pixels}, inputs.said
 
 
 def stored(folder: Path, *names: str) -> set[bytes]:
@@ -52,7 +54,9 @@ def test_a_skipped_image_does_not_shift_the_rows_left_out(pictures: Path, broken
     every = {f"{c}/{n}.png" for c in "ab" for n in range(3)}
     kept = stored(pictures, *(every - {"a/2.png", "b/1.png", broken}))
     (pictures / "pictures" / broken).write_bytes(b"no image")
-    assert opened(pictures, skip_unreadable=True) == kept
+    seen, said = opened(pictures, skip_unreadable=True)
+    assert seen == kept
+    assert said == LeftOut(count=2, ids=digest_of_ids(["b/1.png", "a/2.png"]))
 
 
 def test_a_state_belongs_to_the_pixels_of_the_data(pictures: Path) -> None:
