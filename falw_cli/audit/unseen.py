@@ -6,7 +6,7 @@ from typing import Literal
 
 from falw_cli.audit.report import Report
 from falw_cli.audit.rows import figure
-from falw_cli.evaluation.metrics import Figure
+from falw_cli.evaluation.metrics import AllMetrics, Figure
 from falw_cli.runtime.printable import decimal
 
 Level = Literal["good", "mixed", "bad", "unknown"]
@@ -45,6 +45,20 @@ def against_unseen(report: Report) -> tuple[Level, str]:
         # A test that finds nothing in the original is no evidence of forgetting.
         return "unknown", f"{text}; same for the original, so here this test has no power"
     return level, text
+
+
+def more_detected(found: AllMetrics) -> bool:
+    """Return whether the list is surely more familiar to the model than to its original.
+
+    Both are compared with unseen samples, by the same attack.
+    """
+    now, then = (one and one.mia for one in (found.after, found.before))
+    if not now or not then:
+        return False
+    after, before = now.difficulty_matched, then.difficulty_matched
+    if not after or not before:
+        after, before = now.auc, then.auc
+    return after.lower > before.upper
 
 
 def _unclear(auc: Figure) -> str:

@@ -9,7 +9,7 @@ from falw_cli.audit.contradictions import contradiction
 from falw_cli.audit.gates import FORGOTTEN, READABLE
 from falw_cli.audit.losses import class_losses, losses
 from falw_cli.audit.report import Report
-from falw_cli.audit.unseen import Level, against_unseen
+from falw_cli.audit.unseen import Level, against_unseen, more_detected
 from falw_cli.evaluation.earlier import EarlierRequest
 from falw_cli.evaluation.forgotten import BEYOND, BOUNDS, HALF, OVER, claim
 from falw_cli.evaluation.metrics import Figure
@@ -111,7 +111,7 @@ def _without_share(report: Report, seeds: Level, unseen: Level) -> tuple[Level, 
     unclear: tuple[Level, str] = "unknown", f"Cannot tell whether the list is forgotten{reason}"
     compared = report.metrics.before is not None
     if compared and NOT_MEMORISED in reason:
-        return unclear  # an easy list looks familiar even to a retrained model
+        return _detected(report, unclear[1]) if unseen == "bad" else unclear
     if unseen == "bad":
         return "bad", "Not forgotten: the list can still be detected"
     retrained = report.metrics.seeds is not None and seeds == "good"
@@ -123,6 +123,16 @@ def _without_share(report: Report, seeds: Level, unseen: Level) -> tuple[Level, 
     if unseen == "good" and seeds != "bad":
         return "good", f"{FORGOTTEN_SAID}, as far as these tests show"
     return unclear
+
+
+def _detected(report: Report, unclear: str) -> tuple[Level, str]:
+    """Return level and headline of a detected list that the original had not memorised."""
+    if more_detected(report.metrics):
+        return "bad", "Not forgotten: the list can be detected, more clearly than in the original"
+    # An easy list looks familiar even to a retrained model.
+    return "unknown", (
+        f"{unclear}; but the list can be detected: it is easy, or the original is another model's"
+    )
 
 
 def _by_share(share: Figure, *, outside: bool) -> tuple[Level, str]:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from falw_cli.audit.report import FileInput, Report
-from falw_cli.audit.verdict import verdict
+from falw_cli.audit.verdict import NO_SHARE, verdict
 from falw_cli.evaluation.earlier import EarlierRequest, EarlierRequests, Remeasured
 from falw_cli.evaluation.metrics import AccuracyChange, Figure
 from falw_cli.evaluation.per_sample import PerSample
@@ -140,6 +140,25 @@ def test_a_model_that_may_never_have_been_unlearned_is_not_called_forgotten(
     assert verdict(evaluated(4.5, unlearned)).level == "bad"
     retrained = verdict(evaluated(1.5, unlearned, references=2))
     assert retrained.level == ("good" if unlearned else "unknown")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "level", "said"),
+    [
+        (1.5, 6.0, "bad", "Not forgotten: the list can be detected, more clearly than in"),
+        (6.0, 6.0, "unknown", "but the list can be detected: it is easy, or the original is"),
+        (1.5, 1.5, "unknown", "Cannot tell whether the list is forgotten: the original had not"),
+    ],
+)
+def test_an_original_that_had_not_memorised_the_list_does_not_hide_a_detection(
+    before: float, after: float, level: str, said: str
+) -> None:
+    made, original = without_gates(after, 0), without_gates(before, 0)
+    metrics = made.metrics.model_copy(update={"before": original.metrics.after})
+    reason = f"{NO_SHARE}the original had not memorised the list, so nothing can be measured"
+    found = verdict(made.model_copy(update={"metrics": metrics, "warnings": [reason]}))
+    assert found.level == level
+    assert said in found.headline
 
 
 def test_a_failed_gate_decides() -> None:
