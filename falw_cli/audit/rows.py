@@ -157,7 +157,7 @@ def unseen_rows(shown: Mapping[str, Metrics]) -> list[Row]:
 
 def group_rows(shown: Mapping[str, Metrics]) -> list[Row]:
     """Return forget accuracy of head, mid and tail, its deviations, and the forgotten share."""
-    rows = []
+    rows, shares = [], []
     for name in GROUPS:
         groups = {n: getattr(m.groups, name) for n, m in shown.items() if m.groups}
         rows.append(metric_row(f"{name}_accuracy", shown))
@@ -166,7 +166,9 @@ def group_rows(shown: Mapping[str, Metrics]) -> list[Row]:
             rows.append(Row(f"{name}: deviation from {truth}", "points", cells))
         cells = {model: share(group.forgotten_share) for model, group in groups.items()}
         rows.append(Row(f"{name}: forgotten share", "%", cells))
-    return [row for row in rows if any(row.cells.values())]
+        shares += [rows[-1]] if any(group.forget_count for group in groups.values()) else []
+    shares = shares if any(any(row.cells.values()) for row in shares) else []
+    return [row for row in rows if any(row.cells.values()) or row in shares]
 
 
 def attack_rows(shown: Mapping[str, Metrics]) -> list[Row]:
@@ -219,12 +221,13 @@ def class_rows(shown: Mapping[str, Metrics], name: str) -> list[Row]:
 
 
 def class_share_rows(shown: Mapping[str, Metrics]) -> list[Row]:
-    """Return the forgotten share of each class that has one, head first."""
+    """Return the forgotten share of each class, head first; no rows if no class has one."""
     shares = {
         label: {model: share(m.per_class[one].forgotten_share) for model, m in shown.items()}
         for one, label in _listed_classes(shown)
     }
-    return [Row(label, "%", cells) for label, cells in shares.items() if any(cells.values())]
+    known = any(any(cells.values()) for cells in shares.values())
+    return [Row(label, "%", cells) for label, cells in shares.items()] if known else []
 
 
 def _listed_classes(shown: Mapping[str, Metrics]) -> list[tuple[str, str]]:

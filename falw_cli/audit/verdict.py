@@ -16,8 +16,9 @@ from falw_cli.evaluation.metrics import Figure
 from falw_cli.runtime.printable import counted, decimal
 
 NO_SHARE = "no forgotten share: "
-NOT_MEMORISED = "had not memorised"
-"""Beginning and part of the warnings that say why there is no forgotten share."""
+"""Beginning of the warnings that say why there is no forgotten share."""
+NOT_MEMORISED = ("had not memorised", "had memorised too little")
+"""Parts of those which say that there was little or nothing to forget."""
 FORGOTTEN_SAID = "Forgotten"
 """Beginning of the headlines that say so."""
 GATE_FAILED = "A gate failed"
@@ -110,7 +111,7 @@ def _without_share(report: Report, seeds: Level, unseen: Level) -> tuple[Level, 
     reason = f": {reasons[0].removeprefix(NO_SHARE)}" if reasons else ""
     unclear: tuple[Level, str] = "unknown", f"Cannot tell whether the list is forgotten{reason}"
     compared = report.metrics.before is not None
-    if compared and NOT_MEMORISED in reason:
+    if compared and any(words in reason for words in NOT_MEMORISED):
         return _detected(report, unclear[1]) if unseen == "bad" else unclear
     if unseen == "bad":
         return "bad", "Not forgotten: the list can still be detected"

@@ -1,7 +1,7 @@
 """The forgotten share: how far a list moved from the original's confidence to the expected one.
 
 Each forget sample is compared with its own original and its own expected probability. So a list of
-one sample has a share too, and hard or mislabelled samples are not compared with easy ones.
+one sample can have a share, and hard or mislabelled samples are not compared with easy ones.
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ FEW = 20
 """Minimum number of held-out samples for estimating the error of the expectation."""
 LEAST = 0.02
 """Minimum fraction of the measured excess that counts as real, however large the errors are."""
+WIDEST = 1000.0
+"""Points, ten times the whole way: widest interval of a share. A wider one means that the original
+may have memorised next to nothing, and the value depends on that alone."""
 SHARED = 0.1
 """Assumed fraction of an error that is common to a list: photos of one person are alike."""
 HALF = 50.0
@@ -117,6 +120,11 @@ class ExpectedProbabilities:
         return Pairs(expected=expected, before=before, after=found)
 
 
+def excess_of(before: Vector, expected: Vector) -> float:
+    """Return the mean probability above the expected one, see `forgotten_share`; 0 if empty."""
+    return float((before - expected).mean()) if len(before) else 0.0
+
+
 def forgotten_share(
     before: Vector, after: Vector, expected: Vector, level: Vector, error: Vector
 ) -> Figure | None:
@@ -132,10 +140,11 @@ def forgotten_share(
         level, error: expected probability of held-out samples, and true minus expected one, [M].
 
     Returns:
-        The share with its 95 % interval, or None if the original had not memorised the list or
-        if there are fewer than FEW held-out samples.
+        The share with its 95 % interval, or None if the original had not memorised the list, if
+        the interval is wider than WIDEST, or if there are fewer than FEW held-out samples. An
+        interval below HALF is kept, however wide: the list is surely not forgotten.
     """
-    excess = float((before - expected).mean()) if len(before) else 0.0
+    excess = excess_of(before, expected)
     if excess < MEMORISED or len(level) < FEW:
         return None
     moved = float((before - after).mean())
@@ -162,4 +171,7 @@ def forgotten_share(
     possible = np.where(true_excess > LEAST * excess, drawn, np.maximum(drawn, 100))
     lower, upper = np.percentile(drawn, LEVEL[0]), np.percentile(possible, LEVEL[1])
     value = 100 * moved / excess
-    return Figure(value=value, lower=min(value, float(lower)), upper=max(value, float(upper)))
+    lower, upper = min(value, float(lower)), max(value, float(upper))
+    if upper - lower > WIDEST and upper >= HALF:
+        return None
+    return Figure(value=value, lower=lower, upper=upper)

@@ -188,7 +188,8 @@ class Metrics(Figures):
     forgotten_share: Figure | None = None
     """How far the forget samples moved from the original's confidence to that expected of a model
     that never saw them, percent: 0 unchanged, 100 as expected, above 100 over-forgotten. None
-    without the original, with too few held-out samples, or if the list was not memorised."""
+    without the original, with too few held-out samples, if the list was not memorised, or if the
+    interval would be wider than 1000 points."""
     calibration_error: Percent = None
     """Expected calibration error on test samples."""
     avg_gap: float | None = None

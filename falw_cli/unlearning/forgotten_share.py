@@ -6,7 +6,13 @@ import torch
 
 from falw_cli.data.device import place
 from falw_cli.data.splits import Splits
-from falw_cli.evaluation.forgotten import FEW, ExpectedProbabilities
+from falw_cli.evaluation.forgotten import (
+    FEW,
+    MEMORISED,
+    WIDEST,
+    ExpectedProbabilities,
+    excess_of,
+)
 from falw_cli.evaluation.membership import no_trace
 from falw_cli.evaluation.metrics import Metrics
 from falw_cli.models.network import Network
@@ -57,5 +63,10 @@ def reason_for_no_share(
             "no forgotten share: the original shows no trace of the list, which it predicts like "
             "unseen samples, not like its training samples: it had not memorised the list, or was "
             "not trained on it"
+        )
+    if excess_of(found.before, found.expected) >= MEMORISED:
+        return (
+            "no forgotten share: the original had memorised too little of the list, for its size: "
+            f"the interval would be wider than {WIDEST:g} points"
         )
     return "no forgotten share: the original had not memorised the list, so nothing can be measured"

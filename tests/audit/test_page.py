@@ -208,6 +208,8 @@ def test_shares_of_classes_and_thirds_are_shown() -> None:
     assert "| head: forgotten share, % | – | 93 (80 to 104) | – |" in text
     assert HOSTILE not in text
     assert "script\\>, 90 forgotten, % | 93 (80 to 104) |" in text
+    assert "| tail: forgotten share, % | – | – | – |" in text
+    assert ", 8 forgotten, % | – |" in text
     assert "forgotten share" not in markdown([NamedReport("none", report())])
 
 

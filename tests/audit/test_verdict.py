@@ -147,16 +147,18 @@ def test_a_model_that_may_never_have_been_unlearned_is_not_called_forgotten(
     [
         (1.5, 6.0, "bad", "Not forgotten: the list can be detected, more clearly than in"),
         (6.0, 6.0, "unknown", "but the list can be detected: it is easy, or the original is"),
-        (1.5, 1.5, "unknown", "Cannot tell whether the list is forgotten: the original had not"),
+        (1.5, 1.5, "unknown", "Cannot tell whether the list is forgotten: the original had"),
+        (6.0, 1.5, "unknown", "Cannot tell whether the list is forgotten: the original had"),
     ],
 )
+@pytest.mark.parametrize("reason", ["not memorised the list", "memorised too little of the list"])
 def test_an_original_that_had_not_memorised_the_list_does_not_hide_a_detection(
-    before: float, after: float, level: str, said: str
+    before: float, after: float, level: str, said: str, reason: str
 ) -> None:
     made, original = without_gates(after, 0), without_gates(before, 0)
     metrics = made.metrics.model_copy(update={"before": original.metrics.after})
-    reason = f"{NO_SHARE}the original had not memorised the list, so nothing can be measured"
-    found = verdict(made.model_copy(update={"metrics": metrics, "warnings": [reason]}))
+    warnings = [f"{NO_SHARE}the original had {reason}"]
+    found = verdict(made.model_copy(update={"metrics": metrics, "warnings": warnings}))
     assert found.level == level
     assert said in found.headline
 
