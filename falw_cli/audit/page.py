@@ -133,7 +133,7 @@ def _noise_floor(report: Report) -> str:
     floor = report.metrics.noise_floor
     return "" if floor is None else (
         f"Noise floor: the mean Avg. Gap between two Retrain models, which differ only in their "
-        f"seed, is {floor:.2f} points. A gap to Retrain of this size is seed-to-seed variation."
+        f"seed, is {floor:.2f} points. A gap to Retrain of this size may be seed-to-seed variation."
     )  # fmt: skip
 
 

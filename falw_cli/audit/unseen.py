@@ -72,8 +72,8 @@ def _unclear(auc: Figure) -> str:
     wide = max(auc.value - auc.lower, auc.upper - auc.value)
     high = min(1.0, 0.5 + MARGIN + wide)
     return (
-        "forget and unseen samples: no conclusion, since a list of this size shows only an AUC of "
-        f"{high:.2f} or more, or of {1 - high:.2f} or less"
+        "forget and unseen samples: no conclusion, since with a list of this size, a difference "
+        f"with an AUC from {1 - high:.2f} to {high:.2f} would not be seen"
     )
 
 

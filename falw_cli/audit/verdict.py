@@ -12,6 +12,7 @@ from falw_cli.audit.report import Report
 from falw_cli.audit.unseen import Level, against_unseen, more_detected
 from falw_cli.evaluation.earlier import EarlierRequest
 from falw_cli.evaluation.forgotten import BEYOND, BOUNDS, HALF, OVER, claim
+from falw_cli.evaluation.gap import EQUIVALENT
 from falw_cli.evaluation.metrics import Figure
 from falw_cli.runtime.printable import counted, decimal
 
@@ -24,10 +25,13 @@ FORGOTTEN_SAID = "Forgotten"
 GATE_FAILED = "A gate failed"
 SEEDS = {
     "closer": "closer to the Retrain models than they are to one another",
-    "within": "as close to the Retrain models as they are to one another: within seed-to-seed "
-    "variation",
+    "equivalent": "as close to the Retrain models as they are to one another: the gap is surely "
+    f"below {EQUIVALENT:g} times their largest one",
+    "within": "cannot tell whether it is as close to the Retrain models as they are to one another",
     "outside": "further from the Retrain models than seed-to-seed variation explains",
 }
+LEVELS: dict[str, Level] = {"closer": "good", "equivalent": "good", "outside": "bad"}
+"""Meaning of the comparison with the Retrain models; "unknown" for others."""
 
 
 OVER_FORGOTTEN: tuple[Level, str] = (
@@ -170,9 +174,9 @@ def _explained(report: Report) -> str:
     )
     if claim(share) in ("cannot tell", "at least"):
         shown = max(share.value - share.lower, share.upper - share.value)
-        few = f"a list of {report.forget.count}"
+        few = f"a list of this size ({report.forget.count})"
         text += (
-            f"; {few} shows differences of {shown:.0f} points or more"
+            f"; with {few}, a difference of less than {shown:.0f} points would not be seen"
             if shown <= BEYOND
             else f"; {few} is too short, or too little memorised, for a precise share"
         )
@@ -228,10 +232,8 @@ def _against_retrain(report: Report) -> tuple[Level, str]:
         before = f", {found.before.avg_gap:.2f} before"
     gap = f"Avg. Gap to Retrain {after.avg_gap:.2f} points{between}{before}"
     if found.seeds is None:
-        level: Level = "good" if ends is not None and ends.lower == 0 else "mixed"
-        return level, f"{gap}; one retrained model says nothing about seed-to-seed variation"
+        return "unknown", f"{gap}; one retrained model says nothing about seed-to-seed variation"
     least, most = found.seeds.smallest, found.seeds.largest
     floor = f"{least:.2f}" if found.seeds.pairs == 1 else f"{least:.2f} to {most:.2f}"
     words = SEEDS.get(found.seeds.verdict, found.seeds.verdict)
-    level = "bad" if found.seeds.verdict == "outside" else "good"
-    return level, f"{gap}; {words} (Retrain pairs: {floor})"
+    return LEVELS.get(found.seeds.verdict, "unknown"), f"{gap}; {words} (Retrain pairs: {floor})"

@@ -29,6 +29,9 @@ NEED_RETAIN = ("retain_accuracy", "mia_efficacy")
 """Metrics that are measured on retain samples."""
 WITHOUT_RETAIN = tuple(name for name in FIELD if name not in NEED_RETAIN)
 """Metrics of the Avg. Gap with `--no-retain`."""
+EQUIVALENT = 1.5
+"""Multiple of the largest gap between two Retrain models: a model whose gap to them is surely
+smaller is called as close as they are. The largest of a few gaps is no upper limit."""
 Sampled = tuple[Metrics, Vector]
 """Metrics of a model, and their deviations over resamples; see `noise`."""
 
@@ -158,6 +161,8 @@ def against_seeds(
         verdict = "outside"
     elif high < min(between) - floor:
         verdict = "closer"
+    elif high <= EQUIVALENT * max(between) - floor:
+        verdict = "equivalent"
     else:
         verdict = "within"
     ends = value + np.percentile(own - own.mean(), LEVEL)

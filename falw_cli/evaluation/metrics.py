@@ -262,7 +262,8 @@ class Seeds(Figures):
     model: Figure
     """Mean Avg. Gap of the model to each reference alone."""
     verdict: str
-    """closer, within or outside."""
+    """closer, equivalent, within or outside. "within": a difference from the pairs is neither shown
+    nor excluded."""
 
 
 class AllMetrics(Figures):

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from falw_cli.config.settings import Config
 from falw_cli.errors import RequestError
-from falw_cli.evaluation.gap import FIELD, avg_gap, noise_floor, parse_weights, without_retain
+from falw_cli.evaluation.gap import (
+    FIELD,
+    against_seeds,
+    avg_gap,
+    noise_floor,
+    parse_weights,
+    without_retain,
+)
 from falw_cli.evaluation.metrics import Metrics
 
 
@@ -54,6 +62,23 @@ def test_noise_floor_is_the_mean_over_pairs() -> None:
     pairs = [avg_gap(A, B), avg_gap(A, C), avg_gap(B, C)]
     assert noise_floor([A, B, C]) == pytest.approx(sum(p for p in pairs if p is not None) / 3)
     assert noise_floor([A]) is None
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "deviation", "verdict"),
+    [(81, 0.1, "closer"), (83, 0.1, "equivalent"), (83, 4, "within"), (90, 0.1, "outside")],
+)
+def test_as_close_as_retrained_models_needs_an_interval(
+    accuracy: float, deviation: float, verdict: str
+) -> None:
+    """The references are 2 points apart in forget accuracy, and the model is between or beyond."""
+    draws = np.random.default_rng(0).normal(0, deviation, (200, 1))
+    quiet = np.zeros((200, 1))
+    references = [(metrics(one, 99, 75, 40), quiet) for one in (80.0, 82.0)]
+    weights = {"forget_accuracy": 1.0}
+    found = against_seeds((metrics(accuracy, 99, 75, 40), draws), references, weights)
+    assert found is not None
+    assert found.verdict == verdict
 
 
 def test_without_retain_samples_other_metrics_count() -> None:
