@@ -99,7 +99,9 @@ def share_row(shown: Mapping[str, Metrics]) -> Row:
     return Row(
         "forgotten share", "%", cells,
         "How far the true-class probability of the forget samples moved from the original’s to the "
-        "one expected of a model that never saw them. Above 100 %, they are over-forgotten.",
+        "one expected of a model that never saw them. Above 100 %, they are over-forgotten. The "
+        "interval covers the samples of the list, not the chance of training: two retrained models "
+        "differ too, so Retrain itself need not be at 100 %.",
     )  # fmt: skip
 
 

@@ -170,7 +170,9 @@ def _explained(report: Report) -> str:
         return ""
     text = (
         "0 % is unchanged, 100 % as expected of a model that never saw the list; forgotten: the "
-        f"whole interval is between {HALF:g} and {BEYOND:g} %, and begins below {OVER:g} %"
+        f"whole interval is between {HALF:g} and {BEYOND:g} %, and begins below {OVER:g} %; it "
+        "covers the samples of the list, not the chance of training, so that a retrained model "
+        "need not be at 100 %"
     )
     if claim(share) in ("cannot tell", "at least"):
         shown = max(share.value - share.lower, share.upper - share.value)

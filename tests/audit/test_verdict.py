@@ -99,6 +99,10 @@ def test_the_interval_of_the_share_decides(
     assert said.headline.startswith(start)
 
 
+def test_a_share_says_what_its_interval_covers() -> None:
+    assert "not the chance of training" in verdict(with_share(93, 80, 104)).points[0]
+
+
 def test_an_unclear_share_names_the_differences_that_the_list_can_show() -> None:
     unclear = verdict(with_share(66, 20, 180)).points[0]
     assert "with a list of this size (158), a difference of less than 114 points" in unclear
