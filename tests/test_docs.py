@@ -202,6 +202,20 @@ def printed(book: Any) -> str:
     return "".join(out.get("text", "") for out in outputs)
 
 
+def test_the_menu_has_at_most_twenty_pages_and_leads_to_all_others() -> None:
+    config = (ROOT / "mkdocs.yml").read_text()
+    menu = re.findall(r"[\w/-]+\.md", config.partition("\nnav:")[2].partition("\nnot_in_nav:")[0])
+    assert len(menu) == len(set(menu)) <= 20
+    written = [DOCS / name for name in menu if (DOCS / name).exists()]
+    linked = {
+        (page.parent / target).resolve()
+        for page in written
+        for target in re.findall(r"\]\(([^)#:]+)", page.read_text())
+    }
+    others = set(DOCS.rglob("*.md")) - set(written)
+    assert {page.name for page in others - linked} == set()
+
+
 @pytest.mark.slow
 def test_the_site_builds_strictly_without_broken_links(tmp_path: Path) -> None:
     pytest.importorskip("material")
