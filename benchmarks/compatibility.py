@@ -311,6 +311,10 @@ INTRO = """# Compatibility
 Made by `python -m benchmarks.compatibility` in {minutes} minutes of CPU time, on {machine}, Python
 {python}: {versions}.
 
+**What to conclude:** for each checkpoint that `falw` unlearns, the library reads the output and
+computes the same logits, up to rounding errors. `falw` names the reason for each file that it
+refuses. The format of the data does not change a run.
+
 ## Checkpoints
 
 Each library built a small network, trained it on {count} images of four classes, and saved it.

@@ -186,6 +186,11 @@ def page(noise: Report, backdoor: Report, attacks: list[float]) -> str:
             "`truth` is the column with the right labels ([how](lists.md#right-labels)). The "
             "retrained model was trained without the listed samples. One seed.",
             "",
+            "**What to conclude:** unlearning wrong labels brings the model most of the way to the "
+            "retrained one. It predicts fewer of the wrong labels and more of the right ones, and "
+            "loses little accuracy on other samples. The backdoor shows something only if the "
+            "original learned it: compare its attack success with that of the retrained model.",
+            "",
             "Made by `python -m benchmarks.corrections CIFAR FOLDER`, on two CPU cores.",
             "",
             "## Wrong labels",

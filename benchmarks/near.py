@@ -192,8 +192,9 @@ def page(net: str, count: int, rows: dict[str, list[float]]) -> str:
         "of its class. The table shows how many of the altered copies are above this threshold. "
         "An image is compared with the list and with its mirror images.",
         "",
-        "`falw forget-list --near` uses the thumbnails. They need no library and no model, and "
-        "they find as much as a perceptual hash. Softmax outputs are equal for all images of a "
+        "**What to conclude:** the thumbnails, which `falw forget-list --near` uses, find as much "
+        "as a perceptual hash. They need no library and no model. Softmax outputs are equal for "
+        "all images of a "
         "class that a model has memorised, and features of a network change with the brightness. "
         "In a larger data set, more images resemble a listed one by chance: check the proposals.",
         "",

@@ -18,7 +18,7 @@ from PIL import Image
 
 DOCS = Path(__file__).parents[1] / "docs"
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-SIZE, SHOWN, COLOURS = (1280, 2000), (1280, 1540), 64
+SIZE, SHOWN, COLOURS = (1280, 2000), (1280, 1500), 64
 """Window, and the part of it that is kept, in pixels; colours of the file."""
 
 

@@ -19,6 +19,7 @@ class FalwError(Exception):
     def __init__(self, message: str, hint: str) -> None:
         super().__init__(message)
         self.hint = hint
+        self.__notes__ = [f"hint: {hint}"]  # for the traceback of a Python program
 
 
 class RequestError(FalwError):

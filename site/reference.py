@@ -30,7 +30,7 @@ def pages() -> dict[str, str]:
 def commands() -> str:
     """Every command with its options, as `--help` has them."""
     group = typer.main.get_command(app)
-    lines = ["# Commands", "", _cell(group.help or ""), "", "Made from the app itself.", ""]
+    lines = ["# Commands", "", _cell(group.help or ""), "", "Generated from the application.", ""]
     for name in COMMANDS:
         command = group.get_command(None, name)  # type: ignore[attr-defined]
         context = typer.Context(command, info_name=f"falw {name}")
@@ -38,7 +38,7 @@ def commands() -> str:
         usage = command.get_usage(context).removeprefix("Usage: ").strip()
         lines += ["```text", usage, (command.epilog or "").strip(), "```", ""]
         lines += ["| option | meaning | environment |", "|---|---|---|"]
-        for option in command.params:
+        for option in sorted(command.params, key=lambda one: one.param_type_name != "argument"):
             lines.append(_option(option))
         lines.append("")
     return "\n".join(lines)
@@ -49,17 +49,20 @@ def _option(option: Any) -> str:
     if option.param_type_name == "argument":
         names = f"`{option.name.upper()}`"
     default = option.default
-    told = "" if default in (None, False, 0, ()) or callable(default) else f" (default {default})"
+    shown = "" if default in (None, False, 0, ()) or callable(default) else f" (default {default})"
     variable = f"`{option.envvar}`" if option.envvar else ""
-    return f"| {names} | {_cell((option.help or '') + told)} | {variable} |"
+    return f"| {names} | {_cell((option.help or '') + shown)} | {variable} |"
 
 
 def settings() -> str:
     """Every key of falw.yaml, from the config's models."""
     sections = {"": Config, "preprocessing": Preprocessing, "train": Recipe,
                 "unlearn": UnlearnRecipe}  # fmt: skip
-    lines = ["# Settings", "", "What `falw.yaml` may hold, with its defaults. A flag beats it; an "
-             "unknown key is an error that names the nearest one.", ""]  # fmt: skip
+    intro = (
+        "The keys of `falw.yaml`, with their defaults. A flag has precedence over a key. An "
+        "unknown key is an error; its message names the most similar one."
+    )
+    lines = ["# Settings", "", intro, ""]
     for name, model in sections.items():
         lines += [f"## `{name}:`" if name else "## The file", ""]
         lines += ["| key | default | meaning |", "|---|---|---|"]
@@ -83,7 +86,7 @@ def report() -> str:
     lines = [
         "# The report's fields",
         "",
-        "Made from `falw schema`. `?` marks what may be null.",
+        "Generated from `falw schema`. `?` marks fields that may be null.",
         "",
     ]
     for name, described in {"Report": schema, **schema["$defs"]}.items():

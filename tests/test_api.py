@@ -29,6 +29,8 @@ def test_a_value_of_another_type_is_refused(given: dict[str, Any], said: str) ->
     with pytest.raises(RequestError, match=said) as refused:
         unlearn(**{"model": "a.pt", "forget": "ids.txt", **given})
     assert refused.value.hint
+    notes = vars(refused.value)["__notes__"]  # a traceback shows them
+    assert notes == [f"hint: {refused.value.hint}"]
 
 
 def test_paths_and_class_names_may_be_python_values() -> None:

@@ -202,6 +202,44 @@ def printed(book: Any) -> str:
     return "".join(out.get("text", "") for out in outputs)
 
 
+def test_the_menu_has_at_most_twenty_pages_and_leads_to_all_others() -> None:
+    config = (ROOT / "mkdocs.yml").read_text()
+    menu = re.findall(r"[\w/-]+\.md", config.partition("\nnav:")[2].partition("\nnot_in_nav:")[0])
+    assert len(menu) == len(set(menu)) <= 20
+    written = [DOCS / name for name in menu if (DOCS / name).exists()]
+    linked = {
+        (page.parent / target).resolve()
+        for page in written
+        for target in re.findall(r"\]\(([^)#:]+)", page.read_text())
+    }
+    others = set(DOCS.rglob("*.md")) - set(written)
+    assert {page.name for page in others - linked} == set()
+
+
+def test_the_pages_of_the_evidence_say_what_to_conclude() -> None:
+    listed = re.findall(r"\]\(([^)]+\.md)\)", (DOCS / "measurements.md").read_text())
+    assert len(listed) > 20
+    for name in {*listed} - {"reliability.md", "scaling.md", "scale.md"}:
+        assert "**What to conclude:**" in (DOCS / name).read_text(), name
+
+
+def test_the_figures_of_the_evidence_are_those_of_its_pages() -> None:
+    """Check the figures that change most often."""
+    summary = (DOCS / "measurements.md").read_text()
+    demo, proof, requests = ((DOCS / f"{n}.md").read_text() for n in ("demo", "proof", "requests"))
+    seeds = [line.split(" | ") for line in demo.splitlines() if re.match(r"\| \d", line)]
+    for column, digits in ((5, 0), (7, 1)):  # the default, random labels
+        factors = [float(cells[4]) / float(cells[column]) for cells in seeds]
+        assert f"{min(factors):.{digits}f} to {max(factors):.{digits}f}" in summary
+    false = max(float(x) for x in re.findall(r"\| Retrain \|(?:[^|]+\|){4} ([\d.]+) %", proof))
+    assert f"in at most {false:g} % of cases" in summary
+    (lists,) = re.findall(r"^(\d+) lists: ", proof, re.MULTILINE)
+    ((claimed, agreed),) = re.findall(r"Of the (\d+) verdicts that claim something, (\d+) ", proof)
+    assert f"verdicts on {lists} lists, {claimed} claim something, and all {agreed}" in summary
+    (ratio,) = re.findall(r"a ratio of ([\d.]+)\.", requests)
+    assert f"the gap is {float(ratio):.1f} times" in summary
+
+
 @pytest.mark.slow
 def test_the_site_builds_strictly_without_broken_links(tmp_path: Path) -> None:
     pytest.importorskip("material")

@@ -37,8 +37,8 @@ LIMITS = (
     "trained with and without a sample, find more; “falw audit --shadow” runs some of them.",
     "All figures are based on the available samples and Retrain models. Intervals show how much "
     "other samples would change a figure. They do not cover other forget lists, data or attacks.",
-    "One retrained model says nothing about seed-to-seed variation. Train a second one with "
-    "another seed.",
+    "Intervals do not include seed-to-seed variation. Two or more Retrain models, trained with "
+    "different seeds, show it.",
     "Distributed copies of the model, its logs and its training data are not checked.",
 )
 

@@ -159,7 +159,7 @@ def _classes(shown: dict[str, Metrics]) -> Picture:
         axes.legend(loc="best")
     tail = last.groups.tail if last.groups else None
     deviation = (tail.deviation if truth else tail.unseen_deviation) if tail else None
-    words = f"{label.capitalize()} minus {what}, for each class from head to tail."
+    words = f"{label.capitalize()} minus {what}, for each class and its number of forget samples."
     if deviation is not None:
         words += f" Tail classes together: {decimal(deviation, 2, '+')} points."
     return Picture("Deviation of each class, from head to tail", svg(out, "classes"), words)

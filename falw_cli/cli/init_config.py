@@ -49,6 +49,7 @@ class ModelFacts:
     outputs: int
     classes: tuple[str, ...] | None
     shown: Preprocessing
+    channels: int
 
 
 def init(config: Config) -> Path:
@@ -86,7 +87,7 @@ def _model_facts(config: Config) -> ModelFacts:
     spec, source = network_spec(settled, source)
     return ModelFacts(
         source.path, spec.arch, source.metadata is not None, spec.num_classes,
-        settled.classes or spec.stored_classes, settled.preprocessing,
+        settled.classes or spec.stored_classes, settled.preprocessing, spec.channels,
     )  # fmt: skip
 
 
@@ -154,8 +155,8 @@ def _preprocessing(facts: ModelFacts | None, listing: Listing) -> list[str]:
             f"# keep their size ({width} x {height}), and mean and deviation are measured:",
             "# preprocessing:",
             f"#   image_size: {min(height, width)}",
-            "#   mean: [0.0]                 # one number per channel, of pixels in [0, 1]",
-            "#   std: [1.0]",
+            f"#   mean: {[0.0] * facts.channels}  # one number per channel, of pixels in [0, 1]",
+            f"#   std: {[1.0] * facts.channels}",
         ]
     small = max(height, width) < 96
     size = min(height, width) if small else IMAGENET.image_size

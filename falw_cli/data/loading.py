@@ -276,6 +276,6 @@ def warn_of_unguided(parts: Splits, classes: Sequence[str], progress: Progress) 
     if len(missing):
         shown = ", ".join(repr(classes[index]) for index in missing[:10].tolist())
         progress.warn(
-            f"no held-out sample of class {shown}: falw gives its forget samples weight 1, "
-            "match and falw-quantile use all classes instead"
+            f"no held-out sample of class {shown}: match and falw-quantile use "
+            "all classes instead, the weighting falw gives its forget samples weight 1"
         )

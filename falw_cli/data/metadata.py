@@ -51,7 +51,7 @@ class Columns:
         if not self.values:
             raise RequestError(
                 f"{self.spec!r} has no columns",
-                "give a file of them: --metadata FILE; for held-out data --heldout-metadata FILE",
+                "give a table: --metadata FILE, or --heldout-metadata FILE for held-out data",
             )
         if (known := self._resolve(name)) not in self.values:
             raise unknown_name("column", name, self.values)

@@ -60,7 +60,9 @@ class Lines:
             try:
                 yield raw.removeprefix(BOM if number == 1 else b"").decode()
             except UnicodeDecodeError as error:
-                raise RequestError(f"{place} is not UTF-8 text", "save it in UTF-8") from error
+                raise RequestError(
+                    f"{place} is not UTF-8 text", "check that it is text, and save it in UTF-8"
+                ) from error
 
 
 def check_header(names: Sequence[str], place: str) -> None:

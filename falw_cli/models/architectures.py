@@ -118,7 +118,9 @@ def builder(name: str, said: dict[str, Any] | None = None) -> Builder:
     if name in OWN:
         return OWN[name]
     if name not in names():
-        raise unknown_name("architecture", name, names())
+        error = unknown_name("architecture", name, names())
+        error.hint = f"for your own code, give package.module:function; {error.hint}"
+        raise error
 
     def build_torchvision(num_classes: int, channels: int) -> nn.Module:
         if channels != 3:
@@ -140,6 +142,12 @@ def library_builder(name: str, said: dict[str, Any]) -> Builder | None:
 
 def _own_code(name: str) -> Builder:
     module_name, _, function_name = name.partition(":")
+    if module_name.endswith(".py"):
+        module = ".".join(Path(module_name).with_suffix("").parts)
+        raise RequestError(
+            f"architecture {name} names a file, not a module",
+            f"write it as {module}:{function_name}",
+        )
     folder = str(Path.cwd())
     if folder not in sys.path:
         sys.path.append(folder)  # last, so that no file there can shadow a library
@@ -160,7 +168,7 @@ def _own_code(name: str) -> Builder:
         except Exception as error:  # user code may raise anything
             raise RequestError(
                 f"architecture {name} failed: {type(error).__name__}: {error}",
-                "fix the function; it is called with the number of classes",
+                "fix the function: it is called with one argument, the number of classes",
             ) from error
         if not isinstance(model, nn.Module):
             raise RequestError(

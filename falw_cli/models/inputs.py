@@ -231,7 +231,7 @@ def completed(shown: Preprocessing, spec: NetworkSpec) -> tuple[Preprocessing, s
     if shown.mean is not None and shown.std is not None:
         return shown, None
     unknown = "preprocessing mean and std are not given"
-    where = "`preprocessing:` in falw.yaml defines them"
+    where = "if retain accuracy is lower than you know it, set `preprocessing:` in falw.yaml"
     if spec.arch in architectures.OWN or architectures.is_code(spec.arch):
         return shown, f"{unknown}: measured on the retain set; {where}"
     guess = IMAGENET.model_dump()

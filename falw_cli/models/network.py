@@ -216,7 +216,8 @@ def network_spec(config: Config, source: Checkpoint) -> tuple[NetworkSpec, Check
     elif config.arch is None:
         raise RequestError(
             f"{source.path} does not name its architecture",
-            "give --arch NAME; `falw init MODEL --data KIND:LOCATION` recognises torchvision's",
+            "give --arch NAME, or your own code as --arch package.module:function; `falw init "
+            "MODEL --data KIND:LOCATION` recognises torchvision's",
         )
     else:
         arch = architectures.canonical(config.arch)
@@ -232,7 +233,10 @@ def network_spec(config: Config, source: Checkpoint) -> tuple[NetworkSpec, Check
     if count is None:
         # A wrong architecture: loading reports which tensors differ.
         checkpoint.load_weights(build(len(config.classes or "12"), channels), source, arch)
-        raise RequestError(f"{source.path} has no classifier head of {arch}", "check --arch")
+        raise RequestError(
+            f"no layer of {arch} depends on the number of classes",
+            "build the last layer with as many outputs as the argument says: the number of classes",
+        )
     if config.classes is not None and len(config.classes) != count:
         raise RequestError(
             f"{source.path} has outputs: {count}, class names given: {len(config.classes)}",

@@ -133,7 +133,7 @@ def _fitted(found: Checkpoint, config: Config) -> tuple[Checkpoint, list[str]]:
         return merged(found), [f"not compared with the architecture: {error}"]
     found = merged(found)
     prefix, tensors = unwrap(found.tensors)
-    notes = ["it does not name its architecture: give --arch NAME"]
+    notes = ["it does not name its architecture: give --arch, a NAME or package.module:function"]
     notes += [f"{prefix!r} is probably a wrapper's prefix; --arch decides"] if prefix else []
     if known := named_tensors(tensors):
         notes.append(f"it {known.what}: {known.hint.format(name=found.path)}")

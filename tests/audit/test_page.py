@@ -99,6 +99,12 @@ def test_a_page_is_the_same_for_the_same_report(page: str) -> None:
     assert html([NamedReport("audit", with_share(report()))]) == page
 
 
+def test_a_digest_breaks_in_its_middle_only(page: str) -> None:
+    whole = report().inputs.model.sha256
+    assert f"<code>{whole[:32]}<wbr>{whole[32:]}</code>" in page
+    assert whole not in page
+
+
 def test_html_ids_are_unique(page: str) -> None:
     ids = [part.split('"')[0] for part in page.split(' id="')[1:]]
     assert len(ids) > 50

@@ -184,6 +184,7 @@ def test_the_demo_runs_and_its_commands_work(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     for word in ("before", "match", "fine-tuning", "FaLW", "Retrain", "gap"):
         assert word in done.stdout
+    assert "warning" not in done.stderr  # those of a baseline say what its user should do
     folder = tmp_path / "falw-demo"
     for name in ("table.svg", "forget.txt", "model.falw.safetensors", "model.match.audit.html"):
         assert (folder / name).exists()

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from falw_cli.config.settings import Config
 from falw_cli.errors import RequestError
-from falw_cli.models import architectures
+from falw_cli.models import architectures, checkpoint_files
+from falw_cli.models.network import network_spec
 
 QUICK = ["tiny-cnn", "resnet18-cifar", "vgg16_bn-cifar", "resnet18", "mobilenet_v3_small"]
 
@@ -76,11 +78,14 @@ def test_custom_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "import torch\n"
         "def linear(n):\n"
         "    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, n))\n"
+        "def fixed(n):\n"
+        "    return torch.nn.Linear(64, 3)\n"
         "def wrong(n):\n"
         "    return 5\n"
         "def breaks(n):\n"
         "    raise KeyError(n)\n"
     )
+    torch.save(torch.nn.Linear(64, 3).state_dict(), tmp_path / "net.pt")
     (tmp_path / "no_python.py").write_text("def (\n")
     monkeypatch.chdir(tmp_path)
     assert architectures.builder("my_nets:linear")(4, 1)(torch.zeros(2, 1, 8, 8)).shape == (2, 4)
@@ -92,6 +97,14 @@ def test_custom_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(RequestError, match="cannot be imported") as caught:
         architectures.builder("elsewhere:net")
     assert "run in the folder of elsewhere" in caught.value.hint
+    with pytest.raises(RequestError, match="no layer of my_nets:fixed depends on the number"):
+        network_spec(Config(arch="my_nets:fixed"), checkpoint_files.read("net.pt"))
+    with pytest.raises(RequestError, match="names a file") as caught:
+        architectures.builder("nets/my_nets.py:linear")
+    assert "nets.my_nets:linear" in caught.value.hint
+    with pytest.raises(RequestError, match="unknown architecture") as caught:
+        architectures.builder("my_nets")
+    assert "package.module:function" in caught.value.hint
     with pytest.raises(RequestError, match="failed: KeyError"):
         architectures.builder("my_nets:breaks")(4, 1)
     with pytest.raises(RequestError, match="cannot be imported"):

@@ -15,7 +15,7 @@ const browser = await chromium.launch({
 const address = pathToFileURL(page_path).href;
 const faults = [];
 
-// Text that its box hides, and what is wider than the page.
+// Text that its box hides, what is wider than the page, and blocks that overlap.
 function cut() {
   const found = [];
   if (document.documentElement.scrollWidth > document.documentElement.clientWidth)
@@ -26,6 +26,14 @@ function cut() {
     if (hides && element.scrollWidth > element.clientWidth + 1)
       found.push(`${element.tagName} hides text: ${element.textContent.slice(0, 40)}`);
     if (style.textOverflow === "ellipsis") found.push(`${element.tagName} ends in dots`);
+    const next = element.nextElementSibling;
+    if (next && style.display !== "inline" && getComputedStyle(next).display !== "inline") {
+      const [a, b] = [element, next].map((one) => one.getBoundingClientRect());
+      const across = Math.min(a.right, b.right) - Math.max(a.left, b.left);
+      const down = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
+      if (across > 1 && down > 1)
+        found.push(`${element.tagName}.${element.className} overlaps ${next.tagName}`);
+    }
   }
   return found;
 }
