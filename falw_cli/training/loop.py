@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 SHORTEST = 24
 """Number of steps up to which `least_steps` may extend a run whose list fits into one batch."""
-EXTENSION = 4
+EXTENSION = 8
 """Factor up to which `least_steps` may extend the run of a longer list."""
 CHECK_EVERY = 20
 """Steps between two checks of the loss. Reading the loss waits for the device."""

@@ -95,6 +95,10 @@ class Method:
     """Whether dropout, drop-path and similar layers are active in steps."""
     fixed_statistics_up_to: ClassVar[int] = -1
     """Length up to which a list is unlearned with BatchNorm's statistics of training."""
+    again_rate: ClassVar[float] = 1.0
+    """Factor on the learning rate for such a list, on a model that was unlearned before."""
+    again_steps: ClassVar[int] = 1
+    """Factor on `least_steps` in such a run."""
     least_momentum: ClassVar[float] = 0.0
     """Minimum momentum of BatchNorm's running statistics, for longer lists."""
     overshoots: ClassVar[bool] = True

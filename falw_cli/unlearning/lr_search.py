@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
+from falw_cli.config.settings import Config
 from falw_cli.errors import DivergedError, RunError
 from falw_cli.runtime.progress import Progress
 from falw_cli.training.loop import Outcome
 from falw_cli.unlearning.gradients import sensitivity
+from falw_cli.unlearning.interfaces import load_method
 from falw_cli.unlearning.objective import Unlearning
 from falw_cli.unlearning.run_data import RunData
 from falw_cli.unlearning.stop_estimate import Evaluation
@@ -113,10 +115,11 @@ class Try:
         return self.best.score if self.best else float("inf")
 
 
-def scale_for(run_data: RunData) -> float:
+def scale_for(run_data: RunData, config: Config) -> float:
     """Return the learning-rate factor for a network, which must be the original, and its list."""
     found = sensitivity(run_data.network, run_data.retain, SENSITIVITY_SAMPLES)
-    return sensitivity_scale(found) * short_list_scale(len(run_data.forget))
+    again = load_method(config.unlearn.method).again_rate if run_data.careful(config) else 1.0
+    return sensitivity_scale(found) * short_list_scale(len(run_data.forget)) * again
 
 
 def short_list_scale(count: int) -> float:

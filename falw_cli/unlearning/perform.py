@@ -162,7 +162,7 @@ def _rates(context: _RunContext) -> tuple[list[float], list[Probe]]:
     method, own = load_method(recipe.method), base_rate(context.config)
     if method.tries:
         factors = method.tries if context.stops_by_itself else method.tries[:1]
-        own *= lr_search.scale_for(context.run_data)
+        own *= lr_search.scale_for(context.run_data, context.config)
         return [own * factor for factor in factors], []
     assert context.samples is not None
     assert context.before is not None

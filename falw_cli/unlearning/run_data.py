@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from falw_cli.config.settings import Config
+from falw_cli.data.batches import Mix
 from falw_cli.data.device import Samples, place
 from falw_cli.data.splits import join
 from falw_cli.errors import RequestError
@@ -31,6 +32,8 @@ class RunData:
     """Number of retain samples per class, whether the run uses them or not, int64 [C]."""
     plain: Samples | None = None
     """The samples of `whole` without augmentation, if reading `whole` augments them."""
+    again: bool = False
+    """Whether the model was unlearned before."""
 
     @property
     def forget(self) -> Samples:
@@ -63,11 +66,26 @@ class RunData:
                     f"{what} needs held-out data",
                     "give --heldout, or use another --method, --weighting none and --stop epochs",
                 )
-        return cls(inputs.network, whole, judged, guide, torch.from_numpy(parts.kept).to(device))
+        said = inputs.source.metadata
+        again = bool(parts.earlier) or (said is not None and said.unlearned is not None)
+        kept = torch.from_numpy(parts.kept).to(device)
+        return cls(inputs.network, whole, judged, guide, kept, again=again)
 
     def copy(self) -> RunData:
         """Return the data with a copy of the network, which may be changed freely."""
         return replace(self, network=self.network.copy())
+
+    def careful(self, config: Config) -> bool:
+        """Return whether a run takes smaller and more steps, so as not to undo earlier requests.
+
+        The steps for a list draw the samples of earlier lists back to their labels, the more so the
+        larger they are (docs/requests.md). No step may use these samples to prevent it. A list that
+        fits into one batch takes few and small steps anyway.
+        """
+        recipe, count = config.unlearn, len(self.forget)
+        mix = Mix(recipe.batch_size, recipe.forget_share)
+        short = count <= load_method(recipe.method).fixed_statistics_up_to
+        return self.again and short and mix.batches(len(self.whole), count) > 1
 
     def work(self, config: Config, lr: float, share_of_run: float = 1.0) -> Work:
         """Return the input of the loop: both sets, or the one that the method uses."""
@@ -79,10 +97,11 @@ class RunData:
         elif not method.uses_forget:
             data, forget = data.of(slice(forget, None)), 0
         label = f"{recipe.method} x {recipe.weighting}"
+        longer = method.again_steps if self.careful(config) else 1
         return Work(
             data, forget, recipe, config.seed, label, recipe.forget_share, share_of_run,
             config.compile, method.dropout, forget > method.fixed_statistics_up_to,
-            method.least_momentum, recipe.least_steps,
+            method.least_momentum, longer * recipe.least_steps,
         )  # fmt: skip
 
 

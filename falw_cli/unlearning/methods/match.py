@@ -61,6 +61,8 @@ class Match(Method):
     retain_free = True
     dropout = False
     fixed_statistics_up_to = 100
+    again_rate = 0.2
+    again_steps = 2
     least_momentum = 0.1
     overshoots = False
     search_from = 5e-4
