@@ -15,7 +15,7 @@ from falw_cli.errors import RequestError
 from falw_cli.models.architectures import COUNTER
 from falw_cli.models.checkpoint import Checkpoint
 from falw_cli.models.pruning import merged
-from falw_cli.models.weight_sets import is_average, pick, same
+from falw_cli.models.weight_sets import extraction, is_average, pick, same
 from falw_cli.runtime.printable import counted
 
 TRANSPARENT = frozenset({
@@ -36,6 +36,8 @@ COUNTERS = frozenset(
 )
 """Last parts of an extra tensor's name: class weights of a loss, thop's counts, torch's count of
 averaged models."""
+OF_AVERAGES = frozenset({"initted", "step"})
+"""Names of the extra tensors of ema_pytorch, which keeps both networks in one state dict."""
 Key = Callable[[str], str]
 
 
@@ -150,7 +152,8 @@ def _fitted(
     dropped = {*averages, *(f for f in others if is_average(f) != is_average(prefix))}
     rest = {f: t for f, t in rest.items() if f not in dropped}
     top = {name.partition(".")[0] for name in expected}
-    extras = {f: t for f, t in rest.items() if tolerated(f, prefix, top)}
+    counts = OF_AVERAGES if any(map(is_average, copies)) else frozenset()
+    extras = {f: t for f, t in rest.items() if f in counts or tolerated(f, prefix, top)}
     by_tie = {ties[name]: source.tensors[file] for name, file in names.items()}
     tensors = {name: by_tie[ties[name]] for name in expected}
     unknown = {f.removeprefix(prefix): t for f, t in rest.items() if f not in extras}
@@ -199,7 +202,8 @@ def _chosen(source: Checkpoint, copies: Mapping[str, dict[str, str]]) -> str:
     if len(raw) > 1 and "" not in raw:
         raise RequestError(
             f"{source.path} holds {len(raw)} copies of the network: {', '.join(raw)}",
-            "save the one that is meant alone: torch.save(model.state_dict(), FILE)",
+            f"save the one that is meant alone; {raw[0]!r} is saved by: "
+            + extraction(source.path, source.kind, source.key, raw[0]),
         )
     if not averages:
         return raw[0]  # nothing says what they are

@@ -40,6 +40,11 @@ INNER = ("state_dict", "model_state_dict", "module", "model", "shadow", "params"
 """Keys of the weights in an entry that holds more about them."""
 LIVE = "current_model_state"
 """Key at which Lightning's WeightAveraging keeps the raw weights; `state_dict` is the average."""
+COPY_TO = (
+    "copy them into the model (torch_ema: ema.copy_to(model.parameters())), and save its state "
+    "dict: torch.save(model.state_dict(), FILE)"
+)
+"""What to do with averages that are a list of tensors."""
 LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 """The first bytes that torch wrote before 1.6: a pickled magic number."""
 ARCHIVE = b"PK\x03\x04"
@@ -76,6 +81,9 @@ def read(path: Path) -> Checkpoint:
             f"{path} holds several state dicts: {', '.join(several)}",
             f"save one alone, or at {', '.join(WEIGHTS)}",
         )
+    unnamed = ", ".join(map(repr, _unnamed(whole)))
+    if not sets and unnamed:
+        raise RequestError(f"{path} holds averaged weights without names: {unnamed}", COPY_TO)
     if not sets:
         raise RequestError(
             f"{path} holds no state dict", f"save one, alone or at {', '.join(WEIGHTS)}"
@@ -85,6 +93,9 @@ def read(path: Path) -> Checkpoint:
     first = (raw or found)[0]
     others = [one for one in found if averaged(one.key, whole)][:1] if raw else []
     first, *others = (_with_rivals(one, whole) for one in (first, *others))
+    if unnamed:
+        note = f"the averaged weights at {unnamed} have no names and are not used; to use them, "
+        first = replace(first, notes=(*first.notes, f"{note}{COPY_TO}"))
     return replace(first, others=tuple(others))
 
 
@@ -216,7 +227,21 @@ def _at(
     if _is_state(value):
         yield (key,), value
     elif isinstance(value, Mapping):
-        yield from [((key, one), value[one]) for one in INNER if _is_state(value.get(one))][:1]
+        averages = [one for one in value if isinstance(one, str) and is_average(one)]
+        usual = [one for one in INNER if one not in averages]
+        for names in (usual, averages):
+            yield from [((key, one), value[one]) for one in names if _is_state(value.get(one))][:1]
+
+
+def _unnamed(whole: object) -> Iterator[str]:
+    """Yield the places of averages that are lists of tensors, as torch_ema writes them."""
+    entries = whole if isinstance(whole, Mapping) else {}
+    inside = {f"{key}.": value for key, value in entries.items() if isinstance(value, Mapping)}
+    for place, some in {"": entries, **inside}.items():
+        for key, value in some.items():
+            listed = isinstance(value, list | tuple) and value and isinstance(key, str)
+            if listed and is_average(key) and all(isinstance(one, Tensor) for one in value):
+                yield f"{place}{key}"
 
 
 def _checkpoint(
