@@ -110,7 +110,7 @@ class Network:
         )  # fmt: skip
         with evaluating(self.module), exact:
             parts = [
-                architectures.logits(self.module(moved(self.inputs(chunk))))
+                architectures.logits(self.module(moved(self.inputs(chunk))), len(self.classes))
                 for chunk in torch.split(pixels, INFERENCE_BATCH)
                 if len(chunk)  # transformers rejects an empty batch
             ]
