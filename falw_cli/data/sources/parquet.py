@@ -52,6 +52,7 @@ class ParquetColumn:
 
 def listing(spec: Spec, allow_outside: bool) -> Listing:
     """Return the samples of a file, or of the files in a folder in the order of their names."""
+    spec = replace(spec, part=spec.part.casefold())  # as `files_of` names the parts
     place = spec.location
     part = files_of(spec, SUFFIXES, "Parquet")
     files = part.files
