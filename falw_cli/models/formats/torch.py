@@ -40,11 +40,6 @@ INNER = ("state_dict", "model_state_dict", "module", "model", "shadow", "params"
 """Keys of the weights in an entry that holds more about them."""
 LIVE = "current_model_state"
 """Key at which Lightning's WeightAveraging keeps the raw weights; `state_dict` is the average."""
-COPY_TO = (
-    "copy them into the model (torch_ema: ema.copy_to(model.parameters())), and save its state "
-    "dict: torch.save(model.state_dict(), FILE)"
-)
-"""What to do with averages that are a list of tensors."""
 LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 """The first bytes that torch wrote before 1.6: a pickled magic number."""
 ARCHIVE = b"PK\x03\x04"
@@ -83,7 +78,9 @@ def read(path: Path) -> Checkpoint:
         )
     unnamed = ", ".join(map(repr, _unnamed(whole)))
     if not sets and unnamed:
-        raise RequestError(f"{path} holds averaged weights without names: {unnamed}", COPY_TO)
+        raise RequestError(
+            f"{path} holds averaged weights without names: {unnamed}", foreign.COPY_TO
+        )
     if not sets:
         raise RequestError(
             f"{path} holds no state dict", f"save one, alone or at {', '.join(WEIGHTS)}"
@@ -95,7 +92,7 @@ def read(path: Path) -> Checkpoint:
     first, *others = (_with_rivals(one, whole) for one in (first, *others))
     if unnamed:
         note = f"the averaged weights at {unnamed} have no names and are not used; to use them, "
-        first = replace(first, notes=(*first.notes, f"{note}{COPY_TO}"))
+        first = replace(first, notes=(*first.notes, f"{note}{foreign.COPY_TO}"))
     return replace(first, others=tuple(others))
 
 
@@ -144,7 +141,7 @@ def _load(path: Path) -> Any:
             return torch.load(stream, map_location="cpu", weights_only=True)
     except Exception as error:  # the loader raises many kinds of errors
         text = str(error)
-        if _starts_with(path, ARCHIVE) and not zipfile.is_zipfile(path):
+        if _starts_with(path, ARCHIVE) and not _has_end(path):
             raise RequestError(
                 f"{path} is incomplete: its end is missing", "copy it again"
             ) from error
@@ -154,6 +151,14 @@ def _load(path: Path) -> Any:
         raise RequestError(
             f"{path} cannot be loaded: {_reason(text, error)}", foreign.TO_WEIGHTS
         ) from error
+
+
+def _has_end(path: Path) -> bool:
+    """Return whether an archive has its end, valid or not."""
+    try:
+        return zipfile.is_zipfile(path)
+    except zipfile.BadZipFile:  # it names several disks
+        return True
 
 
 def _globals(path: Path) -> list[str]:
