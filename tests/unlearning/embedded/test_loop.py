@@ -199,6 +199,15 @@ def test_a_module_that_cannot_be_unlearned_is_refused(module: nn.Module, said: s
         unlearn(module, data=data, forget=LIST, heldout=heldout)
 
 
+def test_a_module_that_does_not_fit_is_refused_without_flags(memorised: nn.Module) -> None:
+    data, heldout, _ = parts()
+    images, labels = (torch.stack([torch.as_tensor(one[i]) for one in data]) for i in (0, 1))  # type: ignore[attr-defined]
+    shifted = TensorDataset(images, (labels + 1) % 10)
+    with pytest.raises(RequestError, match="in another order") as refused:
+        unlearn(deepcopy(memorised), data=shifted, forget=LIST, heldout=heldout)
+    assert "--" not in refused.value.hint
+
+
 def test_the_hook_that_the_refusal_names_keeps_the_logits(memorised: nn.Module) -> None:
     model, (data, heldout, _) = Named(), parts()
     model.net.load_state_dict(memorised.state_dict())
