@@ -72,11 +72,15 @@ def pick(
 
 
 def extraction(path: Path, kind: str, key: tuple[str, ...], prefix: str) -> str:
-    """Return the command that saves the tensors below a prefix of their names alone.
+    """Return the command that saves one state dict, or its names below a prefix, alone.
 
     Args: kind, the file's format; key, the keys that lead to its weights.
     """
-    below = f"{{k[{len(prefix)}:]: v for k, v in w.items() if k.startswith('{prefix}')}}"
+    below = (
+        "w"
+        if not prefix
+        else f"{{k[{len(prefix)}:]: v for k, v in w.items() if k.startswith('{prefix}')}}"
+    )
     if kind == "safetensors":
         load, save, end = f"load_file('{path}')", "save_file", ".safetensors"
         start = "from safetensors.torch import load_file, save_file"

@@ -32,7 +32,7 @@ from falw_cli.models.checkpoint import (
 )
 from falw_cli.models.fitting import unwrap
 from falw_cli.models.interfaces import FileFormat
-from falw_cli.models.weight_sets import is_average, same, without_average
+from falw_cli.models.weight_sets import extraction, is_average, same, without_average
 
 WEIGHTS = ("state_dict", "model_state_dict", "model", "net", "network", "weights")
 """Keys of the weights in training dictionaries; the first is Lightning's."""
@@ -74,7 +74,8 @@ def read(path: Path) -> Checkpoint:
     if not sets and len(several := _named(whole)) > 1:
         raise RequestError(
             f"{path} holds several state dicts: {', '.join(several)}",
-            f"save one alone, or at {', '.join(WEIGHTS)}",
+            f"save one alone; {several[0]!r} is saved by: "
+            + extraction(path, "torch", (several[0],), ""),
         )
     unnamed = ", ".join(map(repr, _unnamed(whole)))
     if not sets and unnamed:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -164,6 +167,19 @@ def test_averages_without_names_are_named_and_not_written(tmp_path: Path, place:
     assert not {"shadow_params", "ema"} & set(written)
     with pytest.raises(RequestError, match="no averaged"):
         checkpoint_files.read(file, "ema")
+
+
+def test_the_command_that_saves_one_of_several_state_dicts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = saved(tmp_path / "a.pt", {"student": RAW, "teacher": EMA})
+    with pytest.raises(RequestError) as refused:
+        checkpoint_files.read(file)
+    monkeypatch.chdir(tmp_path)
+    command = shlex.split(refused.value.hint.partition("python ")[2])
+    subprocess.run([sys.executable, *command], check=True)
+    found = checkpoint_files.read(tmp_path / "weights.pt")
+    assert torch.equal(found.tensors["w"], RAW["w"])
 
 
 OTHER = {"module.w": torch.rand(2, 3)}

@@ -201,7 +201,7 @@ def test_a_module_that_cannot_be_unlearned_is_refused(module: nn.Module, said: s
 
 def test_a_module_that_does_not_fit_is_refused_without_flags(memorised: nn.Module) -> None:
     data, heldout, _ = parts()
-    images, labels = (torch.stack([torch.as_tensor(one[i]) for one in data]) for i in (0, 1))  # type: ignore[attr-defined]
+    images, labels = data.tensors
     shifted = TensorDataset(images, (labels + 1) % 10)
     with pytest.raises(RequestError, match="in another order") as refused:
         unlearn(deepcopy(memorised), data=shifted, forget=LIST, heldout=heldout)
