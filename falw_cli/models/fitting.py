@@ -143,17 +143,24 @@ def _fitted(
     rest = {f: t for f, t in source.tensors.items() if f not in set(names.values())}
     averages = [f for f in rest if is_average(f.removesuffix("n_averaged"))]
     averages = [] if is_average(prefix) else averages
-    others = [f for p, copy in copies.items() if p != prefix for f in copy.values()]
+    left = [
+        copy for p, copy in copies.items()
+        if p != prefix and (is_average(p) != is_average(prefix) or _equal(source, copy, names))
+    ]  # fmt: skip
     if averages and source.wanted != "raw" and len(copies) == 1:
         raise RequestError(
             f"{source.path} holds averaged weights beside the others: {averages[0]}",
             "--weights raw uses the others; for the averages, save them alone",
         )
-    dropped = {*averages, *(f for f in others if is_average(f) != is_average(prefix))}
+    dropped = {*averages, *(f for copy in left for f in copy.values())}
     rest = {f: t for f, t in rest.items() if f not in dropped}
     top = {name.partition(".")[0] for name in expected}
     counts = OF_AVERAGES if any(map(is_average, copies)) else frozenset()
-    extras = {f: t for f, t in rest.items() if f in counts or tolerated(f, prefix, top)}
+    extras = {
+        f: t for f, t in rest.items()
+        if tolerated(f, prefix, top)
+        or (f.rpartition(".")[2] in counts and (is_average(f) or f in counts))
+    }  # fmt: skip
     by_tie = {ties[name]: source.tensors[file] for name, file in names.items()}
     tensors = {name: by_tie[ties[name]] for name in expected}
     unknown = {f.removeprefix(prefix): t for f, t in rest.items() if f not in extras}
@@ -198,6 +205,7 @@ def _some(names: list[str]) -> str:
 def _chosen(source: Checkpoint, copies: Mapping[str, dict[str, str]]) -> str:
     """Return the prefix of the copy of the network that is meant."""
     raw = [p for p in copies if not is_average(p)]
+    raw = [p for p in raw if p == raw[0] or not _equal(source, copies[p], copies[raw[0]])]
     averages = [p for p in copies if is_average(p)]
     if len(raw) > 1 and "" not in raw:
         raise RequestError(
@@ -208,8 +216,15 @@ def _chosen(source: Checkpoint, copies: Mapping[str, dict[str, str]]) -> str:
     if not averages:
         return raw[0]  # nothing says what they are
     known = {"raw": raw[0], "ema": averages[0]} if raw else {"ema": averages[0]}
-    sets = [{m: source.tensors[f] for m, f in copies[p].items()} for p in known.values()]
-    return known[pick(source.path, source.wanted, known, equal=same(sets[0], sets[-1]))]
+    first, last = (copies[[*known.values()][place]] for place in (0, -1))
+    equal = _equal(source, first, last)
+    return known[pick(source.path, source.wanted, known, equal=equal)]
+
+
+def _equal(source: Checkpoint, one: Mapping[str, str], other: Mapping[str, str]) -> bool:
+    """Return whether two copies of the network, by names in the file, are equal to the bit."""
+    first, second = ({m: source.tensors[f] for m, f in copy.items()} for copy in (one, other))
+    return same(first, second)
 
 
 def tolerated(name: str, prefix: str, top: Iterable[str]) -> bool:

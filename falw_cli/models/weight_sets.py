@@ -22,7 +22,8 @@ WORDS = frozenset({
 
 def is_average(name: str) -> bool:
     """Return whether an entry's or a tensor's name says that it holds averaged weights."""
-    return any(word in WORDS for word in _words(name))
+    words = _words(name)
+    return any(word in WORDS for word in words) and "online" not in words  # as in ema_pytorch
 
 
 def without_average(name: str) -> list[str]:

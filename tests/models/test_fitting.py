@@ -235,6 +235,26 @@ def test_both_networks_of_ema_pytorch(tmp_path: Path, key: str) -> None:
         assert set(written) == {prefix + k for k in target.state_dict()} | set(counts)
 
 
+@pytest.mark.parametrize("shared", [True, False])
+def test_ema_pytorch_as_an_attribute_of_a_lightning_module(tmp_path: Path, shared: bool) -> None:
+    """Its online model is the network itself, under a second name."""
+    networks, target = {"net.": plain(), "ema.ema_model.": plain()}, plain()
+    networks["ema.online_model."] = networks["net."] if shared else plain()
+    counts = {"ema.initted": torch.tensor(True), "ema.step": torch.tensor(7)}
+    whole = {p + k: v for p, one in networks.items() for k, v in one.state_dict().items()} | counts
+    torch.save({"state_dict": whole}, tmp_path / "a.pt")
+    said = r"'net\.' and the averaged \(EMA\) 'ema\.ema_model\.'" if shared else "2 copies of the"
+    with pytest.raises(RequestError, match=said):
+        fit(checkpoint_files.read(tmp_path / "a.pt"), target)
+    for wanted, prefix in (("raw", "net."), ("ema", "ema.ema_model.")) if shared else ():
+        found = fit(checkpoint_files.read(tmp_path / "a.pt", wanted), target)  # type: ignore[arg-type]
+        load_weights(target, found, "x")
+        same(dict(target.state_dict()), dict(networks[prefix].state_dict()))
+        written = found.restored(tensors_like(target, found))
+        kept = set(counts) if wanted == "ema" else set()
+        assert set(written) == {prefix + k for k in target.state_dict()} | kept
+
+
 @pytest.mark.parametrize("file", ["a.pt", "a.safetensors", "with key.pt"])
 def test_two_networks_in_one_file_are_refused_with_the_command_that_saves_one(
     tmp_path: Path, file: str, monkeypatch: pytest.MonkeyPatch
