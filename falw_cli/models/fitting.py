@@ -155,7 +155,8 @@ def _fitted(
     dropped = {*averages, *(f for copy in left for f in copy.values())}
     rest = {f: t for f, t in rest.items() if f not in dropped}
     top = {name.partition(".")[0] for name in expected}
-    counts = OF_AVERAGES if any(map(is_average, copies)) else frozenset()
+    both = any(is_average(p) or "online_model." in p for p in copies)
+    counts = OF_AVERAGES if both else frozenset()
     extras = {
         f: t for f, t in rest.items()
         if tolerated(f, prefix, top)

@@ -233,6 +233,8 @@ def test_both_networks_of_ema_pytorch(tmp_path: Path, key: str) -> None:
         same(dict(target.state_dict()), dict(networks[prefix].state_dict()))
         written = found.restored(tensors_like(target, found))
         assert set(written) == {prefix + k for k in target.state_dict()} | set(counts)
+        torch.save(written, tmp_path / "out.pt")
+        load_weights(target, fit(checkpoint_files.read(tmp_path / "out.pt"), target), "x")
 
 
 @pytest.mark.parametrize("shared", [True, False])
