@@ -20,7 +20,7 @@ from falw_cli.evaluation.metrics import Figure
 from falw_cli.evaluation.predictions import EvaluationSamples, Predictions
 from falw_cli.evaluation.roc import matching
 from falw_cli.evaluation.scores import SamplePredictions
-from falw_cli.models import architectures
+from falw_cli.models import module_output
 from falw_cli.models.network import Network
 from falw_cli.runtime.interrupt import Interrupt
 from falw_cli.runtime.precision import wide
@@ -108,7 +108,7 @@ class _Relearning(CrossEntropy):
     ) -> Tensor:
         """See `Objective`; eval mode, as a few samples would distort BatchNorm's statistics."""
         network.module.eval()
-        loss = F.cross_entropy(architectures.logits(network.module(images)), batch.labels)
+        loss = F.cross_entropy(module_output.logits(network.module(images)), batch.labels)
         network.fabric.backward(loss)
         return loss.detach()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
@@ -11,7 +12,7 @@ from contextlib import contextmanager
 import typer
 
 from falw_cli.cli.console import Console
-from falw_cli.errors import FalwError, ReaderError, SingleRankError
+from falw_cli.errors import FalwError, ReaderError, RequestError, SingleRankError
 from falw_cli.runtime import ranks
 
 
@@ -54,6 +55,8 @@ def _unexpected(error: Exception) -> FalwError:
             "memory ran out; nothing was written",
             "close other programs, or choose a smaller --batch-size or another --device",
         )
+    if isinstance(error, OSError) and error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
+        return RequestError(f"{error.filename}: {error.strerror}", "check the path")
     return SingleRankError(
         f"{type(error).__name__}: {error}",
         "this is a bug in falw; run with -v -v and report the traceback",

@@ -16,7 +16,7 @@ from falw_cli.errors import RequestError, nearest
 
 def at_home(path: str) -> str:
     """Return a path with a leading `~` replaced; the shell does not do it inside a word."""
-    return path if Path(path).exists() else os.path.expanduser(path)  # noqa: PTH111
+    return path if os.path.exists(path) else os.path.expanduser(path)  # noqa: PTH110, PTH111
 
 
 def location(spec: str) -> tuple[str, str]:
@@ -54,7 +54,7 @@ def check_spelling(values: Mapping[str, Any], kinds: Mapping[str, str | None]) -
 def _check_kind(key: str, spec: str) -> None:
     """Refuse a file or folder without `kind:`; the hint names it with its kind."""
     kind, path = location(spec)
-    if kind or path in SOURCES or not Path(path).exists():
+    if kind or path in SOURCES or not os.path.exists(path):  # noqa: PTH110
         return
     suffix = Path(path).suffix.lower().removeprefix(".")
     likely = suffix if suffix in SOURCES else "imagefolder"
@@ -69,7 +69,8 @@ def other_spelling(path: str) -> str | None:
     """Return another spelling of a missing path that exists; None if it exists or none does."""
     if not path or "\0" in path or os.path.lexists(path):
         return None
-    return next((one for one in _spellings(path) if one != path and Path(one).exists()), None)
+    others = (one for one in _spellings(path) if one != path)
+    return next((one for one in others if os.path.exists(one)), None)  # noqa: PTH110
 
 
 def _spellings(path: str) -> Iterator[str]:

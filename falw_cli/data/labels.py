@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -45,11 +46,19 @@ class Labels(NamedTuple):
 def number(names: Sequence[str], where: str) -> Labels:
     """Return the labels for texts: numbers if all of them are whole numbers, else names.
 
+    Spaces and line breaks around them are no part of them.
+
     Raises:
-        RequestError: a label is empty, or some are numbers and others are missing values.
+        RequestError: a label is empty or has several lines, or some are numbers and others are
+            missing values.
     """
-    blank = [row for row, name in enumerate(names) if not name.strip()]
-    refuse_missing(blank, len(names), where)
+    names = [name.strip() for name in names]
+    refuse_missing([row for row, name in enumerate(names) if not name], len(names), where)
+    if lines := next((name for name in names if len(name.splitlines()) > 1), None):
+        raise RequestError(
+            f"{where}: the label {lines[:40]!r} has several lines: each sample must have one class",
+            "give one label per sample",
+        )
     if all(map(WHOLE.fullmatch, names)):
         return bare_numbers(integers(names, where), where)
     empty = {name for name in set(names) if name.casefold() in MISSING}
@@ -70,9 +79,20 @@ def number(names: Sequence[str], where: str) -> Labels:
         "taken as the name of a class; a missing value is often written like this"
         for name in sorted(empty)
     ]
+    notes += alike_notes(classes)
     if all(map(_is_number, spelled)):
         notes.append("the labels are no whole numbers: each value is taken as the name of a class")
     return Labels(index, classes, False, tuple(notes))
+
+
+def alike_notes(classes: Sequence[str]) -> list[str]:
+    """Return a note on classes whose names differ by case, spaces or Unicode form only."""
+    alike: dict[str, list[str]] = {}
+    for name in classes:
+        alike.setdefault(_plain(name), []).append(name)
+    pairs = [" and ".join(map(ascii, some)) for some in alike.values() if len(some) > 1]
+    note = "names that differ by case, spaces or Unicode form only are taken as different classes"
+    return [f"{note}: {shown(pairs)}"] if pairs else []
 
 
 def whole_numbers(values: npt.NDArray[np.floating], where: str) -> Labels:
@@ -192,8 +212,8 @@ def shown(names: Sequence[str]) -> str:
 def resolve_names(used: Sequence[str], classes: Sequence[str]) -> tuple[dict[str, int], list[str]]:
     """Return the output of each class name that the model has, and notes on guesses.
 
-    A name that differs only by case or by surrounding spaces is the same class if that leaves no
-    choice.
+    A name that differs only by case, surrounding spaces or Unicode form is the same class if that
+    leaves no choice.
 
     Args:
         used: class names in the data.
@@ -212,8 +232,8 @@ def resolve_names(used: Sequence[str], classes: Sequence[str]) -> tuple[dict[str
             guessed[name] = others[0]
     found |= {name: place[other] for name, other in guessed.items()}
     pairs = [f"{name!r} as {other!r}" for name, other in guessed.items()]
-    notes = [f"classes are matched without regard to case: {shown(pairs)}"] if pairs else []
-    return found, notes
+    note = "classes are matched without regard to case, spaces and Unicode form"
+    return found, [f"{note}: {shown(pairs)}"] if pairs else []
 
 
 def resolve_numbers(
@@ -245,7 +265,8 @@ def resolve_numbers(
 
 
 def _plain(name: str) -> str:
-    return name.strip().casefold()
+    """Return a name without what does not show: macOS writes é as two characters."""
+    return unicodedata.normalize("NFC", name).strip().strip("\u200b\ufeff").casefold()
 
 
 def _is_number(name: str) -> bool:

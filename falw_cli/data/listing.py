@@ -210,14 +210,21 @@ def file_of(spec: Spec) -> Path:
 def choose_part(spec: Spec, parts: Sequence[str]) -> str:
     """Return the part of a source that must be read by parts: the named one, or the flag's.
 
+    Case is ignored, unless two parts differ by it only.
+
     Args: parts, names of those that there are.
 
     Raises:
         RequestError: there is no such part.
     """
     alike = TRAINING if spec.default == "train" else UNSEEN
-    part = spec.part or next((name for name in alike if name in parts), spec.default)
-    if part not in parts:
+    exact = [spec.part] if spec.part else [*alike, spec.default]
+    folded = {name.casefold(): name for name in parts}
+    found = [name for name in exact if name in parts]
+    if len(folded) == len(parts):
+        found += [folded[name.casefold()] for name in exact if name.casefold() in folded]
+    part = found[0] if found else exact[-1]
+    if not found:
         raise RequestError(
             f"{spec.text!r} has no part {part!r}",
             f"choose from: {', '.join(f'#{name}' for name in parts)}"

@@ -37,19 +37,26 @@ def parse_spec(text: str, default_part: str) -> Spec:
         raise unknown_name("data kind", kind, SOURCES)
     source: Source = SOURCES.load(kind).source
     body, mark, part = text.rpartition("#")
-    known = NAMED.fullmatch(part) if source.parts == "any" else part in ("train", "test")
-    if not mark or not known or (location and os.path.exists(location)):  # noqa: PTH110 (no errors)
+    there = os.path.exists(body.partition(":")[2])  # noqa: PTH110 (no errors)
+    known = source.parts == "any" or there or part.lower() in ("train", "test")
+    if not mark or not known or not NAMED.fullmatch(part) or os.path.exists(location):  # noqa: PTH110
         body, part = text, ""
     location = body.partition(":")[2]
     if part and source.parts == "none":
-        raise RequestError(f"{text!r}: {kind} has no parts", f"leave out #{part}")
+        inner = Path(location, part)
+        deeper = f", or name the folder {kind}:{inner}" if inner.is_dir() else ""
+        raise RequestError(f"{text!r}: {kind} has no parts", f"leave out #{part}{deeper}")
+    two = source.parts == "two"
+    part = part.lower() if two else part
+    if two and part not in ("", "train", "test"):
+        raise RequestError(f"{text!r} has no part {part!r}", TWO_PARTS)
     if not location and source.needs_location:
         raise RequestError(f"{text!r} names no location", f"write {kind}:PATH")
     if not source.needs_location and body.partition(":")[0] != kind:
         raise RequestError(f"{text!r} has no part {part or body.partition('#')[2]!r}", TWO_PARTS)
     if location and not source.needs_location:
         raise RequestError(f"{text!r}: {kind} has no location", f"write {kind}")
-    default = default_part if source.parts == "two" else ""
+    default = default_part if two else ""
     return Spec(text, kind, Path(location), part or default, default_part)
 
 

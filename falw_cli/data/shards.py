@@ -42,7 +42,7 @@ def files_of(spec: Spec, suffixes: frozenset[str], kind: str) -> FilesOfPart:
     if (file := spec.location).is_file():
         if wanted := spec.part.casefold():
             own = _part_of(Path(file.parent.name, file.name), wanted)
-            choose_part(replace(spec, part=wanted), (own,) if own else ())
+            choose_part(spec, (own,) if own else ())
         return FilesOfPart([file])
     files, passed = _walk(spec, suffixes)
     if not files:
@@ -114,7 +114,7 @@ def part_of_files(spec: Spec, files: list[Path]) -> FilesOfPart:
         by_part.setdefault(_part_of(file.relative_to(spec.location), wanted), []).append(file)
     parts = tuple(name for name in by_part if name)
     if spec.part:
-        found = by_part[choose_part(replace(spec, part=wanted), parts)]
+        found = by_part[choose_part(spec, parts)]
         return FilesOfPart(found, parts, _other_files(by_part.get("", [])))
     if len(parts) < 2:
         return FilesOfPart(files, parts)

@@ -26,6 +26,8 @@ FOR_CHECK = 1000
 """Approximate number of held-out samples that are predicted for the check alone."""
 ROUNDING = 1e-3
 """Largest deviation from 1 of the sum of a sample's probabilities."""
+IN_MEMORY = "check that data has the classes and the transforms that the module was trained with"
+"""The hint for a module, which has no flags."""
 FEW = 20
 """Minimum number of retain samples, and of test samples, for a conclusion."""
 
@@ -46,7 +48,12 @@ def check_original(
     Raises:
         RequestError: see `check_plausible` and `check_logits`.
     """
-    check_plausible(original)
+    try:
+        check_plausible(original)
+    except RequestError as error:
+        if network.spec is not None:
+            raise
+        raise RequestError(str(error), IN_MEMORY) from error
     check_logits(network, judged)
     check_unseen(original, progress, network, guide)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from falw_cli.config.extensions import FORMATS
 from falw_cli.errors import RequestError, unknown_name
@@ -259,26 +259,3 @@ def input_size(build: Callable[[], nn.Module]) -> int | None:
     size = getattr(module, "image_size", getattr(getattr(module, "patch_embed", 0), "img_size", 0))
     side = size[0] if isinstance(size, tuple) and size else size
     return side if isinstance(side, int) and side > 0 else None
-
-
-def logits(output: Tensor | tuple[Tensor, ...]) -> Tensor:
-    """Return the main logits [N, C]; GoogLeNet and Inception add auxiliary ones in train mode.
-
-    Raises:
-        RequestError: the output is something else.
-    """
-    try:
-        first = output if isinstance(output, Tensor) else output[0]
-    except (TypeError, LookupError) as error:
-        raise _no_logits(output) from error
-    if not isinstance(first, Tensor) or first.ndim != 2:
-        raise _no_logits(output)
-    return first
-
-
-def _no_logits(output: object) -> RequestError:
-    shape = f" of shape {list(output.shape)}" if isinstance(output, Tensor) else ""
-    return RequestError(
-        f"the network returns {type(output).__name__}{shape}, not logits [n, classes]",
-        "wrap it in a module whose forward returns the logits alone",
-    )

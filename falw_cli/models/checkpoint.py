@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor, nn
 
@@ -156,21 +157,40 @@ class Checkpoint:
 
 
 def require_finite(file: Path, tensors: Tensors) -> None:
-    """Refuse a file with a tensor that is not finite."""
+    """Refuse a file with a tensor that is not finite, or stored in a way that cannot be trained."""
     for name, tensor in tensors.items():
+        if stored := _storage(tensor):
+            raise RequestError(
+                f"{file}: tensor {name} is {stored}",
+                "save dense weights of 16, 32 or 64 bits, e.g. those before quantization",
+            )
         if tensor.is_floating_point() and not tensor.isfinite().all():
             raise RequestError(
                 f"{file}: tensor {name} holds NaN or infinite values", "give another checkpoint"
             )
 
 
+def _storage(tensor: Tensor) -> str:
+    """Return how a tensor is stored if falw cannot train it, else ""."""
+    if tensor.is_quantized:
+        return "quantized"
+    if tensor.layout != torch.strided:
+        return f"{str(tensor.layout).removeprefix('torch.').replace('_', ' ')}, not dense"
+    if tensor.is_meta:
+        return "on the device meta, without values"
+    eight = tensor.is_floating_point() and tensor.element_size() == 1
+    return str(tensor.dtype).removeprefix("torch.") if eight else ""
+
+
 def load_weights(model: nn.Module, checkpoint: Checkpoint, arch: str) -> None:
     """Load a checkpoint into a module, in float32; its names must be the module's, see `fit`.
 
     Raises:
-        RequestError: names or shapes differ; the message names the first tensors.
+        RequestError: names or shapes differ, or weights are integers; the message names the first
+            tensors.
     """
-    expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    whole = model.state_dict()
+    expected = {name: tuple(tensor.shape) for name, tensor in whole.items()}
     found = checkpoint.shapes
     differing = [
         f"{name} is {_shape(found[name])}, expected {_shape(expected[name])}"
@@ -187,6 +207,13 @@ def load_weights(model: nn.Module, checkpoint: Checkpoint, arch: str) -> None:
             f"{checkpoint.path} is not a {arch}: {'; '.join(differing[:3])}{more}",
             "give the architecture of its training: --arch NAME",
         )
+    for name, tensor in checkpoint.tensors.items():
+        if whole[name].is_floating_point() and not tensor.is_floating_point():
+            kind = str(tensor.dtype).removeprefix("torch.")
+            raise RequestError(
+                f"{checkpoint.path}: tensor {name} is {kind}, expected floating-point numbers",
+                foreign.QUANTISED.hint,
+            )
     model.load_state_dict(checkpoint.tensors)
 
 

@@ -123,7 +123,8 @@ def chosen(found: Checkpoint, weights: Which | None) -> Checkpoint:
     sets = {"raw": found} | ({"ema": found.others[0]} if found.others else {})
     if not found.others:
         named = any(map(is_average, found.tensors))  # `fit` chooses by prefix
-        if any(map(is_average, found.key)):
+        inside = any(is_average(name.removesuffix("n_averaged")) for name in found.tensors)
+        if any(map(is_average, found.key)) and not inside:
             sets = {"ema": found}
         elif named or not found.key:
             unsaid = [] if named or found.metadata or weights != "ema" else [UNSAID]

@@ -15,7 +15,7 @@ from falw_cli.errors import RequestError
 from falw_cli.models.architectures import COUNTER
 from falw_cli.models.checkpoint import Checkpoint
 from falw_cli.models.pruning import merged
-from falw_cli.models.weight_sets import is_average, pick, same
+from falw_cli.models.weight_sets import extraction, is_average, pick, same
 from falw_cli.runtime.printable import counted
 
 TRANSPARENT = frozenset({
@@ -36,6 +36,8 @@ COUNTERS = frozenset(
 )
 """Last parts of an extra tensor's name: class weights of a loss, thop's counts, torch's count of
 averaged models."""
+OF_AVERAGES = frozenset({"initted", "step"})
+"""Names of the extra tensors of ema_pytorch, which keeps both networks in one state dict."""
 Key = Callable[[str], str]
 
 
@@ -141,16 +143,25 @@ def _fitted(
     rest = {f: t for f, t in source.tensors.items() if f not in set(names.values())}
     averages = [f for f in rest if is_average(f.removesuffix("n_averaged"))]
     averages = [] if is_average(prefix) else averages
-    others = [f for p, copy in copies.items() if p != prefix for f in copy.values()]
+    left = [
+        copy for p, copy in copies.items()
+        if p != prefix and (is_average(p) != is_average(prefix) or _equal(source, copy, names))
+    ]  # fmt: skip
     if averages and source.wanted != "raw" and len(copies) == 1:
         raise RequestError(
             f"{source.path} holds averaged weights beside the others: {averages[0]}",
             "--weights raw uses the others; for the averages, save them alone",
         )
-    dropped = {*averages, *(f for f in others if is_average(f) != is_average(prefix))}
+    dropped = {*averages, *(f for copy in left for f in copy.values())}
     rest = {f: t for f, t in rest.items() if f not in dropped}
     top = {name.partition(".")[0] for name in expected}
-    extras = {f: t for f, t in rest.items() if tolerated(f, prefix, top)}
+    both = any(is_average(p) or "online_model." in p for p in copies)
+    counts = OF_AVERAGES if both else frozenset()
+    extras = {
+        f: t for f, t in rest.items()
+        if tolerated(f, prefix, top)
+        or (f.rpartition(".")[2] in counts and (is_average(f) or f in counts))
+    }  # fmt: skip
     by_tie = {ties[name]: source.tensors[file] for name, file in names.items()}
     tensors = {name: by_tie[ties[name]] for name in expected}
     unknown = {f.removeprefix(prefix): t for f, t in rest.items() if f not in extras}
@@ -195,17 +206,26 @@ def _some(names: list[str]) -> str:
 def _chosen(source: Checkpoint, copies: Mapping[str, dict[str, str]]) -> str:
     """Return the prefix of the copy of the network that is meant."""
     raw = [p for p in copies if not is_average(p)]
+    raw = [p for p in raw if p == raw[0] or not _equal(source, copies[p], copies[raw[0]])]
     averages = [p for p in copies if is_average(p)]
     if len(raw) > 1 and "" not in raw:
         raise RequestError(
             f"{source.path} holds {len(raw)} copies of the network: {', '.join(raw)}",
-            "save the one that is meant alone: torch.save(model.state_dict(), FILE)",
+            f"save the one that is meant alone; {raw[0]!r} is saved by: "
+            + extraction(source.path, source.kind, source.key, raw[0]),
         )
     if not averages:
         return raw[0]  # nothing says what they are
     known = {"raw": raw[0], "ema": averages[0]} if raw else {"ema": averages[0]}
-    sets = [{m: source.tensors[f] for m, f in copies[p].items()} for p in known.values()]
-    return known[pick(source.path, source.wanted, known, equal=same(sets[0], sets[-1]))]
+    first, last = (copies[[*known.values()][place]] for place in (0, -1))
+    equal = _equal(source, first, last)
+    return known[pick(source.path, source.wanted, known, equal=equal)]
+
+
+def _equal(source: Checkpoint, one: Mapping[str, str], other: Mapping[str, str]) -> bool:
+    """Return whether two copies of the network, by names in the file, are equal to the bit."""
+    first, second = ({m: source.tensors[f] for m, f in copy.items()} for copy in (one, other))
+    return same(first, second)
 
 
 def tolerated(name: str, prefix: str, top: Iterable[str]) -> bool:

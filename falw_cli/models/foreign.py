@@ -8,6 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 TO_WEIGHTS = "save only the weights: torch.save(model.state_dict(), FILE)"
+COPY_TO = (
+    "copy them into the model (torch_ema: ema.copy_to(model.parameters())), and save its state "
+    "dict: torch.save(model.state_dict(), FILE)"
+)
+"""What to do with averages that are a list of tensors."""
 
 
 @dataclass(frozen=True)

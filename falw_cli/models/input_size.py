@@ -1,27 +1,29 @@
-"""The checks that a network takes the images of its data."""
+"""The checks that a network takes the images of its data and returns logits of its classes."""
 
 from __future__ import annotations
 
 import torch
 
 from falw_cli.data.listing import Listing
-from falw_cli.errors import RequestError
+from falw_cli.errors import FalwError, RequestError
 from falw_cli.models.network import Network, NetworkSpec
+from falw_cli.runtime.printable import counted
 
 
 def check_input_size(network: Network) -> None:
     """Try a network on one black image.
 
     Raises:
-        RequestError: it does not take images of the preprocessing's size.
+        RequestError: it does not take images of the preprocessing's size, or returns no logits, or
+            more or fewer than it has classes.
     """
     shown = network.preprocessing
     assert shown.image_size is not None
     assert shown.mean is not None
     shape = (1, shown.image_size, shown.image_size, len(shown.mean))
     try:
-        network.logits(torch.zeros(shape, dtype=torch.uint8, device=network.fabric.device))
-    except torch.OutOfMemoryError:
+        found = network.logits(torch.zeros(shape, dtype=torch.uint8, device=network.fabric.device))
+    except (FalwError, torch.OutOfMemoryError):
         raise
     except Exception as error:  # a network may raise anything
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
@@ -29,6 +31,12 @@ def check_input_size(network: Network) -> None:
             f"{network.arch} fails on an image of {shown.image_size} pixels: {reason}",
             "give its input size: preprocessing.image_size in falw.yaml",
         ) from error
+    if found.shape[1] != len(network.classes):
+        raise RequestError(
+            f"{network.arch} has {counted(found.shape[1], 'output')}, there are "
+            f"{counted(len(network.classes), 'class', 'classes')}",
+            "give an architecture that has one output per class",
+        )
 
 
 def check_channels(spec: NetworkSpec, listing: Listing) -> None:

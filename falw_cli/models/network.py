@@ -16,7 +16,7 @@ from falw_cli.config.settings import Config, Preprocessing
 from falw_cli.data.batches import normalise
 from falw_cli.data.device import Samples, in_batches
 from falw_cli.errors import RequestError
-from falw_cli.models import architectures, checkpoint
+from falw_cli.models import architectures, checkpoint, module_output
 from falw_cli.models.batchnorm import share_batchnorm
 from falw_cli.models.checkpoint import Checkpoint, Metadata
 from falw_cli.models.fitting import fit
@@ -110,7 +110,7 @@ class Network:
         )  # fmt: skip
         with evaluating(self.module), exact:
             parts = [
-                architectures.logits(self.module(moved(self.inputs(chunk))))
+                module_output.logits(self.module(moved(self.inputs(chunk))), len(self.classes))
                 for chunk in torch.split(pixels, INFERENCE_BATCH)
                 if len(chunk)  # transformers rejects an empty batch
             ]

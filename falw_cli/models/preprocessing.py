@@ -21,6 +21,9 @@ def measured(shown: Preprocessing, wanted: Geometry, data: Part) -> Preprocessin
         shown: preprocessing from config and metadata.
         wanted: geometry of the images.
         data: training samples that may be used.
+
+    Raises:
+        RequestError: they are not one number per channel, or are of pixels up to 255.
     """
     mean, std = shown.mean, shown.std
     if mean is None or std is None:
@@ -33,6 +36,11 @@ def measured(shown: Preprocessing, wanted: Geometry, data: Part) -> Preprocessin
             f"preprocessing has {len(mean)} means and {len(std)} deviations, "
             f"the model {wanted.channels} channel{'s' if wanted.channels > 1 else ''}",
             "give one number per channel: preprocessing.mean and .std in falw.yaml",
+        )
+    if max(mean) > 1:
+        raise RequestError(
+            f"preprocessing.mean is {max(mean):g}, but pixels are from 0 to 1",
+            "divide preprocessing.mean and .std in falw.yaml by 255",
         )
     settled = {"image_size": wanted.size, "resize": wanted.resize, "mean": mean, "std": std}
     return shown.model_copy(update=settled)

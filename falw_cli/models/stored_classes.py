@@ -8,7 +8,8 @@ from typing import Any
 
 from falw_cli.data.labels import shown
 
-KEYS = ("class_to_idx", "idx_to_class", "classes", "class_names", "CLASSES")
+KEYS = ("class_to_idx", "idx_to_class", "classes", "class_names", "CLASSES", "id2label", "label2id",
+        "label_names")  # fmt: skip
 """Entries that hold class names: lists, or dictionaries from or to the position of the output."""
 INSIDE = ("hyper_parameters", "meta", "dataset_meta", "model", "state_dict")
 """Entries that may hold these: Lightning's, MMEngine's, and those of the weights."""

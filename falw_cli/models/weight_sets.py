@@ -14,13 +14,16 @@ from falw_cli.errors import RequestError
 
 Which = Literal["ema", "raw"]
 """Averaged weights, or those of the last step."""
-WORDS = frozenset({"ema", "swa", "avg", "average", "averaged", "averages", "averaging", "polyak"})
+WORDS = frozenset({
+    "ema", "swa", "avg", "average", "averaged", "averages", "averaging", "polyak", "shadow",
+})  # fmt: skip
 """Words in the name of an entry or a module that holds averaged weights."""
 
 
 def is_average(name: str) -> bool:
     """Return whether an entry's or a tensor's name says that it holds averaged weights."""
-    return any(word in WORDS for word in _words(name))
+    words = _words(name)
+    return any(word in WORDS for word in words) and "online" not in words  # as in ema_pytorch
 
 
 def without_average(name: str) -> list[str]:
@@ -54,7 +57,7 @@ def pick(
     if wanted and wanted not in known:
         other = next(iter(known))
         raise RequestError(
-            f"{path} holds no {'averaged (EMA)' if wanted == 'ema' else 'raw'} weights, only "
+            f"{path} holds no {'averaged (EMA)' if wanted == 'ema' else 'raw'} state dict, only "
             f"{known[other]!r}",
             f"leave out --weights, or give --weights {other}",
         )
@@ -67,3 +70,23 @@ def pick(
             "choose those that you deploy: --weights ema or --weights raw",
         )
     return "raw" if "raw" in known else "ema"
+
+
+def extraction(path: Path, kind: str, key: tuple[str, ...], prefix: str) -> str:
+    """Return the command that saves one state dict, or its names below a prefix, alone.
+
+    Args: kind, the file's format; key, the keys that lead to its weights.
+    """
+    below = (
+        "w"
+        if not prefix
+        else f"{{k[{len(prefix)}:]: v for k, v in w.items() if k.startswith('{prefix}')}}"
+    )
+    if kind == "safetensors":
+        load, save, end = f"load_file('{path}')", "save_file", ".safetensors"
+        start = "from safetensors.torch import load_file, save_file"
+    else:
+        inner = "".join(f"[{one!r}]" for one in key)
+        load, save, end = f"torch.load('{path}', weights_only=True){inner}", "torch.save", ".pt"
+        start = "import torch"
+    return f"python -c \"{start}; w = {load}; {save}({below}, 'weights{end}')\""

@@ -21,9 +21,10 @@ from falw_cli.data.device import Samples, place
 from falw_cli.data.images import Geometry, Images, Rows
 from falw_cli.data.listing import Listing
 from falw_cli.errors import RequestError
-from falw_cli.models import architectures, checkpoint
+from falw_cli.models import architectures, checkpoint, module_output
 from falw_cli.models.checkpoint import LeftOut
 from falw_cli.models.formats import safetensors
+from falw_cli.models.input_size import check_input_size
 from falw_cli.models.network import Network, NetworkSpec, metadata, to_device
 from falw_cli.models.preprocessing import IMAGENET, measured
 from falw_cli.runtime import outputs
@@ -67,7 +68,7 @@ class CrossEntropy:
         self, network: Network, batch: Batch, images: Tensor, step: int, progress: float
     ) -> Tensor:
         """See `Objective`."""
-        logits = architectures.logits(network.module(images))
+        logits = module_output.logits(network.module(images))
         loss = F.cross_entropy(
             logits, batch.labels, label_smoothing=self.label_smoothing, reduction="sum"
         )
@@ -185,6 +186,7 @@ def _open(config: Config, progress: Progress, fabric: Fabric, held: ExitStack) -
         module = build(len(classes), wanted.channels)
     spec = NetworkSpec(lambda: module, arch, wanted.channels, len(classes), config.arch_config)
     network = Network(to_device(module, fabric), arch, classes, shown, fabric, spec)
+    check_input_size(network)
     states = StateFile.beside(out, _belongs_to(config, data, listed), config)
     heldout = _heldout(config, network, data, wanted, progress)
     number = len(left_out) + len(found)

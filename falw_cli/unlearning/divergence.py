@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from falw_cli.models import architectures
+from falw_cli.models import module_output
 from falw_cli.unlearning.interfaces import StepSamples
 
 
@@ -15,7 +15,7 @@ def teacher_divergence(samples: StepSamples, teacher: nn.Module, temperature: fl
     if not len(samples.label):
         return samples.logits.new_zeros(0)
     with torch.no_grad():
-        taught = architectures.logits(teacher(samples.images)).float()
+        taught = module_output.logits(teacher(samples.images)).float()
     return divergence(samples.logits, taught, temperature)
 
 

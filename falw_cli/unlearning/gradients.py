@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from falw_cli.data.device import Samples, in_batches
-from falw_cli.models import architectures
+from falw_cli.models import module_output
 from falw_cli.models.network import INFERENCE_BATCH, Network, evaluating
 from falw_cli.runtime import collectives
 
@@ -106,7 +106,7 @@ def _gradient(
     """Gradient of a sum over samples: uint8 [n, S, S, channels], int64 [n]."""
     module, named = network.module, trained(network.module)
     with evaluating(module):
-        logits = architectures.logits(module(network.inputs(pixels))).float()
+        logits = module_output.logits(module(network.inputs(pixels))).float()
         values = torch.autograd.grad(summed(logits, label), list(named.values()), allow_unused=True)
     pairs = zip(named.items(), values, strict=True)
     return {name: torch.zeros_like(p) if g is None else g for (name, p), g in pairs}

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from falw_cli.data.batches import Batch
 from falw_cli.data.device import Samples
-from falw_cli.models import architectures
+from falw_cli.models import module_output
 from falw_cli.models.network import Network, true_class_probability
 from falw_cli.models.pruning import Zeros
 from falw_cli.runtime import collectives
@@ -88,7 +88,7 @@ class Unlearning:
     ) -> tuple[Tensor, Tensor, Tensor | None]:
         """Return the losses of a batch's forget and retain samples, and the applied weights."""
         prob = self._measured_before(network, batch, step) if batch.whole_forget else None
-        logits = architectures.logits(network.module(images)).float()
+        logits = module_output.logits(network.module(images)).float()
         weight = self._weights(batch, logits, prob) if batch.forget else None
         cut, mean = batch.forget, partial(collectives.mean, fabric=network.fabric)
         parts = []

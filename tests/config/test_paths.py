@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from falw_cli.config.paths import other_spelling, similar
+from falw_cli.config.paths import at_home, check_spelling, other_spelling, similar
 from falw_cli.config.resolution import resolve
 from falw_cli.errors import RequestError
 
@@ -100,3 +100,9 @@ def test_a_similar_name_of_a_missing_file_is_named(
     for name in ("ids.txt", "m.safetensors"):
         (folder / name).touch()
     assert similar(written) == (f"did you mean {meant!r}? " if meant else "")
+
+
+def test_a_name_that_is_too_long_for_a_file_is_no_crash() -> None:
+    assert at_home("a" * 300) == "a" * 300
+    assert other_spelling("'" + "a" * 300) is None
+    check_spelling({"data": "a" * 300}, {"data": "data"})

@@ -71,8 +71,18 @@ def test_natural_order_is_named_where_it_differs() -> None:
         (["CAT"], ["cat", "Cat"], {}, False),
         (["CAT", "Cat"], ["cat"], {"CAT": 0}, True),
         ([" cat"], ["cat"], {" cat": 0}, True),
+        (["cafe\u0301"], ["caf\u00e9"], {"cafe\u0301": 0}, True),
+        (["cat\u200b"], ["cat"], {"cat\u200b": 0}, True),
     ],
-    ids=["case", "both are there", "two choices", "the second has none left", "space"],
+    ids=[
+        "case",
+        "both are there",
+        "two choices",
+        "the second has none left",
+        "space",
+        "Unicode form",
+        "no width",
+    ],
 )
 def test_names_that_are_alike(
     used: list[str], classes: list[str], found: dict[str, int], noted: bool
@@ -91,6 +101,31 @@ def test_a_missing_label_among_names_is_an_error_if_it_is_empty_and_noted_otherw
     with pytest.raises(RequestError, match="have no label"):
         number(["cat", ""], "data")
     assert "taken as the name of a class" in number(["cat", "NA"], "data").notes[0]
+
+
+@pytest.mark.parametrize("other", ["a ", " a", "a\n", "a\r\n", "a\u00a0"])
+def test_spaces_around_a_label_make_no_class(other: str) -> None:
+    found = number(["a", other, "b"], "data")
+    assert (found.classes, found.indices.tolist(), found.notes) == (("a", "b"), [0, 0, 1], ())
+    assert number(["1", other.replace("a", "2")], "data").indices.tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("label", ["1\n2", "cat\r\ndog", "a\x85b"])
+def test_a_label_of_several_lines_is_refused(label: str) -> None:
+    with pytest.raises(RequestError, match="several lines: each sample must have one class"):
+        number(["0", label], "data")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("TRUE", "True"), ("caf\u00e9", "cafe\u0301"), ("cat", "cat\u200b")]
+)
+def test_classes_that_look_alike_are_noted(one: str, other: str) -> None:
+    found = number([one, other, "dog"], "data")
+    assert len(found.classes) == 3
+    (note,) = found.notes
+    assert ascii(one) in note
+    assert ascii(other) in note
+    assert not number([one, "dog"], "data").notes
 
 
 @pytest.mark.parametrize("label", ["9" * 30, "9" * 5000, f"[{'9' * 30}]"])

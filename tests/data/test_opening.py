@@ -31,6 +31,22 @@ def test_invalid_specs_are_refused(spec: str) -> None:
 def test_parts() -> None:
     assert parse_spec("cifar10:a/b#test", "train").part == "test"
     assert parse_spec("cifar10:a#b", "train").location == Path("a#b")
+    assert parse_spec("cifar10:a#Test", "train").part == "test"
+
+
+@pytest.mark.parametrize(
+    ("kind", "part", "hint"),
+    [("cifar10", "val", "choose from: #train, #test"), ("imagefolder", "b", "leave out #b"),
+     ("imagefolder", "Test", "leave out #Test, or name the folder imagefolder:a/Test")],
+)  # fmt: skip
+def test_a_part_that_a_source_lacks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, part: str, hint: str
+) -> None:
+    (tmp_path / "a" / "Test").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RequestError, match="has no part") as caught:
+        parse_spec(f"{kind}:a#{part}", "train")
+    assert caught.value.hint == hint
 
 
 def test_a_duplicate_id_is_refused(tmp_path: Path) -> None:

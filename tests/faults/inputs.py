@@ -67,7 +67,8 @@ def torch_seeds() -> Iterator[bytes]:
         "rng": np.random.RandomState(0).get_state()[2:], "shape": np.zeros(2),
     }  # fmt: skip
     both = {"state_dict": tensors, "ema": {"module": tensors}, **beside}
-    for whole in (tensors, both, {"model": _masked(tensors)}):
+    unnamed = {"model": tensors, "ema": {"shadow_params": [*tensors.values()], "decay": 0.9}}
+    for whole in (tensors, both, {"model": _masked(tensors)}, unnamed):
         for new in (True, False):
             stream = io.BytesIO()
             torch.save(whole, stream, _use_new_zipfile_serialization=new)

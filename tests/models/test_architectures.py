@@ -111,11 +111,6 @@ def test_custom_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         architectures.builder("no_python:net")
 
 
-def test_auxiliary_logits_are_ignored() -> None:
-    wanted, other = torch.ones(2, 3), torch.zeros(2, 3)
-    assert architectures.logits((wanted, other)) is wanted
-
-
 @pytest.mark.parametrize(("name", "size"), [("vit_b_32", 224), ("resnet18", None)])
 def test_networks_of_a_fixed_input_size_say_it(name: str, size: int | None) -> None:
     assert architectures.input_size(lambda: architectures.builder(name)(2, 3)) == size

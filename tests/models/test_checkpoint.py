@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
+from torch import Tensor
 
 from falw_cli.config.settings import Preprocessing, TrainRecipe
 from falw_cli.errors import RequestError, RunError
-from falw_cli.models import checkpoint
+from falw_cli.models import checkpoint, checkpoint_files
 from falw_cli.models.architectures import tiny_cnn
 from falw_cli.models.checkpoint import Metadata
 from falw_cli.models.fitting import fit
@@ -61,6 +63,26 @@ def test_the_first_tensors_that_differ_are_named(tmp_path: Path) -> None:
     write(file)
     with pytest.raises(RequestError, match=r"0\.weight is 32x1x3x3, expected 32x3x3x3"):
         checkpoint.load_weights(tiny_cnn(2, 3), safetensors.read(file), "tiny-cnn")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [(lambda t: t.to_sparse(), "tensor 16.weight is sparse coo, not dense"),
+     (lambda t: torch.quantize_per_tensor(t, 0.1, 0, torch.qint8), "is quantized"),
+     (lambda t: t.to(torch.float8_e4m3fn), "is float8_e4m3fn"),
+     (lambda t: t.to("meta"), "is on the device meta"),
+     (lambda t: (t * 99).to(torch.int8), "is int8, expected floating-point numbers"),
+     (lambda t: t.to(torch.complex64), "is complex64, expected floating-point numbers")],
+)  # fmt: skip
+@pytest.mark.filterwarnings("ignore")  # torch deprecates quantized tensors
+def test_weights_that_cannot_be_trained_are_refused(
+    tmp_path: Path, change: Callable[[Tensor], Tensor], said: str
+) -> None:
+    model = tiny_cnn(2, 1)
+    whole = model.state_dict()
+    torch.save({**whole, "16.weight": change(whole["16.weight"])}, tmp_path / "a.pt")
+    with pytest.raises(RequestError, match=said):
+        checkpoint.load_weights(model, fit(checkpoint_files.read(tmp_path / "a.pt"), model), "x")
 
 
 def test_a_network_that_diverged_is_never_written(tmp_path: Path) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -158,7 +161,7 @@ def test_a_module_that_has_the_tensor_has_no_extra() -> None:
 
 
 AVERAGES = ["ema.", "model_ema.", "model_ema.module.", "ema_model.", "averaged_model.module.",
-            "swa_model.", "emaModel."]  # fmt: skip
+            "swa_model.", "emaModel.", "shadow."]  # fmt: skip
 
 
 @pytest.mark.parametrize("average", AVERAGES)
@@ -216,10 +219,59 @@ def test_an_averaged_model_alone(tmp_path: Path) -> None:
     averaged.load_state_dict(found.restored(tensors_like(target, found)))
 
 
-def test_two_networks_in_one_file_are_refused(tmp_path: Path) -> None:
-    tensors = {p + k: v for p in ("teacher.", "student.") for k, v in plain().state_dict().items()}
-    with pytest.raises(RequestError, match=r"2 copies of the network: (student|teacher)\."):
-        fit(read(tmp_path / "a.pt", tensors), plain())
+@pytest.mark.parametrize("key", ["", "ema", "state_dict"])
+def test_both_networks_of_ema_pytorch(tmp_path: Path, key: str) -> None:
+    networks, target = {"online_model.": plain(), "ema_model.": plain()}, plain()
+    counts = {"initted": torch.tensor(True), "step": torch.tensor(7)}
+    whole = {p + k: v for p, one in networks.items() for k, v in one.state_dict().items()} | counts
+    torch.save({key: whole} if key else whole, tmp_path / "a.pt")
+    with pytest.raises(RequestError, match=r"differ: 'online_model\.' and .* 'ema_model\.'"):
+        fit(checkpoint_files.read(tmp_path / "a.pt"), target)
+    for wanted, prefix in (("raw", "online_model."), ("ema", "ema_model.")):
+        found = fit(checkpoint_files.read(tmp_path / "a.pt", wanted), target)  # type: ignore[arg-type]
+        load_weights(target, found, "x")
+        same(dict(target.state_dict()), dict(networks[prefix].state_dict()))
+        written = found.restored(tensors_like(target, found))
+        assert set(written) == {prefix + k for k in target.state_dict()} | set(counts)
+        torch.save(written, tmp_path / "out.pt")
+        load_weights(target, fit(checkpoint_files.read(tmp_path / "out.pt"), target), "x")
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_ema_pytorch_as_an_attribute_of_a_lightning_module(tmp_path: Path, shared: bool) -> None:
+    """Its online model is the network itself, under a second name."""
+    networks, target = {"net.": plain(), "ema.ema_model.": plain()}, plain()
+    networks["ema.online_model."] = networks["net."] if shared else plain()
+    counts = {"ema.initted": torch.tensor(True), "ema.step": torch.tensor(7)}
+    whole = {p + k: v for p, one in networks.items() for k, v in one.state_dict().items()} | counts
+    torch.save({"state_dict": whole}, tmp_path / "a.pt")
+    said = r"'net\.' and the averaged \(EMA\) 'ema\.ema_model\.'" if shared else "2 copies of the"
+    with pytest.raises(RequestError, match=said):
+        fit(checkpoint_files.read(tmp_path / "a.pt"), target)
+    for wanted, prefix in (("raw", "net."), ("ema", "ema.ema_model.")) if shared else ():
+        found = fit(checkpoint_files.read(tmp_path / "a.pt", wanted), target)  # type: ignore[arg-type]
+        load_weights(target, found, "x")
+        same(dict(target.state_dict()), dict(networks[prefix].state_dict()))
+        written = found.restored(tensors_like(target, found))
+        kept = set(counts) if wanted == "ema" else set()
+        assert set(written) == {prefix + k for k in target.state_dict()} | kept
+
+
+@pytest.mark.parametrize("file", ["a.pt", "a.safetensors", "with key.pt"])
+def test_two_networks_in_one_file_are_refused_with_the_command_that_saves_one(
+    tmp_path: Path, file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    student = plain()
+    tensors = {f"student.{k}": v for k, v in student.state_dict().items()}
+    tensors |= {f"teacher.{k}": v for k, v in plain().state_dict().items()}
+    read(tmp_path / file, {"state_dict": tensors} if "key" in file else tensors)  # type: ignore[dict-item]
+    with pytest.raises(RequestError, match=r"2 copies of the network: student\., teach") as refused:
+        fit(checkpoint_files.read(tmp_path / file), plain())
+    monkeypatch.chdir(tmp_path)
+    command = shlex.split(refused.value.hint.partition("python ")[2])
+    subprocess.run([sys.executable, *command], check=True)
+    (alone,) = tmp_path.glob("weights.*")
+    same(checkpoint_files.read(alone).tensors, dict(student.state_dict()))
 
 
 @pytest.mark.parametrize("suffix", [".pt", ".safetensors"])

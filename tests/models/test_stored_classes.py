@@ -23,6 +23,8 @@ INDEX = {"cat": 2, "dog": 1, "owl": 0}
         {"classes": list(NAMES), "class_to_idx": INDEX, "epoch": 3},
         {"hyper_parameters": {"lr": 0.1, "class_names": NAMES}},
         {"meta": {"CLASSES": NAMES}},
+        {"id2label": {0: "owl", 1: "dog", 2: "cat"}, "label2id": INDEX},
+        {"label_names": list(NAMES)},
         {"classes": ["cat"], "class_to_idx": INDEX},
     ],
 )

@@ -41,8 +41,9 @@ def listing(spec: Spec, allow_outside: bool) -> Listing:
     if spec.part and not parts:
         raise RequestError(f"{file} has no column split", f"leave out #{spec.part}")
     names = tuple(sorted({name.casefold() for name in parts if name}))
+    identity = spec.identity
     if spec.part:
-        choose_part(replace(spec, part=spec.part.casefold()), names)
+        identity = replace(spec, part=choose_part(spec, names)).identity
     rows.sort(key=lambda row: row[0])
     labels = number([row[2] for row in rows], str(file))
     notes = [*labels.notes, *_split_notes(spec, parts)]
@@ -52,7 +53,7 @@ def listing(spec: Spec, allow_outside: bool) -> Listing:
     ids = tuple(row[0] for row in rows)
     files = Files(file.parent, tuple(row[1] for row in rows))
     return Listing(
-        spec.text, spec.identity, ids, labels.indices, labels.classes, labels.numbered, files,
+        spec.text, identity, ids, labels.indices, labels.classes, labels.numbered, files,
         table=partial(_table, spec, label), notes=tuple(notes), parts=names,
     )  # fmt: skip
 

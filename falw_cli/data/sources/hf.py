@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -27,20 +26,17 @@ def listing(spec: Spec, allow_outside: bool) -> Listing:
     library = need("datasets", "data", spec.text)
     try:
         saved = any((folder / name).is_file() for name in ("state.json", "dataset_dict.json"))
-        found = library.load_from_disk(str(folder)) if saved else _cached(spec, library)
+        found: Any = library.load_from_disk(str(folder)) if saved else _cached(spec)
+        parts = tuple(found) if isinstance(found, dict) else ()  # a DatasetDict is one
+        spec = replace(spec, part=_part(spec, found, parts))
+        found = found[spec.part] if parts else found
+        if isinstance(found, list):
+            check_complete(spec, found)
+            shards = [library.Dataset.from_file(str(file)) for file in found]
+            found = library.concatenate_datasets(shards)
     except (OSError, ValueError, KeyError, TypeError) as error:
         reason = str(error).partition("\n")[0]
         raise RequestError(f"{spec.text!r} cannot be loaded: {reason}", SAVE_IT) from error
-    parts: tuple[str, ...] = ()
-    if isinstance(found, library.DatasetDict):
-        parts = tuple(found)
-        spec = replace(spec, part=choose_part(spec, parts))
-        found = found[spec.part]
-    elif saved and spec.part and spec.part != str(found.split):
-        raise RequestError(
-            f"{spec.text!r} is one dataset, of the part {found.split or 'without a name'}",
-            f"leave out #{spec.part}",
-        )
     image, label, notes = image_and_label(found.column_names, spec)
     plain = found.cast_column(image, library.Image(decode=False))
     names = getattr(found.features[label], "names", None)
@@ -60,6 +56,18 @@ def listing(spec: Spec, allow_outside: bool) -> Listing:
     return replace(listed, parts=parts)
 
 
+def _part(spec: Spec, found: Any, parts: Sequence[str]) -> str:
+    """Return the part to read; "" for one dataset, which may be the part that the SPEC names."""
+    if parts:
+        return choose_part(spec, parts)
+    if spec.part and spec.part.casefold() != str(found.split).casefold():
+        raise RequestError(
+            f"{spec.text!r} is one dataset, of the part {found.split or 'without a name'}",
+            f"leave out #{spec.part}",
+        )
+    return ""
+
+
 def _values(found: Any, name: str) -> list[object]:
     """Return a column, with the names of its classes where it has any."""
     names = getattr(found.features[name], "names", None)
@@ -70,8 +78,8 @@ def _values(found: Any, name: str) -> list[object]:
     return [names[one] if isinstance(one, int) and one in known else None for one in values]
 
 
-def _cached(spec: Spec, library: ModuleType) -> Any:
-    """Return the part in a folder below `~/.cache/huggingface/datasets`, of one or more files."""
+def _cached(spec: Spec) -> dict[str, list[Path]]:
+    """Return the files of each part in a folder below `~/.cache/huggingface/datasets`."""
     infos = sorted(spec.location.rglob("dataset_info.json"))
     if len(infos) != 1:
         raise RequestError(f"{spec.text!r} holds {len(infos) or 'no'} datasets", SAVE_IT)
@@ -80,9 +88,9 @@ def _cached(spec: Spec, library: ModuleType) -> Any:
     for file in sorted(infos[0].parent.iterdir()):
         if known := name.fullmatch(file.name):
             found.setdefault(known[1], []).append(file)
-    files = found[choose_part(spec, tuple(found))]
-    check_complete(spec, files)
-    return library.concatenate_datasets([library.Dataset.from_file(str(file)) for file in files])
+    if not found:
+        raise RequestError(f"{spec.text!r} holds no .arrow file NAME-PART.arrow", SAVE_IT)
+    return found
 
 
 source = Source(listing, parts="any", columns=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from falw_cli.data.labels import shown
+from falw_cli.data.labels import alike_notes, shown
 from falw_cli.data.listing import (
     TRAINING,
     UNSEEN,
@@ -143,6 +143,7 @@ def _notes(
             "empty folders are not taken for classes",
         )
         notes.append(f"{counted(len(empty), one, more)}: {shown(empty)}")
+    notes += alike_notes(classes)
     splits = [name for name in classes if name.casefold() in (*TRAINING, *UNSEEN)]
     if splits and (len(splits) == len(classes) or len(splits) > 1):
         notes.append(

@@ -36,6 +36,9 @@ from falw_cli.runtime.printable import counted
 
 Array = npt.NDArray[Any]
 HINT = "provide images (uint8, N x H x W x channels), labels (N) and, optionally, ids (N)"
+TEXT = (
+    "such arrays are pickled, which could run code: save labels and ids as text, labels.astype(str)"
+)
 PATTERNS = (("{}_images", "{}_labels", "{}_ids"), ("x_{}", "y_{}", "ids_{}", "{}_ids"))
 """Names of a part's images, labels and IDs, as MedMNIST and Keras name them."""
 KNOWN = (*TRAINING, *UNSEEN)
@@ -206,7 +209,8 @@ def _unpack(file: Path, keys: Keys) -> tuple[Array, Array, Array, bool]:
         raise RequestError(f"{file}: {error.args[0]}", HINT) from error
     except Exception as error:  # zipfile, zlib and numpy's header parser raise many types
         reason = str(error).partition("\n")[0] or type(error).__name__
-        raise RequestError(f"{file} cannot be read as npz: {reason}", HINT) from error
+        hint = TEXT if "Object arrays" in reason else HINT
+        raise RequestError(f"{file} cannot be read as npz: {reason}", hint) from error
     for name, array in (("images", images), ("labels", labels), ("ids", ids)):
         kinds = "iufbUS" if name == "labels" else "iuUS"
         if not isinstance(array, np.ndarray) or array.dtype.kind not in kinds:

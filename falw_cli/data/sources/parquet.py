@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from falw_cli.data.columns import HINT, Cells, column_listing, image_and_label
+from falw_cli.data.labels import shown
 from falw_cli.data.listing import Listing, Source, Spec
 from falw_cli.data.metadata import plain_columns
 from falw_cli.data.shards import files_of
@@ -52,6 +53,7 @@ class ParquetColumn:
 
 def listing(spec: Spec, allow_outside: bool) -> Listing:
     """Return the samples of a file, or of the files in a folder in the order of their names."""
+    spec = replace(spec, part=spec.part.casefold())  # as `files_of` names the parts
     place = spec.location
     part = files_of(spec, SUFFIXES, "Parquet")
     files = part.files
@@ -98,7 +100,7 @@ def listing(spec: Spec, allow_outside: bool) -> Listing:
                 for name in sorted({name for some in tables for name in some.column_names})
             }  # fmt: skip
 
-    notes = (*part.notes, *notes, *labels.notes)
+    notes = (*part.notes, *notes, *labels.notes, *_category_notes(tables[0], label))
     own = ids if has_ids else None
     listed = column_listing(spec, cells, own, labels.values, labels.names, further, notes)
     return replace(listed, parts=part.parts)
@@ -177,6 +179,19 @@ def _names(schema: Any, column: str) -> list[str] | None:
     names = _features(schema.metadata or {}).get(column, {}).get("names")
     known = isinstance(names, list) and all(isinstance(name, str) for name in names)
     return names if known else None
+
+
+def _category_notes(table: Any, column: str) -> list[str]:
+    """Return a note if a column of pandas or Arrow has categories in another order than by name."""
+    kind, metadata = table.schema.field(column).type, table.schema.metadata or {}
+    chunks = table.column(column).chunks
+    if not hasattr(kind, "ordered") or not chunks or not (kind.ordered or b"pandas" in metadata):
+        return []
+    names = chunks[0].dictionary.to_pylist()
+    if not all(isinstance(name, str) for name in names) or names == sorted(names):
+        return []
+    note = f"the column {column!r} has its categories in the order {shown(names)}, and not by name"
+    return [f"{note}: if the model was trained on their codes, name them so by --classes FILE"]
 
 
 def _features(metadata: dict[bytes, bytes]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import json
 import tarfile
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -122,6 +122,7 @@ class Shards:
 
 def listing(spec: Spec, allow_outside: bool) -> Listing:
     """Return the samples in the order of their keys; nothing is unpacked to the disk."""
+    spec = replace(spec, part=spec.part.casefold())  # as `files_of` names the parts
     part = files_of(spec, frozenset({".tar"}), "tar")
     found = Shards()
     for shard in part.files:

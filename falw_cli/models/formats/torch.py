@@ -32,7 +32,7 @@ from falw_cli.models.checkpoint import (
 )
 from falw_cli.models.fitting import unwrap
 from falw_cli.models.interfaces import FileFormat
-from falw_cli.models.weight_sets import is_average, same, without_average
+from falw_cli.models.weight_sets import extraction, is_average, same, without_average
 
 WEIGHTS = ("state_dict", "model_state_dict", "model", "net", "network", "weights")
 """Keys of the weights in training dictionaries; the first is Lightning's."""
@@ -74,7 +74,13 @@ def read(path: Path) -> Checkpoint:
     if not sets and len(several := _named(whole)) > 1:
         raise RequestError(
             f"{path} holds several state dicts: {', '.join(several)}",
-            f"save one alone, or at {', '.join(WEIGHTS)}",
+            f"save one alone; {several[0]!r} is saved by: "
+            + extraction(path, "torch", (several[0],), ""),
+        )
+    unnamed = ", ".join(map(repr, _unnamed(whole)))
+    if not sets and unnamed:
+        raise RequestError(
+            f"{path} holds averaged weights without names: {unnamed}", foreign.COPY_TO
         )
     if not sets:
         raise RequestError(
@@ -85,6 +91,9 @@ def read(path: Path) -> Checkpoint:
     first = (raw or found)[0]
     others = [one for one in found if averaged(one.key, whole)][:1] if raw else []
     first, *others = (_with_rivals(one, whole) for one in (first, *others))
+    if unnamed:
+        note = f"the averaged weights at {unnamed} have no names and are not used; to use them, "
+        first = replace(first, notes=(*first.notes, f"{note}{foreign.COPY_TO}"))
     return replace(first, others=tuple(others))
 
 
@@ -133,7 +142,7 @@ def _load(path: Path) -> Any:
             return torch.load(stream, map_location="cpu", weights_only=True)
     except Exception as error:  # the loader raises many kinds of errors
         text = str(error)
-        if _starts_with(path, ARCHIVE) and not zipfile.is_zipfile(path):
+        if _starts_with(path, ARCHIVE) and not _has_end(path):
             raise RequestError(
                 f"{path} is incomplete: its end is missing", "copy it again"
             ) from error
@@ -143,6 +152,14 @@ def _load(path: Path) -> Any:
         raise RequestError(
             f"{path} cannot be loaded: {_reason(text, error)}", foreign.TO_WEIGHTS
         ) from error
+
+
+def _has_end(path: Path) -> bool:
+    """Return whether an archive has its end, valid or not."""
+    try:
+        return zipfile.is_zipfile(path)
+    except zipfile.BadZipFile:  # it names several disks
+        return True
 
 
 def _globals(path: Path) -> list[str]:
@@ -216,7 +233,21 @@ def _at(
     if _is_state(value):
         yield (key,), value
     elif isinstance(value, Mapping):
-        yield from [((key, one), value[one]) for one in INNER if _is_state(value.get(one))][:1]
+        averages = [one for one in value if isinstance(one, str) and is_average(one)]
+        usual = [one for one in INNER if one not in averages]
+        for names in (usual, averages):
+            yield from [((key, one), value[one]) for one in names if _is_state(value.get(one))][:1]
+
+
+def _unnamed(whole: object) -> Iterator[str]:
+    """Yield the places of averages that are lists of tensors, as torch_ema writes them."""
+    entries = whole if isinstance(whole, Mapping) else {}
+    inside = {f"{key}.": value for key, value in entries.items() if isinstance(value, Mapping)}
+    for place, some in {"": entries, **inside}.items():
+        for key, value in some.items():
+            listed = isinstance(value, list | tuple) and value and isinstance(key, str)
+            if listed and is_average(key) and all(isinstance(one, Tensor) for one in value):
+                yield f"{place}{key}"
 
 
 def _checkpoint(

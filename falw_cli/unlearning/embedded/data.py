@@ -130,7 +130,8 @@ def prepare(
     )  # fmt: skip
     if (outputs := _outputs(network, guide)) != number:
         raise RequestError(
-            f"the module has {outputs} outputs, but data has {number} classes", "set num_classes"
+            f"the module has {outputs} outputs, but data has {number} classes",
+            f"set num_classes={outputs} if the module was trained on that many",
         )
     measured = data if eval_data is None else eval_data
     plain = some(measured, chosen.forget, chosen.retain)

@@ -14,7 +14,7 @@ from pydantic import PositiveFloat
 from torch import Tensor
 
 from falw_cli.data.device import Samples, in_batches
-from falw_cli.models import architectures
+from falw_cli.models import module_output
 from falw_cli.models.network import INFERENCE_BATCH, Network, evaluating
 from falw_cli.unlearning.interfaces import Method, MethodInputs, Settings, StepSamples
 
@@ -49,7 +49,7 @@ class Amun(Method):
         if not len(samples.label):
             return samples.logits.new_zeros(0)
         images = samples.images + self.moved[samples.position]
-        logits = architectures.logits(self.module(images)).float()
+        logits = module_output.logits(self.module(images)).float()
         return F.cross_entropy(logits, self.wrong[samples.position], reduction="none")
 
 
@@ -83,7 +83,7 @@ def _attacked(
             break
         step = _ascend(network, images[rows], label[rows], radius)
         with torch.no_grad():
-            predicted = architectures.logits(network.module(images[rows] + step)).argmax(1)
+            predicted = module_output.logits(network.module(images[rows] + step)).argmax(1)
         hit = predicted != label[rows]
         found[rows[hit]] = step[hit]
         wrong[rows[hit]] = predicted[hit]
@@ -97,7 +97,7 @@ def _ascend(network: Network, images: Tensor, label: Tensor, radius: float) -> T
     step = torch.zeros_like(images)
     for _ in range(STEPS):
         step.requires_grad_()
-        logits = architectures.logits(network.module(images + step)).float()
+        logits = module_output.logits(network.module(images + step)).float()
         loss = F.cross_entropy(logits, label, reduction="sum")
         (slope,) = torch.autograd.grad(loss, step)
         with torch.no_grad():
@@ -111,7 +111,7 @@ def _ascend(network: Network, images: Tensor, label: Tensor, radius: float) -> T
 @torch.no_grad()
 def _predicted_wrong(network: Network, images: Tensor, label: Tensor) -> Tensor:
     """Return the most likely wrong class of each image, int64 [n]."""
-    logits = architectures.logits(network.module(images))
+    logits = module_output.logits(network.module(images))
     found: Tensor = logits.scatter(1, label[:, None], -torch.inf).argmax(1)
     return found
 

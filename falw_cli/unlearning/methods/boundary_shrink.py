@@ -13,7 +13,7 @@ from pydantic import PositiveFloat
 from torch import Tensor
 
 from falw_cli.data.device import Samples, in_batches
-from falw_cli.models import architectures
+from falw_cli.models import module_output
 from falw_cli.models.network import INFERENCE_BATCH, Network
 from falw_cli.unlearning.interfaces import Method, MethodInputs, Settings, StepSamples
 
@@ -55,11 +55,11 @@ def nearest_wrong_class(network: Network, data: Samples, bound: float) -> Tensor
     network.module.eval()
     for label, pixels in in_batches(data, torch.arange(len(data)), INFERENCE_BATCH):
         images = network.inputs(pixels).requires_grad_()
-        loss = F.cross_entropy(architectures.logits(network.module(images)), label, reduction="sum")
+        loss = F.cross_entropy(module_output.logits(network.module(images)), label, reduction="sum")
         (slope,) = torch.autograd.grad(loss, images)
         with torch.no_grad():
             moved = torch.clamp(images + bound / std * slope.sign(), low, high)
-            logits = architectures.logits(network.module(moved)).float()
+            logits = module_output.logits(network.module(moved)).float()
         found.append(logits.scatter(1, label[:, None], -torch.inf).argmax(1))
     return torch.cat(found)
 

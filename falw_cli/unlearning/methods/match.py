@@ -34,7 +34,7 @@ from pydantic import NonNegativeFloat
 from torch import Tensor
 
 from falw_cli.data.batches import generator
-from falw_cli.models import architectures
+from falw_cli.models import module_output
 from falw_cli.unlearning.interfaces import Method, MethodInputs, Settings, StepSamples
 
 SURE = 6.0
@@ -113,7 +113,7 @@ class Match(Method):
         random = generator(self.seed, round(progress * 1e9))
         rows = torch.randperm(len(guide), generator=random)[: self.inputs.batch_size // 2 or 1]
         images = network.inputs(next(iter(guide.read([rows]))))
-        logits = architectures.logits(network.module(images)).float()
+        logits = module_output.logits(network.module(images)).float()
         rows = rows.to(guide.labels.device)
         label, target = guide.labels[rows], self.unseen[rows]
         off = log_odds(logits, label) - odds_of(target, label)

@@ -39,6 +39,8 @@ def test_the_local_cache_of_load_dataset(pictures: Listing, tmp_path: Path) -> N
     files = {"train": str(tmp_path / "seen.parquet"), "test": str(tmp_path / "unseen.parquet")}
     datasets.load_dataset("parquet", data_files=files, cache_dir=str(tmp_path / "cache"))
     listing = open_listing(f"hf:{tmp_path / 'cache'}")
+    assert listing.parts == ("test", "train")
+    assert listing.identity != open_listing(f"hf:{tmp_path / 'cache'}", "test").identity
     assert listing.classes == ("ant", "bee")
     same_pixels(listing, pictures.keep(np.array([0, 1, 3])))
     assert len(open_listing(f"hf:{tmp_path / 'cache'}", "test").ids) == 2

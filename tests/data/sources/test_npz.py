@@ -205,3 +205,11 @@ def test_parts_beside_images_are_named(tmp_path: Path) -> None:
     assert found.ids == ("a", "b", "c", "d")
     assert found.notes == ("the array 'images' is used; there are also the parts train, test",)
     assert open_listing(f"{spec}#test").ids == ROWS["test"]
+
+
+def test_labels_that_numpy_pickles_are_refused_with_what_to_do(tmp_path: Path) -> None:
+    labels = np.array(["a", "b"], dtype=object)
+    np.savez(tmp_path / "a.npz", images=np.zeros((2, 8, 8, 3), dtype=np.uint8), labels=labels)
+    with pytest.raises(RequestError, match="Object arrays cannot be loaded") as caught:
+        open_listing(f"npz:{tmp_path / 'a.npz'}")
+    assert "labels.astype(str)" in caught.value.hint

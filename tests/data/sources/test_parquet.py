@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -252,3 +253,27 @@ def test_a_further_column_of_some_files(
     found = columns_of(open_listing(f"parquet:{tmp_path / 'p'}"), None, Silent())
     gap, people = [""] * 3, ["x", "y", "z"]
     assert found.values["person"] == (gap + people if names == "ab" else people + gap)
+
+
+@pytest.mark.parametrize(
+    ("categories", "kind", "noted"),
+    [(["small", "large"], "pandas", True), (["large", "small"], "pandas", False),
+     (["small", "large"], "ordered", True), (["small", "large"], "plain", False),
+     ([10, 9], "ordered", False)],
+)  # fmt: skip
+def test_categories_in_another_order_than_by_name_are_noted(
+    tmp_path: Path, categories: list[Any], kind: str, noted: bool
+) -> None:
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    column = arrow.DictionaryArray.from_arrays(
+        arrow.array([0, 1, 0]), arrow.array(categories), ordered=kind == "ordered"
+    )
+    table = arrow.table({"image": arrow.array([b"png"] * 3), "label": column})
+    table = table.replace_schema_metadata({"pandas": "{}"} if kind == "pandas" else None)
+    parquet.write_table(table, tmp_path / "a.parquet")
+    found = open_listing(f"parquet:{tmp_path / 'a.parquet'}")
+    values = [found.classes[row] for row in found.labels]
+    assert values == [str(categories[row]) for row in (0, 1, 0)]
+    notes = [note for note in found.notes if "categories in the order" in note]
+    assert bool(notes) == noted
+    assert all("small, large" in note for note in notes)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -45,6 +48,11 @@ BOTH: dict[str, tuple[Any, list[str], list[str]]] = {
         {"state_dict": EMA, "current_model_state": RAW}, ["current_model_state"], ["state_dict"],
     ),
     "BasicSR": ({"params": RAW, "params_ema": EMA}, ["params"], ["params_ema"]),
+    "within the averages": ({"model": RAW, "ema": {"ema_model": EMA}}, ["model"],
+                            ["ema", "ema_model"]),
+    "one entry": ({"model": {"state_dict": RAW, "ema": EMA}}, ["model", "state_dict"],
+                  ["model", "ema"]),
+    "shadow": ({"net": RAW, "shadow": EMA}, ["net"], ["shadow"]),
     "averages first": ({"emaNet2": EMA, "net2": RAW}, ["net2"], ["emaNet2"]),
     "other names": ({"classifier": RAW, "ema": EMA}, ["classifier"], ["ema"]),
     "wrapped": (
@@ -141,6 +149,37 @@ def test_weights_mixed_with_settings(tmp_path: Path) -> None:
 def test_no_weights_or_several_are_refused(tmp_path: Path, whole: Any, said: str) -> None:
     with pytest.raises(RequestError, match=f"holds {said}"):
         checkpoint_files.read(saved(tmp_path / "a.pt", whole))
+
+
+@pytest.mark.parametrize("place", ["", "ema"])
+def test_averages_without_names_are_named_and_not_written(tmp_path: Path, place: str) -> None:
+    """torch_ema and diffusers keep a list of tensors."""
+    averages: Any = {"shadow_params": [*EMA.values()], "collected_params": None, "decay": 0.9}
+    name = f"{place}.shadow_params" if place else "shadow_params"
+    averages = {place: averages} if place else averages
+    with pytest.raises(RequestError, match=f"averaged weights without names: '{name}'") as refused:
+        checkpoint_files.read(saved(tmp_path / "a.pt", averages))
+    assert "copy_to" in refused.value.hint
+    file = saved(tmp_path / "b.pt", {"model": RAW, **averages})
+    found = checkpoint_files.read(file)
+    assert any(f"'{name}' have no names and are not used" in note for note in found.notes)
+    written = put_back(file, found, RAW)
+    assert not {"shadow_params", "ema"} & set(written)
+    with pytest.raises(RequestError, match="no averaged"):
+        checkpoint_files.read(file, "ema")
+
+
+def test_the_command_that_saves_one_of_several_state_dicts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = saved(tmp_path / "a.pt", {"student": RAW, "teacher": EMA})
+    with pytest.raises(RequestError) as refused:
+        checkpoint_files.read(file)
+    monkeypatch.chdir(tmp_path)
+    command = shlex.split(refused.value.hint.partition("python ")[2])
+    subprocess.run([sys.executable, *command], check=True)
+    found = checkpoint_files.read(tmp_path / "weights.pt")
+    assert torch.equal(found.tensors["w"], RAW["w"])
 
 
 OTHER = {"module.w": torch.rand(2, 3)}

@@ -181,14 +181,14 @@ class Named(nn.Module):
         self.net = tiny_cnn(10, 1)
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        return {"logits": self.net(images)}
+        return {"out": self.net(images)}
 
 
 @pytest.mark.parametrize(
     ("module", "said"),
     [
-        (Named(), "the network returns dict, not logits"),
-        (nn.Sequential(tiny_cnn(10, 1), nn.Unflatten(1, (10, 1))), r"Tensor of shape \[1, 10, 1\]"),
+        (Named(), r"the network returns dict \(\['out'\] \[1, 10\]\), not logits"),
+        (nn.Sequential(tiny_cnn(10, 1), nn.Unflatten(1, (10, 1))), r"Tensor \(\[1, 10, 1\]\)"),
         (tiny_cnn(10, 1).requires_grad_(False), "all parameters of the module are frozen"),
         (tiny_cnn(10, 1).half(), "the module fails on an image of torch.float32"),
     ],
@@ -197,6 +197,27 @@ def test_a_module_that_cannot_be_unlearned_is_refused(module: nn.Module, said: s
     data, heldout, _ = parts()
     with pytest.raises(RequestError, match=said):
         unlearn(module, data=data, forget=LIST, heldout=heldout)
+
+
+def test_a_module_that_does_not_fit_is_refused_without_flags(memorised: nn.Module) -> None:
+    data, heldout, _ = parts()
+    images, labels = data.tensors
+    shifted = TensorDataset(images, (labels + 1) % 10)
+    with pytest.raises(RequestError, match="in another order") as refused:
+        unlearn(deepcopy(memorised), data=shifted, forget=LIST, heldout=heldout)
+    assert "--" not in refused.value.hint
+
+
+def test_the_hook_that_the_refusal_names_keeps_the_logits(memorised: nn.Module) -> None:
+    model, (data, heldout, _) = Named(), parts()
+    model.net.load_state_dict(memorised.state_dict())
+    model.register_forward_hook(lambda module, inputs, output: output["out"])
+    networks = (model, deepcopy(memorised))
+    losses = []
+    for module in networks:
+        unlearner = Unlearner(module, data=data, forget=LIST, heldout=heldout)
+        losses.append(float(unlearner.loss(next(iter(unlearner.batches()))).detach()))
+    assert losses[0] == losses[1]
 
 
 @pytest.mark.parametrize(
