@@ -46,6 +46,8 @@ class MethodInputs:
     """Samples per step, over all devices."""
     expectation: Expectation | None = None
     """Expectation of the forget samples; None without held-out samples."""
+    again: bool = False
+    """Whether the original was unlearned before."""
 
     @property
     def num_classes(self) -> int:
