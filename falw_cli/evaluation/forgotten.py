@@ -153,22 +153,27 @@ def forgotten_share(
     place = np.searchsorted(level[order], expected)
     near = min(NEIGHBOURS, len(level))
     first = np.clip(place - near // 2, 0, len(level) - near)
-    pools = error[order][first[:, None] + np.arange(near)]
+    near_rows = order[first[:, None] + np.arange(near)]
+    pools, unseen = error[near_rows], (level + error)[near_rows]
     centred = pools - pools.mean(1, keepdims=True)
     rows = np.arange(len(pools))
-    own = [
-        centred[rows, random.integers(0, near, (CHUNK, len(pools)))].mean(1)
-        for _ in range(DRAWS // CHUNK)
-    ]
+    own, likes = [], []
+    for _ in range(DRAWS // CHUNK):
+        drawn_rows = rows, random.integers(0, near, (CHUNK, len(pools)))
+        own.append(centred[drawn_rows].mean(1))
+        likes.append(unseen[drawn_rows].mean(1))
     whole = error[random.integers(0, len(error), DRAWS)]
     # Errors of single samples average out over a list; the common part does not.
     # Held-out samples are harder than members, so the mean of their errors is removed.
     errors = np.concatenate(own) + SHARED * (whole - error.mean())
     true_excess = excess - errors
     drawn = 100 * moved / np.maximum(true_excess, LEAST * excess)
-    # Without a true excess there was nothing to forget: such a list counts as forgotten, so that
-    # it is only called not forgotten if the original surely had memorised it.
-    possible = np.where(true_excess > LEAST * excess, drawn, np.maximum(drawn, 100))
+    # Where unseen samples of such an expectation are as familiar as the list was, there was nothing
+    # to forget: such a list counts as forgotten, so that it is only called not forgotten if the
+    # original surely had memorised it.
+    familiar = before.mean() - np.concatenate(likes) < MEMORISED
+    nothing = familiar | (true_excess <= LEAST * excess)
+    possible = np.where(nothing, np.maximum(drawn, 100), drawn)
     lower, upper = np.percentile(drawn, LEVEL[0]), np.percentile(possible, LEVEL[1])
     value = 100 * moved / excess
     lower, upper = min(value, float(lower)), max(value, float(upper))

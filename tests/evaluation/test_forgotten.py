@@ -104,3 +104,13 @@ def test_the_interval_covers_the_truth() -> None:
 def test_too_few_held_out_samples_give_no_share() -> None:
     few = LEVEL[:5], ERROR[:5]
     assert forgotten_share(np.ones(9), np.zeros(9), np.full(9, 0.5), *few) is None
+
+
+@pytest.mark.parametrize(("familiar", "said"), [(1, "not forgotten"), (20, "cannot tell")])
+def test_a_single_sample_is_compared_with_unseen_samples_like_it(familiar: int, said: str) -> None:
+    """A retrained model may be as sure of it, if the original is of 20 in 200 such samples."""
+    level = np.full(200, 0.05)
+    error = np.where(np.arange(200) < familiar, 0.95, 0.0)
+    share = forgotten_share(np.ones(1), np.ones(1), level[:1], level, error)
+    assert share is not None
+    assert claim(share) == said
