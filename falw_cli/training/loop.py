@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 SHORTEST = 24
 """Number of steps up to which `least_steps` may extend a run whose list fits into one batch."""
-EXTENSION = 8
+EXTENSION = 4
 """Factor up to which `least_steps` may extend the run of a longer list."""
 CHECK_EVERY = 20
 """Steps between two checks of the loss. Reading the loss waits for the device."""
@@ -92,6 +92,8 @@ class Work:
     """Minimum momentum of BatchNorm's running statistics, from 0 to 1."""
     least_steps: int = 1
     """Minimum number of steps, capped at SHORTEST or at EXTENSION times the epochs."""
+    lengthened: int = 1
+    """Factor on this minimum and on its cap."""
 
     @property
     def mix(self) -> Mix:
@@ -108,7 +110,7 @@ class Work:
         """Steps of the run."""
         whole = self.per_epoch * self.recipe.epochs
         most = SHORTEST if self.per_epoch == 1 else EXTENSION * whole
-        least = min(self.least_steps, most)
+        least = self.lengthened * min(self.least_steps, most)
         return max(1, round(max(whole, least) * self.share_of_run))
 
 

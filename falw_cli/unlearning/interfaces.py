@@ -46,8 +46,6 @@ class MethodInputs:
     """Samples per step, over all devices."""
     expectation: Expectation | None = None
     """Expectation of the forget samples; None without held-out samples."""
-    again: bool = False
-    """Whether the original was unlearned before."""
 
     @property
     def num_classes(self) -> int:
@@ -97,10 +95,11 @@ class Method:
     """Whether dropout, drop-path and similar layers are active in steps."""
     fixed_statistics_up_to: ClassVar[int] = -1
     """Length up to which a list is unlearned with BatchNorm's statistics of training."""
-    again_rate: ClassVar[float] = 1.0
-    """Factor on the learning rate for such a list, on a model that was unlearned before."""
+    again_rates: ClassVar[tuple[float, float]] = (1.0, 1.0)
+    """Factors on the learning rate of `lr: auto` for such a list, on a model that was unlearned
+    before: if it fits into one batch, and if not."""
     again_steps: ClassVar[int] = 1
-    """Factor on `least_steps` in such a run."""
+    """Factor on the minimum number of steps in such a run."""
     least_momentum: ClassVar[float] = 0.0
     """Minimum momentum of BatchNorm's running statistics, for longer lists."""
     overshoots: ClassVar[bool] = True

@@ -118,7 +118,10 @@ class Try:
 def scale_for(run_data: RunData, config: Config) -> float:
     """Return the learning-rate factor for a network, which must be the original, and its list."""
     found = sensitivity(run_data.network, run_data.retain, SENSITIVITY_SAMPLES)
-    again = load_method(config.unlearn.method).again_rate if run_data.careful(config) else 1.0
+    again = 1.0
+    if run_data.careful(config):
+        one_batch, longer = load_method(config.unlearn.method).again_rates
+        again = one_batch if run_data.work(config, 1.0).per_epoch == 1 else longer
     return sensitivity_scale(found) * short_list_scale(len(run_data.forget)) * again
 
 

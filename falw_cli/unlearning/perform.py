@@ -287,7 +287,7 @@ def objective_of(
     number = len(run_data.network.classes)
     start = MethodInputs(
         run_data.network, run_data.forget, run_data.retain, run_data.guide, run_data.kept,
-        generator(config.seed, 3), lr, recipe.batch_size, expectation, run_data.again,
+        generator(config.seed, 3), lr, recipe.batch_size, expectation,
     )  # fmt: skip
     method: Method = load_method(recipe.method)(start, of_method)
     assert recipe.weighting is not None  # set by with_method_defaults

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from falw_cli.config.settings import Config
-from falw_cli.data.batches import Mix
 from falw_cli.data.device import Samples, place
 from falw_cli.data.splits import join
 from falw_cli.errors import RequestError
@@ -79,13 +78,10 @@ class RunData:
         """Return whether a run takes smaller and more steps, so as not to undo earlier requests.
 
         The steps for a list draw the samples of earlier lists back to their labels, the more so the
-        larger they are (docs/requests.md). No step may use these samples to prevent it. A list that
-        fits into one batch takes few and small steps anyway.
+        larger they are (docs/requests.md). No step may use these samples to prevent it.
         """
-        recipe, count = config.unlearn, len(self.forget)
-        mix = Mix(recipe.batch_size, recipe.forget_share)
-        short = count <= load_method(recipe.method).fixed_statistics_up_to
-        return self.again and short and mix.batches(len(self.whole), count) > 1
+        short = load_method(config.unlearn.method).fixed_statistics_up_to
+        return self.again and len(self.forget) <= short
 
     def work(self, config: Config, lr: float, share_of_run: float = 1.0) -> Work:
         """Return the input of the loop: both sets, or the one that the method uses."""
@@ -97,11 +93,11 @@ class RunData:
         elif not method.uses_forget:
             data, forget = data.of(slice(forget, None)), 0
         label = f"{recipe.method} x {recipe.weighting}"
-        longer = method.again_steps if self.careful(config) else 1
         return Work(
             data, forget, recipe, config.seed, label, recipe.forget_share, share_of_run,
             config.compile, method.dropout, forget > method.fixed_statistics_up_to,
-            method.least_momentum, longer * recipe.least_steps,
+            method.least_momentum, recipe.least_steps,
+            method.again_steps if self.careful(config) else 1,
         )  # fmt: skip
 
 

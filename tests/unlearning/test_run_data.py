@@ -16,16 +16,16 @@ from falw_cli.unlearning.run_data import RunData
 
 @pytest.mark.parametrize(
     ("again", "listed", "steps"),
-    [(False, 60, 56), (True, 60, 112), (True, 32, 24), (True, 600, 133)],
+    [(False, 60, 56), (True, 60, 112), (True, 32, 48), (True, 600, 133)],
 )
 def test_a_short_list_on_an_unlearned_model_takes_more_steps(
     again: bool, listed: int, steps: int
 ) -> None:
-    """Neither a list that fits into one batch nor a long list does."""
+    """A long list does not."""
     whole = Resident(torch.zeros(2000, 1, 1, 1, dtype=torch.uint8), torch.zeros(2000).long())
     judged: Any = SimpleNamespace(forget=whole.of(slice(listed)))
     none = cast(Any, None)
     run_data = RunData(none, whole, judged, none, none, again=again)
     config = with_method_defaults(Config(model="m.safetensors"))
-    assert run_data.careful(config) == (again and listed == 60)
+    assert run_data.careful(config) == (again and listed <= 100)
     assert run_data.work(config, 1.0).steps == steps

@@ -22,10 +22,10 @@ hardly shows it. Each step of a short list therefore also holds the original's p
 held-out samples, unless the list is so large a part of the data that a retrained model would
 predict other samples differently.
 
-Each run lowers the confidence in some retain samples a little, and the next run would take that for
-the original's. Larger steps also draw the samples of earlier lists back to their labels, and no
-step may use these samples. For a short list on a model that was unlearned before, the retain loss
-therefore weighs more, and the steps of a list of more than one batch are smaller and more.
+Each run lowers the confidence in some retain samples a little, and the next run takes that for the
+original's. Its steps also draw the samples of earlier lists back to their labels, and none may use
+these samples to prevent it. Both effects are smaller with smaller steps: for a short list on a
+model that was unlearned before, a run takes twice as many, at a lower learning rate.
 
 With `--no-retain`, `retain` holds held-out samples. The retain loss then distils the original on
 data that it was not trained on, as SCAR does (Bonato et al., arXiv 2404.12922).
@@ -50,8 +50,6 @@ MOST_BOOST = 3.0
 """Maximum factor on the loss of a short list."""
 GUIDE_WEIGHT = 3.0
 """Weight of the mean loss of held-out samples, for a list that fits into one batch; less if not."""
-RETAIN_AGAIN = 3.0
-"""Factor on the retain loss of a short list, if the original was unlearned before."""
 
 
 class MatchSettings(Settings):
@@ -68,7 +66,7 @@ class Match(Method):
     retain_free = True
     dropout = False
     fixed_statistics_up_to = 100
-    again_rate = 0.2
+    again_rates = 0.5, 0.2
     again_steps = 2
     least_momentum = 0.1
     overshoots = False
@@ -93,7 +91,6 @@ class Match(Method):
         most = min(self.fixed_statistics_up_to, SMALL * (count + int(inputs.kept.sum())))
         if count <= most:
             self.unseen = inputs.network.predict(inputs.guide).softmax(1)
-        self.retain_weight = RETAIN_AGAIN if inputs.again and count <= most else 1.0
         self.seed = int(torch.randint(2**31, (1,), generator=inputs.generator))
         wanted = self.defaults["forget_share"] * inputs.batch_size
         self.boost = min(MOST_BOOST, max(1.0, wanted / len(self.target)))
@@ -110,7 +107,7 @@ class Match(Method):
         """Return the same loss against the original's prediction, for fallen log-odds, [n]."""
         target = self.original[samples.position]
         off = log_odds(samples.logits, samples.label) - odds_of(target, samples.label)
-        return self.retain_weight * self._loss(samples.logits, target, off.clamp(max=0))
+        return self._loss(samples.logits, target, off.clamp(max=0))
 
     def penalty(self, progress: float) -> Tensor | None:
         """Return the loss of a draw of held-out samples against the original, for a short list."""
