@@ -1,7 +1,7 @@
 """Requests in sequence, against retrained models and against one request: docs/requests.md.
 
-    python -m benchmarks.requests CIFAR FOLDER [--net NET ...] [--requests 10] [--share 0.01]
-        [--per-class N]
+    python -m benchmarks.requests CIFAR FOLDER [--net NET ...] [--seed 1] [--requests 10]
+        [--share 0.01] [--per-class N]
 
 CIFAR is a folder with train/ and test/ as images, NET a network of benchmarks/networks_train.py.
 With `--net digits`, tiny-cnn and scikit-learn's digits are used, for a trial of the script. Each
@@ -213,21 +213,23 @@ def main() -> None:
     parser.add_argument("cifar", type=Path)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--net", nargs="*", default=USUAL)
+    parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--requests", type=int, default=10)
     parser.add_argument("--share", type=float, default=0.01)
     parser.add_argument("--per-class", type=int)
     asked = parser.parse_args()
     torch.set_num_threads(1)
     for name in asked.net:
-        place = Place(asked.cifar.resolve(), asked.folder.resolve(), name, 1)
+        place = Place(asked.cifar.resolve(), asked.folder.resolve(), name, asked.seed)
         settings = dict(DIGITS) if name == TRIAL else place.settings()
         if name != TRIAL:
             first, count = settings["per_class"]["data"][0], asked.per_class or place.kind.per_class
             settings["per_class"] = {"data": [first, first + count], **UNSEEN}
-        bench = Bench(place.home, settings, asked.requests, asked.share)
-        bench.file("rows.json").write_text(json.dumps({"net": name, "rows": bench.run()}))
+        bench = Bench(place.home, settings, asked.requests, asked.share, asked.seed)
+        title = f"{name}, seed {asked.seed}"
+        bench.file("rows.json").write_text(json.dumps({"net": title, "rows": bench.run()}))
     saved = [json.loads(file.read_text()) for file in asked.folder.glob("*/rows.json")]
-    tables = {one["net"]: one["rows"] for one in saved if one["net"] != TRIAL}
+    tables = {one["net"]: one["rows"] for one in saved if not one["net"].startswith(TRIAL)}
     if tables:
         PAGE.write_text(page(dict(sorted(tables.items()))))
 
