@@ -6,15 +6,16 @@ both a ledger and a list of candidate IDs can compute this too, so a ledger is p
 
 Each line holds the SHA-256 of the line before it. A line that was changed, moved or removed breaks
 this chain. A change of the last line is found with the report of its run, which holds the digest
-of that line (`falw verify --ledger`).
+of that line (`falw verify --ledger`; a run checks the report beside its ledger or model).
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -179,6 +180,28 @@ def unlinked(content: bytes, entries: Sequence[Entry]) -> list[int]:
     before = [FIRST, *map(digest, content.split(b"\n"))]
     pairs = enumerate(zip(entries, before, strict=False), 1)
     return [number for number, (entry, known) in pairs if entry.previous != known]
+
+
+def refuse_changed(entries: Sequence[Entry], folders: Iterable[Path], where: str) -> None:
+    """Refuse a last line that the report of its run contradicts, if that lies in a folder.
+
+    Raises:
+        RequestError: the report holds another digest of the line.
+    """
+    for file in (folder / Path(one.report_name).name for one in entries[-1:] for folder in folders):
+        try:
+            content = file.read_bytes()
+        except OSError:
+            continue
+        last = entries[-1]
+        if digest(content) == last.report and json.loads(content).get("ledger_line") not in (
+            None, last.of_run,
+        ):  # fmt: skip
+            raise RequestError(
+                f"ledger {where} line {len(entries)} was changed: report {file} holds another "
+                "digest of this line",
+                RESTORE,
+            )
 
 
 UNLINKED = "does not follow the line before it: a line was changed, moved or removed"

@@ -206,11 +206,13 @@ def recorded_runs(config: Config, until: datetime | None = None) -> tuple[Entry,
     """Return the runs of the ledger before `until`; none if it does not exist yet.
 
     Raises:
-        RequestError: the ledger cannot be read.
+        RequestError: the ledger cannot be read or was changed.
     """
     if config.ledger is None or not Path(config.ledger).exists():
         return ()
     entries = ledger.read(config.ledger)
+    folders = dict.fromkeys(Path(one).parent for one in (config.ledger, config.model) if one)
+    ledger.refuse_changed(entries, folders, config.ledger)
     return tuple(one for one in entries if until is None or one.created < until)
 
 

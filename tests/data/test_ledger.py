@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -82,3 +83,15 @@ def test_another_file_is_not_a_ledger(tmp_path: Path) -> None:
 def test_an_absent_ledger_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="cannot be read"):
         ledger.read(tmp_path / "ledger")
+
+
+@pytest.mark.parametrize("field", ["ids", "salt", "output"])
+def test_a_last_line_that_its_report_contradicts_is_refused(tmp_path: Path, field: str) -> None:
+    entry, report = run("a", "b").entry(), tmp_path / "u.audit.json"
+    report.write_text(json.dumps({"ledger_line": entry.of_run}))
+    entry = entry.model_copy(update={"report": hashlib.sha256(report.read_bytes()).hexdigest()})
+    ledger.refuse_changed([entry], [tmp_path], "ledger")
+    edited = entry.model_copy(update={field: entry.ids[:1] if field == "ids" else "0" * 64})
+    ledger.refuse_changed([edited], [tmp_path / "elsewhere"], "ledger")
+    with pytest.raises(RequestError, match="line 1 was changed: report .*another digest"):
+        ledger.refuse_changed([edited], [tmp_path], "ledger")
