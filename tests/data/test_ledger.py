@@ -93,5 +93,5 @@ def test_a_last_line_that_its_report_contradicts_is_refused(tmp_path: Path, fiel
     ledger.refuse_changed([entry], [tmp_path], "ledger")
     edited = entry.model_copy(update={field: entry.ids[:1] if field == "ids" else "0" * 64})
     ledger.refuse_changed([edited], [tmp_path / "elsewhere"], "ledger")
-    with pytest.raises(RequestError, match="line 1 was changed: report .*another digest"):
+    with pytest.raises(RequestError, match="line 1 was changed: report"):
         ledger.refuse_changed([edited], [tmp_path], "ledger")
