@@ -33,6 +33,8 @@ Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 FIRST = "0" * 64
 """What the first line holds in place of the digest of the line before."""
 
+CHECK_PATH = "check the path after --ledger or in FALW_LEDGER"
+
 
 class Entry(BaseModel):
     """A completed run. All digests are SHA-256, in hex."""
@@ -132,7 +134,7 @@ def content_of(path: str | Path) -> bytes:
     except OSError as error:
         raise RequestError(
             f"ledger {path} cannot be read: {error.strerror}",
-            f"{similar(path)}check the path after --ledger",
+            f"{similar(path)}{CHECK_PATH}",
         ) from error
 
 

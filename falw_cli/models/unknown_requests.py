@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
+from falw_cli.config.paths import similar
 from falw_cli.config.settings import Config
 from falw_cli.data.forget_list import ForgetList
-from falw_cli.data.ledger import Entry
+from falw_cli.data.ledger import CHECK_PATH, Entry
 from falw_cli.errors import RequestError
 from falw_cli.models.chain import outputs_in_chain, uncovered
 from falw_cli.models.checkpoint import Checkpoint
@@ -29,6 +31,12 @@ def refuse_unlearned(config: Config, source: Checkpoint, recorded: Sequence[Entr
     missing = uncovered(source, [*recorded, *of_process(chain, recorded)])
     if not missing:
         return
+    if config.ledger and not Path(config.ledger).exists():
+        raise RequestError(
+            f"{source.path} was unlearned before, and there is no ledger {config.ledger}",
+            f"{similar(config.ledger)}{CHECK_PATH}; to begin a new ledger, add --forgotten FILE with "
+            "the earlier IDs, or --forgotten none if those samples are no longer in the data",
+        )
     if config.ledger:
         runs = "its run" if len(missing) == 1 else f"{len(missing)} of its runs"
         raise RequestError(

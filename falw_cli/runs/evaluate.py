@@ -13,8 +13,10 @@ from falw_cli.audit.earlier import earlier_section
 from falw_cli.audit.report import Report
 from falw_cli.audit.robustness import robustness
 from falw_cli.audit.seal import to_text
+from falw_cli.config.paths import similar
 from falw_cli.config.settings import Config
 from falw_cli.data.device import place
+from falw_cli.data.ledger import CHECK_PATH
 from falw_cli.errors import RequestError
 from falw_cli.evaluation.corrections import corrections
 from falw_cli.evaluation.earlier import predictions as earlier_predictions
@@ -58,7 +60,8 @@ def evaluate(
                 refuse_inputs(config, [path])
                 held.enter_context(outputs.claimed([path], force=config.force))
             if config.ledger and not Path(config.ledger).is_file():
-                raise RequestError(f"no ledger {config.ledger}", "check the path after --ledger")
+                hint = f"{similar(config.ledger)}{CHECK_PATH}"
+                raise RequestError(f"there is no ledger {config.ledger}", hint)
             weights = parse_weights(config.metrics)
             inputs = open_inputs(config, progress, fabric)
             classes = inputs.network.classes

@@ -49,6 +49,14 @@ def test_every_run_of_the_chain_must_be_known(tmp_path: Path) -> None:
         assert "--forgotten" in told.value.hint
 
 
+def test_a_mistyped_ledger_of_an_unlearned_model_is_named(tmp_path: Path) -> None:
+    absent = Config(ledger=str(tmp_path / "absent"))
+    with pytest.raises(RequestError, match="there is no ledger .*absent") as told:
+        refuse_unlearned(absent, model(said()))
+    assert "check the path after --ledger or in FALW_LEDGER" in told.value.hint
+    refuse_unlearned(absent, model(None))
+
+
 def test_a_model_of_an_older_falw_is_refused_too() -> None:
     for parent in (M, None):
         with pytest.raises(RequestError, match="unlearned before"):
