@@ -26,6 +26,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from falw_cli.config.paths import similar
 from falw_cli.data.images import Rows
+from falw_cli.data.text import BOM
 from falw_cli.errors import RequestError
 from falw_cli.runtime.journal import read_log
 
@@ -108,7 +109,7 @@ def next_line(content: bytes, entry: Entry, where: str) -> bytes:
         RequestError: the ledger is malformed.
     """
     parse(content, where)
-    lines = content.split(b"\n")[:-1]
+    lines = _lines(content)
     linked = entry.model_copy(update={"previous": digest(lines[-1]) if lines else FIRST})
     return linked.model_dump_json(exclude_none=True).encode() + b"\n"
 
@@ -159,13 +160,20 @@ def parse_lines(content: bytes, where: str) -> tuple[Entry, ...]:
 
     Args, Raises: as `parse`, for malformed lines.
     """
+    content = content.removeprefix(BOM)  # an editor added it
     if content and not content.startswith(b"{"):
         raise RequestError(f"{where} is not a ledger", "give another path after --ledger")
     if content and not content.endswith(b"\n"):
         number = content.count(b"\n") + 1
         raise RequestError(f"ledger {where} line {number} is incomplete", RESTORE)
     lines = enumerate(content.split(b"\n")[:-1], 1)
-    return tuple(_entry(line, f"ledger {where} line {number}") for number, line in lines)
+    known = ((number, line) for number, line in lines if line.strip())
+    return tuple(_entry(line, f"ledger {where} line {number}") for number, line in known)
+
+
+def _lines(content: bytes) -> list[bytes]:
+    """Return the lines of a ledger without line breaks, blank lines and a byte order mark."""
+    return [line for line in content.removeprefix(BOM).split(b"\n") if line.strip()]
 
 
 def _entry(line: bytes, where: str) -> Entry:
@@ -179,7 +187,7 @@ def _entry(line: bytes, where: str) -> Entry:
 
 def unlinked(content: bytes, entries: Sequence[Entry]) -> list[int]:
     """Return the numbers of the lines that do not hold the digest of the line before, from 1."""
-    before = [FIRST, *map(digest, content.split(b"\n"))]
+    before = [FIRST, *map(digest, _lines(content))]
     pairs = enumerate(zip(entries, before, strict=False), 1)
     return [number for number, (entry, known) in pairs if entry.previous != known]
 

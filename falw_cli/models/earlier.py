@@ -18,6 +18,7 @@ from falw_cli.data import forget_list, ledger
 from falw_cli.data.forget_list import ForgetList
 from falw_cli.data.images import Rows
 from falw_cli.data.ledger import Entry
+from falw_cli.errors import RequestError
 from falw_cli.models.chain import digest_of, judged, outputs_in_chain, uncovered
 from falw_cli.models.checkpoint import Checkpoint
 from falw_cli.runtime.progress import Progress
@@ -143,7 +144,9 @@ def _of_lists(
     for path in config.forgotten:
         if path == NONE:
             continue
-        one = forget_list.read(path, ids)
+        if path.lower() == NONE and not Path(path).exists():
+            raise RequestError(f"--forgotten {path}: there is no such file", "did you mean none?")
+        one = forget_list.read(path, ids, "list of --forgotten")
         for remark in one.remarks:
             progress.warn(remark)
         of_runs = np.unique(np.concatenate([NOBODY, *(run.rows(one.ids) for run in own)]))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from falw_cli.data import ledger
+from falw_cli.data import forget_list, ledger
 from falw_cli.data.ledger import FIRST, Run
 from falw_cli.errors import RequestError
 
@@ -58,7 +58,7 @@ def with_an_edit(content: bytes) -> bytes:
         (without_a_line, 2, "does not follow"),
         (with_an_edit, 3, "does not follow"),
         (lambda content: content[:-1], 3, "incomplete"),
-        (lambda content: content + b"\n", 4, "malformed at JSON"),
+        (lambda content: content + b"?\n", 4, "malformed at JSON"),
         (lambda content: content + b"{}\n", 4, "malformed at created"),
         (lambda content: content.replace(b'"version":1', b'"version":2', 1), 1, "version"),
         (lambda content: content.replace(b'Z",', b'",', 1), 1, "malformed at created"),
@@ -72,6 +72,20 @@ def test_a_changed_ledger_is_refused_with_the_line(
     file.write_bytes(change(written(file, run("a"), run("b"), run("c"))))
     with pytest.raises(RequestError, match=rf"line {line}\b.*{says}"):
         ledger.read(file)
+
+
+@pytest.mark.parametrize(("before", "after"), [(b"\xef\xbb\xbf", b""), (b"", b"\n \n")])
+def test_what_an_editor_adds_to_a_ledger_is_no_line(
+    tmp_path: Path, before: bytes, after: bytes
+) -> None:
+    file = tmp_path / "ledger"
+    content = before + written(file, run("a"), run("b")) + after
+    content += ledger.next_line(content, run("c").entry(), "ledger")
+    assert len(ledger.parse(content, "ledger")) == 3
+    assert ledger.unlinked(content, ledger.parse_lines(content, "ledger")) == []
+    with pytest.raises(RequestError, match="is a ledger, not a list") as told:
+        forget_list.read(str(file))
+    assert told.value.hint == "give it as --ledger"
 
 
 def test_another_file_is_not_a_ledger(tmp_path: Path) -> None:
