@@ -81,6 +81,8 @@ def find(ids: Sequence[str], known: Sequence[str]) -> Counts:
         advice = describe_difference(unknown[0], known) or (
             f"did you mean {match!r}? " if match else ""
         )
+        if unknown == [*ids[:1]] and len(ids) > 1:
+            advice += "if it is the name of a column, remove its line or name the column id; "
         raise RequestError(
             f"{len(unknown)} of {len(ids)} forget IDs are not in the training data: {first}",
             f"{advice}`falw inspect` shows the IDs of a data source",

@@ -208,9 +208,11 @@ def _keys(heldout: Listing, data: Listing, config: Config, progress: Progress) -
     else:
         among = {f"{config.group}\0{value}" for value in known if value}
         if common := len(among & set(keys)):
+            of = f"of {config.group!r}"
             progress.warn(
-                f"{common} values of {config.group!r} occur in both the training data and the "
-                "held-out data: samples of one group are alike, which favours the model"
+                counted(common, f"value {of} occurs", f"values {of} occur")
+                + " in both the training data and the held-out data: samples of one group are "
+                "alike, which favours the model"
             )
     return keys
 

@@ -106,13 +106,16 @@ class Columns:
         return alike[0] if len(alike) == 1 and name not in self.values else name
 
 
-def columns_of(listing: Listing, metadata: str | None, progress: Progress) -> Columns:
+def columns_of(
+    listing: Listing, metadata: str | None, progress: Progress, wanted: str | None = None
+) -> Columns:
     """Return the columns of a source, and those of a metadata file, which have precedence.
 
     Args:
         listing: the samples.
         metadata: a CSV or Parquet file with a column `id`, or None.
         progress: receives a warning about samples that the file does not have.
+        wanted: the only column that is needed: a file without it needs no warning.
     """
     own = listing.table() if listing.table else Table((), {})
     values = _aligned(listing, own, {}) if own.ids else {}
@@ -124,7 +127,8 @@ def columns_of(listing: Listing, metadata: str | None, progress: Progress) -> Co
         missing = len(set(listing.ids) - set(table.ids))
         if missing == len(listing.ids):
             raise _no_match(metadata, table.ids, listing)
-        if missing:
+        needed = wanted is None or _plain(wanted) in map(_plain, table.columns)
+        if missing and needed:
             lacking = counted(missing, "sample")
             progress.warn(f"{lacking} of {listing.spec!r} without a row in {metadata}")
         values |= _aligned(listing, table, values)
@@ -152,7 +156,7 @@ def groups_of(
     Raises:
         RequestError: the source and the metadata file lack the column `group`.
     """
-    values = columns_of(listing, metadata, progress).column(group)
+    values = columns_of(listing, metadata, progress, group).column(group)
     # An ID holds no NUL, so a sample without a group shares its key with no other.
     pairs = zip(values, listing.ids, strict=True)
     return tuple(f"{group}\0{value}" if value else name for value, name in pairs)
@@ -177,7 +181,7 @@ def right_labels(
     place = {form: index for index, form in enumerate(forms) if times[form] == 1}
     if listing.numbered:
         place |= {str(index): index for index in range(len(classes))}
-    values = columns_of(listing, metadata, progress).column(column)
+    values = columns_of(listing, metadata, progress, column).column(column)
     alike: dict[str, int] = {}
     for value in sorted(set(values) - set(place) - set(forms)):
         alike |= resolve_names([value], forms)[0]

@@ -195,6 +195,10 @@ def test_samples_without_metadata_are_counted(folder: Path) -> None:
     found = columns_of(listing, str(folder / "people.csv"), progress)
     assert list(found.column("person")) == ["17", "", ""]
     assert "2 samples" in progress.warnings[0]
+    for wanted in ("person", "site"):  # a column that the file does not have needs no row
+        warned = Silent()
+        columns_of(listing, str(folder / "people.csv"), warned, wanted)
+        assert len(warned.warnings) == (wanted == "person")
     with pytest.raises(RequestError, match="has no columns"):
         columns_of(listing, None, Silent()).column("person")
 
