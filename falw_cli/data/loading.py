@@ -199,7 +199,7 @@ def _keys(heldout: Listing, data: Listing, config: Config, progress: Progress) -
     if config.group is None:
         return heldout.ids
     keys = groups_of(heldout, config.group, config.heldout_metadata, progress)
-    known = columns_of(data, config.metadata, progress).values.get(config.group)
+    known = columns_of(data, config.metadata, progress, config.group).values.get(config.group)
     if known is None:
         progress.warn(
             f"the training data has no column {config.group!r}: whether held-out samples share a "
