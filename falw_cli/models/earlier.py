@@ -21,6 +21,7 @@ from falw_cli.data.ledger import Entry
 from falw_cli.errors import RequestError
 from falw_cli.models.chain import digest_of, judged, outputs_in_chain, uncovered
 from falw_cli.models.checkpoint import Checkpoint
+from falw_cli.runtime.journal import is_present
 from falw_cli.runtime.progress import Progress
 
 NONE = "none"
@@ -211,7 +212,7 @@ def recorded_runs(config: Config, until: datetime | None = None) -> tuple[Entry,
     Raises:
         RequestError: the ledger cannot be read or was changed.
     """
-    if config.ledger is None or not Path(config.ledger).exists():
+    if config.ledger is None or not is_present(Path(config.ledger).resolve()):
         return ()
     entries = ledger.read(config.ledger)
     folders = dict.fromkeys(Path(one).parent for one in (config.ledger, config.model) if one)

@@ -30,6 +30,7 @@ from falw_cli.runs.prepare import json_report, refuse_inputs
 from falw_cli.runtime import outputs
 from falw_cli.runtime.collectives import agreed, rank_zero_first
 from falw_cli.runtime.engine import make_fabric
+from falw_cli.runtime.journal import is_present
 from falw_cli.runtime.progress import Progress
 from falw_cli.unlearning.forgotten_share import expected_from, reason_for_no_share
 
@@ -59,7 +60,7 @@ def evaluate(
             if path:
                 refuse_inputs(config, [path])
                 held.enter_context(outputs.claimed([path], force=config.force))
-            if config.ledger and not Path(config.ledger).is_file():
+            if config.ledger and not is_present(Path(config.ledger).resolve()):
                 hint = f"{similar(config.ledger)}{CHECK_PATH}"
                 raise RequestError(f"there is no ledger {config.ledger}", hint)
             weights = parse_weights(config.metrics)

@@ -27,6 +27,7 @@ from falw_cli.models.network import Network, build_network, network_spec, with_m
 from falw_cli.runs import claims
 from falw_cli.runs.inspection import as_report, read_content
 from falw_cli.runtime.engine import make_fabric
+from falw_cli.runtime.journal import is_present
 from falw_cli.runtime.progress import Progress
 from falw_cli.unlearning.forgotten_share import expected_from, reason_for_no_share
 
@@ -131,11 +132,8 @@ def _list_differs(path: str | None, expected: str) -> str | None:
 def _ledger(report: Report) -> tuple[str | None, str]:
     """Return what is wrong with the ledger of the run, and its state."""
     path = Path(str(report.config["ledger"]))
-    if not path.exists():
-        return (
-            f"{path} does not exist; run falw verify where the report was made",
-            "",
-        )
+    if not is_present(path.resolve()):
+        return f"{path} does not exist; run falw verify where the report was made", ""
     try:
         entries = ledger.read(path)
     except RequestError as error:
