@@ -199,14 +199,13 @@ def refuse_changed(entries: Sequence[Entry], folders: Iterable[Path], where: str
         RequestError: the report holds another digest of the line.
     """
     for file in (folder / Path(one.report_name).name for one in entries[-1:] for folder in folders):
+        last = entries[-1]
         try:
             content = file.read_bytes()
-        except OSError:
+            said = json.loads(content) if digest(content) == last.report else {}
+        except (OSError, ValueError):  # not at hand, or no report
             continue
-        last = entries[-1]
-        if digest(content) == last.report and json.loads(content).get("ledger_line") not in (
-            None, last.of_run,
-        ):  # fmt: skip
+        if isinstance(said, dict) and said.get("ledger_line") not in (None, last.of_run):
             raise RequestError(
                 f"ledger {where} line {len(entries)} was changed: report {file} holds another "
                 "digest of this line",
