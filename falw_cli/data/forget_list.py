@@ -42,17 +42,18 @@ def digest_of_ids(ids: Iterable[str]) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def read(path: str, known: Collection[str] = ()) -> ForgetList:
+def read(path: str, known: Collection[str] = (), what: str = "forget list") -> ForgetList:
     """Read a list of sample IDs in one of the formats of `list_formats`; `-` is stdin, as text.
 
     Args:
         path: the list.
         known: IDs of the data, if they are known: one that begins with `#` is not a comment.
+        what: name of the list, for messages.
 
     Raises:
         RequestError: the file cannot be read, is malformed, or names no ID.
     """
-    where = "the forget list on stdin" if path == "-" else f"forget list {path}"
+    where = f"the {what} on stdin" if path == "-" else f"{what} {path}"
     try:
         content = read_names(path, where, Known(known))
     except OSError as error:
@@ -80,6 +81,8 @@ def find(ids: Sequence[str], known: Sequence[str]) -> Counts:
         advice = describe_difference(unknown[0], known) or (
             f"did you mean {match!r}? " if match else ""
         )
+        if unknown == [*ids[:1]] and len(ids) > 1:
+            advice += "if it is the name of a column, remove its line or name the column id; "
         raise RequestError(
             f"{len(unknown)} of {len(ids)} forget IDs are not in the training data: {first}",
             f"{advice}`falw inspect` shows the IDs of a data source",

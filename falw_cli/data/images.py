@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -60,7 +61,8 @@ class Decoding:
     """How images are decoded: see `load`."""
 
     wanted: Geometry
-    skip: bool
+    may_skip: Collection[int]
+    """Rows that are skipped if they cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,7 @@ def load(
     progress: Progress,
     *,
     secret: Rows = NONE,
+    optional: Rows = NONE,
 ) -> Images:
     """Decode a listing's images, or read them from the cache.
 
@@ -134,7 +137,8 @@ def load(
         config: `cache`, for sources of files; `skip_unreadable`, to skip images with a warning.
         wanted: geometry of decoded images.
         progress: receives progress and warnings.
-        secret: rows of the list, which the cache must not hold.
+        secret: rows of the list and of earlier ones, which the cache must not hold.
+        optional: rows of earlier lists: their images may be deleted already.
 
     Raises:
         RequestError: an image cannot be read or has another size than a guessed one, or the images
@@ -147,10 +151,12 @@ def load(
         pixels = _fit_array(listing.array, wanted)
         return Images(listing, pixels, _digest(pixels))
     try:
-        how = Decoding(wanted, config.skip_unreadable)
+        rows = range(len(listing.ids)) if config.skip_unreadable else optional.tolist()
+        how = Decoding(wanted, frozenset(rows))
         return _load_files(listing, config, how, secret, progress)
     except UnreadableError as error:
-        raise count_listed(listing, secret, wanted.channels, error) from error
+        listed = np.setdiff1d(secret, optional)
+        raise count_listed(listing, listed, wanted.channels, error) from error
 
 
 def _load_files(
@@ -200,9 +206,8 @@ def _kept(
 def _without(images: Images, bad: list[int], progress: Progress) -> Images:
     """Return the images without bad rows, in memory."""
     listing = images.listing
-    what = ("unreadable image of {} was skipped", "unreadable images of {} were skipped")
-    one, more = (text.format(repr(listing.spec)) for text in what)
-    progress.warn(counted(len(bad), one, more))
+    text = counted(len(bad), "unreadable image of {} was", "unreadable images of {} were")
+    progress.warn(text.format(repr(listing.spec)) + " skipped")
     rows = np.setdiff1d(np.arange(len(listing.ids)), bad)
     if not len(rows):
         raise RequestError(f"no image of {listing.spec!r} can be read", "check the files")
@@ -256,7 +261,7 @@ def _decode(into: Images, rows: Rows, how: Decoding, progress: Progress) -> list
                     upright=wanted.upright,
                 )  # fmt: skip
             except UnreadableError:
-                if not how.skip:
+                if row not in how.may_skip:
                     raise
                 bad.append(row)
                 continue
@@ -284,11 +289,7 @@ def _decode(into: Images, rows: Rows, how: Decoding, progress: Progress) -> list
 
 
 def _in_memory(shape: tuple[int, ...], spec: str) -> npt.NDArray[np.uint8]:
-    """Return an array for decoded images.
-
-    Raises:
-        RequestError: there is not enough memory.
-    """
+    """Return an array for decoded images, or refuse them: there is not enough memory."""
     needed, free = int(np.prod(shape, dtype=np.int64)), psutil.virtual_memory().available
     if needed > free:
         raise RequestError(

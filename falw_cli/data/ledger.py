@@ -6,15 +6,16 @@ both a ledger and a list of candidate IDs can compute this too, so a ledger is p
 
 Each line holds the SHA-256 of the line before it. A line that was changed, moved or removed breaks
 this chain. A change of the last line is found with the report of its run, which holds the digest
-of that line (`falw verify --ledger`).
+of that line (`falw verify --ledger`; a run checks the report beside its ledger or model).
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -25,12 +26,15 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from falw_cli.config.paths import similar
 from falw_cli.data.images import Rows
+from falw_cli.data.text import BOM
 from falw_cli.errors import RequestError
 from falw_cli.runtime.journal import read_log
 
 Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 FIRST = "0" * 64
 """What the first line holds in place of the digest of the line before."""
+
+CHECK_PATH = "check the path after --ledger or in FALW_LEDGER"
 
 
 class Entry(BaseModel):
@@ -105,7 +109,7 @@ def next_line(content: bytes, entry: Entry, where: str) -> bytes:
         RequestError: the ledger is malformed.
     """
     parse(content, where)
-    lines = content.split(b"\n")[:-1]
+    lines = _lines(content)
     linked = entry.model_copy(update={"previous": digest(lines[-1]) if lines else FIRST})
     return linked.model_dump_json(exclude_none=True).encode() + b"\n"
 
@@ -131,7 +135,7 @@ def content_of(path: str | Path) -> bytes:
     except OSError as error:
         raise RequestError(
             f"ledger {path} cannot be read: {error.strerror}",
-            f"{similar(path)}check the path after --ledger",
+            f"{similar(path)}{CHECK_PATH}",
         ) from error
 
 
@@ -156,13 +160,20 @@ def parse_lines(content: bytes, where: str) -> tuple[Entry, ...]:
 
     Args, Raises: as `parse`, for malformed lines.
     """
+    content = content.removeprefix(BOM)  # an editor added it
     if content and not content.startswith(b"{"):
         raise RequestError(f"{where} is not a ledger", "give another path after --ledger")
     if content and not content.endswith(b"\n"):
         number = content.count(b"\n") + 1
         raise RequestError(f"ledger {where} line {number} is incomplete", RESTORE)
     lines = enumerate(content.split(b"\n")[:-1], 1)
-    return tuple(_entry(line, f"ledger {where} line {number}") for number, line in lines)
+    known = ((number, line) for number, line in lines if line.strip())
+    return tuple(_entry(line, f"ledger {where} line {number}") for number, line in known)
+
+
+def _lines(content: bytes) -> list[bytes]:
+    """Return the lines of a ledger without line breaks, blank lines and a byte order mark."""
+    return [line for line in content.removeprefix(BOM).split(b"\n") if line.strip()]
 
 
 def _entry(line: bytes, where: str) -> Entry:
@@ -176,9 +187,30 @@ def _entry(line: bytes, where: str) -> Entry:
 
 def unlinked(content: bytes, entries: Sequence[Entry]) -> list[int]:
     """Return the numbers of the lines that do not hold the digest of the line before, from 1."""
-    before = [FIRST, *map(digest, content.split(b"\n"))]
+    before = [FIRST, *map(digest, _lines(content))]
     pairs = enumerate(zip(entries, before, strict=False), 1)
     return [number for number, (entry, known) in pairs if entry.previous != known]
+
+
+def refuse_changed(entries: Sequence[Entry], folders: Iterable[Path], where: str) -> None:
+    """Refuse a last line that the report of its run contradicts, if that lies in a folder.
+
+    Raises:
+        RequestError: the report holds another digest of the line.
+    """
+    for file in (folder / Path(one.report_name).name for one in entries[-1:] for folder in folders):
+        last = entries[-1]
+        try:
+            content = file.read_bytes()
+            said = json.loads(content) if digest(content) == last.report else {}
+        except (OSError, ValueError):  # not at hand, or no report
+            continue
+        if isinstance(said, dict) and said.get("ledger_line") not in (None, last.of_run):
+            raise RequestError(
+                f"ledger {where} line {len(entries)} was changed: report {file} holds another "
+                "digest of this line",
+                RESTORE,
+            )
 
 
 UNLINKED = "does not follow the line before it: a line was changed, moved or removed"

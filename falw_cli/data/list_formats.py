@@ -80,6 +80,8 @@ def read_names(path: str, where: str, known: Known) -> Content:
         RequestError: the content is not what the suffix says; the message names the line.
         OSError: the file cannot be read.
     """
+    if path != "-" and Path(path).is_file() and _begins_as_ledger(path):
+        raise RequestError(f"{where} is a ledger, not a list", "give it as --ledger")
     suffix = "" if path == "-" else Path(path).suffix.lower()
     if suffix in WHOLE:
         content = _bytes(path, where)
@@ -92,6 +94,11 @@ def read_names(path: str, where: str, known: Known) -> Content:
             names, remarks = BY_LINE.get(suffix, _text)(lines, where, known)
             digest = lines.digest.hexdigest()
     return Content(names, digest, (*remarks, *known.remarks(where)))
+
+
+def _begins_as_ledger(path: str) -> bool:
+    with Path(path).open("rb") as stream:
+        return stream.read(64).removeprefix(BOM).startswith(b'{"version":1,"created":')
 
 
 Found = tuple[list[str], tuple[str, ...]]

@@ -199,7 +199,7 @@ def _keys(heldout: Listing, data: Listing, config: Config, progress: Progress) -
     if config.group is None:
         return heldout.ids
     keys = groups_of(heldout, config.group, config.heldout_metadata, progress)
-    known = columns_of(data, config.metadata, progress).values.get(config.group)
+    known = columns_of(data, config.metadata, progress, config.group).values.get(config.group)
     if known is None:
         progress.warn(
             f"the training data has no column {config.group!r}: whether held-out samples share a "
@@ -208,9 +208,11 @@ def _keys(heldout: Listing, data: Listing, config: Config, progress: Progress) -
     else:
         among = {f"{config.group}\0{value}" for value in known if value}
         if common := len(among & set(keys)):
+            of = f"of {config.group!r}"
             progress.warn(
-                f"{common} values of {config.group!r} occur in both the training data and the "
-                "held-out data: samples of one group are alike, which favours the model"
+                counted(common, f"value {of} occurs", f"values {of} occur")
+                + " in both the training data and the held-out data: samples of one group are "
+                "alike, which favours the model"
             )
     return keys
 

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import csv
 import re
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from falw_cli.config.paths import similar
-from falw_cli.data.labels import id_texts, is_missing, resolve_names, shown
+from falw_cli.data.labels import is_missing, resolve_names, shown
 from falw_cli.data.list_formats import Known
 from falw_cli.data.listing import Listing, Rows, Table
-from falw_cli.data.text import Lines, check_header
+from falw_cli.data.lookalike import describe_difference
+from falw_cli.data.metadata_file import HINT, read_table
 from falw_cli.errors import RequestError, nearest, unknown_name
-from falw_cli.runtime.extras import need
 from falw_cli.runtime.printable import counted
 from falw_cli.runtime.progress import Progress
 
 WHOLE = re.compile(r"^(-?\d+)\.0*$")
 """A whole number with a decimal point."""
-HINT = "give a CSV or Parquet file with a column id and one row per sample"
 
 
 @dataclass(frozen=True)
@@ -109,30 +106,46 @@ class Columns:
         return alike[0] if len(alike) == 1 and name not in self.values else name
 
 
-def columns_of(listing: Listing, metadata: str | None, progress: Progress) -> Columns:
+def columns_of(
+    listing: Listing, metadata: str | None, progress: Progress, wanted: str | None = None
+) -> Columns:
     """Return the columns of a source, and those of a metadata file, which have precedence.
 
     Args:
         listing: the samples.
         metadata: a CSV or Parquet file with a column `id`, or None.
         progress: receives a warning about samples that the file does not have.
+        wanted: the only column that is needed: a file without it needs no warning.
     """
     own = listing.table() if listing.table else Table((), {})
     values = _aligned(listing, own, {}) if own.ids else {}
     if metadata is not None:
         known = Known(listing.ids)
-        table = _read(Path(metadata), known)
+        table = read_table(Path(metadata), known)
         for remark in known.remarks(metadata):
             progress.warn(remark)
         missing = len(set(listing.ids) - set(table.ids))
         if missing == len(listing.ids):
-            raise RequestError(f"{metadata} has no ID of {listing.spec!r}", HINT)
-        if missing:
+            raise _no_match(metadata, table.ids, listing)
+        needed = wanted is None or _plain(wanted) in map(_plain, table.columns)
+        if missing and needed:
             lacking = counted(missing, "sample")
             progress.warn(f"{lacking} of {listing.spec!r} without a row in {metadata}")
         values |= _aligned(listing, table, values)
     unusable = {name: why for name, why in own.unusable.items() if name not in values}
     return Columns(listing.spec, values, unusable)
+
+
+def _no_match(metadata: str, ids: Sequence[str], listing: Listing) -> RequestError:
+    """Return the error for a file without an ID of the data; it shows an ID of each."""
+    if not ids:
+        return RequestError(f"{metadata} has no row", HINT)
+    advice = describe_difference(ids[0], listing.ids).replace("he list", "he file") or HINT
+    return RequestError(
+        f"{metadata} has no ID of {listing.spec!r}: it has {ids[0]!r}, the data has "
+        f"{listing.ids[0]!r}",
+        advice.removesuffix("; "),
+    )
 
 
 def groups_of(
@@ -143,7 +156,7 @@ def groups_of(
     Raises:
         RequestError: the source and the metadata file lack the column `group`.
     """
-    values = columns_of(listing, metadata, progress).column(group)
+    values = columns_of(listing, metadata, progress, group).column(group)
     # An ID holds no NUL, so a sample without a group shares its key with no other.
     pairs = zip(values, listing.ids, strict=True)
     return tuple(f"{group}\0{value}" if value else name for value, name in pairs)
@@ -168,7 +181,7 @@ def right_labels(
     place = {form: index for index, form in enumerate(forms) if times[form] == 1}
     if listing.numbered:
         place |= {str(index): index for index in range(len(classes))}
-    values = columns_of(listing, metadata, progress).column(column)
+    values = columns_of(listing, metadata, progress, column).column(column)
     alike: dict[str, int] = {}
     for value in sorted(set(values) - set(place) - set(forms)):
         alike |= resolve_names([value], forms)[0]
@@ -218,80 +231,3 @@ def as_text(value: object) -> str:
         return text.lower()
     # In a CSV, pandas writes the integers of a column with gaps as 17.0.
     return WHOLE.sub(r"\1", text)
-
-
-def _read(file: Path, known: Known) -> Table:
-    """Read a metadata file.
-
-    Args: known, IDs of the data.
-
-    Raises:
-        RequestError: it cannot be read, has no column `id`, or an ID occurs twice.
-    """
-    try:
-        parquet = file.suffix.lower() in (".parquet", ".pq")
-        table = parquet_table(file) if parquet else _csv_table(file)
-    except OSError as error:
-        raise RequestError(
-            f"{file} cannot be read: {error.strerror}", similar(file) + HINT
-        ) from error
-    table = replace(table, ids=[known.match(name) for name in table.ids])
-    if len(set(table.ids)) != len(table.ids):
-        seen: set[str] = set()
-        twice = next(i for i in table.ids if i in seen or seen.add(i))  # type: ignore[func-returns-value]
-        raise RequestError(f"{file}: ID {twice!r} occurs twice", HINT)
-    return table
-
-
-def _csv_table(file: Path) -> Table:
-    with file.open("rb") as stream:
-        reader = csv.DictReader(Lines(stream, str(file)), strict=True)
-        try:
-            names = [name for name in reader.fieldnames or [] if name != "id"]
-            if "id" not in (reader.fieldnames or []):
-                raise RequestError(f"{file} line 1: no column id", HINT)
-            check_header(reader.fieldnames or [], f"{file} line 1")
-            ids: list[str] = []
-            columns: dict[str, list[object]] = {name: [] for name in names}
-            for row in reader:
-                if len(row) > len(names) + 1:  # DictReader puts what is too much under None
-                    raise RequestError(
-                        f"{file} line {reader.line_num}: more than {len(names) + 1} cells",
-                        'put a value that contains a comma in quotes: "Doe, Jane"',
-                    )
-                if not row["id"]:
-                    raise RequestError(f"{file} line {reader.line_num} has no ID", HINT)
-                ids.append(row["id"])
-                for name in names:
-                    columns[name].append(row[name])
-        except csv.Error as error:
-            raise RequestError(
-                f"{file} line {reader.line_num} is not CSV: {error}", "save it again as CSV"
-            ) from error
-    return Table(ids, columns)
-
-
-def parquet_table(file: Path) -> Table:
-    """Return the columns of a Parquet file that hold plain values."""
-    library = need("pyarrow.parquet", "data", str(file))
-    arrow = need("pyarrow", "data", str(file))
-    try:
-        found = library.read_table(str(file), columns=plain_columns(library.read_schema(file)))
-        columns = {name: found.column(name).to_pylist() for name in found.column_names}
-    except (arrow.ArrowException, OSError, ValueError) as error:  # text that is not UTF-8, too
-        reason = str(error).partition("\n")[0]
-        raise RequestError(f"{file} cannot be read as Parquet: {reason}", HINT) from error
-    if "id" not in found.column_names:
-        raise RequestError(f"{file}: no column id", HINT)
-    return Table(id_texts(columns.pop("id"), str(file)), columns)
-
-
-def plain_columns(schema: Sequence[object]) -> list[str]:
-    """Return the names of a Parquet schema's columns that are neither binary nor nested."""
-    types = need("pyarrow.types", "data", "Parquet")
-    strange = (types.is_nested, types.is_binary, types.is_large_binary)
-    return [
-        field.name  # type: ignore[attr-defined]
-        for field in schema
-        if not any(check(field.type) for check in strange)  # type: ignore[attr-defined]
-    ]

@@ -18,8 +18,10 @@ from falw_cli.data import forget_list, ledger
 from falw_cli.data.forget_list import ForgetList
 from falw_cli.data.images import Rows
 from falw_cli.data.ledger import Entry
+from falw_cli.errors import RequestError
 from falw_cli.models.chain import digest_of, judged, outputs_in_chain, uncovered
 from falw_cli.models.checkpoint import Checkpoint
+from falw_cli.runtime.journal import is_present
 from falw_cli.runtime.progress import Progress
 
 NONE = "none"
@@ -143,7 +145,9 @@ def _of_lists(
     for path in config.forgotten:
         if path == NONE:
             continue
-        one = forget_list.read(path, ids)
+        if path.lower() == NONE and not Path(path).exists():
+            raise RequestError(f"--forgotten {path}: there is no such file", "did you mean none?")
+        one = forget_list.read(path, ids, "list of --forgotten")
         for remark in one.remarks:
             progress.warn(remark)
         of_runs = np.unique(np.concatenate([NOBODY, *(run.rows(one.ids) for run in own)]))
@@ -206,11 +210,13 @@ def recorded_runs(config: Config, until: datetime | None = None) -> tuple[Entry,
     """Return the runs of the ledger before `until`; none if it does not exist yet.
 
     Raises:
-        RequestError: the ledger cannot be read.
+        RequestError: the ledger cannot be read or was changed.
     """
-    if config.ledger is None or not Path(config.ledger).exists():
+    if config.ledger is None or not is_present(Path(config.ledger).resolve()):
         return ()
     entries = ledger.read(config.ledger)
+    folders = dict.fromkeys(Path(one).parent for one in (config.ledger, config.model) if one)
+    ledger.refuse_changed(entries, folders, config.ledger)
     return tuple(one for one in entries if until is None or one.created < until)
 
 

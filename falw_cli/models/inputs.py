@@ -98,7 +98,8 @@ def open_inputs(
     shown, guessed = completed(config.preprocessing, spec)
     if guessed:
         progress.warn(guessed)
-    wanted = images.geometry(listing, shown, spec.channels, skip=config.skip_unreadable)
+    skip = config.skip_unreadable or bool(recorded or config.forgotten)
+    wanted = images.geometry(listing, shown, spec.channels, skip=skip)
     data = open_training_data(
         config, source, listing, classes, wanted, progress, recorded, starts_run=starts_run
     )

@@ -100,13 +100,19 @@ def open_training_data(
         chosen = splits.choose(labels, rows, budget, config.seed, earlier.parts)
     some = loading.only(listing, chosen.used())
     secret = loading.places(listing, some)(left_out)
-    data = images.load(some, config, wanted, progress, secret=secret)
+    gone = loading.places(listing, some)(earlier.rows)
+    data = images.load(some, config, wanted, progress, secret=secret, optional=gone)
     readable = set(data.listing.ids)
     skipped = [row for row in chosen.used().tolist() if listing.ids[row] not in readable]
     chosen = chosen.within(loading.places(listing, data.listing))
     loading.check_readable(len(rows), len(chosen.forget), progress)
     unreadable = len(rows) - len(chosen.forget)
-    gone = np.concatenate([images.NONE, *chosen.earlier])
+    gone = np.unique(np.concatenate([images.NONE, *chosen.earlier]))
+    if lacking := len(earlier.rows) - len(gone):
+        progress.warn(
+            f"samples of earlier requests whose images cannot be read: {lacking}; they are not "
+            "measured"
+        )
     copies = find_copies(data, chosen.forget, config, progress, gone)
     chosen = chosen.also(copies)
     again = find_earlier_copies(data, gone, config, progress, chosen.forget)

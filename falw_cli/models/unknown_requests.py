@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
+from falw_cli.config.paths import similar
 from falw_cli.config.settings import Config
 from falw_cli.data.forget_list import ForgetList
-from falw_cli.data.ledger import Entry
+from falw_cli.data.ledger import CHECK_PATH, Entry
 from falw_cli.errors import RequestError
 from falw_cli.models.chain import outputs_in_chain, uncovered
 from falw_cli.models.checkpoint import Checkpoint
-from falw_cli.models.earlier import NONE, Earlier, of_process
+from falw_cli.models.earlier import NONE, Earlier, Request, of_process
 from falw_cli.runtime.printable import counted
 from falw_cli.runtime.progress import Progress
 
@@ -29,6 +31,12 @@ def refuse_unlearned(config: Config, source: Checkpoint, recorded: Sequence[Entr
     missing = uncovered(source, [*recorded, *of_process(chain, recorded)])
     if not missing:
         return
+    if config.ledger and not Path(config.ledger).exists():
+        raise RequestError(
+            f"{source.path} was unlearned before, and there is no ledger {config.ledger}",
+            f"{similar(config.ledger)}{CHECK_PATH}; to begin a new ledger, add --forgotten FILE "
+            "with the earlier IDs, or --forgotten none if those samples are no longer in the data",
+        )
     if config.ledger:
         runs = "its run" if len(missing) == 1 else f"{len(missing)} of its runs"
         raise RequestError(
@@ -56,7 +64,7 @@ def refuse_unnamed(config: Config, source: Checkpoint, earlier: Earlier) -> None
     if config.no_retain or not config.forgotten or NONE in config.forgotten or not missing:
         return
     if not _of_several(source, earlier):
-        digests = ", ".join(f"{(one.sha256 or 'unknown')[:12]}…" for one in missing[:5])
+        digests = _digests(missing)
         raise RequestError(
             f"{source.path} was unlearned with {counted(len(missing), 'list')} more than "
             f"--forgotten names (SHA-256 {digests}): samples that are still in the data would be "
@@ -64,6 +72,10 @@ def refuse_unnamed(config: Config, source: Checkpoint, earlier: Earlier) -> None
             "name all lists with --forgotten FILE, or add --forgotten none if the samples of the "
             "others are no longer in the data",
         )
+
+
+def _digests(missing: Sequence[Request]) -> str:
+    return ", ".join(f"{(one.sha256 or 'unknown')[:12]}…" for one in missing[:5])
 
 
 def _of_several(source: Checkpoint, earlier: Earlier) -> bool:
@@ -96,8 +108,11 @@ def warn_of_unknown(
     lists = counted(len(unknown), "earlier list")
     if unknown and NONE not in config.forgotten:
         progress.warn(
-            f"{lists} of the model: in no file of --forgotten alone; samples that no file names "
-            "count as retain samples, so a file must have the IDs of several lists"
+            f"no file of --forgotten is the earlier list of the model (SHA-256 {_digests(unknown)})"
+            ": samples of that list that no file names count as retain samples"
+            if _of_several(source, earlier) and len(unknown) == 1
+            else f"{lists} of the model: in no file of --forgotten alone; samples that no file "
+            "names count as retain samples, so a file must have the IDs of several lists"
             if _of_several(source, earlier)
             else f"{lists} of the model: not given; samples that are still in the data count as "
             "retain samples; name them with --forgotten or --ledger"

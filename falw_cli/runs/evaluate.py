@@ -13,8 +13,10 @@ from falw_cli.audit.earlier import earlier_section
 from falw_cli.audit.report import Report
 from falw_cli.audit.robustness import robustness
 from falw_cli.audit.seal import to_text
+from falw_cli.config.paths import similar
 from falw_cli.config.settings import Config
 from falw_cli.data.device import place
+from falw_cli.data.ledger import CHECK_PATH
 from falw_cli.errors import RequestError
 from falw_cli.evaluation.corrections import corrections
 from falw_cli.evaluation.earlier import predictions as earlier_predictions
@@ -28,6 +30,7 @@ from falw_cli.runs.prepare import json_report, refuse_inputs
 from falw_cli.runtime import outputs
 from falw_cli.runtime.collectives import agreed, rank_zero_first
 from falw_cli.runtime.engine import make_fabric
+from falw_cli.runtime.journal import is_present
 from falw_cli.runtime.progress import Progress
 from falw_cli.unlearning.forgotten_share import expected_from, reason_for_no_share
 
@@ -57,8 +60,9 @@ def evaluate(
             if path:
                 refuse_inputs(config, [path])
                 held.enter_context(outputs.claimed([path], force=config.force))
-            if config.ledger and not Path(config.ledger).is_file():
-                raise RequestError(f"no ledger {config.ledger}", "check the path after --ledger")
+            if config.ledger and not is_present(Path(config.ledger).resolve()):
+                hint = f"{similar(config.ledger)}{CHECK_PATH}"
+                raise RequestError(f"there is no ledger {config.ledger}", hint)
             weights = parse_weights(config.metrics)
             inputs = open_inputs(config, progress, fabric)
             classes = inputs.network.classes

@@ -154,8 +154,13 @@ def _warn_of_earlier(inputs: Inputs, progress: Progress) -> None:
             "unlearned again"
         )
     if others := earlier.of_others:
+        known = inputs.source.metadata or any(one.of_this_model for one in earlier.requests)
+        why = "this model was not made to forget" if known else (
+            "this model is not known to have been made to forget (the checkpoint has no metadata, "
+            "and no line of the ledger has its digest as output)"
+        )  # fmt: skip
         progress.warn(
-            f"requests of the ledger that this model was not made to forget: {len(others)}; "
+            f"requests of the ledger that {why}: {len(others)}; "
             f"{counted(len(np.unique(np.concatenate(others))), 'sample')} in the data are left out "
             "of this run, not forgotten by it"
         )

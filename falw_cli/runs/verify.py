@@ -14,6 +14,7 @@ from falw_cli.audit.report import FileInput, Report
 from falw_cli.audit.verdict import NO_SHARE
 from falw_cli.config.paths import similar
 from falw_cli.config.settings import Config
+from falw_cli.data import ledger
 from falw_cli.errors import RequestError
 from falw_cli.evaluation.full_audit import full_audit
 from falw_cli.evaluation.gap import parse_weights
@@ -26,6 +27,7 @@ from falw_cli.models.network import Network, build_network, network_spec, with_m
 from falw_cli.runs import claims
 from falw_cli.runs.inspection import as_report, read_content
 from falw_cli.runtime.engine import make_fabric
+from falw_cli.runtime.journal import is_present
 from falw_cli.runtime.progress import Progress
 from falw_cli.unlearning.forgotten_share import expected_from, reason_for_no_share
 
@@ -83,6 +85,8 @@ def verify(request: VerifyRequest, progress: Progress) -> Verification:
     path = request.forget or report.config.get("forget")
     if listed:
         checks.append(Check("forget list", _list_differs(path, listed.sha256)))
+    if report.config.get("ledger"):
+        checks.append(Check("ledger", *_ledger(report)))
     again = None
     if any(check.problem for check in checks[1:]):
         why = "not checked: the files above are not those of the run"
@@ -123,6 +127,22 @@ def _list_differs(path: str | None, expected: str) -> str | None:
         return "does not exist; name the list with --forget FILE"
     found = checkpoint_files.digest(Path(str(path)))
     return None if found == expected else f"{path} is not the list of the run"
+
+
+def _ledger(report: Report) -> tuple[str | None, str]:
+    """Return what is wrong with the ledger of the run, and its state."""
+    path = Path(str(report.config["ledger"]))
+    if not is_present(path.resolve()):
+        return f"{path} does not exist; run falw verify where the report was made", ""
+    try:
+        entries = ledger.read(path)
+    except RequestError as error:
+        return str(error), ""
+    if report.ledger_line is None:
+        return None, "its lines follow each other"
+    if all(one.of_run != report.ledger_line for one in entries):
+        return f"{path} does not hold the line of this run", ""
+    return None, "holds the line of this run"
 
 
 def _sources(report: Report) -> dict[str, Any]:

@@ -7,7 +7,8 @@ A log, such as the ledger, is appended to by several runs. A commit that include
 pointer beside the log, before the journal. So the next run that opens either the outputs or the log
 finds the journal, and completes all of it. Files that this run did not name itself are only reached
 if journal and pointer name each other, and only by drafts with the names and digests of the
-journal: a forged journal reaches no other file.
+journal: a forged journal reaches no other file. A folder that was moved or copied since keeps its
+commit: paths in it are read as paths in its new place.
 """
 
 from __future__ import annotations
@@ -126,25 +127,46 @@ def read_log(log: Path) -> bytes:
         OSError: there is no such file, or it cannot be read.
         RequestError, RunError: as `opened_log`, only if a run died during a commit.
     """
-    if hidden(log, JOURNAL).exists():
-        with opened_log(log):
-            pass
+    is_present(log)
     return log.read_bytes()
 
 
+def is_present(log: Path) -> bool:
+    """Return whether there is a log, with the commits of dead runs completed.
+
+    Raises:
+        RequestError, RunError: as `opened_log`, only if a run died during a commit.
+    """
+    if hidden(log, JOURNAL).exists():
+        with opened_log(log):
+            pass
+    return log.exists()
+
+
 def _recover_log(log: Path) -> bool:
-    """Complete or remove what a dead run left at a log; return False if its outputs are locked."""
+    """Complete or remove what a dead run left at a log; return False if its outputs are locked.
+
+    Raises:
+        OSError: the files cannot be changed, or the journal was in a folder that is gone: a draft
+            may hold the only copy of a line.
+    """
     pointer = hidden(log, JOURNAL)
     journal = _pointed_to_by(log)
-    if journal is not None and (listed := _read(journal)).log == str(log):
-        first = journal.with_name(journal.name[1 : -len(JOURNAL) - 1])
+    listed = _read(journal) if journal else Journal()
+    if journal is not None and listed.log == str(log):
         try:
-            with locked(first):
+            with locked(_first(journal)):
                 if journal.exists():
                     _complete(listed, map(Path, listed.drafts))
                     journal.unlink()
         except BusyError:
             return False
+    elif journal is not None and (listed.log or not journal.parent.is_dir()):
+        # With drafts of the outputs beside it, a log that no journal names was not committed.
+        left = [] if _drafts(log.with_name(_first(journal).name)) else _drafts(log)
+        if left:
+            named = ", ".join(str(one) for one in left)
+            raise OSError(f"it was moved without {journal}; {named} may hold a line of it")
     _remove_leftovers(log)
     pointer.unlink(missing_ok=True)
     return True
@@ -152,6 +174,8 @@ def _recover_log(log: Path) -> bool:
 
 def _read(journal: Path) -> Journal:
     """Return an empty journal if the file is absent, incomplete or malformed: nothing is renamed.
+
+    If its folder was moved or copied, the paths in that folder are those of the new place.
 
     Raises:
         OSError: the file cannot be read.
@@ -161,9 +185,34 @@ def _read(journal: Path) -> Journal:
         drafts = {
             str(path): (str(name), str(digest)) for path, (name, digest) in found["drafts"].items()
         }
-        return Journal(drafts, str(found["log"]) if found["log"] else None)
-    except (FileNotFoundError, ValueError, LookupError, TypeError, AttributeError):
+        log = str(found["log"]) if found["log"] else None
+    except (
+        FileNotFoundError,
+        NotADirectoryError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+    ):
         return Journal()
+    first, place = journal.name[1 : -len(JOURNAL) - 1], target(journal).parent
+    folders = [Path(path).parent for path in drafts if Path(path).name == first]
+
+    def moved(path: str) -> str:
+        same = place in folders or Path(path).parent not in folders
+        return path if same else str(place / Path(path).name)
+
+    return Journal({moved(path): one for path, one in drafts.items()}, moved(log) if log else None)
+
+
+def _first(journal: Path) -> Path:
+    """Return the first output, beside which a journal lies."""
+    return journal.with_name(journal.name[1 : -len(JOURNAL) - 1])
+
+
+def _drafts(file: Path) -> list[Path]:
+    """Return the drafts that dead runs left of a file."""
+    return [one for one in file.parent.glob(f".*.{DRAFT}") if _is_leftover(file, one.name)]
 
 
 def _pointed_to_by(log: Path) -> Path | None:
@@ -172,8 +221,10 @@ def _pointed_to_by(log: Path) -> Path | None:
         found = Path(json.loads(hidden(log, JOURNAL).read_text())["journal"])
     except (FileNotFoundError, ValueError, LookupError, TypeError):
         return None
-    named = re.fullmatch(rf"\..+\.{JOURNAL}", found.name)
-    return found if named and found.is_absolute() and found.parent.is_dir() else None
+    if not re.fullmatch(rf"\..+\.{JOURNAL}", found.name) or not found.is_absolute():
+        return None
+    beside = log.with_name(found.name)  # of a folder that was moved or copied
+    return beside if _read(found).log != str(log) == _read(beside).log else found
 
 
 def _complete(listed: Journal, files: Iterator[Path]) -> None:

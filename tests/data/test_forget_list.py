@@ -208,3 +208,12 @@ def test_draw_takes_the_sizes_and_repeats() -> None:
     assert np.bincount(labels[rows], minlength=3).tolist() == [5, 0, 2]
     assert rows.tolist() == draw(labels, np.array([5, 0, 2]), seed=4).tolist()
     assert rows.tolist() != draw(labels, np.array([5, 0, 2]), seed=5).tolist()
+
+
+@pytest.mark.parametrize(
+    ("ids", "named"), [(["image path", "a", "b"], True), (["a", "x y"], False), (["x y"], False)]
+)
+def test_an_unknown_first_line_may_be_the_name_of_a_column(ids: list[str], named: bool) -> None:
+    with pytest.raises(RequestError, match="are not in the training data") as refused:
+        find(ids, ["a", "b"])
+    assert ("if it is the name of a column" in refused.value.hint) == named

@@ -140,6 +140,12 @@ def test_unreadable_images_of_the_list_are_counted(listing: Listing) -> None:
         listing.files.image(row).write_bytes(b"no image")
     with pytest.raises(RequestError, match=r"1 of 2 listed images cannot be read.*'b/0\.png'"):
         load(listing, Config(), WANTED, Silent(), secret=np.array([0, 3]))
+    earlier = np.array([1])  # deleted since: neither an error nor counted
+    with pytest.raises(RequestError, match=r"1 of 2 listed images cannot be read.*'b/0\.png'"):
+        load(listing, Config(), WANTED, Silent(), secret=np.array([0, 1, 3]), optional=earlier)
+    listing.files.image(3).write_bytes(listing.files.image(0).read_bytes())
+    kept = load(listing, Config(), WANTED, Silent(), secret=np.array([0, 1]), optional=earlier)
+    assert kept.listing.ids == ("a/0.png", "a/2.png", "b/0.png", "b/1.png")
 
 
 def test_images_are_resized_or_refused(listing: Listing) -> None:

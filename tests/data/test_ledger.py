@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from falw_cli.data import ledger
+from falw_cli.data import forget_list, ledger
 from falw_cli.data.ledger import FIRST, Run
 from falw_cli.errors import RequestError
 
@@ -57,7 +58,7 @@ def with_an_edit(content: bytes) -> bytes:
         (without_a_line, 2, "does not follow"),
         (with_an_edit, 3, "does not follow"),
         (lambda content: content[:-1], 3, "incomplete"),
-        (lambda content: content + b"\n", 4, "malformed at JSON"),
+        (lambda content: content + b"?\n", 4, "malformed at JSON"),
         (lambda content: content + b"{}\n", 4, "malformed at created"),
         (lambda content: content.replace(b'"version":1', b'"version":2', 1), 1, "version"),
         (lambda content: content.replace(b'Z",', b'",', 1), 1, "malformed at created"),
@@ -73,6 +74,20 @@ def test_a_changed_ledger_is_refused_with_the_line(
         ledger.read(file)
 
 
+@pytest.mark.parametrize(("before", "after"), [(b"\xef\xbb\xbf", b""), (b"", b"\n \n")])
+def test_what_an_editor_adds_to_a_ledger_is_no_line(
+    tmp_path: Path, before: bytes, after: bytes
+) -> None:
+    file = tmp_path / "ledger"
+    content = before + written(file, run("a"), run("b")) + after
+    content += ledger.next_line(content, run("c").entry(), "ledger")
+    assert len(ledger.parse(content, "ledger")) == 3
+    assert ledger.unlinked(content, ledger.parse_lines(content, "ledger")) == []
+    with pytest.raises(RequestError, match="is a ledger, not a list") as told:
+        forget_list.read(str(file))
+    assert told.value.hint == "give it as --ledger"
+
+
 def test_another_file_is_not_a_ledger(tmp_path: Path) -> None:
     (tmp_path / "ids.txt").write_text("1\n2\n")
     with pytest.raises(RequestError, match="is not a ledger"):
@@ -82,3 +97,15 @@ def test_another_file_is_not_a_ledger(tmp_path: Path) -> None:
 def test_an_absent_ledger_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="cannot be read"):
         ledger.read(tmp_path / "ledger")
+
+
+@pytest.mark.parametrize("field", ["ids", "salt", "output"])
+def test_a_last_line_that_its_report_contradicts_is_refused(tmp_path: Path, field: str) -> None:
+    entry, report = run("a", "b").entry(), tmp_path / "u.audit.json"
+    report.write_text(json.dumps({"ledger_line": entry.of_run}))
+    entry = entry.model_copy(update={"report": hashlib.sha256(report.read_bytes()).hexdigest()})
+    ledger.refuse_changed([entry], [tmp_path], "ledger")
+    edited = entry.model_copy(update={field: entry.ids[:1] if field == "ids" else "0" * 64})
+    ledger.refuse_changed([edited], [tmp_path / "elsewhere"], "ledger")
+    with pytest.raises(RequestError, match="line 1 was changed: report"):
+        ledger.refuse_changed([edited], [tmp_path], "ledger")

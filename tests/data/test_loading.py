@@ -111,6 +111,6 @@ def test_halves_never_share_a_group(seen: Path) -> None:
     assert len(guides) > 3
     assert len(judges) > 3
     assert sorted([*unseen.guides, *unseen.judges]) == list(range(len(ids)))
-    assert any("1 values of 'person' occur in both" in one for one in progress.warnings)
+    assert any("1 value of 'person' occurs in both" in one for one in progress.warnings)
     with pytest.raises(RequestError, match="unknown column 'persona'"):
         open_unseen(config.model_copy(update={"group": "persona"}), data, WANTED, Silent())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import tarfile
 from pathlib import Path
 
@@ -139,7 +140,12 @@ def test_conditions_without_a_match_are_refused(
         ("name,person\na,1\n", "line 1: no column id"), ("id,person\n,1\n", "line 2 has no ID"),
         ("id,person\na/0.png,1\na/0.png,2\n", "'a/0.png' occurs twice"),
         ("id,person\na/0.png,1\n a/0.png,2\n", "'a/0.png' occurs twice"),
-        ("id,person\nz,1\n", "has no ID of"),
+        ("id,person\nz,1\n", "has no ID of .*it has 'z', the data has 'a/0.png'"),
+        ("id,person\n", "has no row"),
+        ("id;person\na/0.png;1\n", "no column id among 'id;person'.*separate columns by commas"),
+        ("ID,Id\na/0.png,1\n", "no column id among 'ID', 'Id'"),
+        ("id,person\na\\0.png,1\n", "mean 'a/0.png'. The file has it with backslashes"),
+        ("id,person\n/x/a/0.png,1\n", "mean 'a/0.png'. IDs are paths below the folder"),
         ("id,person,person\na/0.png,1,2\n", "line 1: column 'person' occurs twice"),
         ("id,id\na/0.png,a/1.png\n", "line 1: column 'id' occurs twice"),
         ("id,name,person\na/0.png,Doe, Jane,2\n", "line 2: more than 3 cells"),
@@ -148,8 +154,17 @@ def test_conditions_without_a_match_are_refused(
 def test_invalid_metadata_is_refused(folder: Path, content: str, message: str) -> None:
     (folder / "people.csv").write_text(content)
     listing = open_listing(f"imagefolder:{folder / 'pictures'}")
-    with pytest.raises(RequestError, match=message):
+    with pytest.raises(RequestError) as refused:
         columns_of(listing, str(folder / "people.csv"), Silent())
+    assert re.search(message, f"{refused.value} {refused.value.hint}")
+
+
+@pytest.mark.parametrize("header", ["\ufeffid,person", " id , person", "ID,person", "Id ,person "])
+def test_headers_of_spreadsheets_are_read(folder: Path, header: str) -> None:
+    (folder / "people.csv").write_text(f"{header}\na/0.png,17\na/1.png,18\nb/0.png,18\n")
+    listing = open_listing(f"imagefolder:{folder / 'pictures'}")
+    found = columns_of(listing, str(folder / "people.csv"), Silent())
+    assert list(found.column("person")) == ["17", "18", "18"]
 
 
 def test_a_column_with_gaps_that_pandas_wrote_as_fractions(folder: Path) -> None:
@@ -180,6 +195,10 @@ def test_samples_without_metadata_are_counted(folder: Path) -> None:
     found = columns_of(listing, str(folder / "people.csv"), progress)
     assert list(found.column("person")) == ["17", "", ""]
     assert "2 samples" in progress.warnings[0]
+    for wanted in ("person", "site"):  # a column that the file does not have needs no row
+        warned = Silent()
+        columns_of(listing, str(folder / "people.csv"), warned, wanted)
+        assert len(warned.warnings) == (wanted == "person")
     with pytest.raises(RequestError, match="has no columns"):
         columns_of(listing, None, Silent()).column("person")
 

@@ -12,6 +12,7 @@ import pytest
 from falw_cli.config.settings import Config, Preprocessing
 from falw_cli.data import forget_list, ledger
 from falw_cli.data.forget_list import ForgetList
+from falw_cli.errors import RequestError
 from falw_cli.models import earlier
 from falw_cli.models.checkpoint import Ancestor, Checkpoint, Metadata
 from falw_cli.models.earlier import Earlier, open_earlier, recorded_runs
@@ -79,6 +80,15 @@ def test_samples_are_found_by_ledger_and_by_list(tmp_path: Path) -> None:
     assert found.rows.tolist() == [0, 1, 4, 5, 7, 8]
     assert found.again == 1
     assert found.requests[2].sha256 == LIST2
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [("None", "--forgotten None: there is no such file"), ("old.txt", "list of --forgotten old")],
+)
+def test_a_list_that_does_not_exist_is_named_with_its_flag(given: str, says: str) -> None:
+    with pytest.raises(RequestError, match=says):
+        opened(Config(forgotten=(given,)), model(said()))
 
 
 def test_the_forget_list_is_no_earlier_request(tmp_path: Path) -> None:

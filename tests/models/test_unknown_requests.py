@@ -49,6 +49,14 @@ def test_every_run_of_the_chain_must_be_known(tmp_path: Path) -> None:
         assert "--forgotten" in told.value.hint
 
 
+def test_a_mistyped_ledger_of_an_unlearned_model_is_named(tmp_path: Path) -> None:
+    absent = Config(ledger=str(tmp_path / "absent"))
+    with pytest.raises(RequestError, match="there is no ledger ") as told:
+        refuse_unlearned(absent, model(said()))
+    assert "check the path after --ledger or in FALW_LEDGER" in told.value.hint
+    refuse_unlearned(absent, model(None))
+
+
 def test_a_model_of_an_older_falw_is_refused_too() -> None:
     for parent in (M, None):
         with pytest.raises(RequestError, match="unlearned before"):
@@ -90,6 +98,19 @@ def test_files_must_name_every_list_of_the_model(
         refuse_unnamed(config, source, found)
     assert "--forgotten none" in told.value.hint
     refuse_unnamed(config.model_copy(update={"no_retain": True}), source, found)
+
+
+@pytest.mark.parametrize("lists", [1, 2])
+def test_a_file_that_is_not_the_earlier_list_is_named(tmp_path: Path, lists: int) -> None:
+    (tmp_path / "part").write_text("\n".join(IDS[:2]))
+    chain = CHAIN if lists == 2 else CHAIN[:1]
+    source, progress = model(said(ancestors=chain)), Silent()
+    config = Config(forgotten=(str(tmp_path / "part"),))
+    warn_of_unknown(config, source, opened(config, source), None, progress)
+    says = "in no file of --forgotten alone"
+    if lists == 1:
+        says = f"no file of --forgotten is the earlier list of the model (SHA-256 {LIST1[:12]}…)"
+    assert any(says in one for one in progress.warnings)
 
 
 @pytest.mark.parametrize(

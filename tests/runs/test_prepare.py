@@ -10,7 +10,9 @@ import pytest
 
 from falw_cli.config.settings import Config
 from falw_cli.models.inputs import Inputs
+from falw_cli.runs import prepare
 from falw_cli.runs.prepare import belongs_to
+from falw_cli.runtime.progress import Silent
 
 CONFIG = Config(data="imagefolder:seen", heldout="imagefolder:unseen")
 
@@ -39,3 +41,18 @@ def test_a_state_belongs_to_the_content_of_its_inputs(changed: dict[str, Any]) -
     assert belongs_to(CONFIG, inputs()) != belongs_to(CONFIG, inputs(**changed))
     moved = CONFIG.model_copy(update={"data": "imagefolder:moved"})
     assert belongs_to(CONFIG, inputs()) == belongs_to(moved, inputs())
+
+
+@pytest.mark.parametrize("metadata", [None, "known"])
+def test_a_model_without_metadata_may_have_forgotten_a_request(metadata: str | None) -> None:
+    """A request of the ledger that is not this model's, as far as is known."""
+    request = SimpleNamespace(of_this_model=False, source="ledger")
+    earlier = SimpleNamespace(again=0, of_others=[np.array([1, 2])], requests=[request])
+    opened = SimpleNamespace(
+        data=SimpleNamespace(earlier=earlier), source=SimpleNamespace(metadata=metadata)
+    )
+    progress = Silent()
+    prepare._warn_of_earlier(cast("Inputs", opened), progress)
+    (warning,) = progress.warnings
+    assert ("not known to have been made to forget" in warning) == (metadata is None)
+    assert warning.count("): 1; 2 samples" if metadata is None else "forget: 1; 2 samples") == 1

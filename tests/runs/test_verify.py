@@ -15,6 +15,7 @@ from falw_cli import unlearn
 from falw_cli.audit.report import Report
 from falw_cli.audit.seal import digest, seal, text_of, to_text
 from falw_cli.audit.verdict import verdict
+from falw_cli.data import ledger
 from falw_cli.data.opening import open_listing
 from falw_cli.runs.verify import VerifyRequest, verify
 from falw_cli.runtime.progress import Silent
@@ -95,6 +96,27 @@ def test_a_changed_byte_is_detected(copy: Path, file: str, check: str, place: fl
     content[at] = ord("1") if content[at] == ord("2") else ord("2")
     (copy / file).write_bytes(content)
     assert check in problems()
+
+
+@pytest.mark.parametrize("state", ["kept", "moved", "shorter", "edited"])
+def test_the_ledger_of_the_run_is_checked(copy: Path, state: str) -> None:
+    entry = ledger.Run(["a"], "a" * 64, "b" * 64, "c" * 64, "u", "d" * 64, "u.json").entry()
+    content = json.loads((copy / REPORT).read_text())
+    content["config"]["ledger"], content["ledger_line"] = "ledger.jsonl", entry.of_run
+    content["digest"] = digest(content)
+    (copy / REPORT).write_text(text_of(content))
+    line = ledger.next_line(b"", entry, "ledger")
+    written = {"kept": line, "shorter": b"", "edited": line.replace(b"cccc", b"dddd", 1)}
+    if state in written:
+        (copy / "ledger.jsonl").write_bytes(written[state])
+    found = problems(rerun=True)
+    if state == "kept":
+        assert "ledger" not in found
+        return
+    says = "ledger.jsonl does not " + ("exist" if state == "moved" else "hold the line of this run")
+    assert says in found["ledger"]
+    assert found["metrics"] == "not checked: the files above are not those of the run"
+    assert "counts" not in found
 
 
 def test_a_reformatted_report_is_detected(copy: Path) -> None:

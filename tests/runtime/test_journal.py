@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from falw_cli.errors import RunError
 from falw_cli.runtime import journal, outputs
 from falw_cli.runtime.journal import opened_log, read_log
 from falw_cli.runtime.outputs import Line, claimed, write_all
@@ -191,3 +193,44 @@ def test_a_reader_waits_while_the_outputs_of_a_dead_run_are_locked(
         assert read_log(log) == b"first\nline 2\n"
     assert tries == [False, True]
     assert (out / "model").read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("opens", [by_log, by_outputs])
+@pytest.mark.parametrize("move", [shutil.move, shutil.copytree])
+def test_a_commit_is_completed_in_a_folder_that_was_moved_or_copied(
+    tmp_path: Path, opens: Callable[[Path, Path], None], move: Callable[[Path, Path], object]
+) -> None:
+    seen = set()
+    for number in range(10, 99):
+        old, new = tmp_path / str(number), tmp_path / f"{number}-moved"
+        old.mkdir()
+        for name in ("model", "report"):
+            (old / name).write_bytes(b"old")
+        died = dies_at(number, lambda old=old: append(old, old / "ledger"))  # type: ignore[misc]
+        move(old, new)
+        done = False
+        with suppress(FileNotFoundError, RunError):  # the line may be of a run without outputs
+            opens(new, new / "ledger")
+            read_log(new / "ledger")
+            done = True
+        assert done == ((new / "model").read_bytes() == b"new"), number
+        assert (new / "report").read_bytes() == (b"new" if done else b"old"), number
+        assert (new / "ledger").exists() == done, number
+        seen.add(done)
+        if not died:
+            break
+    assert seen == {False, True}
+
+
+def test_the_draft_of_a_log_that_was_moved_alone_is_kept(tmp_path: Path) -> None:
+    out, log = folders(tmp_path)
+    commit = out / ".model.commit"
+    for number in range(10, 99):  # until a run dies just after its journal is complete
+        assert dies_at(number, lambda: append(out, log))
+        if commit.exists() and commit.stat().st_size:
+            break
+    log.parent.rename(tmp_path / "moved")
+    shutil.move(out, tmp_path / "gone")
+    with pytest.raises(RunError, match=r"may hold a line"):
+        read_log(tmp_path / "moved" / "ledger")
+    assert list((tmp_path / "moved").glob(".ledger.*.draft"))

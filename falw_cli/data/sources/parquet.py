@@ -16,7 +16,7 @@ import numpy as np
 from falw_cli.data.columns import HINT, Cells, column_listing, image_and_label
 from falw_cli.data.labels import shown
 from falw_cli.data.listing import Listing, Source, Spec
-from falw_cli.data.metadata import plain_columns
+from falw_cli.data.metadata_file import plain_columns
 from falw_cli.data.shards import files_of
 from falw_cli.errors import RequestError
 from falw_cli.runtime.extras import need

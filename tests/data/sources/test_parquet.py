@@ -13,7 +13,8 @@ from falw_cli.config.settings import Config
 from falw_cli.data.decoding import header_notes
 from falw_cli.data.images import load
 from falw_cli.data.listing import Listing
-from falw_cli.data.metadata import columns_of, parquet_table
+from falw_cli.data.metadata import columns_of
+from falw_cli.data.metadata_file import parquet_table
 from falw_cli.data.opening import open_listing
 from falw_cli.errors import RequestError
 from falw_cli.runtime.progress import Silent
