@@ -118,8 +118,9 @@ def section(chosen: list[Place]) -> str:
     tables: tuple[list[str], list[str]] = ([], [])
     for place in chosen:
         expected, models = opened(place)
-        tables[0].extend(small_lists(place.net, expected, models))
-        tables[1].extend(difficulty(place.net, expected, models))
+        name = f"{place.net}, seed {place.seed}"
+        tables[0].extend(small_lists(name, expected, models))
+        tables[1].extend(difficulty(name, expected, models))
         print("\n".join([*tables[0], *tables[1]]), flush=True)
     return "\n".join([
         HEAD, "",
