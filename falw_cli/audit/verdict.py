@@ -68,9 +68,8 @@ def verdict(report: Report) -> Verdict:
     seeds, unseen = _against_retrain(report), against_unseen(report)
     harm, small = losses(report)
     level, headline = _conclusion(report, seeds, unseen)
-    if headline.startswith(FORGOTTEN_SAID) and (found := contradiction(report)):
-        level = "unknown"
-        headline = f"Cannot tell whether the list is forgotten: {found}; other tests: {headline}"
+    if found := _contradicted(report, headline):
+        level, headline = "unknown", f"Cannot tell whether the list is forgotten: {found}"
     if harm and level != "bad":
         level = "mixed" if level == "good" else level
         headline = f"{headline}, but {harm.partition(' (')[0]}"
@@ -92,6 +91,19 @@ def verdict(report: Report) -> Verdict:
         points.insert(0, headline)
         level, headline = "bad", GATE_FAILED
     return Verdict(level, headline, tuple(text for text in points if text))
+
+
+def _contradicted(report: Report, headline: str) -> str:
+    """Return what contradicts a headline that says that something is forgotten, and its share."""
+    after = report.metrics.after
+    share = after.forgotten_share if after else None
+    found = claim(share) if share else ""
+    if not headline.startswith(FORGOTTEN_SAID) and found not in ("at least", "over-forgotten"):
+        return ""
+    against = contradiction(report, over=found == "over-forgotten")
+    if not against or share is None:
+        return f"{against}; other tests: {headline}" if against else ""
+    return f"{against}; forgotten share {_figures(share)}"
 
 
 def _conclusion(
@@ -142,18 +154,15 @@ def _detected(report: Report, unclear: str) -> tuple[Level, str]:
 
 def _by_share(share: Figure, *, outside: bool) -> tuple[Level, str]:
     """Return level and headline from the forgotten share."""
-    value, lower, upper = (
-        decimal(one, 0, bounds=BOUNDS) for one in (share.value, share.lower, share.upper)
-    )
-    figures = f"{value} % ({lower} to {upper} %)"
-    found = claim(share)
+    figures, found = _figures(share), claim(share)
     if found == "not forgotten":
         return "bad", f"Not forgotten: {figures}"
     if found == "cannot tell":
         return "unknown", f"Cannot tell whether the list is forgotten: {figures}"
     if found == "at least":
         return "unknown", (
-            f"Cannot tell whether the list is over-forgotten; at least {lower} % is "
+            "Cannot tell whether the list is over-forgotten; at least "
+            f"{decimal(share.lower, 0, bounds=BOUNDS)} % is "
             f"forgotten: {figures}"
         )
     if found == "over-forgotten":
@@ -161,6 +170,14 @@ def _by_share(share: Figure, *, outside: bool) -> tuple[Level, str]:
     if outside:
         return "mixed", f"{FORGOTTEN_SAID}: {figures}, but {SEEDS['outside']}"
     return "good", f"{FORGOTTEN_SAID}: {figures}"
+
+
+def _figures(share: Figure) -> str:
+    """Return a forgotten share with its interval as text."""
+    value, lower, upper = (
+        decimal(one, 0, bounds=BOUNDS) for one in (share.value, share.lower, share.upper)
+    )
+    return f"{value} % ({lower} to {upper} %)"
 
 
 def _explained(report: Report) -> str:
