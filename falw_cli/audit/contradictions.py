@@ -19,14 +19,14 @@ sure of all samples, the AUC falls by less. In retrained models it falls by more
 stays detectable, such as a class."""
 
 
-def contradiction(report: Report, *, over: bool = False) -> str:
+def contradiction(report: Report, *, only_detection: bool = False) -> str:
     """Return what contradicts the forgotten share, which is a mean over the list; "" if nothing.
 
-    Args: over, whether the share says over-forgotten: a list can then differ in other ways.
+    Args: only_detection, for a share that is known less precisely or says over-forgotten.
     """
     found = report.metrics
     detected = still_detected(found.before, found.after)
-    if over:
+    if only_detection:
         return detected
     return distinguished(report.per_sample) or detected or uneven(report.pairs)
 

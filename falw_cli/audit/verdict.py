@@ -12,6 +12,7 @@ from falw_cli.audit.report import Report
 from falw_cli.audit.unseen import Level, against_unseen, more_detected
 from falw_cli.evaluation.earlier import EarlierRequest
 from falw_cli.evaluation.forgotten import BEYOND, BOUNDS, HALF, OVER, claim
+from falw_cli.evaluation.full_audit import TRAINED
 from falw_cli.evaluation.gap import EQUIVALENT
 from falw_cli.evaluation.metrics import Figure
 from falw_cli.runtime.printable import counted, decimal
@@ -100,7 +101,7 @@ def _contradicted(report: Report, headline: str) -> str:
     found = claim(share) if share else ""
     if not headline.startswith(FORGOTTEN_SAID) and found not in ("at least", "over-forgotten"):
         return ""
-    against = contradiction(report, over=found == "over-forgotten")
+    against = contradiction(report, only_detection=bool(found) and found != "forgotten")
     if not against or share is None:
         return f"{against}; other tests: {headline}" if against else ""
     return f"{against}; forgotten share {_figures(share)}"
@@ -134,7 +135,7 @@ def _without_share(report: Report, seeds: Level, unseen: Level) -> tuple[Level, 
     retrained = report.metrics.seeds is not None and seeds == "good"
     if unseen == "mixed" and (compared or report.inputs.model.unlearned):
         return OVER_FORGOTTEN if compared else UNFAMILIAR
-    if not compared and not (report.inputs.model.unlearned and retrained):
+    if not compared and not (report.inputs.model.names_list and retrained):
         # A list that was never unlearned may pass these tests too, if it was not memorised.
         return "unknown", f"{unclear[1]}: no comparison with the original (--original)"
     if unseen == "good" and seeds != "bad":
@@ -255,4 +256,8 @@ def _against_retrain(report: Report) -> tuple[Level, str]:
     least, most = found.seeds.smallest, found.seeds.largest
     floor = f"{least:.2f}" if found.seeds.pairs == 1 else f"{least:.2f} to {most:.2f}"
     words = SEEDS.get(found.seeds.verdict, found.seeds.verdict)
-    return LEVELS.get(found.seeds.verdict, "unknown"), f"{gap}; {words} (Retrain pairs: {floor})"
+    text = f"{gap}; {words} (Retrain pairs: {floor})"
+    doubtful = any(one.doubtful for one in report.inputs.references)
+    if doubtful or any(TRAINED in one for one in report.warnings):
+        return "unknown", f"{text}; this does not count, because of the warnings on the references"
+    return LEVELS.get(found.seeds.verdict, "unknown"), text

@@ -62,7 +62,7 @@ def metadata_differs(
         f"{name}.{key} is {known[key]}, the report says {said.get(key)}"
         for name in ("model", "original")
         if (known := found[name]) and (said := claimed.get(name))
-        for key in ("unlearned", "runs_back")
+        for key in ("unlearned", "names_list", "runs_back")
         if key in known and (complete or key in said) and known[key] != said.get(key)
     ]
 
@@ -95,6 +95,7 @@ def counts_differ(content: dict[str, Any], inputs: Inputs, *, complete: bool) ->
         ".path",
         ".spec",
         ".unlearned",
+        ".names_list",
         ".runs_back",
     )  # names, and what other checks compare
     claimed = {name: content[name] for name in found}

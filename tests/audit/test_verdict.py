@@ -33,12 +33,16 @@ def with_share(value: float, lower: float, upper: float, **changes: Any) -> Repo
     return made.model_copy(update={"metrics": metrics})
 
 
-def evaluated(after: float, unlearned: bool | None, references: int = 0) -> Report:
+def evaluated(
+    after: float, names_list: bool | None, references: int = 0, *, doubtful: bool = False
+) -> Report:
     """A report of `falw evaluate` without the original."""
     made = without_gates(after, references)
-    model = FileInput(path="m.safetensors", sha256="0" * 64, unlearned=unlearned)
+    model = FileInput(path="m.safetensors", sha256="0" * 64, names_list=names_list)
     metrics = made.metrics.model_copy(update={"before": None, "changes": None})
-    inputs = made.inputs.model_copy(update={"model": model})
+    inputs = made.inputs.model_copy(
+        update={"model": model, "references": [FileInput(path="r", sha256="1", doubtful=doubtful)]}
+    )
     return made.model_copy(update={"metrics": metrics, "inputs": inputs})
 
 
@@ -135,21 +139,22 @@ def test_other_losses_are_below_the_headline(value: float, p_value: float, text:
     assert text in fell[0] if text else not fell
 
 
-@pytest.mark.parametrize("unlearned", [False, None, True])
-def test_a_model_that_may_never_have_been_unlearned_is_not_called_forgotten(
-    unlearned: bool | None,
+@pytest.mark.parametrize("doubtful", [False, True])
+@pytest.mark.parametrize("names_list", [False, None, True])
+def test_a_model_that_may_never_have_unlearned_the_list_is_not_called_forgotten(
+    names_list: bool | None, *, doubtful: bool
 ) -> None:
-    said = verdict(evaluated(1.5, unlearned))
+    said = verdict(evaluated(1.5, names_list))
     assert said.level == "unknown"
     assert "--original" in said.headline
-    assert verdict(evaluated(4.5, unlearned)).level == "bad"
-    made = evaluated(1.5, unlearned, references=2)
+    assert verdict(evaluated(4.5, names_list)).level == "bad"
+    made = evaluated(1.5, names_list, references=2, doubtful=doubtful)
     assert made.metrics.seeds is not None
     for shown in ("closer", "equivalent", "within"):
         seeds = made.metrics.seeds.model_copy(update={"verdict": shown})
         metrics = made.metrics.model_copy(update={"seeds": seeds})
         retrained = verdict(made.model_copy(update={"metrics": metrics}))
-        good = unlearned and shown != "within"
+        good = names_list and not doubtful and shown != "within"
         assert retrained.level == ("good" if good else "unknown")
 
 
