@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from falw_cli.config.settings import Config, Preprocessing
@@ -136,3 +136,30 @@ def other_recipe(reference: Checkpoint, other: Checkpoint) -> str:
         f"reference {reference.path} was trained by another recipe than {other.path} "
         f"({', '.join(differing[:3])}), so their difference is not that of random seeds"
     )
+
+
+def check_original(
+    original: Compared,
+    model: Checkpoint,
+    known: Collection[str],
+    lists: AuditedLists | None,
+    progress: Progress,
+) -> None:
+    """Refuse a retrained model as the original; warn if nothing says that it is the original.
+
+    Args: known, the digests of the checkpoints that the model was made from.
+
+    Raises:
+        RequestError: its metadata says that its training left out the list.
+    """
+    path, said = original.source.path, original.source.metadata
+    if lists and said and said.left_out and said.left_out.ids in lists.accepted:
+        raise RequestError(
+            f"original {path} is a retrained model: its training left out the forget list",
+            "give it as --reference, and the checkpoint before unlearning as --original",
+        )
+    if model.metadata and original.source.sha256 not in known:
+        progress.warn(
+            f"original {path}: nothing says that {model.path.name} was made from it; the metadata "
+            f"of {model.path.name} names no earlier checkpoint, as if it was never unlearned"
+        )

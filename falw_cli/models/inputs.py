@@ -17,7 +17,7 @@ from falw_cli.errors import RequestError
 from falw_cli.models import architectures, checkpoint_files
 from falw_cli.models.chain import made_from, names, steps_back
 from falw_cli.models.checkpoint import Checkpoint
-from falw_cli.models.comparison import check_references, open_compared
+from falw_cli.models.comparison import check_original, check_references, open_compared
 from falw_cli.models.earlier import recorded_runs
 from falw_cli.models.heldout_split import warn_of_guides
 from falw_cli.models.input_size import check_channels, check_input_size
@@ -124,6 +124,9 @@ def open_inputs(
     named_files["model"]["made_from"] = made_from(source, recorded)
     if data.named:
         named_files["model"]["names_list"] = names(source, data.named)
+    if original:
+        known = named_files["model"]["made_from"]
+        check_original(original, source, known, lists, progress)
     doubtful = check_references(references, source, network, original, lists, progress)
     for number, reference in enumerate(named_files["references"]):
         reference["doubtful"] = number in doubtful
