@@ -213,9 +213,9 @@ def test_shares_of_classes_and_thirds_are_shown() -> None:
     assert "<small>80 to 104</small>" in whole
     assert "| head: forgotten share, % | – | 93 (80 to 104) | – |" in text
     assert HOSTILE not in text
-    assert "script\\>, 90 forgotten, % | 93 (80 to 104) |" in text
+    assert "script\\> (90 forget samples), % | 93 (80 to 104) |" in text
     assert "| tail: forgotten share, % | – | – | – |" in text
-    assert ", 8 forgotten, % | – |" in text
+    assert " (8 forget samples), % | – |" in text
     assert "forgotten share" not in markdown([NamedReport("none", report())])
 
 
