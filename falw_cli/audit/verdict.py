@@ -186,21 +186,29 @@ def _explained(report: Report) -> str:
     share = report.metrics.after and report.metrics.after.forgotten_share
     if not share:
         return ""
-    text = (
-        "0 % is unchanged, 100 % as expected of a model that never saw the list; forgotten: the "
-        f"whole interval is between {HALF:g} and {BEYOND:g} %, and begins below {OVER:g} %; it "
-        "covers the samples of the list, not the chance of training, so that a retrained model "
-        "need not be at 100 %"
-    )
+    sentences = [
+        "0 % means unchanged, 100 % as expected of a model that never saw the list.",
+        f"The list counts as forgotten if the whole interval is between {HALF:g} and {BEYOND:g} %, "
+        f"and begins at {OVER:g} % or below.",
+        "The interval covers the samples of the list, not the chance of training: a retrained "
+        "model need not be at 100 %.",
+    ]
     if claim(share) in ("cannot tell", "at least"):
         shown = max(share.value - share.lower, share.upper - share.value)
         few = f"a list of this size ({report.forget.count})"
-        text += (
-            f"; with {few}, a difference of less than {shown:.0f} points would not be seen"
+        sentences.append(
+            f"With {few}, a difference of less than {shown:.0f} points would not be seen."
             if shown <= BEYOND
-            else f"; {few} is too short, or too little memorised, for a precise share"
+            else f"{few.capitalize()} is too short, or too little memorised, for a precise share."
         )
-    return text
+    classes = report.metrics.after.per_class.values() if report.metrics.after else ()
+    whole = any(one.forget_count and not one.retain_count for one in classes)
+    if whole and report.comeback is None and claim(share) != "not forgotten":
+        sentences.append(
+            "Such a share of a whole class is also possible if only the class's output is masked: "
+            "--relearn shows it."
+        )
+    return " ".join(sentences)
 
 
 def earlier_requests(report: Report) -> str:

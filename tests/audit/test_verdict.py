@@ -107,9 +107,24 @@ def test_a_share_says_what_its_interval_covers() -> None:
     assert "not the chance of training" in verdict(with_share(93, 80, 104)).points[0]
 
 
+@pytest.mark.parametrize(("lower", "said"), [(80, True), (5, False)])
+def test_a_whole_class_may_only_be_masked(lower: float, *, said: bool) -> None:
+    found = with_share(2 * lower, lower, 45 if lower < 45 else 2 * lower).model_copy(
+        update={"comeback": None}
+    )
+    assert found.metrics.after is not None
+    assert "masked" not in verdict(found).points[0]
+    name, one = next(iter(found.metrics.after.per_class.items()))
+    whole = {name: one.model_copy(update={"retain_count": 0})}
+    after = found.metrics.after.model_copy(update={"per_class": whole})
+    metrics = found.metrics.model_copy(update={"after": after})
+    points = verdict(found.model_copy(update={"metrics": metrics})).points
+    assert ("--relearn" in points[0]) is said
+
+
 def test_an_unclear_share_names_the_differences_that_the_list_can_show() -> None:
     unclear = verdict(with_share(66, 20, 180)).points[0]
-    assert "with a list of this size (158), a difference of less than 114 points" in unclear
+    assert "With a list of this size (158), a difference of less than 114 points" in unclear
     assert "too little memorised" in verdict(with_share(110, 60, 400)).points[0]
 
 
