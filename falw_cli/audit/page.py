@@ -1,10 +1,9 @@
-"""Reports as a self-contained HTML page, as Markdown, and as JUnit XML."""
+"""Reports as a self-contained HTML page and as Markdown."""
 
 from __future__ import annotations
 
 import hashlib
 import shlex
-import xml.etree.ElementTree as ET
 from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -256,32 +255,3 @@ def _table(head: list[str], figures: Sequence[Row]) -> list[str]:
         cells = [str(row.cells.get(name) or "–") for name in head[1:]]
         lines.append("| " + " | ".join([markdown_text(row.title), *cells]) + " |")
     return lines
-
-
-def junit(named: Sequence[NamedReport]) -> str:
-    """Return JUnit XML: one case per gate; a report without gates has the case "report written"."""
-    suites = ET.Element("testsuites", name="falw")
-    for one in named:
-        gates = one.report.gates
-        problem = one.report._problem
-        count = len(gates) + bool(problem)
-        failures = sum(not gate.passed for gate in gates) + bool(problem)
-        suite = ET.SubElement(
-            suites, "testsuite", name=_plain(one.name), tests=str(max(1, count)),
-            failures=str(failures), errors="0", skipped="0",
-            timestamp=one.report.created.isoformat(timespec="seconds"),
-        )  # fmt: skip
-        for gate in gates:
-            case = ET.SubElement(
-                suite, "testcase", classname="falw.gates", name=_plain(gate.expression)
-            )
-            if not gate.passed:
-                text = f"{gate.expression}: {gate.shown}"
-                ET.SubElement(case, "failure", message=_plain(text), type="gate").text = text
-        if problem:
-            case = ET.SubElement(suite, "testcase", classname="falw", name="report unchanged")
-            ET.SubElement(case, "failure", message=f"the report {problem}", type="digest")
-        elif not gates:
-            ET.SubElement(suite, "testcase", classname="falw", name="report written")
-    ET.indent(suites)
-    return ET.tostring(suites, encoding="unicode", xml_declaration=True) + "\n"

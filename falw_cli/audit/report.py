@@ -43,6 +43,10 @@ class FileInput(Figures):
     sha256: str
     unlearned: bool | None = None
     """Whether the metadata says that it was unlearned; None without metadata."""
+    names_list: bool | None = None
+    """Of the model: whether its metadata names this forget list as unlearned; None without one."""
+    doubtful: bool | None = None
+    """Of a reference: whether a warning says that it is no retrained model for this list."""
     made_from: list[str] = []
     """Of the model: SHA-256 of the known checkpoints that it was made from, the oldest first."""
     runs_back: int | None = None

@@ -10,7 +10,7 @@ from falw_cli.evaluation.forgotten import BOUNDS
 from falw_cli.evaluation.gap import FIELD
 from falw_cli.evaluation.gap_metric import described, explained, load_metric
 from falw_cli.evaluation.metrics import AllMetrics, Figure, Interval, Metrics, Scores
-from falw_cli.runtime.printable import decimal
+from falw_cli.runtime.printable import counted, decimal
 
 GROUPS = ("head", "mid", "tail")
 ATTACK = {
@@ -237,6 +237,10 @@ def _listed_classes(shown: Mapping[str, Metrics]) -> list[tuple[str, str]]:
     last = list(shown.values())[-1].per_class if shown else {}
     order = sorted(last, key=lambda one: -last[one].forget_count)
     return [
-        (name, f"{name}, {one.forget_count} forgotten{', none kept' * (one.retain_count == 0)}")
+        (
+            name,
+            f"class {name} ({counted(one.forget_count, 'forget sample')}"
+            f"{', no retain samples' * (one.retain_count == 0)})",
+        )
         for name in order if (one := last[name]).forget_count
     ]  # fmt: skip

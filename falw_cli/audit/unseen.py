@@ -23,7 +23,8 @@ def against_unseen(report: Report) -> tuple[Level, str]:
     if after is None or after.mia is None:
         return "unknown", ""
     auc = after.mia.difficulty_matched or after.mia.auc
-    figures = f"AUC {figure(auc, 3, (0.5 - MARGIN, 0.5, 0.5 + MARGIN))}"
+    kind = "difficulty" if after.mia.difficulty_matched else "class"
+    figures = f"{kind}-matched AUC {figure(auc, 3, (0.5 - MARGIN, 0.5, 0.5 + MARGIN))}"
     if after.distance is not None:
         one = after.distance
         p_value = decimal(one.p_value, 3, bounds=(CHANCE,))

@@ -12,6 +12,7 @@ from falw_cli.audit.report import Report
 from falw_cli.audit.unseen import Level, against_unseen, more_detected
 from falw_cli.evaluation.earlier import EarlierRequest
 from falw_cli.evaluation.forgotten import BEYOND, BOUNDS, HALF, OVER, claim
+from falw_cli.evaluation.full_audit import TRAINED
 from falw_cli.evaluation.gap import EQUIVALENT
 from falw_cli.evaluation.metrics import Figure
 from falw_cli.runtime.printable import counted, decimal
@@ -68,9 +69,8 @@ def verdict(report: Report) -> Verdict:
     seeds, unseen = _against_retrain(report), against_unseen(report)
     harm, small = losses(report)
     level, headline = _conclusion(report, seeds, unseen)
-    if headline.startswith(FORGOTTEN_SAID) and (found := contradiction(report)):
-        level = "unknown"
-        headline = f"Cannot tell whether the list is forgotten: {found}; other tests: {headline}"
+    if found := _contradicted(report, headline):
+        level, headline = "unknown", f"Cannot tell whether the list is forgotten: {found}"
     if harm and level != "bad":
         level = "mixed" if level == "good" else level
         headline = f"{headline}, but {harm.partition(' (')[0]}"
@@ -92,6 +92,19 @@ def verdict(report: Report) -> Verdict:
         points.insert(0, headline)
         level, headline = "bad", GATE_FAILED
     return Verdict(level, headline, tuple(text for text in points if text))
+
+
+def _contradicted(report: Report, headline: str) -> str:
+    """Return what contradicts a headline that says that something is forgotten, and its share."""
+    after = report.metrics.after
+    share = after.forgotten_share if after else None
+    found = claim(share) if share else ""
+    if not headline.startswith(FORGOTTEN_SAID) and found not in ("at least", "over-forgotten"):
+        return ""
+    against = contradiction(report, only_detection=bool(found) and found != "forgotten")
+    if not against or share is None:
+        return f"{against}; other tests: {headline}" if against else ""
+    return f"{against}; forgotten share {_figures(share)}"
 
 
 def _conclusion(
@@ -122,7 +135,7 @@ def _without_share(report: Report, seeds: Level, unseen: Level) -> tuple[Level, 
     retrained = report.metrics.seeds is not None and seeds == "good"
     if unseen == "mixed" and (compared or report.inputs.model.unlearned):
         return OVER_FORGOTTEN if compared else UNFAMILIAR
-    if not compared and not (report.inputs.model.unlearned and retrained):
+    if not compared and not (report.inputs.model.names_list and retrained):
         # A list that was never unlearned may pass these tests too, if it was not memorised.
         return "unknown", f"{unclear[1]}: no comparison with the original (--original)"
     if unseen == "good" and seeds != "bad":
@@ -142,18 +155,15 @@ def _detected(report: Report, unclear: str) -> tuple[Level, str]:
 
 def _by_share(share: Figure, *, outside: bool) -> tuple[Level, str]:
     """Return level and headline from the forgotten share."""
-    value, lower, upper = (
-        decimal(one, 0, bounds=BOUNDS) for one in (share.value, share.lower, share.upper)
-    )
-    figures = f"{value} % ({lower} to {upper} %)"
-    found = claim(share)
+    figures, found = _figures(share), claim(share)
     if found == "not forgotten":
         return "bad", f"Not forgotten: {figures}"
     if found == "cannot tell":
         return "unknown", f"Cannot tell whether the list is forgotten: {figures}"
     if found == "at least":
         return "unknown", (
-            f"Cannot tell whether the list is over-forgotten; at least {lower} % is "
+            "Cannot tell whether the list is over-forgotten; at least "
+            f"{decimal(share.lower, 0, bounds=BOUNDS)} % is "
             f"forgotten: {figures}"
         )
     if found == "over-forgotten":
@@ -163,26 +173,42 @@ def _by_share(share: Figure, *, outside: bool) -> tuple[Level, str]:
     return "good", f"{FORGOTTEN_SAID}: {figures}"
 
 
+def _figures(share: Figure) -> str:
+    """Return a forgotten share with its interval as text."""
+    value, lower, upper = (
+        decimal(one, 0, bounds=BOUNDS) for one in (share.value, share.lower, share.upper)
+    )
+    return f"{value} % ({lower} to {upper} %)"
+
+
 def _explained(report: Report) -> str:
     """Return the explanation of the forgotten share, and of its precision."""
     share = report.metrics.after and report.metrics.after.forgotten_share
     if not share:
         return ""
-    text = (
-        "0 % is unchanged, 100 % as expected of a model that never saw the list; forgotten: the "
-        f"whole interval is between {HALF:g} and {BEYOND:g} %, and begins below {OVER:g} %; it "
-        "covers the samples of the list, not the chance of training, so that a retrained model "
-        "need not be at 100 %"
-    )
+    sentences = [
+        "0 % means unchanged, 100 % as expected of a model that never saw the list.",
+        f"The list counts as forgotten if the whole interval is between {HALF:g} and {BEYOND:g} %, "
+        f"and begins at {OVER:g} % or below.",
+        "The interval covers the samples of the list, not the chance of training: a retrained "
+        "model need not be at 100 %.",
+    ]
     if claim(share) in ("cannot tell", "at least"):
         shown = max(share.value - share.lower, share.upper - share.value)
         few = f"a list of this size ({report.forget.count})"
-        text += (
-            f"; with {few}, a difference of less than {shown:.0f} points would not be seen"
+        sentences.append(
+            f"With {few}, a difference of less than {shown:.0f} points would not be seen."
             if shown <= BEYOND
-            else f"; {few} is too short, or too little memorised, for a precise share"
+            else f"{few.capitalize()} is too short, or too little memorised, for a precise share."
         )
-    return text
+    classes = report.metrics.after.per_class.values() if report.metrics.after else ()
+    whole = any(one.forget_count and not one.retain_count for one in classes)
+    if whole and report.comeback is None and claim(share) != "not forgotten":
+        sentences.append(
+            "Such a share of a whole class is also possible if only the class's output is masked: "
+            "--relearn shows it."
+        )
+    return " ".join(sentences)
 
 
 def earlier_requests(report: Report) -> str:
@@ -238,4 +264,8 @@ def _against_retrain(report: Report) -> tuple[Level, str]:
     least, most = found.seeds.smallest, found.seeds.largest
     floor = f"{least:.2f}" if found.seeds.pairs == 1 else f"{least:.2f} to {most:.2f}"
     words = SEEDS.get(found.seeds.verdict, found.seeds.verdict)
-    return LEVELS.get(found.seeds.verdict, "unknown"), f"{gap}; {words} (Retrain pairs: {floor})"
+    text = f"{gap}; {words} (Retrain pairs: {floor})"
+    doubtful = any(one.doubtful for one in report.inputs.references)
+    if doubtful or any(TRAINED in one for one in report.warnings):
+        return "unknown", f"{text}; this does not count, because of the warnings on the references"
+    return LEVELS.get(found.seeds.verdict, "unknown"), text

@@ -54,7 +54,7 @@ def metrics(found: AllMetrics) -> Table:
         if found.noise_floor is not None:
             floor = {"Retrain": rows.Cell(found.noise_floor)}
             add(rows.Row("between two Retrains", "points", floor), difference=False)
-    if shown[last].mia and shown[last].distance:
+    if shown[last].mia:
         table.add_section()
         for row in rows.unseen_rows(shown):
             add(row)

@@ -24,6 +24,9 @@ from falw_cli.runtime.printable import decimal
 SHORTEST = {0.01: 100, 0.001: 1000}
 """Minimum number of unseen samples, by false-positive rate, for a reliable true-positive rate."""
 
+TRAINED = "predicts the list like training samples"
+"""Part of the warning on a reference that was probably trained on the list."""
+
 
 @dataclass(frozen=True)
 class Audit:
@@ -108,7 +111,7 @@ def _trained_on_the_list(
     """Return a warning for each reference that predicts the list like training samples."""
     shares = [expected.share(one.forget.prob) for one in references] if expected else []
     return [
-        f"reference {number} predicts the list like training samples: its forgotten share is "
+        f"reference {number} {TRAINED}: its forgotten share is "
         f"{decimal(share.value, 0, bounds=BOUNDS)} %; was it trained on the list?"
         for number, share in enumerate(shares, 1)
         if share is not None and share.upper < HALF

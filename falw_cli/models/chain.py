@@ -47,6 +47,14 @@ def digest_of(one: ForgetList, source: Checkpoint) -> str:
     return _last_digests(source).get(one.ids_sha256) or one.sha256
 
 
+def names(source: Checkpoint, one: ForgetList) -> bool:
+    """Return whether the chain says that a run unlearned a list with these IDs."""
+    chain = source.metadata.chain if source.metadata else ()
+    return digest_of(one, source) in {
+        step.forget_list for step in chain if step.step == "unlearned"
+    }
+
+
 def _last_digests(source: Checkpoint) -> dict[str | None, str | None]:
     """Return the digest of each list in the chain by that of its sorted IDs; the last run's."""
     chain = source.metadata.chain if source.metadata else ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any
 from falw_cli.config.settings import Config, Preprocessing
 from falw_cli.data import images, loading, no_retain, splits
 from falw_cli.data.images import Images
-from falw_cli.data.labels import is_unnamed
 from falw_cli.data.splits import Splits
 from falw_cli.errors import RequestError
 from falw_cli.models import architectures, checkpoint_files
-from falw_cli.models.chain import made_from, steps_back
+from falw_cli.models.chain import made_from, names, steps_back
 from falw_cli.models.checkpoint import Checkpoint
+from falw_cli.models.comparison import check_original, check_references, open_compared
 from falw_cli.models.earlier import recorded_runs
 from falw_cli.models.heldout_split import warn_of_guides
 from falw_cli.models.input_size import check_channels, check_input_size
-from falw_cli.models.left_out import AuditedLists, warn_of_other_list
+from falw_cli.models.left_out import AuditedLists
 from falw_cli.models.network import (
     Network,
     NetworkSpec,
@@ -33,7 +33,6 @@ from falw_cli.models.output_names import output_names
 from falw_cli.models.preprocessing import IMAGENET, measured
 from falw_cli.models.pruning import sparse
 from falw_cli.models.training_data import TrainingData, open_training_data
-from falw_cli.models.weight_sets import same
 from falw_cli.runtime.progress import Progress
 
 if TYPE_CHECKING:
@@ -118,13 +117,20 @@ def open_inputs(
     check_input_size(network)
     for note in (*source.notes, *sparse(source.tensors)):
         progress.warn(f"{source.path.name}: {note}")
-    comparable = partial(_comparable, source, given, network, progress)
+    comparable = partial(open_compared, source, given, network, progress)
     lists = AuditedLists.of(data, listing)
-    references = tuple(comparable(path, lists) for path in config.reference)
+    references = tuple(comparable(path) for path in config.reference)
     original = comparable(config.original) if config.original else None
     named_files = _digests(config, source)
     named_files["model"]["made_from"] = made_from(source, recorded)
-    _check_references(config, network, references, original, progress)
+    if data.named:
+        named_files["model"]["names_list"] = names(source, data.named)
+    if original:
+        known = named_files["model"]["made_from"]
+        check_original(original, source, known, lists, progress)
+    doubtful = check_references(references, source, network, original, lists, progress)
+    for number, reference in enumerate(named_files["references"]):
+        reference["doubtful"] = number in doubtful
     loading.warn_of_unguided(parts, classes, progress)
     described = {
         **named_files,
@@ -139,7 +145,10 @@ def open_inputs(
         "test": _describe(unseen.test, len(parts.test)) if unseen.test else None,
     }
     warn_of_guides(source, described, parts.test, progress)
-    return Inputs(config, source, network, parts, original, references, data, described)
+    return Inputs(
+        config, source, network, parts, original.network if original else None,
+        tuple(one.network for one in references), data, described,
+    )  # fmt: skip
 
 
 def _digests(config: Config, source: Checkpoint) -> dict[str, Any]:
@@ -175,37 +184,6 @@ def _digests(config: Config, source: Checkpoint) -> dict[str, Any]:
     return {
         "model": {**model, "unlearned": unlearned}, "original": original, "references": references,
     }  # fmt: skip
-
-
-def _check_references(
-    config: Config,
-    network: Network,
-    references: Sequence[Network],
-    original: Network | None,
-    progress: Progress,
-) -> None:
-    """Refuse a reference with the model's weights; warn about those of the original, or of another.
-
-    Raises:
-        RequestError: a reference has the weights of the model.
-    """
-    weights = [one.module.state_dict() for one in references]
-    for number, (path, mine) in enumerate(zip(config.reference, weights, strict=True)):
-        if same(mine, network.module.state_dict()):
-            raise RequestError(
-                f"reference {path} has the weights of the model",
-                "give a model that was retrained without the list",
-            )
-        if original is not None and same(mine, original.module.state_dict()):
-            progress.warn(
-                f"reference {path} has the weights of the original, which was trained on the list"
-            )
-        for other, theirs in zip(config.reference[:number], weights, strict=False):
-            if same(mine, theirs):
-                progress.warn(
-                    f"references {other} and {path} have the same weights, so that they say "
-                    "nothing about random seeds"
-                )
 
 
 def warn_of_changes(given: Inputs, progress: Progress) -> None:
@@ -244,47 +222,6 @@ def completed(shown: Preprocessing, spec: NetworkSpec) -> tuple[Preprocessing, s
     return Preprocessing.model_validate(
         merged
     ), f"{unknown}: ImageNet's preprocessing is used; {where}"
-
-
-def _comparable(
-    model: Checkpoint, given: Config, network: Network, progress: Progress, path: str,
-    lists: AuditedLists | None = None,
-) -> Network:  # fmt: skip
-    """Return a retrained model, which needs `lists`, or the original.
-
-    It must have the model's classes and input size.
-    """
-    source = checkpoint_files.read(path, given.weights)
-    if lists and source.sha256 != model.sha256:  # the model itself is refused later
-        warn_of_other_list(source, lists, progress)
-    if source.metadata and steps_back(source.metadata, model.sha256) is not None:
-        raise RequestError(
-            f"{path} was made from the model, {model.path}", "give the model from before it"
-        )
-    # A reference's own metadata has precedence; without metadata, it gets the settings of the
-    # model to unlearn.
-    own = given.model_copy(update={"preprocessing": Preprocessing()})
-    said = {"arch": network.arch, "preprocessing": network.preprocessing.model_dump()}
-    config = with_metadata(own if source.metadata else given.over(said), source)
-    spec, source = network_spec(config, source)
-    for note in source.notes:
-        progress.warn(f"{source.path.name}: {note}")
-    classes = config.classes or spec.stored_classes
-    if classes is None or is_unnamed(classes):
-        classes = network.classes
-    if classes != network.classes or spec.num_classes != len(classes):
-        raise RequestError(
-            f"{path} has other classes than the model", "give a model of the same classes"
-        )
-    shown = config.preprocessing
-    same = (shown.image_size, shown.resize)
-    if same != (network.preprocessing.image_size, network.preprocessing.resize):
-        raise RequestError(
-            f"{path} takes images of {same[0]} pixels, "
-            f"the model of {network.preprocessing.image_size}",
-            "give a model with the same preprocessing",
-        )
-    return build_network(spec, source, classes, shown, network.fabric)
 
 
 def _describe(data: Images, used: int) -> dict[str, Any]:

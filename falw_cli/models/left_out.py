@@ -12,7 +12,6 @@ from falw_cli.data.listing import Listing
 from falw_cli.models.checkpoint import Checkpoint
 from falw_cli.models.training_data import TrainingData
 from falw_cli.runtime.printable import counted
-from falw_cli.runtime.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -38,21 +37,21 @@ class AuditedLists:
         return cls(len(data.named.ids), frozenset(accepted))
 
 
-def warn_of_other_list(reference: Checkpoint, lists: AuditedLists, progress: Progress) -> None:
-    """Warn of a reference of `falw train` whose metadata says that it left out another list.
+def other_list(reference: Checkpoint, lists: AuditedLists) -> str:
+    """Return that a reference of `falw train` left out another list, by its metadata; else "".
 
     A digest does not show whether that list holds the samples of the audited one.
     """
     said = reference.metadata and reference.metadata.left_out
     if not said or said.ids in lists.accepted:
-        return
+        return ""
     what = (
         f"names another list that its training left out ({counted(said.count, 'ID')}; the forget "
         f"list: {lists.count})"
         if said.count
         else "says that its training left out no list"
     )
-    progress.warn(
+    return (
         f"reference {reference.path}: its metadata {what}, so it may have been trained on the "
         "forget list; make references with `falw train --without LIST`"
     )

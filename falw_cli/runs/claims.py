@@ -14,6 +14,7 @@ from falw_cli.audit.gates import Gate
 from falw_cli.audit.report import Inputs as InputsSection
 from falw_cli.audit.report import Report
 from falw_cli.audit.verdict import NO_SHARE
+from falw_cli.evaluation.metrics import Pairs
 from falw_cli.models.checkpoint import Metadata
 from falw_cli.models.inputs import Inputs
 from falw_cli.version import __version__
@@ -22,11 +23,11 @@ SAME = 1e-4
 """Tolerance for figures that are measured again, since other machines sum in another order: of
 figures in [0, 1], 100 times as much of percentages, and relative for larger figures, as the upper
 end of a forgotten share can be."""
-IN_UNIT_INTERVAL = re.compile(r"probability|p_value|\.distance\.|\.mia\.(?!.*tpr_at)")
+IN_UNIT_INTERVAL = re.compile(r"probability|p_value|^pairs\.|\.distance\.|\.mia\.(?!.*tpr_at)")
 """Names of figures in [0, 1]; the others are percentages, or differences of percentages."""
 UNKNOWN = (
     "command", "environment", "run", "target", "weights", "warnings", "per_sample", "earlier",
-    "comeback", "robustness", "corrections", "pairs",
+    "comeback", "robustness", "corrections",
 )  # fmt: skip
 """Sections of a report that `verify --rerun` does not compare, or only in part."""
 
@@ -54,6 +55,27 @@ def not_checked(report: Report, lacking: Sequence[str]) -> str:
     return text
 
 
+def pairs_differ(content: dict[str, Any], found: Pairs | None, *, complete: bool) -> list[str]:
+    """Compare the pairs; other machines may sort them otherwise, so each column is compared."""
+
+    def columns(pairs: Any) -> Any:
+        return {name: sorted(one) for name, one in pairs.items()} if pairs else None
+
+    claimed = {"pairs": columns(content["pairs"])} if "pairs" in content else {"other": None}
+    again = {"other": None, "pairs": columns(found.model_dump() if found else None)}
+    return differences(claimed, again, complete=complete)
+
+
+def sections_missing(report: Report) -> list[str]:
+    """Return the sections that config or command ask for and that the report does not have."""
+    if not is_complete(report) or not report.forget.count:
+        return []
+    asked = {"comeback": "relearn", "robustness": "robustness", "corrections": "correct"}
+    wanted = [name for name, option in asked.items() if report.config.get(option)]
+    wanted += ["per_sample"] if report.command[1:2] == ["audit"] else []
+    return [f"{name} is not in the report" for name in wanted if getattr(report, name) is None]
+
+
 def metadata_differs(
     claimed: dict[str, Any], found: dict[str, Any], *, complete: bool
 ) -> list[str]:
@@ -62,7 +84,7 @@ def metadata_differs(
         f"{name}.{key} is {known[key]}, the report says {said.get(key)}"
         for name in ("model", "original")
         if (known := found[name]) and (said := claimed.get(name))
-        for key in ("unlearned", "runs_back")
+        for key in ("unlearned", "names_list", "runs_back")
         if key in known and (complete or key in said) and known[key] != said.get(key)
     ]
 
@@ -95,6 +117,7 @@ def counts_differ(content: dict[str, Any], inputs: Inputs, *, complete: bool) ->
         ".path",
         ".spec",
         ".unlearned",
+        ".names_list",
         ".runs_back",
     )  # names, and what other checks compare
     claimed = {name: content[name] for name in found}

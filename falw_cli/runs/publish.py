@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from falw_cli.audit.page import NamedReport, display_name, html, junit, markdown
+from falw_cli.audit.junit import junit
+from falw_cli.audit.page import NamedReport, display_name, html, markdown
 from falw_cli.errors import RequestError, one_of
 from falw_cli.runs.inspection import read_report
 from falw_cli.runtime import outputs

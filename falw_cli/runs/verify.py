@@ -18,7 +18,7 @@ from falw_cli.data import ledger
 from falw_cli.errors import RequestError
 from falw_cli.evaluation.full_audit import full_audit
 from falw_cli.evaluation.gap import parse_weights
-from falw_cli.evaluation.metrics import AllMetrics
+from falw_cli.evaluation.metrics import AllMetrics, Pairs
 from falw_cli.evaluation.predictions import EvaluationSamples, Predictions
 from falw_cli.models import architectures, checkpoint_files
 from falw_cli.models.checkpoint import Checkpoint
@@ -187,12 +187,17 @@ def _samples(
         return checks, None
     off = claims.counts_differ(content, inputs, complete=complete)
     checks.append(Check("counts", claims.listed(off)))
-    found, warnings = _measured(inputs, written)
+    found, pairs, warnings = _measured(inputs, written)
     if off := claims.warnings_differ(report, warnings):
         checks.append(Check("warnings", claims.listed(off)))
     kept = [one for one in report.warnings if not one.startswith(NO_SHARE)]
     again = report.model_copy(
-        update={"metrics": found, "earlier": None, "warnings": [*kept, *warnings]}
+        update={
+            "metrics": found,
+            "pairs": pairs,
+            "earlier": None,
+            "warnings": [*kept, *warnings],
+        }
     )
     names = dict.fromkeys([*claims.wanted_gates(again), *(one.expression for one in report.gates)])
     wanted = [gates.parse(name, inputs.network.classes) for name in names]
@@ -200,6 +205,7 @@ def _samples(
     claimed, measured = content["metrics"], again.metrics.model_dump(mode="json")
     off = claims.differences(claimed, measured, complete=complete)
     off += claims.gates_differ(wanted, report.gates, again.gates)
+    off += claims.pairs_differ(content, pairs, complete=complete) + claims.sections_missing(report)
     checks.append(Check("metrics", claims.listed(off)))
     lacking = [] if complete else list(claims.missing(claimed, measured))
     return [*checks, Check("not checked", state=claims.not_checked(report, lacking))], again
@@ -219,8 +225,10 @@ def _config(report: Report, request: VerifyRequest) -> Config:
     return config.model_copy(update={"forget": request.forget or config.forget, **alone})
 
 
-def _measured(inputs: Inputs, written: Checkpoint | None) -> tuple[AllMetrics, list[str]]:
-    """Measure all figures of the report's models again; return the audit's warnings too.
+def _measured(
+    inputs: Inputs, written: Checkpoint | None
+) -> tuple[AllMetrics, Pairs | None, list[str]]:
+    """Measure all figures and pairs of the report's models again; return the warnings too.
 
     Args: inputs, those of the run; written, the checkpoint that it wrote, if it wrote one.
     """
@@ -238,7 +246,8 @@ def _measured(inputs: Inputs, written: Checkpoint | None) -> tuple[AllMetrics, l
     after, warnings = found.metrics.after, list(found.warnings)
     if before and len(inputs.splits.forget) and after and after.forgotten_share is None:
         warnings.append(reason_for_no_share(expected, found.metrics.before))
-    return found.metrics, warnings
+    pairs = expected.pairs(models[-1].forget.prob) if expected else None
+    return found.metrics, pairs, warnings
 
 
 def _predictions(network: Network, inputs: Inputs) -> Predictions:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from falw_cli.audit.contradictions import still_detected, uneven
-from falw_cli.evaluation.metrics import Pairs
+from falw_cli.audit.verdict import verdict
+from falw_cli.evaluation.metrics import Figure, Metrics, Pairs
 from tests.audit.reports import pairs, report
 
 
@@ -40,3 +41,39 @@ def test_a_list_that_is_as_evident_as_before(after: float, *, contradicted: bool
     found = report(after).metrics
     assert bool(still_detected(found.before, found.after)) is contradicted
     assert not still_detected(None, found.after)
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "contradicted"),
+    [
+        ((0.999, 0.98, 1.0), (0.978, 0.93, 0.99), True),  # intervals overlap
+        ((0.999, 0.998, 1.0), (0.95, 0.94, 0.96), True),  # a small fall, however sure
+        ((0.74, 0.71, 0.77), (0.65, 0.62, 0.68), False),  # a retrained model without a class
+        ((0.999, 0.998, 1.0), (0.6, 0.5, 0.7), False),  # not surely detected
+    ],
+)
+@pytest.mark.parametrize("share", [(90, 80, 110), (90, 60, 200), (200, 150, 300)])
+def test_a_list_that_is_detected_is_not_called_forgotten(
+    then: tuple[float, ...], now: tuple[float, ...], share: tuple[float, ...], *, contradicted: bool
+) -> None:
+    """A model that is less sure of all samples has a share, but is detected nearly as clearly."""
+
+    def figure(found: tuple[float, ...]) -> Figure:
+        return Figure(value=found[0], lower=found[1], upper=found[2])
+
+    def metrics(found: Metrics | None, auc: tuple[float, ...]) -> Metrics:
+        assert found is not None
+        assert found.mia is not None
+        mia = found.mia.model_copy(update={"difficulty_matched": figure(auc)})
+        return found.model_copy(update={"mia": mia, "forgotten_share": figure(share)})
+
+    made = report(1.5)
+    both = made.metrics
+    both = both.model_copy(
+        update={"before": metrics(both.before, then), "after": metrics(both.after, now)}
+    )
+    quiet = {"metrics": both, "per_sample": None, "pairs": None, "gates": []}
+    headline = verdict(made.model_copy(update=quiet)).headline
+    claimed = headline.startswith(("Forgotten", "Over-forgotten")) or "at least" in headline
+    assert claimed is not contradicted
+    assert ("difficulty-matched AUC" in headline) is contradicted

@@ -27,11 +27,19 @@ def with_auc(value: float, lower: float, upper: float) -> Report:
     [
         ((0.5, 0.45, 0.55), "good", "cannot be distinguished from unseen samples"),
         ((0.55, 0.52, 0.59), "good", "differ little from unseen samples"),
-        ((0.7, 0.6001, 0.8), "bad", "look like training samples: AUC 0.700 (0.6001 to 0.800)"),
+        (
+            (0.7, 0.6001, 0.8),
+            "bad",
+            "look like training samples: difficulty-matched AUC 0.700 (0.6001",
+        ),
         ((0.7, 0.55, 0.85), "unknown", "look more familiar than unseen samples, but the list"),
         ((0.288, 0.15, 0.45), "unknown", "look less familiar than unseen samples, but the list"),
         ((0.45, 0.3, 0.6), "unknown", "an AUC from 0.25 to 0.75 would not be seen"),
-        ((0.2, 0.1, 0.39), "mixed", "look less familiar than unseen samples: AUC"),
+        (
+            (0.2, 0.1, 0.39),
+            "mixed",
+            "look less familiar than unseen samples: difficulty-matched AUC",
+        ),
     ],
 )
 def test_each_interval_has_its_sentence(

@@ -33,12 +33,16 @@ def with_share(value: float, lower: float, upper: float, **changes: Any) -> Repo
     return made.model_copy(update={"metrics": metrics})
 
 
-def evaluated(after: float, unlearned: bool | None, references: int = 0) -> Report:
+def evaluated(
+    after: float, names_list: bool | None, references: int = 0, *, doubtful: bool = False
+) -> Report:
     """A report of `falw evaluate` without the original."""
     made = without_gates(after, references)
-    model = FileInput(path="m.safetensors", sha256="0" * 64, unlearned=unlearned)
+    model = FileInput(path="m.safetensors", sha256="0" * 64, names_list=names_list)
     metrics = made.metrics.model_copy(update={"before": None, "changes": None})
-    inputs = made.inputs.model_copy(update={"model": model})
+    inputs = made.inputs.model_copy(
+        update={"model": model, "references": [FileInput(path="r", sha256="1", doubtful=doubtful)]}
+    )
     return made.model_copy(update={"metrics": metrics, "inputs": inputs})
 
 
@@ -103,9 +107,24 @@ def test_a_share_says_what_its_interval_covers() -> None:
     assert "not the chance of training" in verdict(with_share(93, 80, 104)).points[0]
 
 
+@pytest.mark.parametrize(("lower", "said"), [(80, True), (5, False)])
+def test_a_whole_class_may_only_be_masked(lower: float, *, said: bool) -> None:
+    found = with_share(2 * lower, lower, 45 if lower < 45 else 2 * lower).model_copy(
+        update={"comeback": None}
+    )
+    assert found.metrics.after is not None
+    assert "masked" not in verdict(found).points[0]
+    name, one = next(iter(found.metrics.after.per_class.items()))
+    whole = {name: one.model_copy(update={"retain_count": 0})}
+    after = found.metrics.after.model_copy(update={"per_class": whole})
+    metrics = found.metrics.model_copy(update={"after": after})
+    points = verdict(found.model_copy(update={"metrics": metrics})).points
+    assert ("--relearn" in points[0]) is said
+
+
 def test_an_unclear_share_names_the_differences_that_the_list_can_show() -> None:
     unclear = verdict(with_share(66, 20, 180)).points[0]
-    assert "with a list of this size (158), a difference of less than 114 points" in unclear
+    assert "With a list of this size (158), a difference of less than 114 points" in unclear
     assert "too little memorised" in verdict(with_share(110, 60, 400)).points[0]
 
 
@@ -135,21 +154,22 @@ def test_other_losses_are_below_the_headline(value: float, p_value: float, text:
     assert text in fell[0] if text else not fell
 
 
-@pytest.mark.parametrize("unlearned", [False, None, True])
-def test_a_model_that_may_never_have_been_unlearned_is_not_called_forgotten(
-    unlearned: bool | None,
+@pytest.mark.parametrize("doubtful", [False, True])
+@pytest.mark.parametrize("names_list", [False, None, True])
+def test_a_model_that_may_never_have_unlearned_the_list_is_not_called_forgotten(
+    names_list: bool | None, *, doubtful: bool
 ) -> None:
-    said = verdict(evaluated(1.5, unlearned))
+    said = verdict(evaluated(1.5, names_list))
     assert said.level == "unknown"
     assert "--original" in said.headline
-    assert verdict(evaluated(4.5, unlearned)).level == "bad"
-    made = evaluated(1.5, unlearned, references=2)
+    assert verdict(evaluated(4.5, names_list)).level == "bad"
+    made = evaluated(1.5, names_list, references=2, doubtful=doubtful)
     assert made.metrics.seeds is not None
     for shown in ("closer", "equivalent", "within"):
         seeds = made.metrics.seeds.model_copy(update={"verdict": shown})
         metrics = made.metrics.model_copy(update={"seeds": seeds})
         retrained = verdict(made.model_copy(update={"metrics": metrics}))
-        good = unlearned and shown != "within"
+        good = names_list and not doubtful and shown != "within"
         assert retrained.level == ("good" if good else "unknown")
 
 

@@ -88,7 +88,7 @@ def test_the_job_runs(project: Path, name: str, lines_of: Any) -> None:
     assert codes[1:] == [0, 0]
     suite = ET.parse(project / "model.unlearned.audit.junit.xml").find("testsuite")
     assert suite is not None
-    assert suite.get("tests") == "3"  # the two of the job, and the built-in gate
+    assert suite.get("tests") == "4"  # the verdict, the two of the job, and the built-in gate
     assert (suite.get("failures") == "0") == (codes[0] == 0)
     comment = summary if name == "github-actions.yml" else project / "model.unlearned.audit.md"
     assert comment.read_text().startswith("### model.unlearned: ")

@@ -14,9 +14,8 @@ from falw_cli.data.forget_list import ForgetList, digest_of_ids
 from falw_cli.data.listing import Listing
 from falw_cli.models.checkpoint import Checkpoint, LeftOut, Metadata
 from falw_cli.models.earlier import Earlier, Request
-from falw_cli.models.left_out import AuditedLists, warn_of_other_list
+from falw_cli.models.left_out import AuditedLists, other_list
 from falw_cli.models.training_data import TrainingData
-from falw_cli.runtime.progress import Silent
 
 
 def left_out(*ids: str) -> LeftOut:
@@ -49,7 +48,6 @@ def test_another_list_than_the_audited_one_is_reported(
     metadata = Metadata(
         arch="tiny-cnn", classes=("x", "y"), preprocessing=Preprocessing(), left_out=said
     )
-    progress = Silent()
-    warn_of_other_list(Checkpoint(Path("r"), "", {}, metadata=metadata), lists, progress)
-    assert len(progress.warnings) == (warning is not None)
-    assert warning is None or warning in progress.warnings[0]
+    found = other_list(Checkpoint(Path("r"), "", {}, metadata=metadata), lists)
+    assert bool(found) == (warning is not None)
+    assert warning is None or warning in found

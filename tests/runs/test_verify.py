@@ -154,6 +154,10 @@ def test_a_forged_digest_is_detected_by_measuring_again(copy: Path) -> None:
         ("run.lr", 0.5, "metadata"),
         ("config.unlearn.epochs", 9, "metadata"),
         ("warnings", ["no forgotten share: all is well"], "warnings"),
+        ("pairs", None, "metrics"),
+        ("pairs.after.3", 0.5, "metrics"),
+        ("config.relearn", True, "metrics"),  # a report without its section
+        ("command", ["falw", "audit"], "metrics"),
     ],
 )
 def test_forged_entries_are_detected(copy: Path, path: str, value: object, check: str) -> None:

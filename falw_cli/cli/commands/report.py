@@ -20,7 +20,7 @@ class ReportSettings(Section):
     format: Annotated[str, Flag("Options", environment=False, choices=("html", "md", "junit"))] = (
         "html"
     )
-    """html, md (for a pull request comment) or junit (gates for CI) (default html)."""
+    """html, md (for a pull request comment) or junit (verdict and gates for CI) (default html)."""
     out: Annotated[str | None, Flag("Options", environment=False, names="path")] = None
     """Output file; - is stdout (default: beside the report)."""
     open: Annotated[bool, Flag("Options", environment=False)] = False

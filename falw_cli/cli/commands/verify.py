@@ -61,6 +61,8 @@ def verify(call: Call) -> None:
         )
     checks = found.checks
     figures = "figures measured again" if found.measured_again else "report's figures"
+    if found.measured_again and found.report and found.report.per_sample:
+        figures += ", and of the report's per_sample, which was not checked"
     missing = None if own.ledger or found.report else f"no verdict: the report {checks[0].problem}"
     if call.as_json:
         said = [] if own.ledger else [_verdict(found.report, missing, figures)]
