@@ -23,7 +23,8 @@ WORDS = frozenset({
 def is_average(name: str) -> bool:
     """Return whether an entry's or a tensor's name says that it holds averaged weights."""
     words = _words(name)
-    return any(word in WORDS for word in words) and "online" not in words  # as in ema_pytorch
+    # `online` as in ema_pytorch; `exp_avg` is a moment of Adam.
+    return any(one in WORDS for one in words) and not {"online", "exp"} & {*words}
 
 
 def without_average(name: str) -> list[str]:

@@ -30,7 +30,7 @@ def test_the_original_shows_what_was_forgotten(unlearned: Path) -> None:
     assert found["metrics"]["changes"] == made["metrics"]["changes"]
     assert found["inputs"]["model"]["unlearned"] is True
     # The original as a reference was trained on the list.
-    assert any("reference 1 predicts the list" in one for one in found["warnings"])
+    assert any("its training left out no list" in one for one in found["warnings"])
     assert any("has the weights of the original" in one for one in found["warnings"])
 
 
