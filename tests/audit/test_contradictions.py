@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from falw_cli.audit.contradictions import still_detected, uneven
+from falw_cli.audit.contradictions import less_sure, still_detected, uneven
 from falw_cli.audit.verdict import verdict
 from falw_cli.evaluation.metrics import Figure, Metrics, Pairs
 from tests.audit.reports import pairs, report
@@ -41,6 +41,29 @@ def test_a_list_that_is_as_evident_as_before(after: float, *, contradicted: bool
     found = report(after).metrics
     assert bool(still_detected(found.before, found.after)) is contradicted
     assert not still_detected(None, found.after)
+
+
+@pytest.mark.parametrize(("fall", "contradicted"), [(0.1, False), (0.3, True)])
+def test_a_model_that_is_less_sure_of_unseen_samples_too(
+    fall: float, *, contradicted: bool
+) -> None:
+    """A class that keeps no sample should not be predicted, so it does not count."""
+    before = report(1.5).metrics.before
+    assert before is not None
+    gone, *kept = before.per_class
+
+    def fallen(by: float) -> Metrics:
+        changed = {
+            name: before.per_class[name].model_copy(
+                update={"unseen_probability": 0.8 - by, "retain_count": 0 if name == gone else 9}
+            )
+            for name in (gone, *kept)
+        }
+        changed[gone] = changed[gone].model_copy(update={"unseen_probability": 0.8 - 8 * by})
+        return before.model_copy(update={"per_class": changed})
+
+    assert bool(less_sure(fallen(0), fallen(fall))) is contradicted
+    assert not less_sure(None, fallen(fall))
 
 
 @pytest.mark.parametrize(
