@@ -19,7 +19,7 @@ from falw_cli.models.formats.safetensors import read_tensors, separate
 from falw_cli.models.interfaces import FolderFormat
 from falw_cli.runtime.extras import need
 
-PREFIX, WEIGHTS = "timm/", "model.safetensors"
+PREFIX, WEIGHTS = "timm/", folder.WEIGHTS
 KEPT_OUT = ("pretrained", "checkpoint", "cache_dir", "num_classes", "in_chans", "features_only")
 """Arguments that are ignored: they would fetch something, or contradict the weights."""
 
