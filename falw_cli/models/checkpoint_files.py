@@ -99,7 +99,12 @@ def read(path: str | Path, weights: Which | None = None) -> Checkpoint:
 
 
 def read_all(path: str | Path) -> Checkpoint:
-    """Read a checkpoint with all sets of its weights, the others in `others`."""
+    """Read a checkpoint with all sets of its weights, the others in `others`.
+
+    Raises:
+        RequestError: as `read`; or it is a file in a library's folder that is not the folder's
+            weights.
+    """
     place = Path(path)
     kind, notes = _file_format(place)
     if kind != DEFAULT:
@@ -111,6 +116,11 @@ def read_all(path: str | Path) -> Checkpoint:
     folders = _formats(FolderFormat)
     for name, one in folders.items():
         if one.recognises(place):
+            if not place.is_dir() and place.name != folder.WEIGHTS:
+                raise RequestError(
+                    f"{place} is in a folder of {name}, whose weights are another file",
+                    "name the folder, or move the file out of it",
+                )
             return _read(name, place)
     if place.is_dir():
         known = " or ".join(folders)

@@ -44,7 +44,7 @@ def convert(config: Config, progress: Progress) -> Path:
     folder = out if out.suffix not in suffixes else None
     with outputs.claimed([out / CONFIG if folder else out], force=config.force, folder=folder):
         as_asked = _plain(source, kind)
-        for note in (*source.notes, *_lost(source, as_asked)):
+        for note in (*source.notes, *_lost(source, as_asked), *_guessed(said, source, kind)):
             progress.warn(f"{source.path.name}: {note}")
         made = checkpoint_files.written(out, source.tensors, said, as_asked)
         checkpoint_files.refuse_other_weights(out, lambda: made, force=config.force)
@@ -72,6 +72,19 @@ def _lost(source: Checkpoint, made: Checkpoint) -> list[str]:
     masks = sorted(f"{name}_mask" for name in source.masks) if not made.masks else []
     lost = [*entries, *extras, *masks]
     return [f"left out, since only weights are converted: {', '.join(lost)}"] if lost else []
+
+
+def _guessed(said: Metadata | None, source: Checkpoint, kind: str) -> list[str]:
+    """Return a sentence on preprocessing that a new folder needs and that is not known."""
+    files = checkpoint_files.suffixes().values()
+    if said is None or source.beside or kind in (source.kind, *files):
+        return []
+    names = ("image_size", "mean", "std")
+    unknown = [name for name in names if getattr(said.preprocessing, name) is None]
+    return [
+        f"not given in preprocessing: {', '.join(unknown)}; the folder has {kind}'s defaults for "
+        f"{said.arch}; if they are wrong, set `preprocessing:` in falw.yaml and convert again"
+    ] if unknown else []  # fmt: skip
 
 
 def _said(config: Config, source: Checkpoint, spec: NetworkSpec | None) -> Metadata | None:

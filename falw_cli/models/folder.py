@@ -12,6 +12,8 @@ from falw_cli.errors import RequestError
 from falw_cli.models.checkpoint import Metadata
 
 CONFIG, OWN = "config.json", "falw.json"
+WEIGHTS = "model.safetensors"
+"""The weights that belong to config.json, unless they are sharded."""
 LIMIT = 16 << 20
 """Maximum size of a JSON file in such a folder, in bytes."""
 

@@ -58,8 +58,8 @@ def pick(
     if wanted and wanted not in known:
         other = next(iter(known))
         raise RequestError(
-            f"{path} holds no {'averaged (EMA)' if wanted == 'ema' else 'raw'} state dict, only "
-            f"{known[other]!r}",
+            f"{path} holds no {'averaged (EMA)' if wanted == 'ema' else 'raw'} state dict where "
+            f"falw looks for one, only {known[other]!r}",
             f"leave out --weights, or give --weights {other}",
         )
     if wanted:

@@ -82,6 +82,16 @@ def test_bare_weights_in_a_library_folder_are_read_as_the_folder(tmp_path: Path)
         checkpoint_files.read(tmp_path / "other.safetensors")
 
 
+@pytest.mark.parametrize("entry", ["architecture", "model_type"])
+def test_other_weights_in_a_library_folder_are_not_the_folder(tmp_path: Path, entry: str) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({entry: "vit"}))
+    for name in ("model.safetensors", "other.safetensors"):
+        save_file(WEIGHTS, tmp_path / name)
+    with pytest.raises(RequestError, match="whose weights are another file") as refused:
+        checkpoint_files.read(tmp_path / "other.safetensors")
+    assert "name the folder" in str(refused.value.hint)
+
+
 @pytest.mark.parametrize(
     "name",
     ["model.safetensors", "pytorch_model.bin", "model-00001-of-00002.safetensors",

@@ -64,6 +64,29 @@ def test_plain_weights_become_a_folder_of_timm(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("shown", "written", "unknown"),
+    [
+        ("{image_size: 32, squash: true, mean: [0.5, 0.5, 0.5], std: [0.2, 0.2, 0.2]}",
+         ("squash", 1.0, [3, 32, 32]), None),
+        ("{image_size: 32, resize: 40}", ("center", 0.8, [3, 32, 32]), "mean, std"),
+        ("{}", ("center", 0.95, [3, 160, 160]), "image_size, mean, std"),
+    ],
+)  # fmt: skip
+def test_a_folder_of_timm_has_the_preprocessing_and_a_note_on_what_is_not_given(
+    tmp_path: Path, shown: str, written: tuple[str, float, list[int]], unknown: str | None
+) -> None:
+    timm = pytest.importorskip("timm")
+    torch.save(timm.create_model("test_resnet", num_classes=2).state_dict(), tmp_path / "model.pt")
+    (tmp_path / "falw.yaml").write_text(f"arch: timm/test_resnet\npreprocessing: {shown}\n")
+    done = falw("convert", "model.pt", "--out", "folder", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    made = json.loads((tmp_path / "folder/config.json").read_text())["pretrained_cfg"]
+    assert (made["crop_mode"], made["crop_pct"], made["input_size"]) == written
+    assert ("not given" in done.stderr) == (unknown is not None)
+    assert f"not given in preprocessing: {unknown};" in done.stderr or unknown is None
+
+
+@pytest.mark.parametrize(
     ("asked", "said"),
     [
         ((), "--out is missing"),

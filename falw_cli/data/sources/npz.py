@@ -74,7 +74,8 @@ def listing(spec: Spec, allow_outside: bool) -> Listing:
         found = whole_numbers(labels.astype(np.float64), str(file))
     else:
         found = bare_numbers(integers(labels.tolist(), str(file)), str(file))
-    notes = (*found.notes, *keys.notes)
+    unused = [name for name in keys.extra if _shape(file, name) != labels.shape]
+    notes = (*found.notes, *keys.notes, *_not_used(unused))
     if keys.part and not spec.part:
         notes = (*notes, f"the part {keys.part!r} is used of {', '.join(keys.parts)}")
     return Listing(
@@ -93,6 +94,8 @@ class Keys(NamedTuple):
     part: str = ""
     parts: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    extra: tuple[str, ...] = ()
+    """Arrays of a file without parts that may be columns."""
 
 
 def _keys(spec: Spec, file: Path) -> Keys:
@@ -109,7 +112,11 @@ def _keys(spec: Spec, file: Path) -> Keys:
     parts = _parts(names)
     if "images" in names and not spec.part:
         note = f"the array 'images' is used; there are also the parts {', '.join(parts)}"
-        return Keys(ids="ids" if "ids" in names else None, notes=(note,) if parts else ())
+        read = {*Keys()[:3], *(name for one in parts.values() for name in one[:3])}
+        return Keys(
+            ids="ids" if "ids" in names else None, notes=(note,) if parts else (),
+            extra=tuple(sorted(names - read)),
+        )  # fmt: skip
     if not parts and not spec.part:
         raise RequestError(f"{file} holds the arrays {shown(sorted(names))}", HINT)
     keys = parts[choose_part(spec, tuple(parts))]
@@ -117,8 +124,25 @@ def _keys(spec: Spec, file: Path) -> Keys:
         keys = _with_ids(file, keys, parts)
     used = {name for one in (*parts.values(), keys) for name in (one.images, one.labels, one.ids)}
     unused = sorted(names - used - ({*Keys()[:3]} if "images" in names else set()))
-    note = f"{counted(len(unused), 'array is', 'arrays are')} not used: {shown(unused)}"
-    return keys._replace(parts=tuple(parts), notes=(note,) if unused else ())
+    return keys._replace(parts=tuple(parts), notes=_not_used(unused))
+
+
+def _not_used(names: list[str]) -> tuple[str, ...]:
+    """Return a note on arrays that are passed over, if there are any."""
+    note = f"{counted(len(names), 'array is', 'arrays are')} not used: {shown(names)}"
+    return (note,) if names else ()
+
+
+def _shape(file: Path, name: str) -> tuple[int, ...] | None:
+    """Return the shape of an array by its header; None if it cannot be read."""
+    form = np.lib.format
+    known = {(1, 0): form.read_array_header_1_0, (2, 0): form.read_array_header_2_0}
+    try:
+        with zipfile.ZipFile(file) as archive, archive.open(f"{name}.npy") as stream:
+            shape: tuple[int, ...] = known[form.read_magic(stream)](stream)[0]
+            return shape
+    except Exception:  # zipfile, zlib and numpy's header parser raise many types
+        return None
 
 
 def _parts(names: set[str]) -> dict[str, Keys]:

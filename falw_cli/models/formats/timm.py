@@ -19,7 +19,7 @@ from falw_cli.models.formats.safetensors import read_tensors, separate
 from falw_cli.models.interfaces import FolderFormat
 from falw_cli.runtime.extras import need
 
-PREFIX, WEIGHTS = "timm/", "model.safetensors"
+PREFIX, WEIGHTS = "timm/", folder.WEIGHTS
 KEPT_OUT = ("pretrained", "checkpoint", "cache_dir", "num_classes", "in_chans", "features_only")
 """Arguments that are ignored: they would fetch something, or contradict the weights."""
 
@@ -121,12 +121,15 @@ def _config(metadata: Metadata) -> bytes:
     shown, count = metadata.preprocessing, len(metadata.classes)
     channels = len(shown.mean or (0, 0, 0))
     model = builder(metadata.arch, metadata.arch_config or {})(count, channels)
+    size = shown.image_size
     settled: dict[str, Any] = {"interpolation": shown.interpolation}
-    if shown.image_size and shown.mean and shown.std:
-        settled |= {
-            "input_size": (channels, shown.image_size, shown.image_size), "mean": shown.mean,
-            "std": shown.std, "crop_pct": shown.image_size / (shown.resize or shown.image_size),
-        }  # fmt: skip
+    if size:
+        settled["input_size"] = (channels, size, size)
+    if size or shown.squash:  # else as timm crops for this architecture
+        settled["crop_mode"] = "squash" if shown.squash else "center"
+        settled["crop_pct"] = size / (shown.resize or size) if size and not shown.squash else 1.0
+    if shown.mean and shown.std:
+        settled |= {"mean": shown.mean, "std": shown.std}
     with tempfile.TemporaryDirectory() as place:
         timm.models.save_for_hf(
             model, place, safe_serialization=True,

@@ -32,14 +32,13 @@ from falw_cli.models.checkpoint import (
 )
 from falw_cli.models.fitting import unwrap
 from falw_cli.models.interfaces import FileFormat
-from falw_cli.models.weight_sets import extraction, is_average, same, without_average
+from falw_cli.models.rival_weights import LIVE, averaged, is_state, with_rivals
+from falw_cli.models.weight_sets import extraction, is_average, without_average
 
 WEIGHTS = ("state_dict", "model_state_dict", "model", "net", "network", "weights")
 """Keys of the weights in training dictionaries; the first is Lightning's."""
 INNER = ("state_dict", "model_state_dict", "module", "model", "shadow", "params")
 """Keys of the weights in an entry that holds more about them."""
-LIVE = "current_model_state"
-"""Key at which Lightning's WeightAveraging keeps the raw weights; `state_dict` is the average."""
 LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 """The first bytes that torch wrote before 1.6: a pickled magic number."""
 ARCHIVE = b"PK\x03\x04"
@@ -90,35 +89,11 @@ def read(path: Path) -> Checkpoint:
     raw = [one for one in found if not averaged(one.key, whole)]
     first = (raw or found)[0]
     others = [one for one in found if averaged(one.key, whole)][:1] if raw else []
-    first, *others = (_with_rivals(one, whole) for one in (first, *others))
+    first, *others = (with_rivals(one, whole, dict(sets)) for one in (first, *others))
     if unnamed:
         note = f"the averaged weights at {unnamed} have no names and are not used; to use them, "
         first = replace(first, notes=(*first.notes, f"{note}{foreign.COPY_TO}"))
     return replace(first, others=tuple(others))
-
-
-def averaged(key: tuple[str, ...], whole: Mapping[str, Any]) -> bool:
-    """Return whether the weights at these keys of a training dictionary are averages."""
-    return any(map(is_average, key)) or (LIVE in whole and key == ("state_dict",))
-
-
-def _with_rivals(used: Checkpoint, whole: Mapping[str, Any]) -> Checkpoint:
-    """Return a set of weights with a note on others of its kind that it was chosen from."""
-    named, average = unwrap(used.tensors)[1], averaged(used.key, whole)
-    keys = [key for key in whole if isinstance(key, str) and used.key and key != used.key[0]]
-    alike = [one for key in keys for one in _at(whole, key) if averaged(one[0], whole) == average]
-    others = {repr(".".join(path)): unwrap(tensors)[1] for path, tensors in alike}
-    rivals = [
-        path for path, tensors in others.items()
-        if tensors.keys() == named.keys() and not same(tensors, named)
-    ]  # fmt: skip
-    if not rivals:
-        return used
-    note = (
-        f"the weights at {'.'.join(used.key)!r} are used; those at {', '.join(rivals)} differ (to "
-        "use these, save them alone)"
-    )
-    return replace(used, notes=(*used.notes, note))
 
 
 def _check_size(path: Path) -> None:
@@ -178,17 +153,11 @@ def _reason(text: str, error: Exception) -> str:
     return text.strip().partition("\n")[0] or type(error).__name__
 
 
-def _is_state(value: object) -> bool:
-    return isinstance(value, Mapping) and bool(value) and all(
-        isinstance(k, str) and isinstance(v, Tensor) for k, v in value.items()
-    )  # fmt: skip
-
-
 def _sets(whole: object) -> Iterator[tuple[tuple[str, ...], Mapping[str, Tensor]]]:
     """Yield keys and tensors of the weights in a file: of the usual keys first, then averages."""
     if not isinstance(whole, Mapping):
         return
-    if _is_state(whole):
+    if is_state(whole):
         yield (), whole
         return
     text = [key for key in whole if isinstance(key, str)]
@@ -223,20 +192,20 @@ def _has_average(whole: Mapping[str, Any], key: str, averages: list[str]) -> boo
 def _named(whole: object) -> list[str]:
     """Return the keys of a dictionary that hold a state dict."""
     entries = whole.items() if isinstance(whole, Mapping) else ()
-    return [key for key, value in entries if isinstance(key, str) and _is_state(value)]
+    return [key for key, value in entries if isinstance(key, str) and is_state(value)]
 
 
 def _at(
     whole: Mapping[str, Any], key: str
 ) -> Iterator[tuple[tuple[str, ...], Mapping[str, Tensor]]]:
     value = whole[key]
-    if _is_state(value):
+    if is_state(value):
         yield (key,), value
     elif isinstance(value, Mapping):
         averages = [one for one in value if isinstance(one, str) and is_average(one)]
         usual = [one for one in INNER if one not in averages]
         for names in (usual, averages):
-            yield from [((key, one), value[one]) for one in names if _is_state(value.get(one))][:1]
+            yield from [((key, one), value[one]) for one in names if is_state(value.get(one))][:1]
 
 
 def _unnamed(whole: object) -> Iterator[str]:

@@ -20,7 +20,7 @@ from falw_cli.models.interfaces import FolderFormat
 from falw_cli.runtime.extras import need
 
 PREFIX = "transformers/"
-WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
+WEIGHTS, INDEX = folder.WEIGHTS, "model.safetensors.index.json"
 SHOWN = "preprocessor_config.json"
 PILLOWS: dict[int, Any] = {0: "nearest", 2: "bilinear", 3: "bicubic"}
 """Interpolations by Pillow's numbers."""

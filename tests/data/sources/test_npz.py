@@ -207,6 +207,21 @@ def test_parts_beside_images_are_named(tmp_path: Path) -> None:
     assert open_listing(f"{spec}#test").ids == ROWS["test"]
 
 
+@pytest.mark.parametrize(
+    ("extra", "notes"),
+    [
+        ({"classes": ["a", "b", "c"]}, ("1 array is not used: classes",)),
+        ({"person": [7, 7, 8, 8]}, ()),
+    ],
+)
+def test_arrays_that_are_neither_read_nor_columns_are_named(
+    tmp_path: Path, extra: dict[str, object], notes: tuple[str, ...]
+) -> None:
+    images = np.zeros((4, 8, 8), np.uint8)
+    np.savez(tmp_path / "a.npz", images=images, labels=[0, 1, 2, 0], ids=list("abcd"), **extra)
+    assert open_listing(f"npz:{tmp_path / 'a.npz'}").notes == notes
+
+
 def test_labels_that_numpy_pickles_are_refused_with_what_to_do(tmp_path: Path) -> None:
     labels = np.array(["a", "b"], dtype=object)
     np.savez(tmp_path / "a.npz", images=np.zeros((2, 8, 8, 3), dtype=np.uint8), labels=labels)
