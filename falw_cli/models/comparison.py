@@ -41,7 +41,7 @@ def open_compared(
         )
     # A reference's own metadata has precedence; without metadata, it gets the settings of the
     # model to unlearn.
-    own = given.model_copy(update={"preprocessing": Preprocessing()})
+    own = given if source.unclear else given.model_copy(update={"preprocessing": Preprocessing()})
     said = {"arch": network.arch, "preprocessing": network.preprocessing.model_dump()}
     config = with_metadata(own if source.metadata else given.over(said), source)
     spec, source = network_spec(config, source)
