@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -420,6 +421,10 @@ def test_preprocessing_in_the_config_replaces_what_cannot_be_applied(
     with (data / "falw.yaml").open("a") as config:
         config.write(REPLACED)
     assert opened(data, "model").network.preprocessing.mean == (0.5, 0.5, 0.5)
+    shutil.copytree(data / "model", data / "original")
+    (data / "original" / "config.json").write_text((data / "model" / "config.json").read_text() + "\n")
+    compared = falw("evaluate", "model", "--forget", "ids.txt", "--original", "original", cwd=data)
+    assert compared.returncode == 0, compared.stderr
 
 
 @pytest.mark.parametrize(
