@@ -422,7 +422,9 @@ def test_preprocessing_in_the_config_replaces_what_cannot_be_applied(
         config.write(REPLACED)
     assert opened(data, "model").network.preprocessing.mean == (0.5, 0.5, 0.5)
     shutil.copytree(data / "model", data / "original")
-    (data / "original" / "config.json").write_text((data / "model" / "config.json").read_text() + "\n")
+    (data / "original" / "config.json").write_text(
+        (data / "model" / "config.json").read_text() + "\n"
+    )
     compared = falw("evaluate", "model", "--forget", "ids.txt", "--original", "original", cwd=data)
     assert compared.returncode == 0, compared.stderr
 
