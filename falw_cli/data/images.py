@@ -40,7 +40,7 @@ class Geometry:
     channels: int
     interpolation: str = "bilinear"
     squash: bool = False
-    """Resize both sides to `size`, without a crop."""
+    """Resize both sides to `resize`, not only the shorter one."""
     upright: bool = field(default=False, repr=False)
     """Apply the EXIF orientation."""
     guessed: bool = field(default=False, repr=False, compare=False)
@@ -49,7 +49,8 @@ class Geometry:
     @property
     def key(self) -> str:
         """A text that is equal for equal geometries."""
-        return f"{self}{' upright' * self.upright}{' guessed' * self.guessed}"
+        text = f"{self}{' upright' * self.upright}{' guessed' * self.guessed}"
+        return text.replace("nearest", "nearest-exact")
 
     def shape(self, count: int) -> tuple[int, int, int, int]:
         """Return the shape of the pixels of `count` images."""
@@ -114,10 +115,9 @@ def geometry(
     if not SMALLEST <= size <= LARGEST:
         problem = f"images of {listing.spec!r} would be scaled to the first one's {size} pixels"
         raise RequestError(problem, f"give preprocessing image_size, {SMALLEST} to {LARGEST}")
-    resize, guessed = size if shown.squash else resize or size, shown.image_size is None
     return Geometry(
-        size, resize, channels or native, shown.interpolation, shown.squash, shown.exif == "apply",
-        guessed,
+        size, resize or size, channels or native, shown.interpolation, shown.squash,
+        shown.exif == "apply", shown.image_size is None,
     )  # fmt: skip
 
 
@@ -227,8 +227,8 @@ def _fit(image: Tensor, wanted: Geometry) -> Tensor:
         from torchvision.transforms import InterpolationMode
         from torchvision.transforms.v2 import functional as transforms
 
-        sides = [wanted.size, wanted.size] if wanted.squash else [wanted.resize]
-        how = InterpolationMode(wanted.interpolation)
+        sides = [wanted.resize, wanted.resize] if wanted.squash else [wanted.resize]
+        how = InterpolationMode(wanted.interpolation.replace("nearest", "nearest-exact"))
         image = transforms.resize(image, sides, interpolation=how, antialias=True)
         image = transforms.center_crop(image, [wanted.size, wanted.size])
     return image

@@ -126,6 +126,8 @@ class Checkpoint:
     """Keys that lead to the weights in a training dictionary."""
     others: tuple[Checkpoint, ...] = ()
     """Other sets of weights in the file, such as averages; at most one is used and written."""
+    unclear: RequestError | None = None
+    """Why the preprocessing cannot be read; the config must give it."""
     wanted: Which | None = None
     """The user's choice between raw and averaged weights."""
     names: Mapping[str, str] | None = None

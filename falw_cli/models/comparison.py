@@ -40,9 +40,11 @@ def open_compared(
             f"{path} was made from the model, {model.path}", "give the model from before it"
         )
     # A reference's own metadata has precedence; without metadata, it gets the settings of the
-    # model to unlearn.
+    # model to unlearn; so does one whose preprocessing falw cannot apply.
     own = given.model_copy(update={"preprocessing": Preprocessing()})
     said = {"arch": network.arch, "preprocessing": network.preprocessing.model_dump()}
+    if source.unclear:
+        own = given.over({"preprocessing": said["preprocessing"]})
     config = with_metadata(own if source.metadata else given.over(said), source)
     spec, source = network_spec(config, source)
     for note in source.notes:

@@ -45,6 +45,15 @@ def read_json(file: Path) -> dict[str, Any]:
     return found
 
 
+def unclear(file: Path, error: Exception) -> RequestError:
+    """Return the refusal of preprocessing that falw cannot apply exactly, for `Checkpoint`."""
+    reason = f"{error} is missing" if isinstance(error, KeyError) else error
+    return RequestError(
+        f"{file}: the preprocessing cannot be applied: {reason}",
+        "give preprocessing: with image_size, mean and std in falw.yaml, which replaces it",
+    )
+
+
 def history(folder: Path) -> dict[str, Any]:
     """Return the metadata's training and unlearning from falw.json, if falw wrote the folder."""
     file = folder / OWN

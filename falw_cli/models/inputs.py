@@ -216,6 +216,8 @@ def completed(shown: Preprocessing, spec: NetworkSpec) -> tuple[Preprocessing, s
     guess = IMAGENET.model_dump()
     if shown.image_size is None and (size := architectures.input_size(spec.build)):
         guess |= {"image_size": size, "resize": round(size * IMAGENET_RATIO)}
+    if shown.squash:
+        guess["resize"] = None
     if spec.channels == 1:  # the mean over the channels, as in timm
         guess |= {"mean": (0.449,), "std": (0.226,)}
     merged = guess | shown.model_dump(exclude_none=True)

@@ -168,16 +168,22 @@ def with_metadata(config: Config, source: Checkpoint) -> Config:
     """Return the config, with unset values taken from the checkpoint's metadata.
 
     Raises:
-        RequestError: the metadata names code, which the user has not allowed.
+        RequestError: the metadata names code, which the user has not allowed, or the checkpoint's
+            preprocessing cannot be applied and the config does not replace it.
     """
-    said = source.metadata
+    said, given = source.metadata, config.preprocessing
     if said is None:
         return config
+    if source.unclear and None in (given.image_size, given.mean, given.std):
+        raise source.unclear
+    shown = said.preprocessing.model_dump(exclude_none=True)
+    if given.squash and not said.preprocessing.squash:
+        shown.pop("resize", None)  # of the shorter side
     lower: dict[str, object] = {
         "arch": said.arch,
         "arch_config": said.arch_config if config.arch in (None, said.arch) else None,
         "classes": said.classes,
-        "preprocessing": said.preprocessing.model_dump(exclude_none=True),
+        "preprocessing": shown,
     }
     settled = config.over(lower)
     if architectures.is_code(said.arch) and config.arch is None and not config.trust_code:

@@ -46,14 +46,15 @@ def read(path: Path) -> Checkpoint:
     given = said.get("model_args")
     arguments = given if isinstance(given, dict) else {}
     count = said.get("num_classes", arguments.get("num_classes"))
+    shown, unclear, notes = preprocessing(said, place)
     metadata = Metadata(
-        arch=arch, arch_config=arguments, preprocessing=preprocessing(said, place),
+        arch=arch, arch_config=arguments, preprocessing=shown,
         classes=folder.class_names(said.get("label_names"), count if isinstance(count, int) else 0),
         **folder.history(place),
     )  # fmt: skip
     return Checkpoint(
         place, sha256, tensors, metadata=metadata, build=builder(arch, arguments),
-        beside={folder.CONFIG: (place / folder.CONFIG).read_bytes()},
+        beside={folder.CONFIG: (place / folder.CONFIG).read_bytes()}, notes=notes, unclear=unclear,
     )  # fmt: skip
 
 
@@ -83,26 +84,30 @@ def builder(arch: str, said: dict[str, Any]) -> Builder:
     return build
 
 
-def preprocessing(said: dict[str, Any], place: Path) -> Preprocessing:
-    """Return the checkpoint's input size, crop, interpolation, mean and std."""
+def preprocessing(
+    said: dict[str, Any], place: Path
+) -> tuple[Preprocessing, RequestError | None, tuple[str, ...]]:
+    """Return the checkpoint's preprocessing, or why falw cannot apply it, and notes on it."""
     nested = said.get("pretrained_cfg")
     found = {**said, **(nested if isinstance(nested, dict) else {})}
     try:
         _, height, width = found["input_size"]
         if height != width:
             raise ValueError("input_size is not square")
-        squash, mode = found.get("crop_mode") == "squash", found.get("interpolation")
-        crop = 1.0 if squash else float(found.get("crop_pct") or 1.0)
-        return Preprocessing(
-            image_size=height, resize=math.floor(height / crop), squash=squash,
-            interpolation=mode if mode in ("bilinear", "bicubic", "nearest") else "bicubic",
+        for key in ("crop_mode", "crop_border_pixels"):
+            if found.get(key) not in (None, 0, "center", "squash"):
+                raise ValueError(f"falw does not apply {key} {found[key]}")
+        mode = found.get("interpolation")
+        how: Any = mode if mode in ("bilinear", "bicubic", "nearest") else "bicubic"
+        lacks = f"{folder.CONFIG}: falw lacks interpolation {mode}, and uses bicubic"
+        shown = Preprocessing(
+            image_size=height, resize=math.floor(height / float(found.get("crop_pct") or 1.0)),
+            squash=found.get("crop_mode") == "squash", interpolation=how,
             mean=tuple(found["mean"]), std=tuple(found["std"]),
         )  # fmt: skip
+        return shown, None, () if mode in (None, how) else (lacks,)
     except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
-        raise RequestError(
-            f"{place / folder.CONFIG} does not define the preprocessing: {error}",
-            "save it again with timm, or give preprocessing in falw.yaml",
-        ) from error
+        return Preprocessing(), folder.unclear(place / folder.CONFIG, error), ()
 
 
 def write(tensors: Tensors, metadata: Metadata, source: Checkpoint) -> dict[str, bytes]:
@@ -127,7 +132,7 @@ def _config(metadata: Metadata) -> bytes:
         settled["input_size"] = (channels, size, size)
     if size or shown.squash:  # else as timm crops for this architecture
         settled["crop_mode"] = "squash" if shown.squash else "center"
-        settled["crop_pct"] = size / (shown.resize or size) if size and not shown.squash else 1.0
+        settled["crop_pct"] = size / (shown.resize or size) if size else 1.0
     if shown.mean and shown.std:
         settled |= {"mean": shown.mean, "std": shown.std}
     with tempfile.TemporaryDirectory() as place:

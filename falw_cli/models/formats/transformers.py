@@ -12,18 +12,16 @@ from torch import nn
 
 from falw_cli.config.settings import Preprocessing
 from falw_cli.errors import RequestError, unknown_name
-from falw_cli.models import folder
+from falw_cli.models import folder, processor
 from falw_cli.models.architectures import Builder
 from falw_cli.models.checkpoint import Checkpoint, Metadata, Tensors
 from falw_cli.models.formats.safetensors import read_tensors
 from falw_cli.models.interfaces import FolderFormat
+from falw_cli.models.processor import SHOWN
 from falw_cli.runtime.extras import need
 
 PREFIX = "transformers/"
 WEIGHTS, INDEX = folder.WEIGHTS, "model.safetensors.index.json"
-SHOWN = "preprocessor_config.json"
-PILLOWS: dict[int, Any] = {0: "nearest", 2: "bilinear", 3: "bicubic"}
-"""Interpolations by Pillow's numbers."""
 
 
 def recognises(path: Path) -> bool:
@@ -59,17 +57,18 @@ def read(path: Path) -> Checkpoint:
             "save a fine-tuned classifier with save_pretrained",
         )
     tensors = {name: tensor.detach() for name, tensor in model.state_dict().items()}
+    shown, unclear = preprocessing(place, said)
     metadata = Metadata(
         arch=arch, arch_config=said,
         classes=folder.class_names(said.get("id2label"), model.config.num_labels),
-        preprocessing=preprocessing(place, said),
+        preprocessing=shown,
         **folder.history(place),
     )  # fmt: skip
     notes = _notes(place, metadata.preprocessing, report)
     beside = {SHOWN: (place / SHOWN).read_bytes()} if (place / SHOWN).is_file() else {}
     return Checkpoint(
         place, folder.digest(digests), tensors, metadata=metadata, build=build,
-        beside=beside, shard=largest, notes=notes,
+        beside=beside, shard=largest, notes=notes, unclear=unclear,
     )  # fmt: skip
 
 
@@ -111,10 +110,12 @@ def _weights(place: Path) -> tuple[dict[str, str], int]:
 
 def _notes(place: Path, shown: Preprocessing, report: dict[str, Any]) -> tuple[str, ...]:
     """Return sentences on what was guessed or passed over in a folder."""
-    notes = []
+    notes: list[str] = []
     if not (place / SHOWN).is_file():
         size = f"{shown.image_size} pixels, from {folder.CONFIG}" if shown.image_size else "a guess"
         notes.append(f"no {SHOWN}: the input size is {size}")
+    elif shown.mean is not None:
+        notes += processor.notes(folder.read_json(place / SHOWN))
     if extra := sorted(report["unexpected_keys"]):
         more = f" (and {len(extra) - 1} more)" if len(extra) > 1 else ""
         notes.append(f"tensors that the model does not use are left out: {extra[0]}{more}")
@@ -171,28 +172,19 @@ def builder(arch: str, said: dict[str, Any]) -> Builder:
     return build
 
 
-def preprocessing(place: Path, said: dict[str, Any]) -> Preprocessing:
-    """Return the checkpoint's resizing, crop, interpolation, mean and std."""
+def preprocessing(
+    place: Path, said: dict[str, Any]
+) -> tuple[Preprocessing, RequestError | None]:  # fmt: skip
+    """Return the checkpoint's preprocessing, or why falw cannot apply it."""
     if not (place / SHOWN).is_file():
         side = _side(place, said)
-        return Preprocessing(image_size=side, resize=side, squash=True) if side else Preprocessing()
-    shown = folder.read_json(place / SHOWN)
+        guess = Preprocessing(image_size=side, resize=side, squash=True)
+        return (guess if side else Preprocessing()), None
     try:
-        size, resize, squash = _sizes(shown, said)
-        mean, std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
-        if shown.get("do_normalize", True):
-            mean, std = tuple(shown["image_mean"]), tuple(shown["image_std"])
-        if abs(shown.get("rescale_factor", 1 / 255) * 255 - 1) > 1e-4:
-            raise ValueError(f"rescale_factor is {shown['rescale_factor']}, not 1/255")
-        return Preprocessing(
-            image_size=size, resize=resize, squash=squash, mean=mean, std=std,
-            interpolation=PILLOWS.get(shown.get("resample", 2), "bilinear"),
-        )  # fmt: skip
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise RequestError(
-            f"{place / SHOWN} does not define the preprocessing: {error}",
-            "save it again with transformers, or give preprocessing in falw.yaml",
-        ) from error
+        shown = folder.read_json(place / SHOWN)
+        return processor.preprocessing(shown, said.get("image_size")), None
+    except (KeyError, TypeError, ValueError, AttributeError, ZeroDivisionError) as error:
+        return Preprocessing(), folder.unclear(place / SHOWN, error)
 
 
 def _side(place: Path, said: dict[str, Any]) -> int | None:
@@ -210,26 +202,6 @@ def _side(place: Path, said: dict[str, Any]) -> int | None:
         )
     side = sides.pop() if sides else None
     return side if isinstance(side, int) and not isinstance(side, bool) else None
-
-
-def _sizes(shown: dict[str, Any], said: dict[str, Any]) -> tuple[int, int, bool]:
-    """Return the input size, the shorter side before the crop, and whether images are squashed."""
-    size = shown.get("size", {})
-    size = {"shortest_edge": size} if isinstance(size, int) else size
-    if not shown.get("do_resize", True):
-        side = int(said["image_size"])
-        return side, side, False
-    if "height" in size:
-        if size["height"] != size["width"]:
-            raise ValueError("size is not square")
-        return int(size["height"]), int(size["height"]), True
-    edge = int(size["shortest_edge"])
-    if (crop := shown.get("crop_pct")) is not None:  # ConvNeXt
-        return edge, edge if edge >= 384 else int(edge / crop), edge >= 384
-    if shown.get("do_center_crop"):
-        cut = shown["crop_size"]
-        return int(cut if isinstance(cut, int) else cut["height"]), edge, False
-    return edge, edge, False
 
 
 def write(tensors: Tensors, metadata: Metadata, source: Checkpoint) -> dict[str, bytes]:

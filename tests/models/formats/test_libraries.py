@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -392,3 +393,57 @@ def test_an_input_that_is_not_square_is_refused(data: Path) -> None:
     vit(data / "model", processor=False, image_size=[32, 48], num_labels=3)
     with pytest.raises(RequestError, match=r"image_size \[32, 48\] is not square"):
         opened(data, "model")
+
+
+REPLACED = "preprocessing: {image_size: 32, mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5]}\n"
+
+
+@pytest.mark.parametrize(
+    ("library", "change", "said"),
+    [("transformers", {"do_flip_channel_order": True}, "do_flip_channel_order"),
+     ("timm", {"crop_mode": "border"}, "crop_mode border")],
+)  # fmt: skip
+def test_preprocessing_in_the_config_replaces_what_cannot_be_applied(
+    data: Path, library: str, change: dict[str, Any], said: str
+) -> None:
+    if library == "timm":
+        FOLDERS["timm resnet"][0](data / "model")
+        file = data / "model" / "config.json"
+    else:
+        vit(data / "model", processor=True, image_size=32, id2label=LABELS)
+        file = data / "model" / "preprocessor_config.json"
+    held = json.loads(file.read_text())
+    (held["pretrained_cfg"] if library == "timm" else held).update(change)
+    file.write_text(json.dumps(held))
+    with pytest.raises(RequestError, match=said) as refused:
+        opened(data, "model")
+    assert "which replaces it" in refused.value.hint
+    with (data / "falw.yaml").open("a") as config:
+        config.write(REPLACED)
+    assert opened(data, "model").network.preprocessing.mean == (0.5, 0.5, 0.5)
+    shutil.copytree(data / "model", data / "original")
+    (data / "original" / "config.json").write_text(
+        (data / "model" / "config.json").read_text() + "\n"
+    )
+    compared = falw("evaluate", "model", "--forget", "ids.txt", "--original", "original", cwd=data)
+    assert compared.returncode == 0, compared.stderr
+
+
+@pytest.mark.parametrize(
+    ("change", "sizes", "notes"),
+    [({"crop_mode": "squash", "crop_pct": 0.7}, (32, 45, True), 0),
+     ({"crop_mode": "center", "crop_pct": 0.7}, (32, 45, False), 0),
+     ({"interpolation": "lanczos"}, (32, 32, False), 1)],
+)  # fmt: skip
+def test_crops_of_timm_are_applied(
+    data: Path, change: dict[str, Any], sizes: tuple[int, int, bool], notes: int
+) -> None:
+    FOLDERS["timm resnet"][0](data / "model")
+    file = data / "model" / "config.json"
+    held = json.loads(file.read_text())
+    held["pretrained_cfg"].update(change)
+    file.write_text(json.dumps(held))
+    given = opened(data, "model")
+    shown = given.network.preprocessing
+    assert (shown.image_size, shown.resize, shown.squash) == sizes
+    assert len(given.source.notes) == notes
