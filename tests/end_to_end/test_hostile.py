@@ -92,7 +92,8 @@ def test_hostile_names_in_a_checkpoint_change_only_the_displayed_text(hostile: P
     first = load_file(hostile / "model.unlearned.safetensors")
 
     harmless = json.loads(
-        '{"arch": "tiny-cnn", "classes": ["a", "b", "c"], "preprocessing": {"image_size": 12}}'
+        '{"arch": "tiny-cnn", "classes": ["a", "b", "c"], "preprocessing": {"image_size": 12}, '
+        '"unlearned": {}}'
     )
     weights = load_file(hostile / "model.safetensors")
     save_file(weights, hostile / "model.safetensors", metadata={"falw": json.dumps(harmless)})
