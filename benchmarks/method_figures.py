@@ -23,7 +23,7 @@ BLUE, ORANGE = "#0072b2", "#d55e00"
 
 
 def weight() -> Figure:
-    """Return the weight of a forget sample by z, for three balance factors."""
+    """Draw the weight of a forget sample against z, for three balance factors."""
     z = torch.linspace(-3, 3, 301)
     classes = torch.zeros(len(z), dtype=torch.int64)
     figure = Figure(figsize=(7, 3.6), layout="constrained")

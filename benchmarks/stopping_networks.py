@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+from benchmarks.agreement import CALLED
 from benchmarks.networks import request, retrained
 from benchmarks.networks_train import POOL, Place
 from falw_cli.evaluation.gap import avg_gap
@@ -88,7 +89,7 @@ def section(rows: list[dict[str, Any]]) -> str:
     for row in rows:
         gaps = (row[key] for key in ("original", "kept", "best", "end", "floor"))
         cells = " | ".join("–" if gap is None else f"{gap:.2f}" for gap in gaps)
-        name = "10 %, gamma 1" if row["list"] == POOL else row["list"]
+        name = CALLED.get(row["list"], row["list"])
         well = "yes" if ends_well(row) else "no"
         lines.append(f"| {row['net']} | {name} | {cells} | {row['evaluations']} | {well} |")
     return "\n".join([*lines, ""])

@@ -6,7 +6,7 @@ import numpy as np
 
 from falw_cli.audit.report import Report
 from falw_cli.audit.shadows import distinguished
-from falw_cli.audit.unseen import apart
+from falw_cli.audit.unseen import apart, same_attack
 from falw_cli.evaluation.forgotten import HALF
 from falw_cli.evaluation.metrics import Metrics, Pairs
 
@@ -40,21 +40,16 @@ def still_detected(before: Metrics | None, after: Metrics | None) -> str:
     A model that is less sure of all samples, forgotten or not, has a lower true-class probability.
     An AUC that surely and clearly fell is no contradiction: retrained models detect some lists too.
     """
-    if before is None or after is None or before.mia is None or after.mia is None:
+    if (known := same_attack(before, after)) is None:
         return ""
-    matched = after.mia.difficulty_matched and before.mia.difficulty_matched
-    now = after.mia.difficulty_matched if matched else after.mia.auc
-    then = before.mia.difficulty_matched if matched else before.mia.auc
-    assert now is not None
-    assert then is not None
+    kind, then, now = known
     if apart(now) != "bad":
         return ""
     if now.upper < then.lower and then.value - now.value >= FALL * (then.value - 0.5):
         return ""
     return (
         "forget samples are distinguished from unseen samples about as clearly as before "
-        f"({'difficulty' if matched else 'class'}-matched AUC {now.value:.3f}, before "
-        f"{then.value:.3f})"
+        f"({kind}-matched AUC {now.value:.3f}, before {then.value:.3f})"
     )
 
 

@@ -7,7 +7,7 @@ import math
 from falw_cli.evaluation.per_sample import PerSample
 
 EVIDENT = 90.0
-"""Membership, percent, from which a sample counts as distinguished. It takes 16 shadow models."""
+"""Membership, percent, from which a sample counts as distinguished."""
 ENOUGH = 2 * math.ceil((2 * EVIDENT - 100) / (100 - EVIDENT))
 """Number of shadow models that can show this membership, see `Evidence.membership`."""
 TOO_FEW = (

@@ -6,7 +6,7 @@ from typing import Literal
 
 from falw_cli.audit.report import Report
 from falw_cli.audit.rows import figure
-from falw_cli.evaluation.metrics import AllMetrics, Figure
+from falw_cli.evaluation.metrics import AllMetrics, Figure, Metrics
 from falw_cli.runtime.printable import decimal
 
 Level = Literal["good", "mixed", "bad", "unknown"]
@@ -53,13 +53,23 @@ def more_detected(found: AllMetrics) -> bool:
 
     Both are compared with unseen samples, by the same attack.
     """
-    now, then = (one and one.mia for one in (found.after, found.before))
-    if not now or not then:
-        return False
-    after, before = now.difficulty_matched, then.difficulty_matched
-    if not after or not before:
-        after, before = now.auc, then.auc
-    return after.lower > before.upper
+    known = same_attack(found.before, found.after)
+    return known is not None and known[2].lower > known[1].upper
+
+
+def same_attack(
+    before: Metrics | None, after: Metrics | None
+) -> tuple[Literal["difficulty", "class"], Figure, Figure] | None:
+    """Return what an attack matches by, and its AUC before and after; None if one is missing.
+
+    It is the difficulty-matched attack if both models have its AUC.
+    """
+    if before is None or after is None or before.mia is None or after.mia is None:
+        return None
+    then, now = before.mia.difficulty_matched, after.mia.difficulty_matched
+    if then and now:
+        return "difficulty", then, now
+    return "class", before.mia.auc, after.mia.auc
 
 
 def _unclear(auc: Figure) -> str:

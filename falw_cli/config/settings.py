@@ -59,7 +59,7 @@ class Preprocessing(Section):
     interpolation: Literal["bilinear", "bicubic", "nearest"] = "bilinear"
     """Interpolation method for resizing."""
     squash: bool = False
-    """Resize both sides, whatever the aspect ratio, and not only the shorter one."""
+    """Resize both sides to the same length, not only the shorter one."""
     exif: Literal["ignore", "apply"] | None = None
     """EXIF orientation: apply rotates images as it says; ignore (default) takes pixels as
     stored."""

@@ -170,15 +170,20 @@ def test_a_forged_pointer_alone_reaches_no_other_file(tmp_path: Path) -> None:
         assert os.listdir(log.parent) == ["ledger"]  # noqa: PTH208
 
 
+def dies_with_a_journal(out: Path, log: Path) -> None:
+    """Let runs die until one does just after its journal is complete."""
+    commit = out / ".model.commit"
+    for number in range(10, 99):
+        assert dies_at(number, lambda: append(out, log))
+        if commit.exists() and commit.stat().st_size:
+            break
+
+
 def test_a_reader_waits_while_the_outputs_of_a_dead_run_are_locked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out, log = folders(tmp_path)
-    commit = out / ".model.commit"
-    for number in range(10, 99):  # until a run dies just after its journal is complete
-        assert dies_at(number, lambda: append(out, log))
-        if commit.exists() and commit.stat().st_size:
-            break
+    dies_with_a_journal(out, log)
     tries: list[bool] = []
     real = journal._recover_log
     with ExitStack() as held:
@@ -224,11 +229,7 @@ def test_a_commit_is_completed_in_a_folder_that_was_moved_or_copied(
 
 def test_the_draft_of_a_log_that_was_moved_alone_is_kept(tmp_path: Path) -> None:
     out, log = folders(tmp_path)
-    commit = out / ".model.commit"
-    for number in range(10, 99):  # until a run dies just after its journal is complete
-        assert dies_at(number, lambda: append(out, log))
-        if commit.exists() and commit.stat().st_size:
-            break
+    dies_with_a_journal(out, log)
     log.parent.rename(tmp_path / "moved")
     shutil.move(out, tmp_path / "gone")
     with pytest.raises(RunError, match=r"may hold a line"):
