@@ -48,14 +48,33 @@ class Unkept:
         """Ignore the state."""
 
 
+class TextArray(Unkept):
+    """The replacement of a NumPy array: a vector of text is kept, such as scikit-learn's classes_.
+
+    `array` is None for all others.
+    """
+
+    array: np.ndarray[Any, Any] | None = None
+
+    def __setstate__(self, state: object) -> None:
+        """Take what `numpy.ndarray` stores: version, shape, dtype, order and content."""
+        match state:
+            case (_, (int() as count,), Dtype(dtype=dtype), _, bytes() as content):
+                if dtype.kind == "U" and len(content) == count * dtype.itemsize:
+                    self.array = np.frombuffer(content, dtype).copy()
+            case (_, (_,), Dtype(), _, list() as content):
+                if all(isinstance(one, str) for one in content):
+                    self.array = np.array(content, object)
+
+
 class Dtype:
     """The replacement of `numpy.dtype`."""
 
     def __init__(self, name: str, *_: object) -> None:
         """Args: name, NumPy's, such as "f8"."""
         self.dtype = np.dtype(str(name))
-        if self.dtype.kind not in "biufcUS" or self.dtype.itemsize > LARGEST:
-            raise ValueError(f"dtype {name!r} is not that of a number or text")
+        if self.dtype.kind not in "biufcUSO" or self.dtype.itemsize > LARGEST:
+            raise ValueError(f"dtype {name!r} is not that of numbers, text or objects")
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         """Take the byte order; the rest describes structured types."""
@@ -64,7 +83,7 @@ class Dtype:
 
 
 def _scalar(dtype: Dtype, content: bytes) -> Any:
-    if len(content) != dtype.dtype.itemsize:
+    if len(content) != dtype.dtype.itemsize or dtype.dtype.hasobject:
         raise ValueError("a NumPy scalar has the wrong size")
     return np.frombuffer(content, dtype.dtype)[0]
 
@@ -86,7 +105,7 @@ def _dictionary(*_: object) -> dict[Any, Any]:
 _POSIX = pathlib.PosixPath if os.name == "posix" else pathlib.PurePosixPath
 _WINDOWS = pathlib.PureWindowsPath if os.name == "posix" else pathlib.WindowsPath
 _UNKEPT = (
-    "numpy.ndarray", "numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct",
+    "numpy.ndarray",
     "numpy.random._pickle.__generator_ctor", "numpy.random._pickle.__bit_generator_ctor",
     *(f"numpy.{kind}" for kind in ("float16", "float32", "float64", "int32", "int64", "uint8")),
     *(f"builtins.{kind}" for kind in ("dict", "list", "tuple", "str", "int", "float", "bool")),
@@ -113,6 +132,8 @@ ALLOWED: list[Any] = [
           ("PosixPath", _POSIX), ("WindowsPath", _WINDOWS),
           ("PurePosixPath", pathlib.PurePosixPath), ("PureWindowsPath", pathlib.PureWindowsPath),
       )),
+    (TextArray, "numpy.core.multiarray._reconstruct"),
+    (TextArray, "numpy._core.multiarray._reconstruct"),
     *((Unkept, name) for name in _UNKEPT),
 ]  # fmt: skip
 """What torch's loader may use beside its own types, for `torch.serialization.safe_globals`."""
@@ -137,6 +158,8 @@ def _copy(value: Any, seen: dict[int, Any]) -> Any:
         return value
     if isinstance(value, Dtype):
         return value.dtype
+    if isinstance(value, TextArray) and value.array is not None:
+        return value.array
     if id(value) not in seen:
         seen[id(value)] = NotKeptError  # while its parts are copied, and if one of them is not kept
         seen[id(value)] = _container(value, seen)

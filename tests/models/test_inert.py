@@ -53,10 +53,24 @@ def test_inert_values_are_kept_with_their_types(tmp_path: Path, name: str, legac
     assert torch.equal(again["state_dict"]["weight"], new["weight"])
 
 
+@pytest.mark.parametrize("kind", ["U3", "object"])
+def test_vectors_of_text_are_kept(tmp_path: Path, kind: str) -> None:
+    torch.save(
+        {"state_dict": WEIGHTS, "classes": np.array(["cat", "owl"], kind)}, tmp_path / "a.pth"
+    )
+    found = checkpoint_files.read(tmp_path / "a.pth")
+    assert found.around["classes"].tolist() == ["cat", "owl"]
+    ((_, content),) = checkpoint_files.written(tmp_path / "b.pth", WEIGHTS, None, found).items()
+    (tmp_path / "b.pth").write_bytes(content)
+    again = torch.load(tmp_path / "b.pth", weights_only=False)["classes"]
+    assert (again.tolist(), again.dtype) == (["cat", "owl"], np.dtype(kind))
+
+
 LEFT_OUT: dict[str, Any] = {
     "array": np.arange(3.0), "random state": np.random.default_rng(0).bit_generator.state,
     "old random state": np.random.RandomState(0).get_state(), "tensor": torch.rand(2),
     "tensors": {"exp_avg": [torch.rand(2)]}, "array type": np.float32,
+    "matrix of text": np.array([["a"], ["b"]]), "mixed array": np.array(["a", 1], object),
     "namespace of a tensor": argparse.Namespace(center=torch.rand(2)),
 }  # fmt: skip
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import types
 from typing import Any
 
 import numpy as np
@@ -26,6 +28,14 @@ INDEX = {"cat": 2, "dog": 1, "owl": 0}
         {"id2label": {0: "owl", 1: "dog", 2: "cat"}, "label2id": INDEX},
         {"label_names": list(NAMES)},
         {"classes": ["cat"], "class_to_idx": INDEX},
+        {"names": list(NAMES), "size": [1, 2, 3]},
+        {"idx2label": dict(enumerate(NAMES))},
+        {"class_to_idx": {name: str(place) for name, place in INDEX.items()}},
+        {"args": argparse.Namespace(lr=0.1, class_names=list(NAMES))},
+        {"config": {"data": {"label2idx": INDEX, "class_weights": {"cat": 0.5, "dog": 2.5}}}},
+        {"classes": np.array(NAMES)},
+        {"classes": np.array(NAMES, object)},
+        {"categories": types.SimpleNamespace(all_categories=list(NAMES))},
     ],
 )
 def test_complete_names_are_used(around: dict[str, Any]) -> None:
@@ -48,6 +58,11 @@ def test_names_that_do_not_fit_are_reported(around: dict[str, Any], why: str) ->
     names, notes = stored_classes(None, around, 3)
     assert names is None
     assert why in notes[0]
+
+
+def test_names_that_are_numbers_keep_their_positions() -> None:
+    assert stored_classes(None, {"class_to_idx": {"10": 1, "2": 0}}, 2)[0] == ("2", "10")
+    assert stored_classes(None, {"idx_to_class": {"0": "7", "1": "0"}}, 2)[0] == ("7", "0")
 
 
 @pytest.mark.parametrize("value", [3, None, [0, 1, 2], {"cat": 1.5}, {}, [], {"a": {"b": 0}}])
