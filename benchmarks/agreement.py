@@ -1,8 +1,9 @@
 """Verdicts on the default's results, against retrained models: a section of docs/proof.md.
 
-    python -m benchmarks.agreement WORK_FOLDER [--print]
+    python -m benchmarks.agreement CIFAR WORK_FOLDER [--print] [--jobs 2]
 
-It reads the results and reports that benchmarks/networks.py wrote, and runs no network.
+The unlearned models that benchmarks/networks.py wrote are evaluated again, against their originals,
+so that the verdicts are those of the installed version.
 """
 
 from __future__ import annotations
@@ -11,22 +12,30 @@ import argparse
 import json
 import math
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from benchmarks.coverage import replace_section
-from benchmarks.networks_train import NETS, POOL, Place
+from benchmarks.networks_train import MISLABELLED, NETS, POOL, Place
+from falw_cli.audit.build import Invocation
 from falw_cli.audit.report import Report
+from falw_cli.audit.verdict import verdict
+from falw_cli.config.resolution import resolve
 from falw_cli.evaluation.forgotten import BEYOND, HALF, OVER, claim
 from falw_cli.evaluation.metrics import Figure, Metrics
+from falw_cli.runs.evaluate import evaluate
+from falw_cli.runtime.progress import Silent
 
 HEAD = "## Verdicts on the default's results"
 LEAST = 1e-3
 """Minimum excess of the true-class probability, to avoid a division by zero."""
 CALLED = {POOL: "10 %, gamma 1", "gamma-0": "10 %, gamma 0", "gamma-2": "10 %, gamma 2"}
+UNCLEAR = "Cannot tell whether the list is forgotten"
 CLAIMS = ("forgotten", "not forgotten", "over-forgotten", "at least")
 
 
@@ -40,11 +49,14 @@ class Cell:
     """As reported."""
     truth: Figure
     """The true forgotten share; its interval is for the variation between retrained models."""
+    headline: str
 
     @property
     def claim(self) -> str:
-        """What the verdict of this version says about the reported share."""
-        return claim(self.share) if self.share else "not memorised"
+        """What the verdict says: other tests may contradict the share."""
+        if not self.share:
+            return "not memorised"
+        return "cannot tell" if self.headline.startswith(UNCLEAR) else claim(self.share)
 
     def false(self, low: float, high: float) -> bool:
         """Return whether the claim is false for every true share from `low` to `high`."""
@@ -88,25 +100,46 @@ def mean_probability(found: Metrics | None) -> float:
     return float(np.average([one.forget_probability for one in known], weights=weights))
 
 
-def cells(folder: Path) -> Iterator[Cell]:
+Row = dict[str, Any]
+
+
+def audited(task: tuple[Place, Row]) -> Report:
+    """Evaluate the unlearned model of a row, against its original."""
+    torch.set_num_threads(1)
+    place, row = task
+    name, ids = row["list"], row["ids"]
+    settings = place.settings(mislabelled=name == MISLABELLED)
+    settings.pop("train")
+    lists = [place.ids(name)] if name in (POOL, *place.kind.lists) else []
+    flags = {
+        "model": str(place.home / f"{ids}-default.unlearned.safetensors"), "seed": row["seed"],
+        "original": str(place.original(name)), "allow_outside": True,
+        "forget": str(lists[0] if lists else place.home / f"{ids}.txt"),
+    }  # fmt: skip
+    return evaluate(resolve("evaluate", settings | flags, find=False), Silent(), Invocation.now())
+
+
+def cells(cifar: Path, folder: Path, jobs: int) -> Iterator[Cell]:
     """Yield all lists that the default unlearned, with the reported and the true share."""
     lines = (folder / "results.jsonl").read_text().splitlines()
-    rows: list[dict[str, Any]] = [json.loads(line) for line in lines]
+    rows: list[Row] = [json.loads(line) for line in lines]
     rows = [row for row in rows if row["arm"] == "default" and "failed" not in row]
     apart = {(row["net"], row["seed"], row["list"]): row["floor_off"] for row in rows}
-    for row in rows:
-        net, seed, kind = row["net"], row["seed"], row["list"]
-        home = Place(folder, folder, net, seed).home
-        report = home / f"{row['ids']}-default.unlearned.audit.json"
-        found = Report.model_validate_json(report.read_text())
-        before, after = found.metrics.before, found.metrics.after
-        # The other lists are drawn from the pool, which both retrained models lack.
-        difference = apart[net, seed, kind if kind in NETS[net].lists else POOL]
-        truth = true_share(
-            mean_probability(before), mean_probability(after), row["p_retrain"],
-            noise_of(difference, found.forget.count),
-        )  # fmt: skip
-        yield Cell(net, kind, after and after.forgotten_share, truth)
+    tasks = [(Place(cifar, folder, row["net"], row["seed"]), row) for row in rows]
+    with ProcessPoolExecutor(jobs) as pool:
+        for row, report in zip(rows, pool.map(audited, tasks), strict=True):
+            net, seed, kind = row["net"], row["seed"], row["list"]
+            before, after = report.metrics.before, report.metrics.after
+            # The other lists are drawn from the pool, which both retrained models lack.
+            difference = apart[net, seed, kind if kind in NETS[net].lists else POOL]
+            truth = true_share(
+                mean_probability(before), mean_probability(after), row["p_retrain"],
+                noise_of(difference, report.forget.count),
+            )  # fmt: skip
+            headline = verdict(report).headline
+            print(net, seed, kind, headline, flush=True)
+            share = after.forgotten_share if after else None
+            yield Cell(net, kind, share, truth, headline)
 
 
 def section(found: list[Cell]) -> str:
@@ -122,8 +155,9 @@ def section(found: list[Cell]) -> str:
     )
     lines = [
         HEAD, "",
-        "The reports of the default in [networks](networks.md), compared with the true forgotten "
-        "share: how far the list's mean true-class probability moved from the original to the "
+        "The results of the default in [networks](networks.md), evaluated again with their "
+        "originals, compared with the true forgotten share: how far the "
+        "list's mean true-class probability moved from the original to the "
         "mean of two retrained models (`python -m benchmarks.agreement`). Its 95 % interval is for "
         "the variation of that mean between random seeds, from the differences of the two models "
         "per sample. Agreement was defined before it was measured: a verdict agrees if a true "
@@ -166,10 +200,12 @@ def _short(share: float) -> str:
 def main() -> None:
     """Replace the section in docs/proof.md."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("cifar", type=Path)
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--print", action="store_true")
     asked = parser.parse_args()
-    text = section(list(cells(asked.folder.resolve())))
+    text = section(list(cells(asked.cifar.resolve(), asked.folder.resolve(), asked.jobs)))
     print(text)
     if not asked.print:
         replace_section(HEAD, text)
