@@ -22,10 +22,13 @@ hardly shows it. Each step of a short list therefore also holds the original's p
 held-out samples, unless the list is so large a part of the data that a retrained model would
 predict other samples differently.
 
-Each run lowers the confidence in some retain samples a little, and the next run takes that for the
-original's. Its steps also draw the samples of earlier lists back to their labels, and none may use
-these samples to prevent it. Both effects are smaller with smaller steps: for a short list on a
-model that was unlearned before, a run takes twice as many, at a lower learning rate.
+For a short list, the loss of retain and held-out samples counts every change of their logits. One
+that counts only fallen confidence lets that of other samples rise, and draws the samples of earlier
+lists back to their labels.
+
+Each run still lowers the confidence in some retain samples a little, and the next run takes that
+for the original's. This effect is smaller with smaller steps: for a short list on a model that was
+unlearned before, a run takes four times as many, at a lower learning rate.
 
 With `--no-retain`, `retain` holds held-out samples. The retain loss then distils the original on
 data that it was not trained on, as SCAR does (Bonato et al., arXiv 2404.12922).
@@ -57,6 +60,8 @@ class MatchSettings(Settings):
 
     log_odds: NonNegativeFloat = 0.5
     """Weight of the loss on log-odds relative to the cross-entropy."""
+    logits: NonNegativeFloat = 0.3
+    """For short lists: weight of the squared change of the logits of other samples."""
 
 
 class Match(Method):
@@ -66,8 +71,8 @@ class Match(Method):
     retain_free = True
     dropout = False
     fixed_statistics_up_to = 100
-    again_rates = 0.5, 0.2
-    again_steps = 2
+    again_rates = 0.3, 0.14
+    again_steps = 4
     least_momentum = 0.1
     overshoots = False
     search_from = 5e-4
@@ -83,14 +88,14 @@ class Match(Method):
         assert inputs.expectation is not None  # `needs_guide` ensures held-out samples
         self.settings = settings
         self.target = inputs.expectation.prediction
-        self.original = inputs.network.predict(inputs.retain).softmax(1)
+        self.original = inputs.network.predict(inputs.retain)
         self.inputs = inputs
         self.unseen: Tensor | None = None
-        """The original's predictions for the held-out samples [G, C], for a short list."""
+        """The original's logits for the held-out samples [G, C], for a short list."""
         count = len(self.target)
         most = min(self.fixed_statistics_up_to, SMALL * (count + int(inputs.kept.sum())))
         if count <= most:
-            self.unseen = inputs.network.predict(inputs.guide).softmax(1)
+            self.unseen = inputs.network.predict(inputs.guide)
         self.seed = int(torch.randint(2**31, (1,), generator=inputs.generator))
         wanted = self.defaults["forget_share"] * inputs.batch_size
         self.boost = min(MOST_BOOST, max(1.0, wanted / len(self.target)))
@@ -104,8 +109,14 @@ class Match(Method):
         return loss
 
     def retain_loss(self, samples: StepSamples) -> Tensor:
-        """Return the same loss against the original's prediction, for fallen log-odds, [n]."""
-        target = self.original[samples.position]
+        """Return the loss against the original's prediction, [n].
+
+        For a short list it counts every change, for a long one only fallen log-odds.
+        """
+        original = self.original[samples.position]
+        if self.unseen is not None:
+            return self._change(samples.logits, original)
+        target = original.softmax(1)
         off = log_odds(samples.logits, samples.label) - odds_of(target, samples.label)
         return self._loss(samples.logits, target, off.clamp(max=0))
 
@@ -119,11 +130,15 @@ class Match(Method):
         rows = torch.randperm(len(guide), generator=random)[: self.inputs.batch_size // 2 or 1]
         images = network.inputs(next(iter(guide.read([rows]))))
         logits = module_output.logits(network.module(images)).float()
-        rows = rows.to(guide.labels.device)
-        label, target = guide.labels[rows], self.unseen[rows]
-        off = log_odds(logits, label) - odds_of(target, label)
-        loss: Tensor = self.guide_weight * self._loss(logits, target, off).mean()
+        original = self.unseen[rows.to(self.unseen.device)]
+        loss: Tensor = self.guide_weight * self._change(logits, original).mean()
         return loss
+
+    def _change(self, logits: Tensor, original: Tensor) -> Tensor:
+        """Return the cross-entropy with the original, plus the squared change of logits, [n]."""
+        plain = F.cross_entropy(logits, original.softmax(1), reduction="none")
+        change = (logits - original).var(1, correction=0)  # a common shift is no change
+        return plain + self.settings.logits * change
 
     def _loss(self, logits: Tensor, target: Tensor, off: Tensor) -> Tensor:
         plain = F.cross_entropy(logits, target, reduction="none")

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from falw_cli.config.settings import Config, TrainRecipe, UnlearnRecipe
 from falw_cli.data.device import Resident
@@ -45,7 +46,7 @@ def test_match_adds_no_huber_loss_to_confident_retain_samples(network: Network) 
     method = make("match", network, log_odds=1.0)
     plain = make("match", network, log_odds=0.0)
     position = torch.arange(4)
-    original = method.original[position].log()  # type: ignore[attr-defined]
+    original = method.original[position]  # type: ignore[attr-defined]
     own = RETAIN.labels[:4, None]
     for step, more in ((1.0, False), (-1.0, True)):
         moved = original.scatter_add(1, own, torch.full((4, 1), step))
@@ -93,6 +94,22 @@ def test_a_short_list_holds_the_predictions_for_unseen_samples(network: Network)
             moved = method.penalty(0.5)
             assert moved is not None
             assert moved > at_original + 0.1
+
+
+def test_the_retain_loss_of_a_short_list_counts_changes_in_both_directions(
+    network: Network,
+) -> None:
+    """A common shift of all logits is no change."""
+    method = short(network)
+    original = method.original[:4]  # type: ignore[attr-defined]
+    label, images = RETAIN.labels[:4], RETAIN.pixels[:4]
+    own = F.one_hot(label, 3) * 2.0
+    unchanged, shifted, up, down = (
+        method.retain_loss(StepSamples(logits, torch.arange(4), label, images))
+        for logits in (original, original + 1, original + own, original - own)
+    )
+    torch.testing.assert_close(shifted, unchanged)
+    assert bool((torch.minimum(up, down) > unchanged + 0.2).all())
 
 
 def test_a_resumed_run_repeats_the_draw_of_unseen_samples(network: Network) -> None:
