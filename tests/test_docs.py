@@ -237,7 +237,7 @@ def test_the_figures_of_the_evidence_are_those_of_its_pages() -> None:
     ((claimed, agreed),) = re.findall(r"Of the (\d+) verdicts that claim something, (\d+) ", proof)
     assert f"verdicts on {lists} lists, {claimed} claim something, and all {agreed}" in summary
     ratios = [float(one) for one in re.findall(r"a ratio of ([\d.]+)\.", requests)]
-    assert f"the gap is {min(ratios):.1f} to {max(ratios):.1f} times" in summary
+    assert f"the gap is {min(ratios):.2f} to {max(ratios):.2f} times" in summary
 
 
 @pytest.mark.slow
