@@ -221,7 +221,14 @@ def earlier_requests(report: Report) -> str:
 
 
 def _state(one: EarlierRequest, report: Report) -> str:
-    """Return what is known of an earlier request's samples."""
+    """Return what is known of an earlier request's samples, and of how many."""
+    found, known = one.remeasured, _known(one, report)
+    if found is None or one.count is None or found.samples >= one.count:
+        return known
+    return f"{known} (measured on {found.samples:,} of {one.count:,} samples)"
+
+
+def _known(one: EarlierRequest, report: Report) -> str:
     found = one.remeasured
     if one.in_data is None:
         return _unnamed(report)

@@ -22,6 +22,8 @@ class AuditedLists:
     """IDs on the forget list."""
     accepted: frozenset[str]
     """Digests of the IDs of the forget list, and of these with the samples of earlier requests."""
+    alone: str | None = None
+    """Digest of the forget list, if samples of earlier requests are in the data."""
 
     @classmethod
     def of(cls, data: TrainingData, listing: Listing) -> AuditedLists | None:
@@ -34,7 +36,8 @@ class AuditedLists:
             digest_of_ids({*data.named.ids, *(listing.ids[row] for row in rows.tolist())})
             for rows in (NONE, own, data.earlier.rows)
         )
-        return cls(len(data.named.ids), frozenset(accepted))
+        alone = digest_of_ids(set(data.named.ids)) if len(own) else None
+        return cls(len(data.named.ids), frozenset(accepted) - {alone}, alone)
 
 
 def other_list(reference: Checkpoint, lists: AuditedLists) -> str:
@@ -45,6 +48,12 @@ def other_list(reference: Checkpoint, lists: AuditedLists) -> str:
     said = reference.metadata and reference.metadata.left_out
     if not said or said.ids in lists.accepted:
         return ""
+    if said.ids == lists.alone:
+        return (
+            f"reference {reference.path}: its training left out the forget list, but not the "
+            "samples of earlier requests; make references with `falw train --without FILE`, with "
+            "the IDs of all requests so far"
+        )
     what = (
         f"names another list that its training left out ({counted(said.count, 'ID')}; the forget "
         f"list: {lists.count})"

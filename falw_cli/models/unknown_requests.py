@@ -105,6 +105,14 @@ def warn_of_unknown(
             "the training data: that is right only if they were deleted; other --data has other "
             "IDs, and then they count as retain samples (`falw inspect` shows the IDs)"
         )
+    for one in [] if config.no_retain else listed:
+        found, count = len(one.rows) if one.rows is not None else 0, one.count or 0
+        if 0 < found < count:
+            progress.warn(
+                f"an earlier request has {count:,} IDs, of which {count - found:,} are not in the "
+                "training data: that is right only if they were deleted; renamed samples count as "
+                "retain samples"
+            )
     lists = counted(len(unknown), "earlier list")
     if unknown and NONE not in config.forgotten:
         progress.warn(

@@ -260,6 +260,17 @@ def test_a_list_that_is_not_measured_has_the_reason(
     assert f"earlier requests: {said}" in verdict(made).points
 
 
+def test_an_answer_on_a_part_of_a_list_says_so() -> None:
+    figure = Figure(value=0.5, lower=0.4, upper=0.6)
+    found = Remeasured(
+        samples=6, before=figure, after=figure, rise=figure, margin=0.7, still_forgotten="yes"
+    )
+    one = EarlierRequest(source="list", sha256="a" * 64, count=30, in_data=6, remeasured=found)
+    earlier = EarlierRequests(left_out=6, requests=[one])
+    said = verdict(without_gates(1.5).model_copy(update={"earlier": earlier}))
+    assert "earlier requests: 1 still forgotten (measured on 6 of 30 samples)" in said.points
+
+
 def test_earlier_requests_are_counted_by_answer() -> None:
     def request(answer: str | None) -> EarlierRequest:
         figure = Figure(value=0.5, lower=0.4, upper=0.6)

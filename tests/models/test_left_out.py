@@ -26,7 +26,7 @@ def left_out(*ids: str) -> LeftOut:
     ("said", "warning"),
     [
         (None, None),  # an older falw, or another program
-        (left_out("b", "a"), None),
+        (left_out("b", "a"), "not the samples of earlier requests"),
         (left_out("a", "b", "c"), None),  # with the model's earlier request
         (left_out("d", "c", "b", "a"), None),  # and with that of another model
         (left_out(), "left out no list"),

@@ -114,13 +114,22 @@ def test_a_file_that_is_not_the_earlier_list_is_named(tmp_path: Path, lists: int
 
 
 @pytest.mark.parametrize(
-    ("ids", "more"), [(["gone"], {}), (IDS[:1], {}), (["gone"], {"no_retain": True})]
+    ("ids", "more"),
+    [
+        (["gone"], {}),
+        (IDS[:1], {}),
+        (["gone"], {"no_retain": True}),
+        ([*IDS[:1], "gone"], {}),
+        ([*IDS[:1], "gone"], {"no_retain": True}),
+    ],
 )
-def test_earlier_samples_that_are_all_absent_are_a_warning(
+def test_earlier_samples_that_are_absent_are_a_warning(
     tmp_path: Path, ids: list[str], more: dict[str, bool]
 ) -> None:
     progress, config = Silent(), recorded(tmp_path, run(ids, M, U2, LIST1))
     found = opened(config, model(None))
     warn_of_unknown(config.model_copy(update=more), model(None), found, None, progress)
     warned = any("no sample of earlier requests (1 IDs)" in one for one in progress.warnings)
+    partly = any("2 IDs, of which 1 are not" in one for one in progress.warnings)
     assert warned == (ids == ["gone"] and not more)
+    assert partly == (len(ids) == 2 and not more)
