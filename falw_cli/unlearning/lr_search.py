@@ -158,9 +158,17 @@ def succeeded(best: Evaluation | None, before: Evaluation | None) -> bool:
     return best.score <= max(SUCCESS_SHARE * before.score, NOTHING_TO_FORGET)
 
 
-def costs_too_much(found: Evaluation, first: Evaluation | None) -> bool:
-    """Return whether a larger learning rate loses too much accuracy compared with the first."""
-    return first is not None and found.loss_from(first) > LARGER_STEP_LOSS
+def objection(found: Evaluation, first: Evaluation | None) -> str:
+    """Return what speaks against a learning rate larger than the first; "" if nothing does.
+
+    The accuracy on a few forget samples may agree with the expectation by chance, so that the
+    true-class probability must come closer too.
+    """
+    if first is None:
+        return ""
+    if found.loss_from(first) > LARGER_STEP_LOSS:
+        return "costs too much accuracy on other samples"
+    return "" if found.distance <= first.distance else "comes no closer to the expectation"
 
 
 def check_best(

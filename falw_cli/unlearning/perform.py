@@ -202,8 +202,8 @@ def _tries(context: _RunContext, rates: list[float], *, probed: bool) -> list[Tr
         last = next_rate(rates, [*tries, Try(lr)]) is None
         target_quality = objective.target_quality(context.run_data.network)
         best = _best(context, objective, outcome, probed=probed, last=last)
-        if best and tries and lr > rates[0] and lr_search.costs_too_much(best, tries[0].best):
-            progress.note(f"learning rate {lr:.3g} costs too much accuracy on other samples")
+        if best and lr > rates[0] and (against := lr_search.objection(best, tries[0].best)):
+            progress.note(f"learning rate {lr:.3g} {against}")
             best = None
         tries.append(
             Try(lr, outcome, objective, target_quality, best, {} if last else copy_weights(module))

@@ -14,8 +14,8 @@ from falw_cli.runtime.progress import Silent
 from falw_cli.unlearning.lr_search import (
     FACTORS,
     Try,
-    costs_too_much,
     next_rate,
+    objection,
     probe_rates,
     sensitivity_scale,
     short_list_scale,
@@ -107,7 +107,8 @@ def test_a_diverged_run_lowers_the_rate_and_is_never_chosen() -> None:
 
 def test_a_larger_rate_may_cost_one_point_of_accuracy() -> None:
     first = replace(after(9), retain_accuracy=99.0, heldout_accuracy=70.0)
-    assert not costs_too_much(replace(first, heldout_accuracy=69.2), first)
-    assert costs_too_much(replace(first, heldout_accuracy=68.8), first)
-    assert costs_too_much(replace(first, retain_accuracy=97.0), first)
-    assert not costs_too_much(first, None)
+    assert not objection(replace(first, heldout_accuracy=69.2), first)
+    assert "accuracy" in objection(replace(first, heldout_accuracy=68.8), first)
+    assert "accuracy" in objection(replace(first, retain_accuracy=97.0), first)
+    assert "no closer" in objection(replace(first, distance=0.11, estimated_gap=0.0), first)
+    assert not objection(first, None)
