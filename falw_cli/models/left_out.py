@@ -48,7 +48,7 @@ def other_list(reference: Checkpoint, lists: AuditedLists) -> str:
     said = reference.metadata and reference.metadata.left_out
     if not said or said.ids in lists.accepted:
         return ""
-    if said.ids == lists.alone:
+    if said.ids is not None and said.ids == lists.alone:
         return (
             f"reference {reference.path}: its training left out the forget list, but not the "
             "samples of earlier requests; make references with `falw train --without FILE`, with "

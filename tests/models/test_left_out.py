@@ -48,6 +48,9 @@ def test_another_list_than_the_audited_one_is_reported(
     metadata = Metadata(
         arch="tiny-cnn", classes=("x", "y"), preprocessing=Preprocessing(), left_out=said
     )
-    found = other_list(Checkpoint(Path("r"), "", {}, metadata=metadata), lists)
+    reference = Checkpoint(Path("r"), "", {}, metadata=metadata)
+    found = other_list(reference, lists)
     assert bool(found) == (warning is not None)
     assert warning is None or warning in found
+    first = AuditedLists(2, frozenset({digest_of_ids(["a", "b"])}))  # without earlier requests
+    assert "earlier requests" not in other_list(reference, first)
