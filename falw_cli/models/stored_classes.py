@@ -14,7 +14,7 @@ from falw_cli.data.labels import shown
 
 WORDS = ("class", "label", "categor")
 """Words in the keys of entries that hold class names."""
-KEYS = ("names",)
+KEYS = ("names", "target_names")
 """Further such keys."""
 DEEPEST = 3
 """Depth to which entries are searched: settings may lie within those of a training script."""

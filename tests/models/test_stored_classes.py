@@ -29,6 +29,7 @@ INDEX = {"cat": 2, "dog": 1, "owl": 0}
         {"label_names": list(NAMES)},
         {"classes": ["cat"], "class_to_idx": INDEX},
         {"names": list(NAMES), "size": [1, 2, 3]},
+        {"target_names": np.array(NAMES)},
         {"idx2label": dict(enumerate(NAMES))},
         {"class_to_idx": {name: str(place) for name, place in INDEX.items()}},
         {"args": argparse.Namespace(lr=0.1, class_names=list(NAMES))},
