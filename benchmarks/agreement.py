@@ -21,11 +21,11 @@ import numpy as np
 import torch
 
 from benchmarks.coverage import replace_section
-from benchmarks.networks_train import MISLABELLED, NETS, POOL, Place
+from benchmarks.networks import request
+from benchmarks.networks_train import NETS, POOL, Place
 from falw_cli.audit.build import Invocation
 from falw_cli.audit.report import Report
 from falw_cli.audit.verdict import verdict
-from falw_cli.config.resolution import resolve
 from falw_cli.evaluation.forgotten import BEYOND, HALF, OVER, claim
 from falw_cli.evaluation.metrics import Figure, Metrics
 from falw_cli.runs.evaluate import evaluate
@@ -108,15 +108,12 @@ def audited(task: tuple[Place, Row]) -> Report:
     torch.set_num_threads(1)
     place, row = task
     name, ids = row["list"], row["ids"]
-    settings = place.settings(mislabelled=name == MISLABELLED)
-    settings.pop("train")
-    lists = [place.ids(name)] if name in (POOL, *place.kind.lists) else []
-    flags = {
-        "model": str(place.home / f"{ids}-default.unlearned.safetensors"), "seed": row["seed"],
-        "original": str(place.original(name)), "allow_outside": True,
-        "forget": str(lists[0] if lists else place.home / f"{ids}.txt"),
-    }  # fmt: skip
-    return evaluate(resolve("evaluate", settings | flags, find=False), Silent(), Invocation.now())
+    listed = place.ids(name) if name in (POOL, *place.kind.lists) else place.home / f"{ids}.txt"
+    config = request(
+        place, name, place.home / f"{ids}-default.unlearned.safetensors", command="evaluate",
+        original=str(place.original(name)), forget=str(listed),
+    )  # fmt: skip
+    return evaluate(config, Silent(), Invocation.now())
 
 
 def cells(cifar: Path, folder: Path, jobs: int) -> Iterator[Cell]:
@@ -156,9 +153,9 @@ def section(found: list[Cell]) -> str:
     lines = [
         HEAD, "",
         "The results of the default in [networks](networks.md), evaluated again with their "
-        "originals, compared with the true forgotten share: how far the "
-        "list's mean true-class probability moved from the original to the "
-        "mean of two retrained models (`python -m benchmarks.agreement`). Its 95 % interval is for "
+        "originals, compared with the true forgotten share: how far the list's mean true-class "
+        "probability moved from the original to the mean of two retrained models "
+        "(`python -m benchmarks.agreement`). Its 95 % interval is for "
         "the variation of that mean between random seeds, from the differences of the two models "
         "per sample. Agreement was defined before it was measured: a verdict agrees if a true "
         f"share in this interval makes it true. That is {HALF:g} to {BEYOND:g} % for "

@@ -69,13 +69,15 @@ def retrained(place: Place, name: str) -> list[Path]:
     return [place.retrain(without, number) for number in (1, 2)]
 
 
-def request(place: Place, name: str, model: Path, **more: Any) -> Config:
+def request(
+    place: Place, name: str, model: Path, *, command: str = "unlearn", **more: Any
+) -> Config:
     """Return the config of a cell."""
     wrong = name == MISLABELLED
     flags = {"model": str(model), "seed": place.seed, "force": True, "allow_outside": True, **more}
     settings = place.settings(mislabelled=wrong)
     settings.pop("train")
-    return resolve("unlearn", settings | flags, find=False)
+    return resolve(command, settings | flags, find=False)
 
 
 def lists(place: Place) -> Iterator[tuple[str, Path]]:

@@ -61,7 +61,11 @@ class TextArray(Unkept):
         match state:
             case (_, (int() as count,), Dtype(dtype=dtype), _, bytes() as content):
                 if dtype.kind == "U" and len(content) == count * dtype.itemsize:
-                    self.array = np.frombuffer(content, dtype).copy()
+                    found = np.frombuffer(content, dtype)
+                    # NumPy does not check code points, and fails when it reads invalid ones.
+                    with suppress(UnicodeDecodeError):
+                        found.astype(dtype.newbyteorder("<")).tobytes().decode("utf-32-le")
+                        self.array = found.copy()
             case (_, (_,), Dtype(), _, list() as content):
                 if all(isinstance(one, str) for one in content):
                     self.array = np.array(content, object)
@@ -102,6 +106,11 @@ def _dictionary(*_: object) -> dict[Any, Any]:
     return {}
 
 
+def _empty_bytes() -> bytes:
+    """Return the replacement of `bytes`, which pickles name only for empty ones."""
+    return b""
+
+
 _POSIX = pathlib.PosixPath if os.name == "posix" else pathlib.PurePosixPath
 _WINDOWS = pathlib.PureWindowsPath if os.name == "posix" else pathlib.WindowsPath
 _UNKEPT = (
@@ -132,6 +141,7 @@ ALLOWED: list[Any] = [
           ("PosixPath", _POSIX), ("WindowsPath", _WINDOWS),
           ("PurePosixPath", pathlib.PurePosixPath), ("PureWindowsPath", pathlib.PureWindowsPath),
       )),
+    (_empty_bytes, "builtins.bytes"),
     (TextArray, "numpy.core.multiarray._reconstruct"),
     (TextArray, "numpy._core.multiarray._reconstruct"),
     *((Unkept, name) for name in _UNKEPT),

@@ -21,9 +21,9 @@ class AuditedLists:
     count: int
     """IDs on the forget list."""
     accepted: frozenset[str]
-    """Digests of the IDs of the forget list, and of these with the samples of earlier requests."""
-    alone: str | None = None
-    """Digest of the forget list, if samples of earlier requests are in the data."""
+    """Digests of its IDs with the samples of earlier requests, of this model or of all."""
+    alone: str
+    """Digest of the IDs of the forget list alone."""
 
     @classmethod
     def of(cls, data: TrainingData, listing: Listing) -> AuditedLists | None:
@@ -32,12 +32,11 @@ class AuditedLists:
             return None
         pairs = zip(data.earlier.requests, data.earlier.parts, strict=True)
         own = np.concatenate([NONE, *(rows for one, rows in pairs if one.of_this_model)])
-        accepted = (
+        alone, *accepted = (
             digest_of_ids({*data.named.ids, *(listing.ids[row] for row in rows.tolist())})
             for rows in (NONE, own, data.earlier.rows)
         )
-        alone = digest_of_ids(set(data.named.ids)) if len(own) else None
-        return cls(len(data.named.ids), frozenset(accepted) - {alone}, alone)
+        return cls(len(data.named.ids), frozenset(accepted), alone)
 
 
 def other_list(reference: Checkpoint, lists: AuditedLists) -> str:
@@ -48,7 +47,7 @@ def other_list(reference: Checkpoint, lists: AuditedLists) -> str:
     said = reference.metadata and reference.metadata.left_out
     if not said or said.ids in lists.accepted:
         return ""
-    if said.ids is not None and said.ids == lists.alone:
+    if said.ids == lists.alone:
         return (
             f"reference {reference.path}: its training left out the forget list, but not the "
             "samples of earlier requests; make references with `falw train --without FILE`, with "

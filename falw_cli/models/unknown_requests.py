@@ -96,18 +96,17 @@ def warn_of_unknown(
     # An older falw did not store the digest of the list: the forget list may be that list.
     if len(unknown) == 1 and unknown[0].sha256 is None and named:
         unknown = []
-    listed = [one for one in earlier.requests if one.rows is not None]
+    listed = [(len(one.rows), one.count or 0) for one in earlier.requests if one.rows is not None]
     if config.no_retain:  # no step uses a sample that is not on the list
         unknown = []
-    elif listed and not any(len(one.rows) for one in listed if one.rows is not None):
+    elif listed and not any(found for found, _ in listed):
         progress.warn(
-            f"no sample of earlier requests ({sum(one.count or 0 for one in listed):,} IDs) is in "
+            f"no sample of earlier requests ({sum(count for _, count in listed):,} IDs) is in "
             "the training data: that is right only if they were deleted; other --data has other "
             "IDs, and then they count as retain samples (`falw inspect` shows the IDs)"
         )
-    for one in [] if config.no_retain else listed:
-        found, count = len(one.rows) if one.rows is not None else 0, one.count or 0
-        if 0 < found < count:
+    for found, count in listed:
+        if 0 < found < count and not config.no_retain:
             progress.warn(
                 f"an earlier request has {count:,} IDs, of which {count - found:,} are not in the "
                 "training data: that is right only if they were deleted; renamed samples count as "

@@ -42,7 +42,7 @@ def test_an_original_that_the_model_was_not_made_from_is_reported(
 ) -> None:
     progress = Silent()
     original = Compared(cast(Network, None), trained(None, LeftOut(count=0)))
-    lists = AuditedLists(1, frozenset({"listed"}))
+    lists = AuditedLists(1, frozenset({"listed"}), "listed")
     check_original(original, trained(None), known, lists, progress)
     assert len(progress.warnings) == warned
     retrained = Compared(cast(Network, None), trained(None, LeftOut(count=1, ids="listed")))

@@ -70,6 +70,8 @@ LEFT_OUT: dict[str, Any] = {
     "array": np.arange(3.0), "random state": np.random.default_rng(0).bit_generator.state,
     "old random state": np.random.RandomState(0).get_state(), "tensor": torch.rand(2),
     "tensors": {"exp_avg": [torch.rand(2)]}, "array type": np.float32,
+    "text beyond Unicode": np.frombuffer(b"\xff\xff\xff\x7fa\0\0\0", "<U1"),
+    "surrogates": np.frombuffer(b"\0\xd8\0\0a\0\0\0", "<U1"), "empty array": np.array([]),
     "matrix of text": np.array([["a"], ["b"]]), "mixed array": np.array(["a", 1], object),
     "namespace of a tensor": argparse.Namespace(center=torch.rand(2)),
 }  # fmt: skip

@@ -52,5 +52,6 @@ def test_another_list_than_the_audited_one_is_reported(
     found = other_list(reference, lists)
     assert bool(found) == (warning is not None)
     assert warning is None or warning in found
-    first = AuditedLists(2, frozenset({digest_of_ids(["a", "b"])}))  # without earlier requests
+    only = digest_of_ids(["a", "b"])
+    first = AuditedLists(2, frozenset({only}), only)  # without earlier requests
     assert "earlier requests" not in other_list(reference, first)

@@ -105,7 +105,7 @@ def test_a_diverged_run_lowers_the_rate_and_is_never_chosen() -> None:
     assert min([tried(1.0, after(9)), Try(3.0)], key=lambda one: one.score).lr == 1.0
 
 
-def test_a_larger_rate_may_cost_one_point_of_accuracy() -> None:
+def test_a_larger_rate_may_cost_one_point_of_accuracy_and_must_come_closer() -> None:
     first = replace(after(9), retain_accuracy=99.0, heldout_accuracy=70.0)
     assert not objection(replace(first, heldout_accuracy=69.2), first)
     assert "accuracy" in objection(replace(first, heldout_accuracy=68.8), first)

@@ -89,6 +89,7 @@ class Match(Method):
         self.settings = settings
         self.target = inputs.expectation.prediction
         self.original = inputs.network.predict(inputs.retain)
+        """The original's logits for the retain samples [N_r, C]."""
         self.inputs = inputs
         self.unseen: Tensor | None = None
         """The original's logits for the held-out samples [G, C], for a short list."""
