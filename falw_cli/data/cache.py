@@ -91,7 +91,7 @@ def expel(
     pixels, digests = found
     flags = marks(folder, len(digests))
     digests[rows] = flags[rows] = 0
-    draft = Draft.begin(folder, shape, progress)
+    draft, replaced = Draft.begin(folder, shape, progress), False
     try:
         if draft:
             kept = np.flatnonzero(digests.any(axis=1))
@@ -101,11 +101,15 @@ def expel(
             folder.rename(Path(old) / "entry")
         if draft:
             draft.keep(digests, progress, flags)
+    except FileNotFoundError:
+        replaced = True  # another run removes images from the entry too
     except OSError as error:
         progress.warn(f"the cache holds images to forget, and cannot be changed ({error})")
     finally:
         if draft:
             draft.drop()
+    if replaced:
+        expel(folder, rows, shape, progress)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import platformdirs
@@ -88,6 +89,25 @@ def test_entries_unused_for_a_month_are_removed(tmp_path: Path) -> None:
     assert draft is not None
     assert new.exists()
     assert not old.exists()
+
+
+def test_two_runs_may_remove_images_from_an_entry_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, shape, progress = tmp_path / "entry", (3, 1), Silent()
+    begin = Draft.begin
+    draft = begin(folder, shape, progress)
+    assert draft is not None
+    draft.keep(np.ones((3, 32), np.uint8), progress)
+
+    def while_the_other_run_moves_it(*given: Any) -> Draft | None:
+        folder.rename(tmp_path / "moved")
+        return begin(*given)
+
+    monkeypatch.setattr(Draft, "begin", while_the_other_run_moves_it)
+    cache.expel(folder, np.array([1]), shape, progress)
+    assert not progress.warnings
+    assert not folder.exists()
 
 
 def _truncate(file: Path) -> None:
