@@ -9,10 +9,13 @@ from falw_cli.audit.shadows import distinguished
 from falw_cli.audit.unseen import apart, same_attack
 from falw_cli.evaluation.forgotten import HALF
 from falw_cli.evaluation.metrics import Metrics, Pairs
+from falw_cli.runtime.printable import counted
 
 ENOUGH = 20
 """Samples from which the forgotten share of single samples is judged: a retrained model also
 differs from the expectation of each."""
+AT_ONCE = 1
+"""Steps of relearning after which a class was masked rather than forgotten."""
 LESS = 0.2
 """Fall of unseen samples' mean true-class probability that is no side effect of forgetting: random
 labels on a tenth of the data cost up to 0.14 (docs/networks.md)."""
@@ -31,7 +34,29 @@ def contradiction(report: Report, *, only_detection: bool = False) -> str:
     detected = still_detected(found.before, found.after) or less_sure(found.before, found.after)
     if only_detection:
         return detected
-    return distinguished(report.per_sample) or detected or uneven(report.pairs)
+    return distinguished(report.per_sample) or detected or came_back(report) or uneven(report.pairs)
+
+
+def has_whole_class(after: Metrics | None) -> bool:
+    """Return whether a class of the list keeps no sample."""
+    classes = after.per_class.values() if after else ()
+    return any(one.forget_count and not one.retain_count for one in classes)
+
+
+def came_back(report: Report) -> str:
+    """Return that a class that keeps no sample came back at once, as a masked output does.
+
+    A retrained model learns the class anew, which takes it more steps (docs/audit.md).
+    """
+    found = report.comeback and report.comeback.relearned
+    if not found or not has_whole_class(report.metrics.after):
+        return ""
+    if found.returned_after is None or found.returned_after > AT_ONCE:
+        return ""
+    return (
+        f"after relearning {counted(found.samples, 'sample')}, the others were recognised again "
+        f"within {counted(AT_ONCE, 'step')}, so that the class may only be masked"
+    )
 
 
 def still_detected(before: Metrics | None, after: Metrics | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from falw_cli.audit.contradictions import contradiction
+from falw_cli.audit.contradictions import contradiction, has_whole_class
 from falw_cli.audit.gates import FORGOTTEN, READABLE
 from falw_cli.audit.losses import class_losses, losses
 from falw_cli.audit.report import Report
@@ -201,12 +201,11 @@ def _explained(report: Report) -> str:
             if shown <= BEYOND
             else f"{few.capitalize()} is too short, or too little memorised, for a precise share."
         )
-    classes = report.metrics.after.per_class.values() if report.metrics.after else ()
-    whole = any(one.forget_count and not one.retain_count for one in classes)
+    whole = has_whole_class(report.metrics.after)
     if whole and report.comeback is None and claim(share) != "not forgotten":
         sentences.append(
             "Such a share of a whole class is also possible if only the class's output is masked: "
-            "--relearn shows it."
+            "--relearn tests it."
         )
     return " ".join(sentences)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from falw_cli.audit.contradictions import less_sure, still_detected, uneven
+from falw_cli.audit.contradictions import came_back, less_sure, still_detected, uneven
 from falw_cli.audit.verdict import verdict
 from falw_cli.evaluation.metrics import Figure, Metrics, Pairs
 from tests.audit.reports import pairs, report
@@ -41,6 +41,23 @@ def test_a_list_that_is_as_evident_as_before(after: float, *, contradicted: bool
     found = report(after).metrics
     assert bool(still_detected(found.before, found.after)) is contradicted
     assert not still_detected(None, found.after)
+
+
+@pytest.mark.parametrize(
+    ("steps", "kept", "contradicted"),
+    [(1, 0, True), (0, 0, True), (2, 0, False), (None, 0, False), (1, 40, False)],
+)
+def test_a_class_that_is_recognised_at_once_was_masked(
+    steps: int | None, kept: int, *, contradicted: bool
+) -> None:
+    found = report().model_copy(deep=True)
+    assert found.comeback is not None
+    assert found.comeback.relearned is not None
+    assert found.metrics.after is not None
+    found.comeback.relearned.returned_after = steps
+    for one in found.metrics.after.per_class.values():
+        one.retain_count = kept
+    assert bool(came_back(found)) is contradicted
 
 
 @pytest.mark.parametrize(("fall", "contradicted"), [(0.1, False), (0.3, True)])
