@@ -127,7 +127,7 @@ class UnlearnRecipe(Recipe):
     forget_share: Annotated[float, Field(gt=0, lt=1)] | None = None
     """Share of forget samples in each batch; default: the method's, or that of a shuffled set."""
     least_steps: Count = 1
-    """Minimum steps of a run on a short list, unless `epochs` is given; limited to 21 steps if
+    """Minimum steps of a run on a short list, unless `epochs` is given; limited to 20 steps if
     the list fits into one batch, else to four times the epochs."""
     retain_budget: Annotated[Count | None, Flag("Training")] = None
     """Maximum number of retain samples to use (default: ten per forget sample, 10,000 or more)."""

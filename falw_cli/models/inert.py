@@ -51,6 +51,8 @@ class Unkept:
 class TextArray(Unkept):
     """The replacement of a NumPy array: a vector of text is kept, such as scikit-learn's classes_.
 
+    Text may be stored as bytes, as by h5py, and in one column.
+
     `array` is None for all others.
     """
 
@@ -59,16 +61,28 @@ class TextArray(Unkept):
     def __setstate__(self, state: object) -> None:
         """Take what `numpy.ndarray` stores: version, shape, dtype, order and content."""
         match state:
-            case (_, (int() as count,), Dtype(dtype=dtype), _, bytes() as content):
-                if dtype.kind == "U" and len(content) == count * dtype.itemsize:
-                    found = np.frombuffer(content, dtype)
-                    # NumPy does not check code points, and fails when it reads invalid ones.
-                    with suppress(UnicodeDecodeError):
-                        found.astype(dtype.newbyteorder("<")).tobytes().decode("utf-32-le")
-                        self.array = found.copy()
-            case (_, (_,), Dtype(), _, list() as content):
-                if all(isinstance(one, str) for one in content):
-                    self.array = np.array(content, object)
+            case (_, (int() as count, *more) as shape, Dtype(dtype=dtype), _, content):
+                if more in ([], [1]) and (found := _text(dtype, count, content)) is not None:
+                    self.array = found.reshape(shape)
+
+
+def _text(dtype: np.dtype[Any], count: int, content: object) -> np.ndarray[Any, Any] | None:
+    """Return a vector of text from a NumPy array's content, or None if this is no text."""
+    if isinstance(content, list) and all(isinstance(one, str) for one in content):
+        return np.array(content, object)
+    if not isinstance(content, bytes) or dtype.kind not in "SU":
+        return None
+    if len(content) != count * dtype.itemsize:
+        return None
+    if dtype.kind == "U":
+        # NumPy does not check code points, and fails when it reads invalid ones.
+        points = np.frombuffer(content, dtype).astype(dtype.newbyteorder("<")).tobytes()
+        try:
+            points.decode("utf-32-le")
+        except UnicodeDecodeError:
+            return None
+    found: np.ndarray[Any, Any] = np.frombuffer(content, dtype).copy()
+    return found
 
 
 class Dtype:

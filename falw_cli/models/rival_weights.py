@@ -1,4 +1,4 @@
-"""Weights anywhere in a training dictionary that have the names of those that are used."""
+"""Weights anywhere in a training dictionary that have about the names of those that are used."""
 
 from __future__ import annotations
 
@@ -48,8 +48,9 @@ def with_rivals(used: Checkpoint, whole: Mapping[str, Any], sets: Collection[Key
             continue
         found = unwrap({k: v for k, v in tensors.items() if k != "n_averaged"})[1]
         shared = found.keys() & named.keys()
-        # Averages may lack the buffers.
-        alike = found.keys() == named.keys() or own
+        # Averages may lack the buffers. Others may hold more or fewer, such as a loss's weights.
+        few = max(1, len(named) // 10)
+        alike = own or named.keys() <= found.keys() or len(named.keys() ^ found.keys()) <= few
         if alike and not all(torch.equal(found[name], named[name]) for name in shared):
             rivals.append(repr(".".join(key)))
     if not rivals:

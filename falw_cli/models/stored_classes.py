@@ -23,21 +23,29 @@ DEEPEST = 3
 def stored_classes(
     given: Sequence[str] | None, around: Mapping[str, Any], number: int
 ) -> tuple[tuple[str, ...] | None, list[str]]:
-    """Return the names of the outputs, and notes on which entry was used or is unusable.
+    """Return the names of the outputs, and notes on which entry was used, or why none was.
 
     Args:
-        given: names from the config or falw's metadata, which win: nothing is returned then.
+        given: names from the config or falw's metadata, which win: no names are returned then.
         around: entries of a training dictionary, inert values only.
         number: outputs of the model.
     """
-    found = dict(_entries(around)) if given is None else {}
+    found = dict(_entries(around))
     usable = {key: names for key, names in found.items() if len(set(names)) == len(names) == number}
+    if given is not None:
+        others = [key for key, names in usable.items() if names != tuple(given)]
+        return None, [
+            f"class names at {key!r} of the checkpoint are not used: they are others than the "
+            f"names given, or in another order: {shown(usable[key])}"
+            for key in others
+        ]
     if len(set(usable.values())) == 1:
         key, names = next(iter(usable.items()))
         return names, [f"class names are those at {key!r}: {shown(names)}"]
     if not found:
         return None, []
-    why = "they differ" if usable else f"they do not name each of {number} outputs once"
+    unclear = f"they do not name each of {number} outputs once, in a known order"
+    why = "they differ" if usable else unclear
     return None, [f"class names at {', '.join(map(repr, found))} are not used: {why}"]
 
 
@@ -62,11 +70,14 @@ def _items(value: object) -> list[tuple[str, Any]]:
 
 
 def _names(value: object) -> tuple[str, ...] | None:
-    """Return names in the order of the outputs; () if positions are missing, None if no names."""
+    """Return names in the order of the outputs; () if it is not known, None if no names."""
     if isinstance(value, np.ndarray):
-        value = value.tolist()
+        value = value.ravel().tolist()
+    if isinstance(value, set | frozenset) and value and all(isinstance(one, str) for one in value):
+        return ()
     if isinstance(value, list | tuple) and value:
-        return tuple(value) if all(isinstance(one, str) for one in value) else None
+        texts = tuple(text for one in value if (text := _text(one)) is not None)
+        return texts if len(texts) == len(value) else None
     if not isinstance(value, Mapping) or not value:
         return None
     pairs = list(value.items())
@@ -79,6 +90,13 @@ def _names(value: object) -> tuple[str, ...] | None:
         return None
     complete = sorted(places) == list(range(len(pairs)))
     return tuple(str(places[place]) for place in range(len(pairs))) if complete else ()
+
+
+def _text(value: object) -> str | None:
+    """Return text, also text that NumPy stored as bytes, as in h5py's files; None if no text."""
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
+    return value if isinstance(value, str) else None
 
 
 def _is_place(value: object) -> bool:

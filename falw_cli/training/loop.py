@@ -34,7 +34,7 @@ from falw_cli.training.state import Saves, State, StateFile
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-SHORTEST = 21
+SHORTEST = 20
 """Number of steps up to which `least_steps` may extend a run whose list fits into one batch."""
 EXTENSION = 4
 """Factor up to which `least_steps` may extend the run of a longer list."""

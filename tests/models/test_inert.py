@@ -53,17 +53,17 @@ def test_inert_values_are_kept_with_their_types(tmp_path: Path, name: str, legac
     assert torch.equal(again["state_dict"]["weight"], new["weight"])
 
 
-@pytest.mark.parametrize("kind", ["U3", "object"])
-def test_vectors_of_text_are_kept(tmp_path: Path, kind: str) -> None:
-    torch.save(
-        {"state_dict": WEIGHTS, "classes": np.array(["cat", "owl"], kind)}, tmp_path / "a.pth"
-    )
+@pytest.mark.parametrize("shape", [(2,), (2, 1)])
+@pytest.mark.parametrize("kind", ["U3", "S3", "object"])
+def test_vectors_of_text_are_kept(tmp_path: Path, kind: str, shape: tuple[int, ...]) -> None:
+    names = np.array(["cat", "owl"]).astype(kind).reshape(shape)
+    torch.save({"state_dict": WEIGHTS, "classes": names}, tmp_path / "a.pth")
     found = checkpoint_files.read(tmp_path / "a.pth")
-    assert found.around["classes"].tolist() == ["cat", "owl"]
+    assert found.around["classes"].tolist() == names.tolist()
     ((_, content),) = checkpoint_files.written(tmp_path / "b.pth", WEIGHTS, None, found).items()
     (tmp_path / "b.pth").write_bytes(content)
     again = torch.load(tmp_path / "b.pth", weights_only=False)["classes"]
-    assert (again.tolist(), again.dtype) == (["cat", "owl"], np.dtype(kind))
+    assert (again.tolist(), again.dtype) == (names.tolist(), np.dtype(kind))
 
 
 LEFT_OUT: dict[str, Any] = {
@@ -72,7 +72,7 @@ LEFT_OUT: dict[str, Any] = {
     "tensors": {"exp_avg": [torch.rand(2)]}, "array type": np.float32,
     "text beyond Unicode": np.frombuffer(b"\xff\xff\xff\x7fa\0\0\0", "<U1"),
     "surrogates": np.frombuffer(b"\0\xd8\0\0a\0\0\0", "<U1"), "empty array": np.array([]),
-    "matrix of text": np.array([["a"], ["b"]]), "mixed array": np.array(["a", 1], object),
+    "matrix of text": np.array([["a", "b"]]), "mixed array": np.array(["a", 1], object),
     "namespace of a tensor": argparse.Namespace(center=torch.rand(2)),
 }  # fmt: skip
 

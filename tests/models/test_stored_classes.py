@@ -36,6 +36,7 @@ INDEX = {"cat": 2, "dog": 1, "owl": 0}
         {"config": {"data": {"label2idx": INDEX, "class_weights": {"cat": 0.5, "dog": 2.5}}}},
         {"classes": np.array(NAMES)},
         {"classes": np.array(NAMES, object)},
+        {"classes": np.array([name.encode() for name in NAMES])},
         {"categories": types.SimpleNamespace(all_categories=list(NAMES))},
     ],
 )
@@ -43,7 +44,9 @@ def test_complete_names_are_used(around: dict[str, Any]) -> None:
     names, notes = stored_classes(None, around, 3)
     assert names == NAMES
     assert "owl, dog, cat" in notes[0]
-    assert stored_classes(("a", "b", "c"), around, 3) == (None, [])
+    assert stored_classes(NAMES, around, 3) == (None, [])
+    for given in (("a", "b", "c"), ("dog", "owl", "cat")):
+        assert "in another order: owl, dog, cat" in stored_classes(given, around, 3)[1][0]
 
 
 @pytest.mark.parametrize(
@@ -51,6 +54,7 @@ def test_complete_names_are_used(around: dict[str, Any]) -> None:
     [
         ({"classes": ["cat", "dog"]}, "each of 3 outputs"),
         ({"classes": ["cat", "dog", "cat"]}, "each of 3 outputs"),
+        ({"classes": set(NAMES)}, "each of 3 outputs once, in a known order"),
         ({"class_to_idx": {"cat": 1, "dog": 2, "owl": 3}}, "each of 3 outputs"),
         ({"class_to_idx": INDEX, "classes": ["cat", "dog", "owl"]}, "they differ"),
     ],

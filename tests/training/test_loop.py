@@ -118,7 +118,7 @@ def test_an_objective_may_end_the_run_with_a_reason(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("forget", "steps"), [(1, 21), (32, 21), (33, 56), (60, 56), (300, 70), (600, 133)]
+    ("forget", "steps"), [(1, 20), (32, 20), (33, 56), (60, 56), (300, 70), (600, 133)]
 )
 def test_a_short_list_takes_more_steps_than_its_epochs(forget: int, steps: int) -> None:
     """Seven epochs of 32 forget samples per batch, and at least 56 steps where that is safe."""
