@@ -49,8 +49,8 @@ class Batch:
     place: Tensor
     whole: int
     whole_forget: int
-    begins: bool = True
-    """Whether it is the first part, or all, of a rank's share of a batch."""
+    part: tuple[int, int] = (0, 1)
+    """Which part of a rank's share of a batch it is, counted from 0, and how many there are."""
 
     def parts(self, number: int) -> Iterator[tuple[Tensor, Batch]]:
         """Yield rows and batch of each of `number` parts, which share the forget samples."""
@@ -66,7 +66,7 @@ class Batch:
             yield rows, replace(
                 self, sample=self.sample[there], pixels=self.pixels[there],
                 labels=self.labels[there], forget=len(first), place=self.place[rows],
-                begins=index == 0,
+                part=(index, number),
             )  # fmt: skip
 
 

@@ -133,8 +133,14 @@ class Method:
         """Return the losses [n] of n retain samples: cross-entropy against the true label."""
         return F.cross_entropy(samples.logits, samples.label, reduction="none")
 
-    def penalty(self, progress: float) -> Tensor | None:
-        """Return a loss term that belongs to no sample; `progress` of the run is in [0, 1)."""
+    def penalty(self, progress: float, part: tuple[int, int] = (0, 1)) -> Tensor | None:
+        """Return a part of a loss term that belongs to no sample of the batch.
+
+        Args:
+            progress: of the run, in [0, 1).
+            part: index and number of the parts into which small memory splits a step; the terms of
+                all parts add up to the whole.
+        """
         return None
 
     def apply(self) -> None:

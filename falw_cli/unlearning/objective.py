@@ -54,7 +54,7 @@ class Unlearning:
         self, network: Network, batch: Batch, images: Tensor, step: int, progress: float
     ) -> Tensor:
         """See `Objective`."""
-        if batch.begins:
+        if batch.part[0] == 0:
             self._step = []  # discard the parts of an attempt that ran out of memory
         forget, retain, weight = self._losses(network, batch, images, step)
         # Fabric averages the ranks' gradients; this factor makes it the mean over the whole batch.
@@ -64,7 +64,7 @@ class Unlearning:
             loss = _backward_masked(network, *apart, self.method.forget_mask)
         else:
             loss = torch.cat([forget, retain]).sum() * share
-            if batch.begins and (penalty := self.method.penalty(progress)) is not None:
+            if (penalty := self.method.penalty(progress, batch.part)) is not None:
                 loss = loss + penalty
             network.fabric.backward(loss)
             if self.method.mask is not None:

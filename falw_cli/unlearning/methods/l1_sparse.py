@@ -33,10 +33,10 @@ class L1Sparse(Method):
         self.l1 = settings.l1
         self.weights = list(inputs.network.module.parameters())
 
-    def penalty(self, progress: float) -> Tensor:
+    def penalty(self, progress: float, part: tuple[int, int] = (0, 1)) -> Tensor:
         """gamma * (1 - progress) * ||theta||_1, a scalar."""
         norms = torch.stack([weight.abs().sum() for weight in self.weights])
-        return self.l1 * (1 - progress) * norms.sum()
+        return self.l1 * (1 - progress) * norms.sum() / part[1]
 
 
 method = L1Sparse

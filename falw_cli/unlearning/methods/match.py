@@ -121,18 +121,21 @@ class Match(Method):
         off = log_odds(samples.logits, samples.label) - odds_of(target, samples.label)
         return self._loss(samples.logits, target, off.clamp(max=0))
 
-    def penalty(self, progress: float) -> Tensor | None:
+    def penalty(self, progress: float, part: tuple[int, int] = (0, 1)) -> Tensor | None:
         """Return the loss of a draw of held-out samples against the original, for a short list."""
         if self.unseen is None:
             return None
         guide, network = self.inputs.guide, self.inputs.network
         # The draw depends only on the progress, so that a resumed run repeats it.
         random = generator(self.seed, round(progress * 1e9))
-        rows = torch.randperm(len(guide), generator=random)[: self.inputs.batch_size // 2 or 1]
+        drawn = torch.randperm(len(guide), generator=random)[: self.inputs.batch_size // 2 or 1]
+        rows = drawn.tensor_split(part[1])[part[0]]
+        if not len(rows):
+            return None
         images = network.inputs(next(iter(guide.read([rows]))))
         logits = module_output.logits(network.module(images)).float()
         original = self.unseen[rows.to(self.unseen.device)]
-        loss: Tensor = self.guide_weight * self._change(logits, original).mean()
+        loss: Tensor = self.guide_weight * self._change(logits, original).sum() / len(drawn)
         return loss
 
     def _change(self, logits: Tensor, original: Tensor) -> Tensor:

@@ -119,6 +119,17 @@ def test_a_resumed_run_repeats_the_draw_of_unseen_samples(network: Network) -> N
     assert drawn[0] == drawn[1] != drawn[2]
 
 
+@pytest.mark.parametrize("name", ["match", "l1-sparse"])
+def test_the_penalty_of_a_step_is_the_sum_of_its_parts(network: Network, name: str) -> None:
+    """A batch that does not fit into memory is split, and its penalty with it."""
+    method = short(network, batch_size=8) if name == "match" else make(name, network)
+    network.module.eval()
+    whole = method.penalty(0.25)
+    parts = [method.penalty(0.25, (index, 3)) for index in range(3)]
+    assert whole is not None
+    torch.testing.assert_close(sum(one for one in parts if one is not None), whole)
+
+
 def test_a_long_list_or_a_large_part_of_the_data_has_no_penalty(
     network: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
