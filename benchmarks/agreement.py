@@ -22,7 +22,7 @@ import torch
 
 from benchmarks.coverage import replace_section
 from benchmarks.networks import request
-from benchmarks.networks_train import NETS, POOL, Place
+from benchmarks.networks_train import POOL, Place
 from falw_cli.audit.build import Invocation
 from falw_cli.audit.report import Report
 from falw_cli.audit.verdict import verdict
@@ -108,7 +108,7 @@ def audited(task: tuple[Place, Row]) -> Report:
     torch.set_num_threads(1)
     place, row = task
     name, ids = row["list"], row["ids"]
-    listed = place.ids(name) if name in (POOL, *place.kind.lists) else place.home / f"{ids}.txt"
+    listed = place.ids(name) if name in (POOL, *place.lists) else place.home / f"{ids}.txt"
     config = request(
         place, name, place.home / f"{ids}-default.unlearned.safetensors", command="evaluate",
         original=str(place.original(name)), forget=str(listed),
@@ -124,11 +124,11 @@ def cells(cifar: Path, folder: Path, jobs: int) -> Iterator[Cell]:
     apart = {(row["net"], row["seed"], row["list"]): row["floor_off"] for row in rows}
     tasks = [(Place(cifar, folder, row["net"], row["seed"]), row) for row in rows]
     with ProcessPoolExecutor(jobs) as pool:
-        for row, report in zip(rows, pool.map(audited, tasks), strict=True):
+        for (place, row), report in zip(tasks, pool.map(audited, tasks), strict=True):
             net, seed, kind = row["net"], row["seed"], row["list"]
             before, after = report.metrics.before, report.metrics.after
             # The other lists are drawn from the pool, which both retrained models lack.
-            difference = apart[net, seed, kind if kind in NETS[net].lists else POOL]
+            difference = apart[net, seed, kind if kind in place.lists else POOL]
             truth = true_share(
                 mean_probability(before), mean_probability(after), row["p_retrain"],
                 noise_of(difference, report.forget.count),

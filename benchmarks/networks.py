@@ -65,7 +65,7 @@ def probabilities(place: Place, name: str, model: Path) -> dict[str, float]:
 
 def retrained(place: Place, name: str) -> list[Path]:
     """Return the two retrained models that a list is compared with."""
-    without = name if name in place.kind.lists else POOL
+    without = name if name in place.lists else POOL
     return [place.retrain(without, number) for number in (1, 2)]
 
 
@@ -82,7 +82,7 @@ def request(
 
 def lists(place: Place) -> Iterator[tuple[str, Path]]:
     """Yield (kind of list, file) for all lists of a network; lists from the pool are drawn here."""
-    for name in (POOL, *place.kind.lists):
+    for name in (POOL, *place.lists):
         yield name, place.ids(name)
     ids = place.ids(POOL).read_text().split()
     random = np.random.default_rng(place.seed)
@@ -247,7 +247,7 @@ def main() -> None:
             if not place.retrain(POOL, 2).exists():
                 continue
             for name, ids in lists(place):
-                ready = name not in place.kind.lists or place.retrain(name, 2).exists()
+                ready = name not in place.lists or place.retrain(name, 2).exists()
                 if ready and (not asked.lists or name in asked.lists):
                     todo += [(place, name, ids, arm) for arm in asked.arms]
         todo = [c for c in todo if (c[0].net, c[0].seed, c[2].stem, c[3]) not in known]

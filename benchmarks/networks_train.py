@@ -33,6 +33,7 @@ ADAMW = {"optimizer": "adamw", "lr": 1e-3, "batch_size": 64, "weight_decay": 0.0
 POOL = "pool"
 MISLABELLED = "mislabelled"
 WHOLE_CLASS = "horse"
+OTHERS = ("30 %", "class", MISLABELLED)
 
 
 @dataclass(frozen=True)
@@ -45,14 +46,17 @@ class Net:
     """Training images of each class."""
     size: int | None = None
     seeds: tuple[int, ...] = (1,)
-    lists: tuple[str, ...] = ()
+    every_seed: tuple[str, ...] = ()
     """Lists in addition to the pool, with separate retrained models."""
+    first_seed: tuple[str, ...] = OTHERS
+    """Further such lists, of the first seed alone."""
     shown: dict[str, Any] = field(default_factory=dict)
 
 
 NETS = {
     "tiny-cnn, 30 epochs": Net(
-        "tiny-cnn", {"epochs": 30}, 600, seeds=(1, 2, 3), lists=(MISLABELLED,)
+        "tiny-cnn", {"epochs": 30}, 600, seeds=(1, 2, 3), every_seed=(MISLABELLED,),
+        first_seed=("30 %", "class"),
     ),
     "EfficientNet-Lite0, fine-tuned": Net(
         f"{OWN}lite0", {**ADAMW, "epochs": 10}, 300, 64, seeds=(1, 2, 3),
@@ -67,7 +71,7 @@ NETS = {
         f"{OWN}narrow_resnet", {"epochs": 30, "crop": 4, "flip": True}
     ),
     "tiny-cnn, 16 epochs": Net(
-        "tiny-cnn", {"epochs": 16}, 600, lists=("gamma-0", "gamma-2", "30 %", "class")
+        "tiny-cnn", {"epochs": 16}, 600, first_seed=("gamma-0", "gamma-2", *OTHERS)
     ),
 }  # fmt: skip
 
@@ -91,6 +95,12 @@ class Place:
     def kind(self) -> Net:
         """The kind of network."""
         return NETS[self.net]
+
+    @property
+    def lists(self) -> tuple[str, ...]:
+        """Lists in addition to the pool, with separate retrained models."""
+        first = self.seed == self.kind.seeds[0]
+        return self.kind.every_seed + (self.kind.first_seed if first else ())
 
     def settings(self, *, mislabelled: bool = False) -> dict[str, Any]:
         """Return the settings of each command. Each seed takes different training images."""
@@ -147,10 +157,10 @@ def draw(place: Place) -> None:
         "30 %": long_tailed(0.3, 1), "class": whole,
         MISLABELLED: np.random.default_rng(place.seed).permutation(ids)[: count // 20],
     }  # fmt: skip
-    for name in (POOL, *place.kind.lists):
+    for name in (POOL, *place.lists):
         lines = [str(place.cifar / "train" / i) if name == MISLABELLED else i for i in made[name]]
         place.ids(name).write_text("".join(f"{line}\n" for line in lines))
-    if MISLABELLED in place.kind.lists:
+    if MISLABELLED in place.lists:
         _write_wrong(place, ids, labels, listing.classes, set(made[MISLABELLED].tolist()))
 
 
@@ -173,7 +183,7 @@ Job = tuple[Place, str, Path, int]
 def jobs(place: Place) -> Iterator[Job]:
     """Yield (place, excluded list or "", output, random seed) of each network to train."""
     yield place, "", place.original(), place.seed
-    for name in (POOL, *place.kind.lists):
+    for name in (POOL, *place.lists):
         if name == MISLABELLED:
             yield place, "+", place.original(name), place.seed
         for number in (1, 2):
