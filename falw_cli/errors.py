@@ -61,7 +61,7 @@ def nearest(name: str, choices: Iterable[str]) -> str | None:
     """Return the choice that is most similar to `name`, or None if none is similar."""
     known = list(choices)
     same = [one for one in known if one.casefold() == name.casefold()]
-    close = same or difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    close = same or difflib.get_close_matches(name, known, n=1)
     return close[0] if close else None
 
 

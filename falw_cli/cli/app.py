@@ -143,6 +143,8 @@ def _alike(wrong: str, known: list[str]) -> str | None:
     """Return the options that an unknown one may mean."""
     if wrong in OUTPUTS:
         return next((one for one in ("--out", "--report") if one in known), None)
+    if wrong.replace("_", "-") == "--learning-rate" and "--lr" in known:
+        return "--lr"
     if len(wrong) == len("-x"):
         return " or ".join(one for one in known if one.startswith(f"-{wrong}"))
     match = nearest(wrong.lstrip("-"), [name.lstrip("-") for name in known])

@@ -189,6 +189,8 @@ def explain(error: ValidationError, file: Path | None, lines: Lines, root: Any) 
     message = (first["msg"][:1].lower() + first["msg"][1:]).partition(", unable to parse")[0]
     message += _alternatives(error, first["loc"])
     hint = f"{key}: {meaning}" if meaning else f"fix the value of {key}"
+    if file and first["type"] == "string_type" and not isinstance(first["input"], list | dict):
+        hint = "put it in quotes: YAML reads some words, such as no and on, and numbers otherwise"
     return RequestError(f"{where}: {message} (got {str(first['input'])[:80]!r})", hint)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -37,6 +37,8 @@ from falw_cli.errors import FalwError, RequestError
 Rows = npt.NDArray[np.int64]
 HINT = "provide columns image (bytes, or bytes and path), label and, optionally, id"
 IMAGE, LABEL = ("image", "img"), ("label", "labels", "fine_label")
+SPLIT = "split"
+"""Name of the column of a CSV that says which part a row belongs to, in any case."""
 LABEL_LIKE = re.compile(r"(^|_)(labels?|class|target)(_|$)")
 """Names of columns that may hold labels."""
 
@@ -118,11 +120,22 @@ def image_and_label(columns: Sequence[str], spec: Spec) -> Chosen:
             f"{spec.text!r} has no {missing}: its columns are {', '.join(columns[:10])}",
             HINT if image is None else "name the column of labels: --label-column NAME",
         )
+    notes = label_notes(columns, label, spec)
+    if split := [name for name in columns if name.casefold() == SPLIT]:
+        notes = (f"the column {split[0]!r} is not used: rows of all its values are", *notes)
+    if other := [one for one in IMAGE if one in columns and one != image]:
+        note = f"images are taken from the column {image!r}; there is also {shown(other)}"
+        notes = (f"{note}, which would be used if the file had no {image!r}", *notes)
+    return Chosen(image, label, notes)
+
+
+def label_notes(columns: Iterable[str], label: str, spec: Spec) -> tuple[str, ...]:
+    """Return a note on other columns that may hold labels, unless the user named `label`."""
     others = [one for one in columns if one != label and LABEL_LIKE.search(one)]
     if spec.label_column is not None or not others:
-        return Chosen(image, label)
+        return ()
     note = f"labels are taken from the column {label!r}; there is also {shown(others)}"
-    return Chosen(image, label, (f"{note}: choose with --label-column NAME",))
+    return (f"{note}: choose with --label-column NAME",)
 
 
 def column_listing(

@@ -35,8 +35,9 @@ MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr"})
 """Pillow modes of at most eight bits per channel."""
 SEEN = 1000
 """Number of images whose headers `falw inspect` reads."""
-TURNED, DEEP = 1, 2
-"""Marks of an image: an EXIF orientation other than 1; 16 bits per channel."""
+TURNED, DEEP, MADE_UPRIGHT = 1, 2, 4
+"""Marks of an image: an EXIF orientation other than 1; 16 bits per channel; an orientation that
+Pillow applies, in a TIFF."""
 ORIENTATION = 0x0112
 """EXIF tag; 1 means that the pixels are stored upright."""
 
@@ -57,26 +58,27 @@ def decode(image: Encoded, name: str, channels: int, *, upright: bool = False) -
 
 
 def decode_marked(image: Encoded, name: str, channels: int, *, upright: bool) -> tuple[Tensor, int]:
-    """Return what `decode` does, and the sum of TURNED and DEEP where they hold."""
+    """Return what `decode` does, and the sum of the marks that hold."""
     mode = "L" if channels == 1 else "RGB"
 
     def read(picture: Picture) -> tuple[Tensor, int]:
-        deep = _is_deep(picture)
-        pixels = _pixels(picture, mode, upright)
-        return pixels, DEEP * deep + TURNED * _is_turned(picture)
+        marks = _marks(picture)
+        return _pixels(picture, mode, upright), marks
 
     return _with_picture(image, name, read)
 
 
 def mark_notes(marks: npt.NDArray[np.uint8], which: str, *, upright: bool) -> list[str]:
     """Return notes on the marks of images; `upright`, whether orientations are applied."""
-    turned, deep = (np.count_nonzero(marks & mark) for mark in (TURNED, DEEP))
+    turned, deep, tiff = (np.count_nonzero(marks & mark) for mark in (TURNED, DEEP, MADE_UPRIGHT))
     notes = []
     if turned and not upright:
         notes.append(
             f"{turned} of {which} have an EXIF orientation, which is ignored without "
             "preprocessing: {exif: apply} in falw.yaml"
         )
+    if tiff:
+        notes.append(f"{tiff} of {which} are TIFF images with an orientation, which is applied")
     if deep:
         notes.append(f"{deep} of {which} have 16 bits per channel: the upper eight are used")
     return notes
@@ -103,8 +105,7 @@ def _header(listing: Listing, row: int) -> tuple[int, str] | None:
     """Return the marks of an image, and its size; None if it cannot be read."""
 
     def read(picture: Picture) -> tuple[int, str]:
-        marks = DEEP * _is_deep(picture) + TURNED * _is_turned(picture)
-        return marks, f"{picture.width}x{picture.height}"
+        return _marks(picture), f"{picture.width}x{picture.height}"
 
     try:
         return _with_picture(listing.files.image(row), listing.ids[row], read)
@@ -209,19 +210,23 @@ def _check(picture: Picture) -> None:
         raise _RefusedError("it has several frames")
 
 
-def _is_turned(picture: Picture) -> bool:
-    if picture.format == "TIFF":  # Pillow makes it upright
-        return False
+def _marks(picture: Picture) -> int:
+    """Return the sum of the marks of an image whose pixels were not read yet.
+
+    Reading them may remove what they follow from.
+    """
+    deep = _is_deep(picture)
+    return DEEP * deep + (MADE_UPRIGHT if picture.format == "TIFF" else TURNED) * _turned(picture)
+
+
+def _turned(picture: Picture) -> bool:
     with suppress(Exception):  # broken EXIF data does not make an image unreadable
         return picture.getexif().get(ORIENTATION, 1) in range(2, 9)
     return False
 
 
 def _is_deep(picture: Picture) -> bool:
-    """Return whether a file has 16 bits per channel, of which Pillow reads the upper eight.
-
-    This is known until the pixels are read, which `_is_turned` may do.
-    """
+    """Return whether a file has 16 bits per channel, of which Pillow reads the upper eight."""
     return any(re.search(";16|65535", str(tile[3])) for tile in getattr(picture, "tile", ()))
 
 

@@ -43,10 +43,15 @@ class Labels(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def number(names: Sequence[str], where: str) -> Labels:
+def number(names: Sequence[str], where: str, lines: Sequence[int] | None = None) -> Labels:
     """Return the labels for texts: numbers if all of them are whole numbers, else names.
 
     Spaces and line breaks around them are no part of them.
+
+    Args:
+        names: the texts.
+        where: what holds them, for messages.
+        lines: their lines in a file; without these, a message counts rows.
 
     Raises:
         RequestError: a label is empty or has several lines, or some are numbers and others are
@@ -54,9 +59,9 @@ def number(names: Sequence[str], where: str) -> Labels:
     """
     names = [name.strip() for name in names]
     refuse_missing([row for row, name in enumerate(names) if not name], len(names), where)
-    if lines := next((name for name in names if len(name.splitlines()) > 1), None):
+    if several := next((name for name in names if len(name.splitlines()) > 1), None):
         raise RequestError(
-            f"{where}: the label {lines[:40]!r} has several lines: each sample must have one class",
+            f"{where}: the label {several[:40]!r} has several lines: a sample must have one class",
             "give one label per sample",
         )
     if all(map(WHOLE.fullmatch, names)):
@@ -65,7 +70,7 @@ def number(names: Sequence[str], where: str) -> Labels:
     spelled = {name: SPELLED.fullmatch(name) for name in set(names) - empty}
     if spelled and all(spelled.values()):
         missing = [row for row, name in enumerate(names) if name in empty]
-        refuse_missing(missing, len(names), where)
+        refuse_missing(missing, len(names), where, lines=lines)
         value = {name: found[1] or found[2] for name, found in spelled.items() if found}
         whole = bare_numbers(integers([value[name] for name in names], where), where)
         strange = min(name for name in spelled if not WHOLE.fullmatch(name))
@@ -112,17 +117,21 @@ def whole_numbers(values: npt.NDArray[np.floating], where: str) -> Labels:
     return found._replace(notes=("labels are floating-point numbers, read as whole numbers",))
 
 
-def refuse_missing(rows: Sequence[int], count: int, where: str, what: str = "label") -> None:
+def refuse_missing(
+    rows: Sequence[int], count: int, where: str, what: str = "label",
+    lines: Sequence[int] | None = None,
+) -> None:  # fmt: skip
     """Refuse missing labels or IDs.
 
-    Args: rows, those without one, of `count`; what, what they lack.
+    Args: rows, those without one, of `count`; what, what they lack; lines, of all rows in a file.
 
     Raises:
         RequestError: there are some.
     """
     if rows:
+        place = f"row {rows[0]}" if lines is None else f"line {lines[rows[0]]}"
         raise RequestError(
-            f"{where}: {len(rows)} of {count} samples have no {what}, the first in row {rows[0]}",
+            f"{where}: {len(rows)} of {count} samples have no {what}, the first in {place}",
             f"add the {what}s, or remove these samples from the data",
         )
 

@@ -93,6 +93,11 @@ def read_names(path: str, where: str, known: Known) -> Content:
             lines = Lines(stream, where, LIMIT)
             names, remarks = BY_LINE.get(suffix, _text)(lines, where, known)
             digest = lines.digest.hexdigest()
+    if len(names) > 2 and set(names) <= {"0", "1"}:
+        raise RequestError(
+            f"{where} holds {len(names)} numbers 0 and 1: a mask, or IDs?",
+            "for a mask, save numpy.flatnonzero of it; name each ID once",
+        )
     return Content(names, digest, (*remarks, *known.remarks(where)))
 
 

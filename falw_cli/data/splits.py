@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -168,7 +169,7 @@ def align(listing: Listing, classes: Sequence[str]) -> Rows:
     guesses.
 
     Raises:
-        RequestError: a class that the model does not have.
+        RequestError: a class that the model does not have, or has twice.
     """
     if listing.numbered:
         values, inverse = np.unique(listing.labels, return_inverse=True)
@@ -182,6 +183,13 @@ def align(listing: Listing, classes: Sequence[str]) -> Rows:
         found: Rows = np.array([*outputs.values()], dtype=np.int64)[inverse]
         return found
     used = [listing.classes[label] for label in np.unique(listing.labels).tolist()]
+    outputs_of = Counter(classes)
+    if several := [name for name in used if outputs_of[name] > 1]:
+        raise RequestError(
+            f"the model has {outputs_of[several[0]]} outputs named {several[0]!r}: which one is "
+            f"the class of {listing.spec!r}?",
+            "name each output once: --classes FILE, one name per line, in the order of the outputs",
+        )
     place, _ = resolve_names(used, classes)
     strange = sorted(set(used) - set(place))
     if strange:

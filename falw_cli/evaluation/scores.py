@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from falw_cli.data.device import Samples
+from falw_cli.errors import RunError
 from falw_cli.models.network import Network
 from falw_cli.runtime.precision import wide
 
@@ -72,8 +73,17 @@ class SamplePredictions:
 
     @classmethod
     def of(cls, network: Network, samples: Samples) -> SamplePredictions:
-        """Run the network on samples; the ranks share the work."""
+        """Run the network on samples; the ranks share the work.
+
+        Raises:
+            RunError: the outputs for some samples are NaN.
+        """
         found = network.map_logits(samples, columns).cpu().numpy()
+        if bad := int(np.isnan(found).any(1).sum()):
+            raise RunError(
+                f"the outputs of {network.arch} are NaN for {bad} of {len(samples)} samples",
+                "give another checkpoint; if only the unlearned model is so, choose a smaller --lr",
+            )
         predicted, *rest = found.T
         return cls(samples.labels.cpu().numpy(), predicted.astype(np.int64), *rest)
 

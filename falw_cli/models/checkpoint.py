@@ -203,7 +203,8 @@ def load_weights(model: nn.Module, checkpoint: Checkpoint, arch: str) -> None:
     differing += [f"{name} is unexpected" for name in found if name not in expected]
     if differing:
         if known := foreign.named_tensors(found):
-            raise RequestError(f"{checkpoint.path} {known.what}", known.hint)
+            hint = known.hint.format(name=checkpoint.path)
+            raise RequestError(f"{checkpoint.path} {known.what}", hint)
         more = f" (and {len(differing) - 3} more)" if len(differing) > 3 else ""
         raise RequestError(
             f"{checkpoint.path} is not a {arch}: {'; '.join(differing[:3])}{more}",

@@ -59,9 +59,15 @@ def fit(source: Checkpoint, module: nn.Module) -> Checkpoint:
     counters are 0 if the file has none, as torch before 0.4.1 wrote it, and are not written.
 
     Raises:
-        RequestError: the file holds several copies of the network, and none was chosen.
+        RequestError: the file holds several copies of the network, and none was chosen, or two
+            tensors for one of the module's; or the module has state that is no tensor.
     """
     whole = dict(module.state_dict(keep_vars=True))
+    if strange := [name for name, value in whole.items() if not isinstance(value, Tensor)]:
+        raise RequestError(
+            f"the architecture's state dict holds {strange[0]!r}, which is no tensor",
+            "only tensors can be written: use a module without get_extra_state",
+        )
     counters = [name for name in whole if name.rpartition(".")[2] == COUNTER]
     if not any(name.rpartition(".")[2] == COUNTER for name in source.tensors):
         zeros = {name: torch.zeros_like(whole.pop(name), device="cpu") for name in counters}
@@ -162,13 +168,39 @@ def _fitted(
         if tolerated(f, prefix, top)
         or (f.rpartition(".")[2] in counts and (is_average(f) or f in counts))
     }  # fmt: skip
-    by_tie = {ties[name]: source.tensors[file] for name, file in names.items()}
-    tensors = {name: by_tie[ties[name]] for name in expected}
+    tensors = _with_ties(source, names, ties)
     unknown = {f.removeprefix(prefix): t for f, t in rest.items() if f not in extras}
+    if twice := sorted(tensors.keys() & unknown.keys()):
+        raise RequestError(
+            f"{source.path} holds two tensors that could be {twice[0]} of the network: it and "
+            f"{names[twice[0]]}",
+            f"save the network alone; {prefix!r} is saved by: "
+            + extraction(source.path, source.kind, source.key, prefix),
+        )
     return replace(
         source, tensors={**tensors, **unknown}, names=names, extras=extras,
         prefix=_stripped(names), notes=(*source.notes, *_notes(prefix, names, dropped, extras)),
     )  # fmt: skip
+
+
+def _with_ties(
+    source: Checkpoint, names: Mapping[str, str], ties: Mapping[str, str]
+) -> dict[str, Tensor]:
+    """Return the module's tensors; one that the file lacks is taken from another of its names.
+
+    Raises:
+        RequestError: the file has different tensors for one parameter.
+    """
+    known: dict[str, str] = {}
+    for name, file in names.items():
+        first = known.setdefault(ties[name], file)
+        if not torch.equal(source.tensors[first], source.tensors[file]):
+            raise RequestError(
+                f"{source.path}: {first} and {file} differ, but the architecture has one parameter "
+                "for both",
+                "use an architecture in which these layers do not share their weights",
+            )
+    return {name: source.tensors[known[tie]] for name, tie in ties.items()}
 
 
 def _stripped(names: Mapping[str, str]) -> str:
@@ -248,8 +280,19 @@ def tolerated(name: str, prefix: str, top: Iterable[str]) -> bool:
 
 
 def _best(source: Checkpoint, expected: Mapping[str, Tensor]) -> Checkpoint:
-    """Return the tensors by the names that fit best, so that the differences can be reported."""
+    """Return the tensors by the names that fit best, so that the differences can be reported.
+
+    If they fit completely, only some of the file's names had the prefix: a note says so.
+    """
     counts = _prefixes({name: name for name in expected}, source.tensors)
     prefix = min(counts, key=lambda p: (-counts[p], len(p)), default="")
-    bare = {name.removeprefix(prefix): tensor for name, tensor in source.tensors.items()}
-    return replace(source, tensors=bare, prefix=prefix)
+    names = {file.removeprefix(prefix): file for file in source.tensors}
+    if len(names) < len(source.tensors):  # a name with the prefix, and the same one without
+        prefix, names = "", {file: file for file in source.tensors}
+    found = replace(
+        source, tensors={name: source.tensors[file] for name, file in names.items()}, prefix=prefix
+    )
+    if names.keys() != expected.keys():
+        return found
+    notes = (*source.notes, *_notes(prefix, names, (), ()))
+    return replace(found, names=names, prefix=_stripped(names), notes=notes)

@@ -68,11 +68,33 @@ def history(folder: Path) -> dict[str, Any]:
 
 def class_names(given: object, count: int) -> tuple[str, ...]:
     """Return names from a list or an object by index; the indices if any output has none."""
+    return _names(given, count) or tuple(map(str, range(count)))
+
+
+def _names(given: object, count: int) -> tuple[str, ...] | None:
     if isinstance(given, Mapping):
         given = [given.get(str(index), given.get(index)) for index in range(count)]
     if isinstance(given, list) and len(given) == count and all(isinstance(n, str) for n in given):
         return tuple(given)
-    return tuple(str(index) for index in range(count))
+    return None
+
+
+def name_notes(key: str, given: object, count: int, back: object = None) -> list[str]:
+    """Return notes on names of config.json that are not used, or that are contradicted.
+
+    Args:
+        key: where the names are.
+        given: the names, see `class_names`.
+        count: outputs of the model.
+        back: label2id, the outputs by name, if config.json has it.
+    """
+    names = _names(given, count)
+    if names is None:
+        why = f"is not used: it does not name the outputs 0 to {count - 1}"
+        return [f"{key} of {CONFIG} {why}"] if given else []
+    known = back if isinstance(back, Mapping) and len(set(names)) == count else {}
+    other = [name for place, name in enumerate(names) if known.get(name, place) != place]
+    return [f"{key} of {CONFIG} is used; label2id contradicts it: {other[0]!r}"] if other else []
 
 
 def digest(files: Mapping[str, str]) -> str:

@@ -59,6 +59,10 @@ LORA = Foreign(
     "m = transformers.AutoModelForImageClassification.from_pretrained('BASE'); "
     "peft.PeftModel.from_pretrained(m, '{name}').merge_and_unload().save_pretrained('merged')\"",
 )
+LORA_LAYERS = Foreign(
+    "holds the matrices of LoRA layers (lora_A, lora_B)",
+    "merge them into the layers, e.g. by PEFT's model.merge_and_unload(), and save again",
+)
 PRUNED = Foreign(
     "holds pruning masks (weight_orig, weight_mask)",
     "make them permanent, and save again: torch.nn.utils.prune.remove(module, 'weight') "
@@ -68,6 +72,12 @@ NORMED = Foreign(
     "holds a parametrized weight (weight or spectral normalisation)",
     "remove it, and save again: torch.nn.utils.parametrize.remove_parametrizations(layer, 'weight')"
     "; or give a function that builds it: --arch package.module:function",
+)
+OLD_NORMED = Foreign(
+    "holds a weight with the old weight or spectral normalisation (weight_g, weight_u)",
+    "remove it, and save again: torch.nn.utils.remove_weight_norm(layer) or "
+    "remove_spectral_norm(layer); or give a function that builds it: --arch "
+    "package.module:function",
 )
 QUANTISED = Foreign(
     "holds quantized weights, which cannot be trained", "give the checkpoint before quantization"
@@ -154,14 +164,13 @@ def named_tensors(names: Iterable[str]) -> Foreign | None:
     """Return what tensors are that no plain module has, by their names."""
     every = list(names)
     if any(".lora_" in name or name.startswith("lora_") for name in every):
-        return LORA
+        return LORA_LAYERS
     if any(name.endswith("_mask") and f"{name[:-5]}_orig" in set(every) for name in every):
         return PRUNED
-    if any(
-        ".parametrizations." in f".{name}" or name.endswith(("weight_g", "weight_orig"))
-        for name in every
-    ):  # fmt: skip
+    if any(".parametrizations." in f".{name}" for name in every):
         return NORMED
+    if any(name.endswith(("weight_g", "weight_orig")) for name in every):
+        return OLD_NORMED
     if any("_packed_params" in name or name.endswith(".zero_point") for name in every):
         return QUANTISED
     return None

@@ -141,7 +141,8 @@ def test_the_help_shows_no_type_of_python(name: str, capsys: pytest.CaptureFixtu
         ("forget-list --out x", "stdout: write `> FILE`"),
         ("evaluate m -o x", "-o (did you mean --report?)"),
         ("unlearn m -f x", "--forget or --forgotten"),
-        ("verify --reports x", "--reports (did you mean --re"),  # REPORTS is an argument
+        ("verify --reports x", "no such option: --reports"),  # REPORTS is an argument
+        ("unlearn m --learning-rate 1", "--learning-rate (did you mean --lr?)"),
         ("unlearn m ids.txt", "an example is `falw unlearn model.safetensors --forget ids.txt`"),
         ("report m --out", "`falw report --help`"),
         ("frobnicate", "'frobnicate'\n"),

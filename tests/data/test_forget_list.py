@@ -89,6 +89,9 @@ INVALID: dict[str, tuple[str, bytes, str]] = {
     "no array": ("a.npy", b"a\nb\n", "cannot be read as an array"),
     "length without values": ("a.npy", claimed(10**12), "it holds no values"),
     "mask": ("a.npy", array([True, False]), "true and false"),
+    "mask of integers": ("a.npy", array([0, 1, 1]), "holds 3 numbers 0 and 1"),
+    "mask as JSON": ("a.json", b"[0, 0, 1, 0]", "holds 4 numbers 0 and 1"),
+    "mask as text": ("a.txt", b"0\n1\n1\n", "holds 3 numbers 0 and 1"),
     "fractions": ("a.npy", array([1.0, 2.0]), "float64"),
     "two dimensions": ("a.npy", array([[1], [2]]), "2x1"),
 }

@@ -228,6 +228,24 @@ def test_exif_orientation(
     assert np.argwhere(quarters > 100).tolist() == [[int(down), int(right)]]
 
 
+def test_orientations_of_tiffs_are_always_applied_and_counted(tmp_path: Path) -> None:
+    """Pillow applies them while it reads the pixels."""
+    stored = np.zeros((12, 12, 3), dtype=np.uint8)
+    stored[:6, :6] = 200
+    (tmp_path / "d" / "cat").mkdir(parents=True)
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    Image.fromarray(stored).save(tmp_path / "d" / "cat" / "a.tiff", exif=exif)
+    listing = open_listing(f"imagefolder:{tmp_path / 'd'}")
+    for exif_setting in ("ignore", "apply"):
+        progress, shown = Warned(), Preprocessing(exif=exif_setting, image_size=12)  # type: ignore[arg-type]
+        (pixels,) = load(listing, Config(), geometry(listing, shown, 3), progress).pixels
+        assert pixels[-1, -1].tolist() == [200] * 3
+        (said,) = progress.warnings
+        assert said.startswith("1 of 1 images of")
+        assert said.endswith("are TIFF images with an orientation, which is applied")
+
+
 @pytest.mark.parametrize("suffix", ["png", "ppm"])
 def test_images_of_16_bits_per_channel_are_counted(tmp_path: Path, suffix: str) -> None:
     make_folder(tmp_path, {"a": 2})

@@ -99,6 +99,13 @@ def test_classes_that_the_model_lacks_are_refused() -> None:
         align(listing(("0", "1", "2"), [2], True), ("cat", "dog"))
 
 
+def test_a_name_of_two_outputs_is_refused() -> None:
+    """ImageNet has two outputs named crane, and two named maillot."""
+    with pytest.raises(RequestError, match="2 outputs named 'crane'"):
+        align(listing(("crane", "dog"), [0, 1]), ("crane", "dog", "crane"))
+    assert align(listing(("dog",), [0]), ("crane", "dog", "crane")).tolist() == [1]
+
+
 def test_every_block_of_a_class_aware_order_has_each_class_in_proportion() -> None:
     labels = np.repeat([0, 1, 2], [40, 20, 4])
     order = class_aware_order(labels, np.random.default_rng(0))

@@ -60,7 +60,7 @@ def test_classes_are_neither_hidden_nor_empty_folders_and_their_order_is_checked
     assert [note.partition(" ")[2] for note in shown["notes"]] == [
         "file of another kind was passed over: .txt (1)",
         "hidden folder was passed over: .ipynb_checkpoints",
-        "empty folder is not taken for a class: yak",
+        "folder without images is not taken for a class: yak",
     ]
     arch = ("--arch", "tiny-cnn", "--json")
     shown = falw("inspect", "text.pt", "--data", "imagefolder:d", *arch, cwd=numbered)
@@ -72,7 +72,7 @@ def test_classes_are_neither_hidden_nor_empty_folders_and_their_order_is_checked
     assert report["metrics"]["after"]["retain_accuracy"] > 90
     text = "\n".join(report["warnings"])
     assert "text order; natural order is 0, 1, 2, 3, 4 …" in text
-    assert "'imagefolder:d': 1 empty folder is" in text
+    assert "'imagefolder:d': 1 folder without images is" in text
     assert "the model's accuracy on retain" not in text
     wrong = json.loads(falw("evaluate", "n.pt", *DATA, *arch, cwd=numbered).stdout)
     assert wrong["metrics"]["after"]["retain_accuracy"] < 40

@@ -146,6 +146,54 @@ def test_other_extra_tensors_are_refused(tmp_path: Path, extra: str, prefix: str
         load_weights(plain(), found, "x")
 
 
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+@pytest.mark.parametrize("prefix", ["model.", "module."])
+@pytest.mark.parametrize("extra", ["2.bias", "0.weight"])
+def test_an_extra_tensor_never_replaces_one_of_the_network(
+    tmp_path: Path, extra: str, prefix: str, suffix: str
+) -> None:
+    """`self.model = net` beside a second head, `self.head`, of a LightningModule."""
+    tensors = {prefix + name: t for name, t in plain().state_dict().items()}
+    whole = {**tensors, extra: torch.rand_like(tensors[prefix + extra])}
+    with pytest.raises(RequestError, match=rf"two tensors that could be {extra} .*{prefix}{extra}"):
+        fit(read(tmp_path / f"a{suffix}", whole), plain())
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+def test_a_prefix_on_some_names_only_is_noted_and_restored(tmp_path: Path, suffix: str) -> None:
+    model, target = plain(), plain()
+    tensors = {
+        name if name == "2.bias" else f"model.{name}": t for name, t in model.state_dict().items()
+    }
+    found = fit(read(tmp_path / f"a{suffix}", tensors), target)
+    assert "are named otherwise than the module's" in found.notes[0]
+    round_trip(found, model, target)
+
+
+class Stateful(nn.Linear):
+    """A layer with state that is no tensor."""
+
+    def get_extra_state(self) -> dict[str, int]:
+        """Return it."""
+        return {"version": 1}
+
+    def set_extra_state(self, state: object) -> None:
+        """Take it."""
+
+
+def test_state_that_is_no_tensor_is_refused(tmp_path: Path) -> None:
+    found = read(tmp_path / "a.pt", dict(nn.Linear(4, 2).state_dict()))
+    with pytest.raises(RequestError, match="'_extra_state', which is no tensor"):
+        fit(found, Stateful(4, 2))
+
+
+def test_different_tensors_for_one_parameter_are_refused(tmp_path: Path) -> None:
+    tensors = dict(Tied().state_dict())
+    tensors["stem.weight"] = torch.rand_like(tensors["stem.weight"])
+    with pytest.raises(RequestError, match=r"conv\.weight and stem\.weight differ"):
+        fit(read(tmp_path / "a.pt", tensors), Tied())
+
+
 def test_a_deeper_network_is_not_a_shallower_one(tmp_path: Path) -> None:
     from falw_cli.models.architectures import builder
 

@@ -8,7 +8,7 @@ import pytest
 
 from falw_cli.errors import RequestError
 from falw_cli.models import folder
-from falw_cli.models.folder import class_names
+from falw_cli.models.folder import class_names, name_notes
 
 
 def test_class_names_keep_their_order() -> None:
@@ -17,6 +17,21 @@ def test_class_names_keep_their_order() -> None:
     assert class_names(["a"], 2) == ("0", "1")
     assert class_names(None, 2) == ("0", "1")
     assert class_names({0: "a", 1: 7}, 2) == ("0", "1")
+
+
+@pytest.mark.parametrize(
+    ("given", "back", "said"),
+    [({"1": "a", "2": "b"}, None, "not used: it does not name the outputs 0 to 1"),
+     (["a"], None, "not used"), ({"0": "a", "1": "b"}, {"a": 1, "b": 0}, "contradicts it: 'a'"),
+     ({"0": "a", "1": "b"}, {"a": 0, "b": 1}, None), ({"0": "a", "1": "a"}, {"a": 1}, None),
+     ({"0": "0", "1": "1"}, None, None), (None, None, None)],
+)  # fmt: skip
+def test_names_that_are_not_used_or_contradicted_are_noted(
+    given: object, back: object, said: str | None
+) -> None:
+    notes = name_notes("id2label", given, 2, back)
+    assert len(notes) == bool(said)
+    assert all(said in note for note in notes if said)
 
 
 def test_the_config_of_a_folder_or_of_a_file_in_it(tmp_path: Path) -> None:

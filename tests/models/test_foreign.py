@@ -170,9 +170,9 @@ MODELS = {
     "pruned": (pruned, foreign.PRUNED),
     "weight norm": (lambda: normalised(parametrizations.weight_norm), foreign.NORMED),
     "spectral norm": (lambda: normalised(parametrizations.spectral_norm), foreign.NORMED),
-    "old weight norm": (lambda: normalised(nn.utils.weight_norm), foreign.NORMED),
-    "old spectral norm": (lambda: normalised(nn.utils.spectral_norm), foreign.NORMED),
-    "lora": (adapted, foreign.LORA),
+    "old weight norm": (lambda: normalised(nn.utils.weight_norm), foreign.OLD_NORMED),
+    "old spectral norm": (lambda: normalised(nn.utils.spectral_norm), foreign.OLD_NORMED),
+    "lora": (adapted, foreign.LORA_LAYERS),
 }
 
 

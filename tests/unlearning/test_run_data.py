@@ -16,7 +16,7 @@ from falw_cli.unlearning.run_data import RunData
 
 @pytest.mark.parametrize(
     ("again", "listed", "steps"),
-    [(False, 60, 56), (True, 60, 224), (True, 32, 84), (True, 600, 133)],
+    [(False, 60, 56), (True, 60, 224), (True, 32, 80), (True, 600, 133)],
 )
 def test_a_short_list_on_an_unlearned_model_takes_more_steps(
     again: bool, listed: int, steps: int

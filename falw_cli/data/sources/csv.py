@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from falw_cli.data.columns import SPLIT, label_notes
 from falw_cli.data.labels import number
 from falw_cli.data.listing import (
     Files,
@@ -32,9 +33,11 @@ def listing(spec: Spec, allow_outside: bool) -> Listing:
     label = spec.label_column or "label"
     parts: Counter[str] = Counter()
     rows, slashed = [], 0
+    columns: Iterable[str] = ()
     for line, row in _lines(spec, label):
-        if "split" in row:
-            parts[str(row["split"] or "").strip()] += 1
+        columns = columns or row
+        if (split := _split(row)) is not None:
+            parts[split] += 1
         if _is_of(spec, row):
             rows.append(_row(file, line, row, label, allow_outside))
             slashed += "\\" in row["path"] and rows[-1][1] != row["path"]
@@ -45,8 +48,8 @@ def listing(spec: Spec, allow_outside: bool) -> Listing:
     if spec.part:
         identity = replace(spec, part=choose_part(spec, names)).identity
     rows.sort(key=lambda row: row[0])
-    labels = number([row[2] for row in rows], str(file))
-    notes = [*labels.notes, *_split_notes(spec, parts)]
+    labels = number([row[2] for row in rows], str(file), [row[3] for row in rows])
+    notes = [*label_notes(columns, label, spec), *labels.notes, *_split_notes(spec, parts)]
     if slashed:
         paths = counted(slashed, "path has", "paths have")
         notes.append(f"{paths} Windows' backslashes, which are read as /")
@@ -58,10 +61,15 @@ def listing(spec: Spec, allow_outside: bool) -> Listing:
     )  # fmt: skip
 
 
+def _split(row: dict[str, Any]) -> str | None:
+    """Return the part that a row belongs to, "" for none; None without such a column."""
+    column = next((name for name in row if name and name.strip().casefold() == SPLIT), None)
+    return None if column is None else str(row[column] or "").strip()
+
+
 def _is_of(spec: Spec, row: dict[str, Any]) -> bool:
     """Return whether a row is of the part that a SPEC names, in any case; without one, it is."""
-    split = str(row.get("split") or "").strip()
-    return not spec.part or split.casefold() == spec.part.casefold()
+    return not spec.part or (_split(row) or "").casefold() == spec.part.casefold()
 
 
 def _split_notes(spec: Spec, parts: Counter[str]) -> Iterator[str]:
@@ -94,8 +102,7 @@ def _lines(spec: Spec, label: str) -> Iterator[tuple[int, dict[str, Any]]]:
             if not {"path", label} <= set(columns):
                 raise RequestError(
                     f"{file} line 1: columns are {', '.join(columns) or 'missing'}",
-                    f"provide the columns path,{label} and, optionally, id"
-                    + ("" if "path" not in columns else "; another label: --label-column NAME"),
+                    _column_hint(columns, label),
                 )
             check_header(columns, f"{file} line 1")
             for row in reader:
@@ -110,6 +117,14 @@ def _lines(spec: Spec, label: str) -> Iterator[tuple[int, dict[str, Any]]]:
         raise RequestError(f"{file}: not a CSV: {error}", "save it again as CSV") from error
 
 
+def _column_hint(columns: Sequence[str], label: str) -> str:
+    """Return what to do about a header without the columns path and `label`."""
+    if sign := next((sign for sign in ";\t|" if any(sign in name for name in columns)), None):
+        return f"separate columns by commas, not by {'tabs' if sign == chr(9) else repr(sign)}"
+    hint = f"provide the columns path,{label} and, optionally, id"
+    return hint if "path" not in columns else f"{hint}; another label: --label-column NAME"
+
+
 def _table(spec: Spec, label: str) -> Table:
     """Return all columns except path and id."""
     every = (row for _, row in _lines(spec, label))
@@ -121,7 +136,8 @@ def _table(spec: Spec, label: str) -> Table:
 
 def _row(
     file: Path, line: int, row: dict[str, Any], column: str, allow_outside: bool
-) -> tuple[str, str, str]:
+) -> tuple[str, str, str, int]:
+    """Return ID, path and label of a row, and its line."""
     path, label = row.get("path"), row.get(column)
     if not path or not label or not label.strip() or "\0" in path:
         raise RequestError(f"{file} line {line}: path or {column} is missing", "fix that line")
@@ -139,7 +155,7 @@ def _row(
             f"{file} line {line}: {path!r} is outside the CSV's folder",
             "keep the images below the CSV, or give --allow-outside if you trust it",
         )
-    return str(row.get("id") or path), str(where), str(label).strip()
+    return str(row.get("id") or path), str(where), str(label).strip(), line
 
 
 source = Source(listing, parts="any", columns=True)

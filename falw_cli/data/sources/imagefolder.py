@@ -139,8 +139,8 @@ def _notes(
         notes.append(f"{images} passed over")
     if empty:
         one, more = (
-            "empty folder is not taken for a class",
-            "empty folders are not taken for classes",
+            "folder without images is not taken for a class",
+            "folders without images are not taken for classes",
         )
         notes.append(f"{counted(len(empty), one, more)}: {shown(empty)}")
     notes += alike_notes(classes)

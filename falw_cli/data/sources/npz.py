@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import psutil
 
+from falw_cli.data.columns import SPLIT
 from falw_cli.data.labels import (
     bare_numbers,
     id_texts,
@@ -65,7 +66,9 @@ def listing(spec: Spec, allow_outside: bool) -> Listing:
         )
     if labels.ndim != 1 or len(labels) != len(images) or ids.shape != labels.shape:
         raise RequestError(
-            f"{file}: {len(images)} images, labels {labels.shape}, ids {ids.shape}", HINT
+            f"{file}: {keys.images} has {len(images)} images, {keys.labels} the shape "
+            f"{labels.shape}" + (f", {keys.ids} {ids.shape}" if keys.ids else ""),
+            HINT,
         )
     names = tuple(id_texts(ids.tolist(), str(file)))
     if labels.dtype.kind in "US":
@@ -75,6 +78,7 @@ def listing(spec: Spec, allow_outside: bool) -> Listing:
     else:
         found = bare_numbers(integers(labels.tolist(), str(file)), str(file))
     unused = [name for name in keys.extra if _shape(file, name) != labels.shape]
+    unused += [name for name in keys.extra if name.casefold() == SPLIT and name not in unused]
     notes = (*found.notes, *keys.notes, *_not_used(unused))
     if keys.part and not spec.part:
         notes = (*notes, f"the part {keys.part!r} is used of {', '.join(keys.parts)}")
@@ -236,7 +240,7 @@ def _unpack(file: Path, keys: Keys) -> tuple[Array, Array, Array, bool]:
         hint = TEXT if "Object arrays" in reason else HINT
         raise RequestError(f"{file} cannot be read as npz: {reason}", hint) from error
     for name, array in (("images", images), ("labels", labels), ("ids", ids)):
-        kinds = "iufbUS" if name == "labels" else "iuUS"
+        kinds = "iuUS" if name == "ids" else "iufbUS"
         if not isinstance(array, np.ndarray) or array.dtype.kind not in kinds:
             raise RequestError(f"{file}: {name} is not an array of numbers or names", HINT)
     return images, labels, ids, not own

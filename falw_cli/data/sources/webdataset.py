@@ -32,6 +32,10 @@ SMALL = 4096
 """Maximum size of a label in bytes."""
 LARGE = 1 << 20
 """Maximum size of a JSON member in bytes."""
+BLOCK = 512
+"""A tar file is made of blocks of this size; it ends with blocks of zeros."""
+PADDING = 1 << 16
+"""Maximum size of the zeros at the end of a tar file, in bytes."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,7 @@ class Shards:
     dotted: dict[tuple[str, str], tuple[str, Member]] = field(default_factory=dict)
     """Files KEY.MORE.SUFFIX, by KEY.MORE and SUFFIX: name and member."""
     skipped: Skipped = field(default_factory=Skipped)
+    notes: list[str] = field(default_factory=list)
 
     def add(self, key: str, kind: str, member: Member) -> bool:
         """Add a file if its suffix is known; return whether it is.
@@ -127,7 +132,7 @@ def listing(spec: Spec, allow_outside: bool) -> Listing:
     found = Shards()
     for shard in part.files:
         _scan(shard, found)
-    notes = [*part.notes]
+    notes = [*part.notes, *found.notes]
     if dotted := found.add_dotted():
         notes.append(f"{dotted} keys contain a dot: they end at the last dot of the file names")
     images, labels = found.images, found.labels
@@ -177,9 +182,11 @@ def _table(records: dict[str, Member]) -> Table:
 
 def _scan(shard: Path, found: Shards) -> None:
     """Add the files of a shard."""
+    end = 0
     try:
         with tarfile.open(shard, "r:") as archive:
             for member in archive:
+                end = member.offset_data + -(-member.size // BLOCK) * BLOCK
                 if member.isdir():
                     continue
                 folder, _, name = member.name.rpartition("/")
@@ -201,8 +208,30 @@ def _scan(shard: Path, found: Shards) -> None:
                 found.dotted[longer, kind] = (name, content)
     except (tarfile.TarError, OSError, UnicodeDecodeError, ValueError) as error:
         raise RequestError(
-            f"{shard} cannot be read as a tar file: {error}", "give uncompressed tar files"
+            f"{shard} cannot be read as a tar file: {error}", "give whole, uncompressed tar files"
         ) from error
+    found.notes += _end_notes(shard, end)
+
+
+def _end_notes(shard: Path, end: int) -> list[str]:
+    """Return notes on what follows the last file of a shard, whose blocks end at `end`.
+
+    Raises:
+        RequestError: neither zeros nor the end of the file: `tarfile` stops there without an error.
+    """
+    with shard.open("rb") as stream:
+        stream.seek(end)
+        rest = stream.read(PADDING)
+    if not rest:
+        return [f"{shard.name} has no end mark: it may be cut off"]
+    if any(rest[:BLOCK]):
+        raise RequestError(
+            f"{shard} is damaged or cut off after {end:,} bytes", "copy or write it again"
+        )
+    if any(rest):
+        more = "it may be several archives in one file"
+        return [f"{shard.name}: what follows the end of the archive is passed over; {more}"]
+    return []
 
 
 source = Source(listing, parts="any")

@@ -46,10 +46,12 @@ def read(path: Path) -> Checkpoint:
     given = said.get("model_args")
     arguments = given if isinstance(given, dict) else {}
     count = said.get("num_classes", arguments.get("num_classes"))
+    count = count if isinstance(count, int) else 0
     shown, unclear, notes = preprocessing(said, place)
+    notes = (*notes, *folder.name_notes("label_names", said.get("label_names"), count))
     metadata = Metadata(
         arch=arch, arch_config=arguments, preprocessing=shown,
-        classes=folder.class_names(said.get("label_names"), count if isinstance(count, int) else 0),
+        classes=folder.class_names(said.get("label_names"), count),
         **folder.history(place),
     )  # fmt: skip
     return Checkpoint(

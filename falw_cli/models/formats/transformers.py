@@ -22,6 +22,10 @@ from falw_cli.runtime.extras import need
 
 PREFIX = "transformers/"
 WEIGHTS, INDEX = folder.WEIGHTS, "model.safetensors.index.json"
+OTHER_WEIGHTS = frozenset({
+    "pytorch_model.bin", "pytorch_model.bin.index.json", "tf_model.h5", "flax_model.msgpack",
+})  # fmt: skip
+"""Weights of older versions and of other libraries in the same folder."""
 
 
 def recognises(path: Path) -> bool:
@@ -64,7 +68,8 @@ def read(path: Path) -> Checkpoint:
         preprocessing=shown,
         **folder.history(place),
     )  # fmt: skip
-    notes = _notes(place, metadata.preprocessing, report)
+    names = said.get("id2label"), model.config.num_labels, said.get("label2id")
+    notes = (*_notes(place, metadata.preprocessing, report), *folder.name_notes("id2label", *names))
     beside = {SHOWN: (place / SHOWN).read_bytes()} if (place / SHOWN).is_file() else {}
     return Checkpoint(
         place, folder.digest(digests), tensors, metadata=metadata, build=build,
@@ -116,6 +121,8 @@ def _notes(place: Path, shown: Preprocessing, report: dict[str, Any]) -> tuple[s
         notes.append(f"no {SHOWN}: the input size is {size}")
     elif shown.mean is not None:
         notes += processor.notes(folder.read_json(place / SHOWN))
+    if others := sorted(one.name for one in place.iterdir() if one.name in OTHER_WEIGHTS):
+        notes.append(f"weights beside those in {WEIGHTS} are not used: {', '.join(others)}")
     if extra := sorted(report["unexpected_keys"]):
         more = f" (and {len(extra) - 1} more)" if len(extra) > 1 else ""
         notes.append(f"tensors that the model does not use are left out: {extra[0]}{more}")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sized
 from operator import index
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,6 +14,8 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from falw_cli.errors import RequestError
 
+IMAGE = 3
+"""Number of dimensions of an image."""
 READ_TWICE = 16
 """Rows that are read twice, to see whether a dataset returns the same image again."""
 ROWS = "give row numbers of data, or a boolean mask with one value per row"
@@ -80,8 +83,17 @@ def _numbers(values: list[Any], count: int) -> list[int]:
     return rows
 
 
-def labels_of(dataset: Dataset[Any], name: str, workers: int) -> Tensor:
-    """Return the classes that a dataset returns, int64 [N], not those of an attribute.
+class Known(NamedTuple):
+    """What is known of the N samples of a dataset after reading them once."""
+
+    labels: Tensor
+    """Their classes, int64 [N]."""
+    digests: list[bytes]
+    """A digest of each image; empty for inputs without height and width."""
+
+
+def read(dataset: Dataset[Any], name: str, workers: int) -> Known:
+    """Read a dataset. Classes are those that it returns, not those of an attribute.
 
     An attribute such as `targets` may be older than a `target_transform`, or of another subset.
 
@@ -108,27 +120,37 @@ def labels_of(dataset: Dataset[Any], name: str, workers: int) -> Tensor:
         images, classes = dataset.tensors[:2]
         finite = torch.isfinite(images.reshape(len(images), -1)).all(1).tolist()
         shapes = [images.shape[1:]] * len(images)
-        found = [*zip(classes.tolist(), shapes, finite, strict=True)]
+        digests = [_digest(image) for image in images]
+        found = [*zip(classes.tolist(), shapes, finite, digests, strict=True)]
     else:
         loader: DataLoader[Any] = DataLoader(
             dataset, batch_size=256, num_workers=workers, collate_fn=_described
         )
         found = [one for some in loader for one in some]
-    for row, (_, shape, finite) in enumerate(found):
+    for row, (_, shape, finite, _) in enumerate(found):
         _check_pixels(f"{name} row {row}", shape, found[0][1], finite)
-    return torch.tensor([_class(one, f"{name} row {row}") for row, (one, *_) in enumerate(found)])
+    classes = [_class(one, f"{name} row {row}") for row, (one, *_) in enumerate(found)]
+    return Known(torch.tensor(classes), [digest for *_, digest in found])
 
 
-def _described(samples: list[Any]) -> list[tuple[Any, torch.Size, bool]]:
-    """Return class, shape, and whether all values are finite, for each sample.
+def _described(samples: list[Any]) -> list[tuple[Any, torch.Size, bool, bytes]]:
+    """Return class, shape, whether all values are finite, and digest of each sample.
 
     The images stay in the process that read them.
     """
     images = [torch.as_tensor(sample[0]) for sample in samples]
     return [
-        (sample[1], image.shape, bool(torch.isfinite(image).all()))
+        (sample[1], image.shape, bool(torch.isfinite(image).all()), _digest(image))
         for sample, image in zip(samples, images, strict=True)
     ]
+
+
+def _digest(image: Tensor) -> bytes:
+    """Return a digest of an image [channels, H, W]; empty bytes for other inputs."""
+    if image.dim() < IMAGE:
+        return b""
+    values = image.detach().cpu().contiguous().view(torch.uint8).numpy()
+    return hashlib.blake2b(values.tobytes(), digest_size=16).digest()
 
 
 def _check_pixels(place: str, shape: torch.Size, first: torch.Size, finite: bool) -> None:

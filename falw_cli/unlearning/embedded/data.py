@@ -13,14 +13,15 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from falw_cli.config.file import validated
-from falw_cli.config.settings import Config, Preprocessing
+from falw_cli.config.settings import Config, Preprocessing, UnlearnRecipe
 from falw_cli.data.device import send
 from falw_cli.data.splits import choose
-from falw_cli.errors import RequestError
+from falw_cli.errors import RequestError, nearest
 from falw_cli.evaluation.predictions import EvaluationSamples
 from falw_cli.models.network import Network
 from falw_cli.runtime.engine import make_fabric
-from falw_cli.unlearning.embedded.arguments import labels_of, refuse_random, rows_of
+from falw_cli.unlearning.embedded.arguments import Known, read, refuse_random, rows_of
+from falw_cli.unlearning.embedded.overlap import refuse_overlap
 from falw_cli.unlearning.resolution import with_method_defaults
 from falw_cli.unlearning.run_data import RunData
 
@@ -102,8 +103,7 @@ def prepare(
     config = _config(device, seed, recipe)
     if not isinstance(workers, int) or workers < 0:
         raise RequestError(f"workers is {workers!r}", "give 0, or the number of processes")
-    labels = labels_of(data, "data", workers)
-    _check_measured(data, labels, heldout, test, eval_data, workers)
+    labels, digests = _read_measured(data, heldout, test, eval_data, workers)
     gone = rows_of(forget, len(labels))
     if len(gone) == len(labels):
         raise RequestError(f"forget covers all {len(labels)} rows", "leave rows out of forget")
@@ -119,8 +119,13 @@ def prepare(
         order = torch.from_numpy(np.concatenate(rows))
         return DatasetSamples(dataset, order, labels[order].to(device), workers)
 
+    found = {"heldout": read(heldout, "heldout", workers)}
+    if test is not None:
+        found["test"] = read(test, "test", workers)
+    refuse_overlap(digests, gone.tolist(), {name: one.digests for name, one in found.items()})
+
     def apart(dataset: Dataset[Any], name: str) -> DatasetSamples:
-        its = labels_of(dataset, name, workers)
+        its = found[name].labels
         return DatasetSamples(dataset, torch.arange(len(its)), its.to(device), workers)
 
     guide = apart(heldout, "heldout")
@@ -133,6 +138,12 @@ def prepare(
             f"the module has {outputs} outputs, but data has {number} classes",
             f"set num_classes={outputs} if the module was trained on that many",
         )
+    for name, (its, _) in found.items():
+        if int(its.max()) >= number:
+            raise RequestError(
+                f"{name} has class {int(its.max())}, the module has {number} outputs",
+                f"leave samples of other classes out of {name}",
+            )
     measured = data if eval_data is None else eval_data
     plain = some(measured, chosen.forget, chosen.retain)
     kept = np.bincount(np.delete(labels.numpy(), gone.numpy()), minlength=number)
@@ -183,7 +194,21 @@ def _outputs(network: Network, samples: DatasetSamples) -> int:
 
 
 def _config(device: torch.device, seed: int, recipe: dict[str, Any]) -> Config:
-    """Return the complete config of a run on a device."""
+    """Return the complete config of a run on a device.
+
+    Raises:
+        RequestError: a setting is unknown or invalid.
+    """
+    fields = UnlearnRecipe.model_fields
+    for name in recipe:
+        if name not in fields:
+            match = nearest(name, fields)
+            raise RequestError(
+                f"{name!r} is no argument and no setting of unlearning",
+                "the module's device is used" if name == "device"
+                else f"did you mean {match!r}?" if match
+                else f"the settings are {', '.join(fields)}",
+            )  # fmt: skip
     name = device.type if device.type == "mps" else str(device)  # there is one, which is mps:0
     config = with_method_defaults(
         validated(Config, {"seed": seed, "device": name, "unlearn": recipe})
@@ -196,29 +221,36 @@ def _config(device: torch.device, seed: int, recipe: dict[str, Any]) -> Config:
     return config
 
 
-def _check_measured(
+def _read_measured(
     data: Dataset[Any],
-    labels: Tensor,
     heldout: Dataset[Any],
     test: Dataset[Any] | None,
     eval_data: Dataset[Any] | None,
     workers: int,
-) -> None:
-    """Refuse datasets that would be measured with augmentation."""
+) -> Known:
+    """Return what is measured of `data`; refuse datasets that would be measured with augmentation.
+
+    Raises:
+        RequestError: a dataset augments its images, or `eval_data` does not match `data`.
+    """
+    found = read(data, "data", workers)
     if eval_data is None:
         refuse_random(
             data, "data", "give eval_data, the same samples without random transforms, for metrics"
         )
     elif eval_data is not data:
         refuse_random(eval_data, "eval_data", "leave random transforms out of it")
-        if not torch.equal(labels_of(eval_data, "eval_data", workers), labels):
+        plain = read(eval_data, "eval_data", workers)
+        if not torch.equal(plain.labels, found.labels):
             raise RequestError(
                 "eval_data has other classes than data",
                 "give the same samples in the same order, without random transforms",
             )
+        found = plain
     for name, one in (("heldout", heldout), ("test", test)):
         if isinstance(one, Sized):
             refuse_random(one, name, "leave random transforms out of it")
+    return found
 
 
 def _ends(samples: DatasetSamples) -> tuple[Tensor, Tensor]:

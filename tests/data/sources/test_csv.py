@@ -48,6 +48,13 @@ def test_a_column_split(pictures: Listing, tmp_path: Path) -> None:
         open_listing(f"csv:{file}#train")
 
 
+@pytest.mark.parametrize("name", ["Split", "SPLIT", " split"])
+def test_the_case_of_the_column_split_does_not_matter(tmp_path: Path, name: str) -> None:
+    spec = _csv(tmp_path, f"path,label,{name}\np/ant/0.png,0,train\np/ant/1.png,1,test\n")
+    assert "all values of the column split are used" in open_listing(spec).notes[0]
+    assert open_listing(f"{spec}#test").labels.tolist() == [1]
+
+
 def _csv(tmp_path: Path, text: str) -> str:
     make_folder(tmp_path / "p", {"ant": 3}, size=8)
     (tmp_path / "a.csv").write_text(text)
@@ -113,6 +120,27 @@ def test_the_column_of_labels_can_be_named(tmp_path: Path) -> None:
     assert open_listing(spec, label_column="super").labels.tolist() == [1, 11]
     with pytest.raises(RequestError, match="columns are path, label, super"):
         open_listing(spec, label_column="none")
+
+
+def test_other_columns_of_labels_are_named(tmp_path: Path) -> None:
+    spec = _csv(tmp_path, "path,label,fine_label\np/ant/0.png,0,7\n")
+    (note,) = open_listing(spec).notes
+    assert "'label'; there is also fine_label: choose with --label-column" in note
+    assert open_listing(spec, label_column="fine_label").notes == ()
+
+
+@pytest.mark.parametrize(("sign", "named"), [(";", "';'"), ("\t", "tabs"), ("|", "'|'")])
+def test_another_separator_is_named(tmp_path: Path, sign: str, named: str) -> None:
+    with pytest.raises(RequestError, match="line 1: columns are path") as caught:
+        open_listing(_csv(tmp_path, f"path{sign}label\np/ant/0.png{sign}0\n"))
+    assert caught.value.hint == f"separate columns by commas, not by {named}"
+
+
+def test_a_missing_label_is_named_by_its_line(tmp_path: Path) -> None:
+    """The rows are sorted by ID after reading."""
+    spec = _csv(tmp_path, "path,label\np/ant/1.png,1\np/ant/2.png,0\np/ant/0.png,NA\n")
+    with pytest.raises(RequestError, match="1 of 3 samples have no label, the first in line 4"):
+        open_listing(spec)
 
 
 @pytest.mark.parametrize("column", ["path", "label", "id", "person"])

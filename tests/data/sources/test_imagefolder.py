@@ -67,7 +67,7 @@ def test_what_is_passed_over_is_counted_and_named(tmp_path: Path) -> None:
     for kind in (".heic (2)", "._* (2)", ".DS_Store (1)", "no suffix (1)", ".md (1)"):
         assert kind in files
     assert folders == "2 hidden folders were passed over: .ipynb_checkpoints, __MACOSX"
-    assert empty == "1 empty folder is not taken for a class: owl"
+    assert empty == "1 folder without images is not taken for a class: owl"
 
 
 def test_an_image_whose_name_begins_with_a_dot_is_read(tmp_path: Path) -> None:

@@ -36,19 +36,36 @@ def test_it_never_unpickles(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "arrays",
+    ("arrays", "said"),
     [
-        {"labels": np.zeros(2)},
-        {"images": np.zeros((2, 8, 8, 3)), "labels": np.zeros(2, dtype=int)},
-        {"images": np.zeros((2, 8, 8, 3), dtype=np.uint8), "labels": np.zeros(3, dtype=int)},
-        {"images": np.zeros((2, 8, 8, 4), dtype=np.uint8), "labels": np.zeros(2, dtype=int)},
-        {"images": np.zeros((2, 8, 8, 3), dtype=np.uint8), "labels": np.array([0, -1])},
+        ({"labels": np.zeros(2)}, "holds the arrays labels"),
+        (
+            {"images": np.zeros((2, 8, 8, 3)), "labels": np.zeros(2, dtype=int)},
+            "images are float64 of 2x8x8x3",
+        ),
+        (
+            {
+                "train_images": np.zeros((2, 8, 8, 3), dtype=np.uint8),
+                "train_labels": np.zeros((3, 1), dtype=int),
+            },
+            r"train_images has 2 images, train_labels the shape \(3,\)\n",
+        ),
+        (
+            {"images": np.zeros((2, 8, 8, 4), dtype=np.uint8), "labels": np.zeros(2, dtype=int)},
+            "images are uint8 of 2x8x8x4",
+        ),
+        (
+            {"images": np.zeros((2, 8, 8, 3), dtype=np.uint8), "labels": np.array([0, -1])},
+            "labels range from -1 to 0",
+        ),
     ],
     ids=["no images", "float images", "lengths differ", "four channels", "negative label"],
 )
-def test_invalid_files_are_explained(tmp_path: Path, arrays: dict[str, np.ndarray]) -> None:
+def test_invalid_files_are_explained(
+    tmp_path: Path, arrays: dict[str, np.ndarray], said: str
+) -> None:
     np.savez(tmp_path / "a.npz", **arrays)
-    with pytest.raises(RequestError):
+    with pytest.raises(RequestError, match=said):
         open_listing(f"npz:{tmp_path / 'a.npz'}")
 
 

@@ -87,6 +87,20 @@ def test_fine_and_coarse_labels(tmp_path: Path, cells: list[dict[str, object]]) 
     assert "--label-column" in (caught.value.hint or "")
 
 
+def test_a_column_split_is_not_used_without_a_note(
+    tmp_path: Path, cells: list[dict[str, object]]
+) -> None:
+    split = ["train", "test", "train"]
+    found = open_listing(_write(tmp_path / "a.parquet", image=cells, label=[0, 1, 2], Split=split))
+    assert "the column 'Split' is not used: rows of all its values are" in found.notes
+
+
+def test_two_columns_of_images_are_named(tmp_path: Path, cells: list[dict[str, object]]) -> None:
+    spec = _write(tmp_path / "a.parquet", img=cells, image=cells, label=[0, 1, 2])
+    (note,) = open_listing(spec).notes
+    assert "images are taken from the column 'image'; there is also img" in note
+
+
 @pytest.mark.parametrize(
     ("labels", "said"),
     [

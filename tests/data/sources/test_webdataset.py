@@ -99,3 +99,28 @@ def test_shards_of_several_parts(pictures: Listing, tmp_path: Path) -> None:
     assert open_listing(f"{spec}#val").ids == ("val1",)
     assert open_listing(spec).ids == ("train1", "val1")
     assert "one of them" in open_listing(spec).notes[0]
+
+
+def test_a_shard_that_is_cut_off_or_goes_on_after_its_end_is_named(
+    pictures: Listing, tmp_path: Path
+) -> None:
+    """`tarfile` reads all of these without an error, up to the damage or the end mark."""
+    file = tmp_path / "0.tar"
+    shard(pictures, file, [0, 1])
+    whole = file.read_bytes()
+    assert open_listing(f"webdataset:{file}").notes == ()
+    with tarfile.open(file) as archive:
+        *_, last = archive
+    end = last.offset_data + 512
+    file.write_bytes(whole[:end])
+    (note,) = open_listing(f"webdataset:{file}").notes
+    assert note == "0.tar has no end mark: it may be cut off"
+    file.write_bytes(whole + whole)
+    (note,) = open_listing(f"webdataset:{file}").notes
+    assert "it may be several archives in one file" in note
+    for damaged in (whole[: end - 900], whole[:1024] + b"x" * 512 + whole[1536:]):
+        file.write_bytes(damaged)
+        with pytest.raises(
+            RequestError, match=r"damaged or cut off|cannot be read as a tar|no label"
+        ):
+            open_listing(f"webdataset:{file}")

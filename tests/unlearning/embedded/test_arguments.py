@@ -10,7 +10,7 @@ import torch
 from torch.utils.data import Dataset
 
 from falw_cli.errors import RequestError
-from falw_cli.unlearning.embedded.arguments import labels_of, rows_of
+from falw_cli.unlearning.embedded.arguments import read, rows_of
 
 MASK = np.isin(np.arange(7), [2, 5])
 
@@ -76,7 +76,7 @@ class Items(Dataset[Any]):
 )
 def test_labels_are_those_that_a_dataset_returns(label: Any) -> None:
     samples = [(torch.zeros(1, 8, 8), label), (torch.zeros(1, 8, 8), 1, "a third value")]
-    assert labels_of(Items(samples), "data", 0).tolist() == [3, 1]
+    assert read(Items(samples), "data", 0).labels.tolist() == [3, 1]
 
 
 @pytest.mark.parametrize(
@@ -94,10 +94,10 @@ def test_labels_are_those_that_a_dataset_returns(label: Any) -> None:
 )
 def test_other_samples_are_refused(sample: Any, said: str) -> None:
     with pytest.raises(RequestError, match=said):
-        labels_of(Items([sample]), "data", 0)
+        read(Items([sample]), "data", 0)
 
 
 def test_an_image_of_another_shape_is_refused() -> None:
     samples = [(torch.zeros(1, 8, 8), 0), (torch.zeros(1, 8, 9), 1)]
     with pytest.raises(RequestError, match=r"data row 1 .* \[1, 8, 9\], row 0 of \[1, 8, 8\]"):
-        labels_of(Items(samples), "data", 0)
+        read(Items(samples), "data", 0)

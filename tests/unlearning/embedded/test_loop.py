@@ -11,11 +11,11 @@ import torch
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.nn.utils import prune
-from torch.utils.data import Dataset, Subset, TensorDataset
+from torch.utils.data import ConcatDataset, Dataset, Subset, TensorDataset
 
 from falw_cli import Unlearner, unlearn
 from falw_cli.config.extensions import METHODS
-from falw_cli.errors import RequestError
+from falw_cli.errors import RequestError, RunError
 from falw_cli.models.architectures import tiny_cnn
 from falw_cli.unlearning.target import Target
 from falw_cli.unlearning.weighting.falw import FalwSettings
@@ -136,6 +136,21 @@ def test_an_invalid_setting_is_reported_with_a_hint(
     assert caught.value.hint
 
 
+def test_test_samples_that_guide_are_refused(memorised: nn.Module) -> None:
+    data, heldout, _ = parts()
+    with pytest.raises(RequestError, match="500 rows of test have the same pixels as rows of hel"):
+        unlearn(deepcopy(memorised), data=data, forget=LIST, heldout=heldout, test=heldout)
+
+
+def test_outputs_that_are_nan_are_named(memorised: nn.Module) -> None:
+    data, heldout, _ = parts()
+    broken = deepcopy(memorised)
+    with torch.no_grad():
+        next(broken.parameters())[0] = torch.nan
+    with pytest.raises(RunError, match=r"outputs of .* are NaN for 90 of 90 samples"):
+        unlearn(broken, data=data, forget=LIST, heldout=heldout)
+
+
 def test_weights_are_those_of_the_weighting(memorised: nn.Module) -> None:
     data, heldout, _ = parts()
     unlearner = Unlearner(
@@ -230,6 +245,13 @@ def test_the_hook_that_the_refusal_names_keeps_the_logits(memorised: nn.Module) 
         ({"method": "no-such"}, "unknown method"),
         ({"weighting": "no-such"}, "unknown weighting"),
         ({"workers": -1}, "workers is -1"),
+        ({"device": "cpu"}, "'device' is no argument"),
+        ({"heldout": Subset(parts()[0], range(200, 400))}, "200 rows of heldout .* rows of data"),
+        (
+            {"data": ConcatDataset([parts()[0], Subset(parts()[0], LIST[:8])])},
+            "8 rows of data have the same pixels as rows in forget: 700, 701",
+        ),
+        ({"heldout": [(torch.rand(1, 8, 8), torch.tensor(10))] * 20}, "heldout has class 10"),
         ({"data": double(0)}, r"the module fails on an image of torch.float64 \[1, 1, 8, 8\]"),
     ],
 )
