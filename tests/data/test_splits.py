@@ -100,7 +100,7 @@ def test_classes_that_the_model_lacks_are_refused() -> None:
 
 
 def test_a_name_of_two_outputs_is_refused() -> None:
-    """ImageNet has two outputs named crane, and two named maillot."""
+    """ImageNet has two outputs named crane: a bird and a machine."""
     with pytest.raises(RequestError, match="2 outputs named 'crane'"):
         align(listing(("crane", "dog"), [0, 1]), ("crane", "dog", "crane"))
     assert align(listing(("dog",), [0]), ("crane", "dog", "crane")).tolist() == [1]
