@@ -120,7 +120,7 @@ def read(dataset: Dataset[Any], name: str, workers: int) -> Known:
         images, classes = dataset.tensors[:2]
         finite = torch.isfinite(images.reshape(len(images), -1)).all(1).tolist()
         shapes = [images.shape[1:]] * len(images)
-        digests = [_digest(image) for image in images]
+        digests = [_digest(image) for image in images.cpu()]
         found = [*zip(classes.tolist(), shapes, finite, digests, strict=True)]
     else:
         loader: DataLoader[Any] = DataLoader(
