@@ -272,10 +272,11 @@ def _warn_of_share(
     if not share:
         progress.warn(reason_for_no_share(expected, metrics.before))
     elif config.forgotten_gate and share.upper < gates.FORGOTTEN.number:
-        rates = ", ".join(f"{one.lr:.3g}" for one in done.probes) or f"{done.lr:.3g}"
+        rates = ", ".join({f"{one.lr:.3g}": 0 for one in done.probes} or {f"{done.lr:.3g}": 0})
         progress.warn(
             f"the list is not forgotten: {decimal(share.value, 0, bounds=BOUNDS)} % of the way "
-            f"(learning rate {rates}); use more --epochs, another --lr or --method"
+            f"(learning rate {rates}; {done.steps} steps); "
+            "use more --epochs, another --lr or --method"
             + (f", or leave out {' and '.join(flags)}" if (flags := changed_flags(config)) else "")
         )
 

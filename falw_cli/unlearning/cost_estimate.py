@@ -11,7 +11,8 @@ from falw_cli.runtime.progress import Silent
 from falw_cli.training.loop import fit
 from falw_cli.unlearning.interfaces import Method, load_method
 from falw_cli.unlearning.lr_search import FACTORS, SHARE
-from falw_cli.unlearning.perform import evaluation_count, expectation_of, objective_of
+from falw_cli.unlearning.objective import objective_of
+from falw_cli.unlearning.perform import evaluation_count, expectation_of
 from falw_cli.unlearning.resolution import base_rate
 from falw_cli.unlearning.run_data import RunData
 from falw_cli.unlearning.stop_estimate import StoppingSamples, evaluate_step

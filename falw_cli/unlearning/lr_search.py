@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from torch import Tensor
 
@@ -23,6 +24,10 @@ FACTORS = (0.03, 0.1, 0.3, 1.0, 3.0)
 """Factors on the method's own learning rate."""
 SHARE = 0.25
 """Share of the run's steps in which a probe completes the whole schedule."""
+LONGER = 3
+"""Factor on the steps of a short list that smaller and larger learning rates left far away."""
+FAR = 0.25
+"""Share of the original's distance from the expectation above which a run is still far from it."""
 SUCCESS_SHARE = 0.15
 """Share of the original's score; a run that ends below it needs no other learning rate."""
 LARGER_STEP_LOSS = 1.0
@@ -96,11 +101,19 @@ def probe_rates(
     return rate_found, probes
 
 
-@dataclass(frozen=True)
-class Try:
-    """A whole run with one learning rate, and its final weights."""
+class Plan(NamedTuple):
+    """A whole run that may be tried."""
 
     lr: float
+    longer: int = 1
+    """Factor on the usual number of steps."""
+
+
+@dataclass(frozen=True)
+class Try:
+    """A whole run, and its final weights."""
+
+    plan: Plan
     outcome: Outcome | None = None
     """None if the run diverged; all others are then None too."""
     objective: Unlearning | None = None
@@ -108,6 +121,11 @@ class Try:
     best: Evaluation | None = None
     """Evaluation of the kept step; None if the guard allowed none, or nothing was evaluated."""
     weights: dict[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def lr(self) -> float:
+        """The learning rate."""
+        return self.plan.lr
 
     @property
     def score(self) -> float:
@@ -141,14 +159,35 @@ def sensitivity_scale(found: float) -> float:
     return max(SMALLEST_SCALE, math.sqrt(USUAL_SENSITIVITY / found))
 
 
-def next_rate(rates: list[float], tries: list[Try]) -> float | None:
-    """Return the next rate: smaller if the first did harm, larger if it was too weak, or None."""
+def plans_for(rates: list[float], *, lengthens: bool) -> list[Plan]:
+    """Return the runs that may be tried with these learning rates, the usual one first.
+
+    Args: lengthens, whether the number of steps may grow: that of a short list is small.
+    """
+    longer = [Plan(lr, LONGER) for lr in rates if lengthens and lr >= rates[0]]
+    return [*map(Plan, rates), *longer]
+
+
+def next_plan(plans: list[Plan], tries: list[Try], before: Evaluation | None) -> Plan | None:
+    """Return the next run: smaller steps if the first did harm, larger if it was too weak, or None.
+
+    If these leave the list far from its expectation too, more steps.
+    """
     if not tries:
-        return rates[0]
-    harmed = tries[0].best is None
-    known = [one.lr for one in tries]
-    left = (lr for lr in rates if lr not in known and (lr < rates[0]) == harmed)
-    return next(left, None)
+        return plans[0]
+    harmed, known = tries[0].best is None, [one.plan for one in tries]
+    for plan in plans:
+        more = not harmed and is_far(tries, before)
+        wanted = more if plan.longer > 1 else (plan.lr < plans[0].lr) == harmed
+        if wanted and plan not in known:
+            return plan
+    return None
+
+
+def is_far(tries: list[Try], before: Evaluation | None) -> bool:
+    """Return whether the closest of the tries left much of the distance from the expectation."""
+    left = [one.best.distance for one in tries if one.best is not None]
+    return before is not None and bool(left) and min(left) > FAR * before.distance
 
 
 def succeeded(best: Evaluation | None, before: Evaluation | None) -> bool:
@@ -159,7 +198,7 @@ def succeeded(best: Evaluation | None, before: Evaluation | None) -> bool:
 
 
 def objection(found: Evaluation, first: Evaluation | None) -> str:
-    """Return what speaks against a learning rate larger than the first; "" if nothing does.
+    """Return what speaks against larger or more steps than the first; "" if nothing does.
 
     The accuracy on a few forget samples may agree with the expectation by chance, so that the
     true-class probability must come closer too.

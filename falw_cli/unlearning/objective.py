@@ -8,17 +8,29 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from falw_cli.data.batches import Batch
+from falw_cli.config.settings import Config
+from falw_cli.data.batches import Batch, generator
 from falw_cli.data.device import Samples
 from falw_cli.models import module_output
 from falw_cli.models.network import Network, true_class_probability
-from falw_cli.models.pruning import Zeros
+from falw_cli.models.pruning import Zeros, zeros_of
 from falw_cli.runtime import collectives
 from falw_cli.runtime.precision import wide
 from falw_cli.training.state import below
 from falw_cli.unlearning.early_stopping import EarlyStopping
-from falw_cli.unlearning.estimate import Estimate
-from falw_cli.unlearning.interfaces import Masks, Method, StepSamples, Weighting
+from falw_cli.unlearning.estimate import Estimate, Exact, Streaming
+from falw_cli.unlearning.expectation import Expectation
+from falw_cli.unlearning.interfaces import (
+    Masks,
+    Method,
+    MethodInputs,
+    StepSamples,
+    Weighting,
+    load_method,
+    load_weighting,
+)
+from falw_cli.unlearning.resolution import hyperparameters
+from falw_cli.unlearning.run_data import RunData
 from falw_cli.unlearning.target import Target, TargetQuality
 
 
@@ -237,3 +249,29 @@ def _mask_gradients(mask: Masks) -> None:
     for weights, free in mask.items():
         if weights.grad is not None:
             weights.grad *= free
+
+
+def objective_of(
+    config: Config,
+    run_data: RunData,
+    lr: float,
+    stopping: EarlyStopping | None,
+    expectation: Expectation | None,
+) -> Unlearning:
+    """Return the objective of a complete config: method, weighting and target."""
+    recipe = config.unlearn
+    of_method, of_weighting = hyperparameters(config)
+    number = len(run_data.network.classes)
+    start = MethodInputs(
+        run_data.network, run_data.forget, run_data.retain, run_data.guide, run_data.kept,
+        generator(config.seed, 3), lr, recipe.batch_size, expectation,
+    )  # fmt: skip
+    method: Method = load_method(recipe.method)(start, of_method)
+    assert recipe.weighting is not None  # set by with_method_defaults
+    counts = torch.bincount(run_data.forget.labels, minlength=number)
+    weighting = load_weighting(recipe.weighting)(counts, number, of_weighting)
+    guide, zeros = run_data.guide, zeros_of(run_data.network.module)
+    estimate: Estimate = Streaming(guide.labels, number, recipe.batch_size, config.seed)
+    if recipe.target == "exact":
+        estimate = Exact(guide.labels, number, recipe.target_every)
+    return Unlearning(method, weighting, guide, estimate, stopping, zeros)

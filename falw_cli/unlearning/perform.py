@@ -6,18 +6,15 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import torch
 from torch import Tensor
 
 from falw_cli.config.settings import Config, UnlearnRecipe
-from falw_cli.data.batches import generator
 from falw_cli.errors import DivergedError
 from falw_cli.evaluation.forgotten import MEMORISED
 from falw_cli.evaluation.gap import avg_gap
 from falw_cli.evaluation.measurement import mean_metrics, measure
 from falw_cli.evaluation.metrics import Metrics
 from falw_cli.models.network import copy_weights
-from falw_cli.models.pruning import zeros_of
 from falw_cli.runtime.interrupt import Interrupt
 from falw_cli.runtime.progress import Progress
 from falw_cli.training.loop import Outcome, Work, fit
@@ -29,12 +26,11 @@ from falw_cli.unlearning.early_stopping import (
     affordable_evaluations,
     allows,
 )
-from falw_cli.unlearning.estimate import Estimate, Exact, Streaming
 from falw_cli.unlearning.expectation import Expectation, expect
-from falw_cli.unlearning.interfaces import Method, MethodInputs, load_method, load_weighting
-from falw_cli.unlearning.lr_search import Probe, Try, next_rate
-from falw_cli.unlearning.objective import Unlearning
-from falw_cli.unlearning.resolution import base_rate, hyperparameters
+from falw_cli.unlearning.interfaces import load_method
+from falw_cli.unlearning.lr_search import Plan, Probe, Try, next_plan
+from falw_cli.unlearning.objective import Unlearning, objective_of
+from falw_cli.unlearning.resolution import base_rate
 from falw_cli.unlearning.run_data import RunData
 from falw_cli.unlearning.stop_estimate import Evaluation, StoppingSamples, evaluate_step
 from falw_cli.unlearning.target import TargetQuality
@@ -132,7 +128,7 @@ def perform(
     )
     rates, probes = _rates(context)
     preparing = time.perf_counter() - started
-    tries = _tries(context, rates, probed=bool(probes))
+    tries = _tries(context, _plans(context, rates), probed=bool(probes))
     chosen = min(tries, key=lambda one: one.score)
     if context.stops_by_itself or probes:
         lr_search.check_best(chosen, tries, before, recipe.max_utility_loss, progress)
@@ -180,34 +176,47 @@ def _rates(context: _RunContext) -> tuple[list[float], list[Probe]]:
     return [lr, *sorted((one.lr for one in probes if one.lr < lr), reverse=True)], probes
 
 
-def _tries(context: _RunContext, rates: list[float], *, probed: bool) -> list[Try]:
-    """Run with one rate after the other, each from the original, until one succeeds."""
-    module, progress = context.run_data.network.module, context.progress
-    original = copy_weights(module) if len(rates) > 1 else {}
+def _plans(context: _RunContext, rates: list[float]) -> list[Plan]:
+    """Return the runs that may be tried; only a default number of steps is changed."""
+    run_data, recipe = context.run_data, context.config.unlearn
+    small = run_data.is_short(context.config) and recipe.least_steps > 1
+    return lr_search.plans_for(rates, lengthens=small and context.stops_by_itself)
+
+
+def _tries(context: _RunContext, plans: list[Plan], *, probed: bool) -> list[Try]:
+    """Take one run after the other, each from the original, until one succeeds."""
+    module, progress, before = context.run_data.network.module, context.progress, context.before
+    original = copy_weights(module) if len(plans) > 1 else {}
     tries: list[Try] = []
-    while (lr := next_rate(rates, tries)) is not None:
+    while (plan := next_plan(plans, tries, before)) is not None:
+        lr, trial = plan.lr, replace(
+            context, run_data=replace(context.run_data, longer=plan.longer),
+            states=context.states.of_try(len(tries)) if context.states else None,
+        )  # fmt: skip
         if tries:
             module.load_state_dict(original)
-            progress.note(f"learning rate {tries[-1].lr:.3g} did not succeed; trying {lr:.3g}")
-        objective = context.objective(lr, _early_stopping(context))
-        states = context.states.of_try(len(tries)) if context.states else None
+            more = f" with {plan.longer} times the steps" if plan.longer > 1 else ""
+            progress.note(
+                f"learning rate {tries[-1].lr:.3g} did not succeed; trying {lr:.3g}{more}"
+            )
+        objective = trial.objective(lr, _early_stopping(trial))
         try:
-            outcome = _steps(replace(context, states=states), lr, objective)
+            outcome = _steps(trial, lr, objective)
         except DivergedError as error:
-            tries.append(Try(lr))
-            if next_rate(rates, tries) is None and all(one.best is None for one in tries):
+            tries.append(Try(plan))
+            nothing = next_plan(plans, tries, before) is None
+            if nothing and all(one.best is None for one in tries):
                 raise
             progress.note(f"learning rate {lr:.3g}: {error}")
             continue
-        last = next_rate(rates, [*tries, Try(lr)]) is None
+        last = next_plan(plans, [*tries, Try(plan)], before) is None
         target_quality = objective.target_quality(context.run_data.network)
         best = _best(context, objective, outcome, probed=probed, last=last)
-        if best and lr > rates[0] and (against := lr_search.objection(best, tries[0].best)):
+        if best and tries and (against := lr_search.objection(best, tries[0].best)):
             progress.note(f"learning rate {lr:.3g} {against}")
             best = None
-        tries.append(
-            Try(lr, outcome, objective, target_quality, best, {} if last else copy_weights(module))
-        )
+        weights = {} if last else copy_weights(module)
+        tries.append(Try(plan, outcome, objective, target_quality, best, weights))
         enough = best is not None
         if context.stops_by_itself and enough and context.memorised:
             enough = lr_search.succeeded(best, context.before)
@@ -272,29 +281,3 @@ def _steps(
     objective.after_step(network, 1, 1)
     seconds = time.perf_counter() - started
     return Outcome(1, 1, seconds, "the method takes one step")
-
-
-def objective_of(
-    config: Config,
-    run_data: RunData,
-    lr: float,
-    stopping: EarlyStopping | None,
-    expectation: Expectation | None,
-) -> Unlearning:
-    """Return the objective of a complete config: method, weighting and target."""
-    recipe = config.unlearn
-    of_method, of_weighting = hyperparameters(config)
-    number = len(run_data.network.classes)
-    start = MethodInputs(
-        run_data.network, run_data.forget, run_data.retain, run_data.guide, run_data.kept,
-        generator(config.seed, 3), lr, recipe.batch_size, expectation,
-    )  # fmt: skip
-    method: Method = load_method(recipe.method)(start, of_method)
-    assert recipe.weighting is not None  # set by with_method_defaults
-    counts = torch.bincount(run_data.forget.labels, minlength=number)
-    weighting = load_weighting(recipe.weighting)(counts, number, of_weighting)
-    guide, zeros = run_data.guide, zeros_of(run_data.network.module)
-    estimate: Estimate = Streaming(guide.labels, number, recipe.batch_size, config.seed)
-    if recipe.target == "exact":
-        estimate = Exact(guide.labels, number, recipe.target_every)
-    return Unlearning(method, weighting, guide, estimate, stopping, zeros)

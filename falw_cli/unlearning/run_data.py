@@ -33,6 +33,8 @@ class RunData:
     """The samples of `whole` without augmentation, if reading `whole` augments them."""
     again: bool = False
     """Whether the model was unlearned before."""
+    longer: int = 1
+    """Factor on the number of steps."""
 
     @property
     def forget(self) -> Samples:
@@ -74,14 +76,17 @@ class RunData:
         """Return the data with a copy of the network, which may be changed freely."""
         return replace(self, network=self.network.copy())
 
+    def is_short(self, config: Config) -> bool:
+        """Return whether the list is one of those for which the method takes few, careful steps."""
+        return len(self.forget) <= load_method(config.unlearn.method).fixed_statistics_up_to
+
     def careful(self, config: Config) -> bool:
         """Return whether a run takes smaller and more steps, so as not to undo earlier requests.
 
         The steps for a list draw the samples of earlier lists back to their labels, the more so the
         larger they are (docs/requests.md). No step may use these samples to prevent it.
         """
-        short = load_method(config.unlearn.method).fixed_statistics_up_to
-        return self.again and len(self.forget) <= short
+        return self.again and self.is_short(config)
 
     def work(self, config: Config, lr: float, share_of_run: float = 1.0) -> Work:
         """Return the input of the loop: both sets, or the one that the method uses."""
@@ -97,7 +102,7 @@ class RunData:
             data, forget, recipe, config.seed, label, recipe.forget_share, share_of_run,
             config.compile, method.dropout, forget > method.fixed_statistics_up_to,
             method.least_momentum, recipe.least_steps,
-            method.again_steps if self.careful(config) else 1,
+            self.longer * (method.again_steps if self.careful(config) else 1),
         )  # fmt: skip
 
 

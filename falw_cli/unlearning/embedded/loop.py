@@ -27,8 +27,8 @@ from falw_cli.unlearning.early_stopping import EarlyStopping
 from falw_cli.unlearning.embedded.data import prepare
 from falw_cli.unlearning.expectation import Expectation
 from falw_cli.unlearning.forgotten_share import expected_probabilities, reason_for_no_share
-from falw_cli.unlearning.objective import Unlearning
-from falw_cli.unlearning.perform import evaluation_count, expectation_of, objective_of, perform
+from falw_cli.unlearning.objective import Unlearning, objective_of
+from falw_cli.unlearning.perform import evaluation_count, expectation_of, perform
 from falw_cli.unlearning.stop_estimate import StoppingSamples, evaluate_step
 
 
