@@ -241,13 +241,13 @@ def recognise(shapes: Mapping[str, tuple[int, ...]]) -> str | None:
     return None
 
 
-def channel_count(build: Builder, shapes: Mapping[str, tuple[int, ...]]) -> int:
-    """Return the input channels of a checkpoint's first convolution, or 3 without one."""
+def channel_count(build: Builder, shapes: Mapping[str, tuple[int, ...]], other: int = 3) -> int:
+    """Return the input channels of a checkpoint's first convolution, or `other` without one."""
     for name, module in skeleton(build, 2, 3).named_modules():
         if isinstance(module, nn.Conv2d):
             shape = shapes.get(f"{name}.weight", ())
-            return shape[1] if len(shape) == 4 else 3
-    return 3
+            return shape[1] if len(shape) == 4 else other
+    return other
 
 
 def input_size(build: Callable[[], nn.Module]) -> int | None:

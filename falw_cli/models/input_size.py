@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch import nn
 
 from falw_cli.data.listing import Listing
 from falw_cli.errors import FalwError, RequestError
@@ -26,10 +27,12 @@ def check_input_size(network: Network) -> None:
     except (FalwError, torch.OutOfMemoryError):
         raise
     except Exception as error:  # a network may raise anything
+        convolves = any(isinstance(one, nn.Conv2d) for one in network.module.modules())
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise RequestError(
             f"{network.arch} fails on an image of {shown.image_size} pixels: {reason}",
-            "give its input size: preprocessing.image_size in falw.yaml",
+            "give its input size: preprocessing.image_size in falw.yaml"
+            + ("" if convolves else "; for grey images, give one mean and one std there"),
         ) from error
     if found.shape[1] != len(network.classes):
         raise RequestError(

@@ -229,7 +229,8 @@ def network_spec(config: Config, source: Checkpoint) -> tuple[NetworkSpec, Check
         arch = architectures.canonical(config.arch)
         build = architectures.builder(arch, config.arch_config)
     source = fit(source, architectures.skeleton(build))
-    channels = architectures.channel_count(build, source.shapes)
+    means = len(config.preprocessing.mean or "RGB")
+    channels = architectures.channel_count(build, source.shapes, means)
     count = architectures.class_count(build, source.shapes, channels)
     if count == 1:
         raise RequestError(

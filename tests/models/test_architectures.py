@@ -30,6 +30,14 @@ def test_cifar_stems_do_not_downsample(name: str) -> None:
     assert convolution.stride == (1, 1)
 
 
+def test_a_network_without_a_convolution_has_the_channels_of_its_preprocessing() -> None:
+    def build(classes: int, channels: int) -> torch.nn.Module:
+        return torch.nn.Linear(4, classes)
+
+    assert architectures.channel_count(build, {"weight": (2, 4)}) == 3
+    assert architectures.channel_count(build, {"weight": (2, 4)}, 1) == 1
+
+
 def check_counts(name: str) -> None:
     build = architectures.builder(name)
     shapes = architectures._shapes(build, 13, 3)
