@@ -215,7 +215,7 @@ def _tries(context: _RunContext, plans: list[Plan], *, probed: bool) -> list[Try
         if best and tries and (against := lr_search.objection(best, tries[0].best)):
             progress.note(f"learning rate {lr:.3g} {against}")
             best = None
-        weights = {} if last else copy_weights(module)
+        weights = copy_weights(module) if len(tries) + 1 < len(plans) else {}
         tries.append(Try(plan, outcome, objective, target_quality, best, weights))
         enough = best is not None
         if context.stops_by_itself and enough and context.memorised:

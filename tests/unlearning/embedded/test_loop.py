@@ -17,6 +17,7 @@ from falw_cli import Unlearner, unlearn
 from falw_cli.config.extensions import METHODS
 from falw_cli.errors import RequestError, RunError
 from falw_cli.models.architectures import tiny_cnn
+from falw_cli.runtime.progress import Silent
 from falw_cli.unlearning.target import Target
 from falw_cli.unlearning.weighting.falw import FalwSettings
 from falw_cli.unlearning.weighting.falw import weighting as falw
@@ -180,6 +181,42 @@ def test_a_module_is_unlearned_in_place(memorised: nn.Module) -> None:
     assert done.steps > 0
     both = zip(model.parameters(), memorised.parameters(), strict=True)
     assert any(not torch.equal(one, other) for one, other in both)
+
+
+class Noted(Silent):
+    """Keeps the notes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        """Keep one."""
+        self.notes.append(text)
+
+
+@pytest.mark.parametrize("lr", ["auto", 1e-7])
+def test_a_short_list_that_hardly_moves_gets_more_steps(lr: float | str) -> None:
+    """A network that memorised noise: at a tiny rate no number of steps helps, and none harms."""
+    torch.manual_seed(0)
+    images, labels = torch.randn(600, 1, 4, 4), torch.randint(0, 4, (600,))
+    model = nn.Sequential(nn.Flatten(), nn.Linear(16, 256), nn.ReLU(), nn.Linear(256, 4))
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    for _ in range(200):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(model(images[:200]), labels[:200]).backward()
+        optimizer.step()
+    data, unseen = TensorDataset(images[:200], labels[:200]), (images[200:], labels[200:])
+    before = confidence(model, Subset(data, range(6)))
+    assert before.mean() > 0.9
+    progress = Noted()
+    done = unlearn(
+        model, data=data, forget=range(6), heldout=TensorDataset(*unseen), progress=progress, lr=lr
+    )
+    more = any("with 3 times the steps" in one for one in progress.notes)
+    assert more == (done.steps == 60 or lr != "auto")
+    after = confidence(model, Subset(data, range(6)))
+    assert (after.mean() < before.mean() - 0.2) == (lr == "auto")
 
 
 def double(part: int) -> TensorDataset:
