@@ -165,8 +165,8 @@ with all IDs, which starts from the original.
 
 **What to conclude:** where the network had memorised the lists (tiny-cnn), every earlier list
 stays forgotten. Test accuracy stays within a point of that after one request with all IDs. Ten
-requests end 1.2 times as far from Retrain as that request (on the narrow ResNet at 2.0 and 1.6
-points; two retrained models are 2.2 points apart there). Requests may come one after the other.
+requests end 1.2 to 1.3 times as far from Retrain as that request (on the narrow ResNet at 2.1 and
+1.6 points; two retrained models are 2.2 points apart there). Requests may come one after the other.
 
 Each run lowers the confidence in some retain samples a little, and the next run takes the lowered
 confidence for the original's. A run on an unlearned model therefore takes four times as many steps,

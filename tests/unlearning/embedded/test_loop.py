@@ -200,7 +200,7 @@ class Noted(Silent):
 def test_a_short_list_that_hardly_moves_gets_more_steps(
     lr: float | str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A network that memorised noise. At a tiny rate no number of steps helps: the first is kept."""
+    """A network that memorised noise. At a tiny rate, more steps do not help."""
     if lr != "auto":
         monkeypatch.setattr(lr_search, "objection", lambda *_: "does not help")
     torch.manual_seed(0)
