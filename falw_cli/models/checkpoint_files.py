@@ -137,7 +137,7 @@ def chosen(found: Checkpoint, weights: Which | None) -> Checkpoint:
         if any(map(is_average, found.key)) and not inside:
             sets = {"ema": found}
         elif named or not found.key:
-            unsaid = [] if named or found.metadata or weights != "ema" else [UNSAID]
+            unsaid = [UNSAID] if weights == "ema" and not named else []
             return replace(found, notes=(*found.notes, *unsaid), wanted=weights)
     known = {which: ".".join(one.key) for which, one in sets.items()}
     equal = len(sets) == 2 and same(*(unwrap(one.tensors)[1] for one in sets.values()))
