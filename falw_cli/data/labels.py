@@ -61,7 +61,7 @@ def number(names: Sequence[str], where: str, lines: Sequence[int] | None = None)
     refuse_missing([row for row, name in enumerate(names) if not name], len(names), where)
     if several := next((name for name in names if len(name.splitlines()) > 1), None):
         raise RequestError(
-            f"{where}: the label {several[:40]!r} has several lines: a sample must have one class",
+            f"{where}: the label {several[:40]!r} has several lines: each sample has one class",
             "give one label per sample",
         )
     if all(map(WHOLE.fullmatch, names)):

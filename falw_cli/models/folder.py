@@ -86,7 +86,7 @@ def name_notes(key: str, given: object, count: int, back: object = None) -> list
         key: where the names are.
         given: the names, see `class_names`.
         count: outputs of the model.
-        back: label2id, the outputs by name, if config.json has it.
+        back: the output of each name, from label2id of config.json.
     """
     names = _names(given, count)
     if names is None:

@@ -112,7 +112,7 @@ def test_spaces_around_a_label_make_no_class(other: str) -> None:
 
 @pytest.mark.parametrize("label", ["1\n2", "cat\r\ndog", "a\x85b"])
 def test_a_label_of_several_lines_is_refused(label: str) -> None:
-    with pytest.raises(RequestError, match="several lines: a sample must have one class"):
+    with pytest.raises(RequestError, match="several lines: each sample has one class"):
         number(["0", label], "data")
 
 

@@ -34,11 +34,14 @@ def listing(spec: Spec, allow_outside: bool) -> Listing:
     parts: Counter[str] = Counter()
     rows, slashed = [], 0
     columns: Iterable[str] = ()
+    split: str | None = None
     for line, row in _lines(spec, label):
-        columns = columns or row
-        if (split := _split(row)) is not None:
-            parts[split] += 1
-        if _is_of(spec, row):
+        if not columns:
+            columns, split = row, _split_column(row)
+        part = _part(row, split)
+        if split is not None:
+            parts[part] += 1
+        if _is_of(spec, part):
             rows.append(_row(file, line, row, label, allow_outside))
             slashed += "\\" in row["path"] and rows[-1][1] != row["path"]
     if spec.part and not parts:
@@ -61,15 +64,19 @@ def listing(spec: Spec, allow_outside: bool) -> Listing:
     )  # fmt: skip
 
 
-def _split(row: dict[str, Any]) -> str | None:
-    """Return the part that a row belongs to, "" for none; None without such a column."""
-    column = next((name for name in row if name and name.strip().casefold() == SPLIT), None)
-    return None if column is None else str(row[column] or "").strip()
+def _split_column(columns: Iterable[str]) -> str | None:
+    """Return the name of the column split, in any case; None if there is none."""
+    return next((name for name in columns if name and name.strip().casefold() == SPLIT), None)
 
 
-def _is_of(spec: Spec, row: dict[str, Any]) -> bool:
-    """Return whether a row is of the part that a SPEC names, in any case; without one, it is."""
-    return not spec.part or (_split(row) or "").casefold() == spec.part.casefold()
+def _part(row: dict[str, Any], split: str | None) -> str:
+    """Return the part that a row belongs to by its column `split`; "" for none."""
+    return "" if split is None else str(row[split] or "").strip()
+
+
+def _is_of(spec: Spec, part: str) -> bool:
+    """Return whether a part is the one that a SPEC names, in any case; without one, all are."""
+    return not spec.part or part.casefold() == spec.part.casefold()
 
 
 def _split_notes(spec: Spec, parts: Counter[str]) -> Iterator[str]:
@@ -127,8 +134,9 @@ def _column_hint(columns: Sequence[str], label: str) -> str:
 
 def _table(spec: Spec, label: str) -> Table:
     """Return all columns except path and id."""
-    every = (row for _, row in _lines(spec, label))
-    rows = [row for row in every if _is_of(spec, row)]
+    every = [row for _, row in _lines(spec, label)]
+    split = _split_column(every[0] if every else ())
+    rows = [row for row in every if _is_of(spec, _part(row, split))]
     names = [name for name in (rows[0] if rows else ()) if name and name not in ("path", "id")]
     ids = [str(row.get("id") or row["path"]) for row in rows]
     return Table(ids, {name: [row[name] for row in rows] for name in names})
