@@ -194,7 +194,7 @@ def _with_ties(
     known: dict[str, str] = {}
     for name, file in names.items():
         first = known.setdefault(ties[name], file)
-        if not torch.equal(source.tensors[first], source.tensors[file]):
+        if first != file and not torch.equal(source.tensors[first], source.tensors[file]):
             raise RequestError(
                 f"{source.path}: {first} and {file} differ, but the architecture has one parameter "
                 "for both",

@@ -48,7 +48,8 @@ def read(path: Path) -> Checkpoint:
     count = said.get("num_classes", arguments.get("num_classes"))
     count = count if isinstance(count, int) else 0
     shown, unclear, notes = preprocessing(said, place)
-    notes = (*notes, *folder.name_notes("label_names", said.get("label_names"), count))
+    if count:
+        notes = (*notes, *folder.name_notes("label_names", said.get("label_names"), count))
     metadata = Metadata(
         arch=arch, arch_config=arguments, preprocessing=shown,
         classes=folder.class_names(said.get("label_names"), count),
